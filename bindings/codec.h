@@ -1,0 +1,34 @@
+/* codec: Lua values to messages and back. The essay is in encode.c; the format is in format.h. */
+#ifndef NEAP_BINDINGS_CODEC_H
+#define NEAP_BINDINGS_CODEC_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "bindings/vm.h"
+#include "core/message.h"
+
+/* Writes the value at `index` to `message` (which must be empty). `what` names it in errors: "value" gives
+ * "cannot send value.conn: userdata". Raises if the value cannot be sent, and then `message` is still empty and nothing has changed.
+ * Objects whose handles it contains are shared from here on. May run no Lua code of the script. */
+void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what);
+
+/* The same for `count` values from `first` on (arguments, results): one message, with the references between them kept.
+ * `what` is a list: "args" gives "cannot send args[2].conn: userdata". */
+void neap_encode_all(lua_State *L, int first, int count, struct neap_message *message, const char *what);
+
+/* Pushes the value of `message`, which stays as it is and may be decoded again. Raises when out of memory, when a module that the
+ * value names cannot be loaded, and when the bytes are not what encode wrote. */
+void neap_decode(lua_State *L, const struct neap_message *message);
+
+/* The same for what neap_encode_all wrote: pushes all values, returns how many. An empty message is none. */
+int neap_decode_all(lua_State *L, const struct neap_message *message);
+
+/* neap.register(name, metatable), neap.null; opens what the codec keeps in the registry. Called once a state. */
+int neap_codec_open(lua_State *L);
+int neap_codec_register(lua_State *L);
+void neap_codec_push_null(lua_State *L);
+/* Frees the scratch. Called after lua_close. */
+void neap_codec_close(struct neap_vm *vm);
+
+#endif

@@ -1,0 +1,21 @@
+#include "core/error.h"
+
+#include <uv.h>
+
+const char *neap_code_name(int code) {
+    switch (code) {
+        case NEAP_OK: return "ok";
+        case NEAP_TIMEOUT: return "timeout";
+        case NEAP_CLOSED: return "closed";
+        case NEAP_FULL: return "full";
+        case NEAP_EMPTY: return "empty";
+        case NEAP_BROKEN: return "broken";
+        case NEAP_CANCELLED: return "cancelled";
+        case NEAP_ABANDONED: return "abandoned";
+        case NEAP_NOT_OWNER: return "not owner";
+        case NEAP_HELD: return "held";
+        case NEAP_GONE: return "gone";
+        case NEAP_RANGE: return "range";
+        default: return uv_err_name(code);
+    }
+}

@@ -1,0 +1,61 @@
+/* loop: the scheduler of one OS thread. A flat run queue, the deadlines, a mailbox, and libuv once somebody needs it. */
+#ifndef NEAP_CORE_LOOP_H
+#define NEAP_CORE_LOOP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/mailbox.h"
+#include "core/timer.h"
+#include "core/wait.h"
+
+struct neap_loop {
+    struct neap_runnable *first, *last; /* the run queue; own thread */
+    struct neap_mailbox *mailbox;       /* constant; counted */
+    struct neap_timers timers;          /* own thread */
+    int64_t now;                        /* when this turn began; for reports and slices, never for deadlines */
+    uint32_t spin_ns;                   /* how long to spin before parking; adapts, see park.  Own thread */
+    uint32_t idle_parks;                /* parks since spinning was last tried */
+    atomic_int *busy;                   /* loops of the engine that are not idle; may be NULL. Constant */
+    void (*stuck)(struct neap_loop *);  /* every loop of the engine waits for another: called by the last. Constant */
+    void *context;                      /* of whoever made the loop */
+    uv_loop_t *uv;                      /* NULL until neap_loop_uv */
+    uv_async_t alarm;                   /* of uv: another thread wakes us */
+    uv_timer_t bell;                    /* of uv: the next deadline */
+};
+
+/* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL. The
+ * loop counts itself in `busy` until fini. 0 or NEAP_NOMEM. */
+int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *));
+/* The queue is empty, no wait is open and every libuv handle of others is closed. Refuses posts from now on. */
+void neap_loop_fini(struct neap_loop *loop);
+
+/* The loop of the code that runs on this thread; NULL where none does. Set for the time of neap_loop_run, and by whoever
+ * runs Lua outside of it. */
+extern _Thread_local struct neap_loop *neap_loop_here __attribute__((tls_model("initial-exec")));
+
+/* Own thread: runs `runnable` once, after what is queued already. */
+static inline void neap_loop_push(struct neap_loop *loop, struct neap_runnable *runnable) {
+    runnable->next = 0;
+    if (loop->first == 0)
+        loop->first = runnable;
+    else
+        loop->last->next = runnable;
+    loop->last = runnable;
+}
+
+/* Own thread: is anything waiting for its turn, in the queue or in the mailbox? */
+static inline bool neap_loop_has_ready(const struct neap_loop *loop) {
+    return loop->first != 0 || !neap_mailbox_is_empty(loop->mailbox);
+}
+
+/* Own thread: turns until `done(argument)`. May be called from within a turn (a host's frame that must wait). */
+void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument);
+
+/* Own thread: libuv's loop, made on the first call. NULL when there is no memory or no descriptor for it. From then on
+ * the loop parks in libuv. */
+uv_loop_t *neap_loop_uv(struct neap_loop *loop);
+
+#endif

@@ -1,0 +1,54 @@
+#include "core/memory.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef NEAP_CHECK
+
+static _Thread_local long countdown = -1; /* allocations of this thread until one fails; negative: never */
+static atomic_long live;                  /* relaxed: a statistic */
+
+void neap_memory_fail_after(long after) { countdown = after; }
+
+long neap_memory_live(void) { return atomic_load_explicit(&live, memory_order_relaxed); }
+
+static int must_fail(void) {
+    if (countdown < 0) return 0;
+    return countdown-- == 0;
+}
+
+void *neap_alloc(size_t size) {
+    void *block = must_fail() ? NULL : malloc(size);
+    if (block != NULL) {
+        memset(block, 0xA5, size);
+        atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    }
+    return block;
+}
+
+void *neap_realloc(void *block, size_t size) {
+    if (block == NULL) return neap_alloc(size);
+    return must_fail() ? NULL : realloc(block, size);
+}
+
+void neap_free(void *block) {
+    if (block != NULL) atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    free(block);
+}
+
+#else
+
+void *neap_alloc(size_t size) { return malloc(size); }
+
+void *neap_realloc(void *block, size_t size) { return realloc(block, size); }
+
+void neap_free(void *block) { free(block); }
+
+#endif
+
+void *neap_alloc_zeroed(size_t size) {
+    void *block = neap_alloc(size);
+    if (block != NULL) memset(block, 0, size);
+    return block;
+}

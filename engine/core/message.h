@@ -1,0 +1,78 @@
+/* message: a value on its way between tasks, threads and processes.
+ *
+ * MODEL      Small values travel inline: nil, booleans, numbers, null, strings up to 30 bytes, one handle. Everything else
+ *            is a parcel: the codec's bytes and the objects that they refer to by index.
+ * OWNERSHIP  A message is owned by exactly one place; copying the struct moves it, and the source must then be
+ *            forgotten (neap_message_clear) or overwritten. neap_message_fini drops what nobody received.
+ *            A parcel is constant once it is sealed, so one message may be decoded many times where it lies. */
+#ifndef NEAP_CORE_MESSAGE_H
+#define NEAP_CORE_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct neap_object;
+
+enum neap_message_kind {
+    NEAP_MESSAGE_EMPTY, /* no value at all; also nil */
+    NEAP_MESSAGE_NULL,  /* neap.null */
+    NEAP_MESSAGE_FALSE,
+    NEAP_MESSAGE_TRUE,
+    NEAP_MESSAGE_INTEGER,
+    NEAP_MESSAGE_NUMBER,
+    NEAP_MESSAGE_TEXT,   /* a string of at most NEAP_MESSAGE_TEXT_MAX bytes, inline */
+    NEAP_MESSAGE_BYTES,  /* a longer string: a parcel that holds just its bytes */
+    NEAP_MESSAGE_PARCEL, /* what the codec wrote */
+    NEAP_MESSAGE_OBJECT  /* a handle: one reference */
+};
+
+enum { NEAP_MESSAGE_TEXT_MAX = 30 };
+
+struct neap_parcel {
+    size_t size;                  /* of bytes */
+    struct neap_object **objects; /* one reference each; NULL when there is none */
+    uint32_t object_count;
+    char bytes[]; /* the codec's, or a plain string's */
+};
+
+struct neap_message {
+    union {
+        struct {
+            uint8_t kind;                     /* enum neap_message_kind */
+            uint8_t length;                   /* of text */
+            char text[NEAP_MESSAGE_TEXT_MAX]; /* not terminated */
+        };
+        struct {
+            uint64_t head; /* covers kind */
+            union {
+                int64_t integer;
+                double number;
+                struct neap_parcel *parcel;
+                struct neap_object *object;
+            };
+        };
+    };
+};
+
+/* A parcel with room for `size` bytes and `object_count` references, both to be filled in by the caller; NULL: no memory. */
+struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count);
+/* Drops its references and itself. */
+void neap_parcel_free(struct neap_parcel *parcel);
+
+void neap_message_release(struct neap_message *message);
+
+static inline void neap_message_clear(struct neap_message *message) { message->kind = NEAP_MESSAGE_EMPTY; }
+
+/* Drops the value; the message is empty afterwards. */
+static inline void neap_message_fini(struct neap_message *message) {
+    if (message->kind >= NEAP_MESSAGE_BYTES) neap_message_release(message);
+    message->kind = NEAP_MESSAGE_EMPTY;
+}
+
+/* Moves a message; `from` is empty afterwards. */
+static inline void neap_message_move(struct neap_message *to, struct neap_message *from) {
+    *to = *from;
+    from->kind = NEAP_MESSAGE_EMPTY;
+}
+
+#endif

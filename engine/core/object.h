@@ -1,0 +1,80 @@
+/* object: what handles refer to. Counted, typed, guarded, and local until it is shared.
+ *
+ * LOCAL AND SHARED   An object belongs to the thread that made it until a handle to it is encoded into a message; the
+ * encoder calls neap_object_share first. Until then no other thread can have a pointer to it, so its guard is not
+ * taken and its count is plain arithmetic. `shared` is written once, by the owning thread, before the pointer is
+ * published by the message's own release; whoever receives the pointer therefore reads true. */
+#ifndef NEAP_CORE_OBJECT_H
+#define NEAP_CORE_OBJECT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/guard.h"
+
+struct neap_object;
+struct neap_link;
+struct neap_batch;
+
+struct neap_class {
+    const char *name;         /* what scripts call it: "channel" */
+    const char *const *verbs; /* names of the operations that wait, by link->op: "recv", "send" */
+    /* Frees the object; the last reference is gone. */
+    void (*destroy)(struct neap_object *object);
+    /* Called on the owning thread just before the object becomes shared; may be NULL. */
+    void (*on_share)(struct neap_object *object);
+    /* Guard held. Carries out link->op if it can be done now: true, with link->result, ->number and ->message set, and
+     * whoever that wakes added to `batch`. False leaves everything as it was. */
+    bool (*attempt)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
+    /* Guard held, after attempt said no: puts `link` into the list of its operation. */
+    void (*enlist)(struct neap_object *object, struct neap_link *link);
+    /* No guard: a guess, from relaxed loads, whether attempt would succeed; NULL where spinning is not worth it. */
+    bool (*hint)(const struct neap_object *object, const struct neap_link *link);
+    /* Guard held: `link`, which was enlisted, left its list without being served; may be NULL. */
+    void (*withdrawn)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
+};
+
+struct neap_object {
+    const struct neap_class *class; /* constant */
+    union {
+        struct {
+            atomic_uint refs;        /* plain while local; then increments relaxed, decrements release/acquire */
+            struct neap_guard guard; /* not taken while local */
+        };
+        struct neap_object *next_dead; /* once refs is 0: the next one that awaits its end on this thread */
+    };
+    bool shared;                    /* see above */
+    uint8_t kind;                   /* free for the class: sub-kinds ("rlock") */
+#ifdef NEAP_CHECK
+    const void *home; /* identifies the owning thread: a local object is used there only */
+#endif
+};
+
+/* One reference, local, guard free. */
+void neap_object_init(struct neap_object *object, const struct neap_class *class);
+
+/* Makes it usable from every thread. By the owning thread; idempotent. */
+void neap_object_share(struct neap_object *object);
+
+struct neap_object *neap_object_ref(struct neap_object *object);
+void neap_object_unref(struct neap_object *object);
+
+#ifdef NEAP_CHECK
+void neap_object_check_home(const struct neap_object *object);
+#else
+#define neap_object_check_home(object) ((void)0)
+#endif
+
+static inline void neap_object_lock(struct neap_object *object) {
+    if (object->shared)
+        neap_guard_lock(&object->guard);
+    else
+        neap_object_check_home(object);
+}
+
+static inline void neap_object_unlock(struct neap_object *object) {
+    if (object->shared) neap_guard_unlock(&object->guard);
+}
+
+#endif

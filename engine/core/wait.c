@@ -1,0 +1,290 @@
+/* wait: every blocking operation is one of these.
+ *
+ * PURPOSE     A task (or a host's thread) waits on some objects until one of them serves it, its deadline passes, or it
+ *             is asked to look at its cancellations; exactly one of these happens, and no value is lost or doubled.
+ *
+ * MODEL       A wait has one link per object. A link says what is wanted (its op and operands) and takes the result. The
+ *             core knows neither tasks nor Lua: when a wait has been claimed its run() is queued on its loop, or called
+ *             at once where there is no loop.
+ *
+ * STATES      IDLE -> OPEN -> WOKEN | TIMEDOUT | INTERRUPTED -> IDLE
+ *             The owner's thread makes the first and the last step (neap_wait_begin, neap_wait_end); the middle one is
+ *             the claim.
+ *
+ * CLAIMING    A claim is one compare-and-swap from OPEN. WOKEN is claimed by any thread, holding the guard of the object that
+ *             serves, and the value is handed over under the same guard. TIMEDOUT and INTERRUPTED are claimed by the
+ *             owner's own thread only: a canceller elsewhere posts to the owner's loop and the claim is made there.
+ *
+ * INVARIANTS  1. A wait is claimed exactly once between begin and end; who claims it queues it, nobody else.
+ *             2. A link that stands in an object's list belongs to a wait that has not ended.
+ *             3. A claimer fills in the winner's results before it queues the wait; the owner reads them after.
+ *             4. Values are moved only by who claimed: a loser leaves both sides as they were.
+ *             5. A link is linked and unlinked under its object's guard only.
+ *
+ * WHY A VALUE IS NEVER LOST   Sender: under the guard, claims the receiver, then moves the message into its link (4). If the
+ *             claim fails the message has not been touched and the next receiver is tried. Receiver timing out: its
+ *             own claim fails if the sender was first, and then it has the value; if it succeeds no sender can claim
+ *             it any more, and it unlinks (5).
+ *
+ * SELECT      Links of several objects are tried and enlisted while all their guards are held, taken in the order of
+ *             their addresses: all cases are looked at in one moment. The order in which they are tried starts at a
+ *             random case, so that ready ones are served fairly.
+ *
+ * LOCKS       The guards of objects, in the order of addresses. Nothing is called while one is held but the class's own
+ *             functions; waking is put off to after (neap_batch).
+ *
+ * SPINNING    Where an object is shared, nothing else is ready on this loop and the class can tell cheaply (hint), begin looks
+ *             a few hundred times before it parks: being handed a value costs more than seeing it arrive. Nobody is overtaken:
+ *             attempt itself refuses while others wait.
+ *
+ * REJECTED    Claiming timeouts from a timer thread (two threads touch the timers); a lock per wait (two locks per hand-over,
+ *             and an order between them); a separate queue record allocated per park (an allocation per wait). */
+#include "core/wait.h"
+
+#include <stddef.h>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/loop.h"
+
+enum { SPINS = 400 };
+
+void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
+                    void (*run)(struct neap_runnable *runnable)) {
+    wait->runnable.next = NULL;
+    wait->runnable.run = run;
+    atomic_init(&wait->state, NEAP_WAIT_IDLE);
+    wait->timer = NEAP_NO_TIMER;
+    wait->deadline = NEAP_FOREVER;
+    wait->since = 0;
+    wait->loop = loop;
+    wait->owner = owner;
+    wait->links = NULL;
+    wait->winner = NULL;
+    wait->link_count = 0;
+}
+
+static bool claim(struct neap_wait *wait, uint32_t outcome) {
+    uint32_t expected = NEAP_WAIT_OPEN;
+    return atomic_compare_exchange_strong_explicit(&wait->state, &expected, outcome, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+/* Queues a claimed wait. */
+static void wake(struct neap_wait *wait) {
+    struct neap_loop *loop = wait->loop;
+    if (loop == NULL) {
+        wait->runnable.run(&wait->runnable);
+    } else if (loop == neap_loop_here) {
+        neap_loop_push(loop, &wait->runnable);
+    } else {
+        int code = neap_mailbox_post(loop->mailbox, &wait->runnable);
+        NEAP_ASSERT(code == 0, "a loop outlives its open waits");
+        (void)code;
+    }
+}
+
+void neap_batch_flush(struct neap_batch *batch) {
+    struct neap_runnable *runnable = batch->first;
+    while (runnable != NULL) {
+        struct neap_runnable *next = runnable->next;
+        wake(NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable));
+        runnable = next;
+    }
+}
+
+/* --- for classes --- */
+
+bool neap_link_claim(struct neap_link *link) {
+    if (!claim(link->wait, NEAP_WAIT_WOKEN)) return false;
+    neap_list_remove(&link->node);
+    link->wait->winner = link;
+    link->result = 0;
+    return true;
+}
+
+struct neap_link *neap_waiters_claim(struct neap_list *waiters) {
+    while (!neap_list_is_empty(waiters)) {
+        struct neap_link *link = NEAP_CONTAINER_OF(waiters->next, struct neap_link, node);
+        if (neap_link_claim(link)) return link;
+        neap_list_remove(&link->node); /* claimed elsewhere; its owner finds it unlinked */
+    }
+    return NULL;
+}
+
+void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_batch *batch) {
+    struct neap_link *link;
+    while ((link = neap_waiters_claim(waiters)) != NULL) {
+        link->result = result;
+        neap_batch_add(batch, link->wait);
+    }
+}
+
+/* --- trying --- */
+
+static void prepare(struct neap_wait *wait, struct neap_link *link) {
+    NEAP_ASSERT(atomic_load(&wait->state) == NEAP_WAIT_IDLE, "wait 1: a wait ends before it begins again");
+    neap_list_init(&link->node);
+    link->wait = wait;
+    link->result = 0;
+}
+
+bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
+    struct neap_batch batch = {NULL, NULL};
+    prepare(wait, link);
+    neap_object_lock(link->object);
+    bool done = link->object->class->attempt(link->object, link, &batch);
+    neap_object_unlock(link->object);
+    if (batch.first != NULL) neap_batch_flush(&batch);
+    return done;
+}
+
+/* See SPINNING. */
+static void look_a_while(const struct neap_wait *wait, const struct neap_link *link) {
+    const struct neap_object *object = link->object;
+    if (!object->shared || object->class->hint == NULL || wait->loop == NULL || neap_loop_has_ready(wait->loop)) return;
+    for (int i = 0; i < SPINS && !object->class->hint(object, link); i++) neap_relax();
+}
+
+/* --- opening --- */
+
+static int open_timer(struct neap_wait *wait, int64_t deadline) {
+    wait->deadline = deadline;
+    if (deadline == NEAP_FOREVER || wait->loop == NULL) return 0;
+    return neap_timers_add(&wait->loop->timers, wait);
+}
+
+static void close_timer(struct neap_wait *wait) {
+    if (wait->timer != NEAP_NO_TIMER) neap_timers_remove(&wait->loop->timers, wait);
+}
+
+static void open_wait(struct neap_wait *wait, struct neap_link *links, uint32_t count) {
+    wait->links = links;
+    wait->link_count = count;
+    wait->winner = NULL;
+    wait->since = wait->loop != NULL ? wait->loop->now : neap_clock_now();
+    atomic_store_explicit(&wait->state, NEAP_WAIT_OPEN, memory_order_release);
+}
+
+static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_object *object = link->object;
+    bool may_park = deadline > 0;
+    prepare(wait, link);
+    if (may_park) look_a_while(wait, link);
+    neap_object_lock(object);
+    bool done = object->class->attempt(object, link, &batch);
+    int code = 0;
+    if (!done && may_park) {
+        code = open_timer(wait, deadline);
+        if (code == 0) {
+            open_wait(wait, link, 1);
+            object->class->enlist(object, link);
+        }
+    }
+    neap_object_unlock(object);
+    if (batch.first != NULL) neap_batch_flush(&batch);
+    if (done) return 0;
+    if (!may_park) return NEAP_TIMEOUT;
+    return code == 0 ? NEAP_PARKED : code;
+}
+
+/* --- several links --- */
+
+/* The guards of all objects, each once, in the order of addresses. Selection, not sorting: a select has few cases, and no
+ * memory is needed. */
+static struct neap_object *next_object(const struct neap_link *links, uint32_t count, const struct neap_object *after) {
+    struct neap_object *next = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        struct neap_object *object = links[i].object;
+        if ((uintptr_t)object > (uintptr_t)after && (next == NULL || (uintptr_t)object < (uintptr_t)next)) next = object;
+    }
+    return next;
+}
+
+static void lock_all(const struct neap_link *links, uint32_t count) {
+    for (struct neap_object *object = NULL; (object = next_object(links, count, object)) != NULL;) neap_object_lock(object);
+}
+
+static void unlock_all(const struct neap_link *links, uint32_t count) {
+    for (struct neap_object *object = NULL; (object = next_object(links, count, object)) != NULL;)
+        neap_object_unlock(object);
+}
+
+/* A small generator of its own: fairness needs no more, and no state is shared. */
+static uint32_t random_below(uint32_t bound) {
+    static _Thread_local uint32_t state = 2463534242u;
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state % bound;
+}
+
+static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline) {
+    struct neap_batch batch = {NULL, NULL};
+    int served = NEAP_TIMEOUT, code = 0;
+    for (uint32_t i = 0; i < count; i++) prepare(wait, &links[i]);
+    uint32_t first = random_below(count);
+    lock_all(links, count);
+    for (uint32_t i = 0; i < count && served < 0; i++) {
+        uint32_t at = (first + i) % count;
+        if (links[at].object->class->attempt(links[at].object, &links[at], &batch)) served = (int)at;
+    }
+    if (served < 0 && deadline > 0) {
+        code = open_timer(wait, deadline);
+        if (code == 0) {
+            open_wait(wait, links, count);
+            for (uint32_t i = 0; i < count; i++) links[i].object->class->enlist(links[i].object, &links[i]);
+            served = NEAP_PARKED;
+        }
+    }
+    unlock_all(links, count);
+    neap_batch_flush(&batch);
+    return code == 0 ? served : code;
+}
+
+static int begin_sleep(struct neap_wait *wait, int64_t deadline) {
+    if (deadline <= 0) return NEAP_TIMEOUT;
+    int code = open_timer(wait, deadline);
+    if (code != 0) return code;
+    open_wait(wait, NULL, 0);
+    return NEAP_PARKED;
+}
+
+int neap_wait_begin(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline) {
+    if (count == 1) return begin_one(wait, links, deadline);
+    return count == 0 ? begin_sleep(wait, deadline) : begin_many(wait, links, count, deadline);
+}
+
+/* --- ending --- */
+
+bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome) {
+    if (!claim(wait, (uint32_t)outcome)) return false;
+    wake(wait);
+    return true;
+}
+
+static void withdraw(struct neap_link *link) {
+    struct neap_object *object = link->object;
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(object);
+    if (neap_list_is_linked(&link->node)) {
+        neap_list_remove(&link->node);
+        if (object->class->withdrawn != NULL) object->class->withdrawn(object, link, &batch);
+    }
+    neap_object_unlock(object);
+    neap_batch_flush(&batch);
+}
+
+int neap_wait_end(struct neap_wait *wait) {
+    uint32_t outcome = atomic_load_explicit(&wait->state, memory_order_acquire);
+    NEAP_ASSERT(outcome > NEAP_WAIT_OPEN, "wait 1: a wait ends after it was claimed");
+    close_timer(wait);
+    for (uint32_t i = 0; i < wait->link_count; i++)
+        if (&wait->links[i] != wait->winner) withdraw(&wait->links[i]);
+    atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
+    wait->link_count = 0;
+    if (outcome == NEAP_WAIT_WOKEN) return (int)(wait->winner - wait->links);
+    return outcome == NEAP_WAIT_TIMEDOUT ? NEAP_TIMEOUT : NEAP_CANCELLED;
+}

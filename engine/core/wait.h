@@ -1,0 +1,108 @@
+/* wait: one blocking operation of one owner. The essay is in wait.c. */
+#ifndef NEAP_CORE_WAIT_H
+#define NEAP_CORE_WAIT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/list.h"
+#include "core/message.h"
+#include "core/object.h"
+
+struct neap_loop;
+struct neap_owner;
+
+/* Something that a loop will run once. `next` belongs to the queue that it is in. */
+struct neap_runnable {
+    struct neap_runnable *next;
+    void (*run)(struct neap_runnable *runnable);
+};
+
+enum neap_wait_state {
+    NEAP_WAIT_IDLE,       /* not waiting; the owner may do with the record what it likes */
+    NEAP_WAIT_OPEN,       /* waiting: whoever moves it on has claimed it */
+    NEAP_WAIT_WOKEN,      /* served through `winner` */
+    NEAP_WAIT_TIMEDOUT,   /* its deadline came first */
+    NEAP_WAIT_INTERRUPTED /* its owner is asked to look at its cancellations */
+};
+
+/* One object that a wait waits on. The waiting side fills in object, op and the operands; results come back in place. */
+struct neap_link {
+    struct neap_list node;       /* in a list of the object; under its guard */
+    struct neap_wait *wait;      /* set by neap_wait_* */
+    struct neap_object *object;  /* kept alive by the caller for as long as the wait lasts */
+    struct neap_message message; /* operand (what to send) or result (what was received) */
+    union {
+        double priority; /* operand and result of queues */
+        int64_t number;  /* operand (permits) or result (arrival index) */
+    };
+    int result; /* 0 or a code: how the operation ended */
+    uint8_t op; /* the class's own number of the operation */
+};
+
+struct neap_wait {
+    struct neap_runnable runnable; /* queued on the loop by whoever claimed it; run() is the owner's */
+    _Atomic uint32_t state;        /* enum neap_wait_state; see CLAIMING in wait.c */
+    uint32_t timer;                /* place in the loop's timers, or NEAP_NO_TIMER; owner's thread */
+    int64_t deadline;              /* of the open wait; owner's thread */
+    int64_t since;                 /* when it parked; for reports */
+    struct neap_loop *loop;        /* constant; NULL: run() is called at once, by the waker's thread (a host's C thread) */
+    struct neap_owner *owner;      /* constant: in whose name locks are taken */
+    struct neap_link *links;       /* of the open wait; NULL while sleeping */
+    struct neap_link *winner;      /* written by the claimer before it queues the wait */
+    uint32_t link_count;           /* of links */
+};
+
+#define NEAP_NO_TIMER UINT32_MAX
+
+/* Waits to be queued on their loops once a guard has been let go. */
+struct neap_batch {
+    struct neap_runnable *first, *last;
+};
+
+/* `run` is called on `loop`'s thread when the wait has been claimed (NULL loop: on the claimer's). */
+void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
+                    void (*run)(struct neap_runnable *runnable));
+
+/* Tries the operation of `link` now, without waiting: true when it was carried out (link->result says how). Owner's thread. */
+bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link);
+
+/* Tries the operation of each link, all in one moment and in fair order; if none can be carried out and `deadline` has
+ * not passed, leaves the wait open on all of them. Returns the index of the link that was served, NEAP_TIMEOUT, or
+ * NEAP_PARKED: then run() follows exactly once, and neap_wait_end must be called before the wait or a link is used
+ * again. `links` must stay where they are until then. count 0 only sleeps. Owner's thread; no guard held. */
+int neap_wait_begin(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline);
+
+enum { NEAP_PARKED = 1 << 30 };
+
+/* After run(): withdraws from the objects that did not serve. Returns the index of the link that was served,
+ * NEAP_TIMEOUT, or NEAP_CANCELLED when it was interrupted. Owner's thread. */
+int neap_wait_end(struct neap_wait *wait);
+
+/* Claims an open wait for `outcome` and queues it. False when it was not open, or somebody else was faster. Owner's thread. */
+bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome);
+
+/* --- for the classes of objects that are waited on; guard held --- */
+
+/* Claims the first wait in `waiters` that is still to be had, takes its link out of the list and returns it; NULL when
+ * there is none. The caller fills in the link's results and adds link->wait to its batch. */
+struct neap_link *neap_waiters_claim(struct neap_list *waiters);
+/* Claims `link`'s wait, wherever it stands in its list; false when somebody else has. */
+bool neap_link_claim(struct neap_link *link);
+/* Claims all, gives each `result`, and adds them to `batch`. */
+void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_batch *batch);
+
+static inline void neap_batch_add(struct neap_batch *batch, struct neap_wait *wait) {
+    wait->runnable.next = 0;
+    if (batch->first == 0)
+        batch->first = &wait->runnable;
+    else
+        batch->last->next = &wait->runnable;
+    batch->last = &wait->runnable;
+}
+
+/* No guard held: queues every wait of the batch on its loop. */
+void neap_batch_flush(struct neap_batch *batch);
+
+#endif

@@ -1,0 +1,155 @@
+/* channel: where values change hands.
+ *
+ * INVARIANTS (under the guard)
+ *   1. Receivers wait only while the buffer is empty, senders only while it is full (a rendezvous is both at once).
+ *   2. Hence never both lists hold an open wait, but for a rendezvous select that waits on both sides of one channel.
+ *   3. A closed channel has no waiters.
+ *   4. held == buffer.count.
+ * SEND       hands over to the first receiver; else buffers; else waits. So does a receiver with the sides exchanged: it
+ *            takes the oldest message and admits the first waiting sender into the place that became free.
+ * MEMORY     The place in the buffer is reserved before anything else changes, so running out of memory leaves the channel as
+ *            it was; the sender gets NEAP_NOMEM. */
+#include "sync/channel.h"
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/memory.h"
+
+static void publish(struct neap_channel *channel) {
+    atomic_store_explicit(&channel->held, channel->buffer.count, memory_order_relaxed);
+}
+
+static bool is_closed(const struct neap_channel *channel) {
+    return atomic_load_explicit(&channel->closed, memory_order_relaxed);
+}
+
+/* A sender waits and there is room now: its message moves into the buffer. */
+static void admit_sender(struct neap_channel *channel, struct neap_batch *batch) {
+    if (neap_list_is_empty(&channel->senders) || neap_buffer_reserve(&channel->buffer) != 0) return;
+    struct neap_link *sender = neap_waiters_claim(&channel->senders);
+    if (sender == NULL) return;
+    neap_buffer_put(&channel->buffer, &sender->message, sender->priority);
+    neap_batch_add(batch, sender->wait);
+}
+
+static bool receive(struct neap_channel *channel, struct neap_link *link, struct neap_batch *batch) {
+    if (channel->buffer.count > 0) {
+        neap_buffer_take(&channel->buffer, &link->message, &link->priority);
+        admit_sender(channel, batch);
+        publish(channel);
+        return true;
+    }
+    struct neap_link *sender = neap_waiters_claim(&channel->senders);
+    if (sender != NULL) {
+        neap_message_move(&link->message, &sender->message);
+        link->priority = sender->priority;
+        neap_batch_add(batch, sender->wait);
+        return true;
+    }
+    if (!is_closed(channel)) return false;
+    link->result = NEAP_CLOSED;
+    return true;
+}
+
+static bool send(struct neap_channel *channel, struct neap_link *link, struct neap_batch *batch) {
+    if (is_closed(channel)) {
+        link->result = NEAP_CLOSED;
+        return true;
+    }
+    struct neap_link *receiver = neap_waiters_claim(&channel->receivers);
+    if (receiver != NULL) {
+        NEAP_ASSERT(channel->buffer.count == 0, "channel 1: receivers wait only while the buffer is empty");
+        neap_message_move(&receiver->message, &link->message);
+        receiver->priority = link->priority;
+        neap_batch_add(batch, receiver->wait);
+        return true;
+    }
+    if (channel->buffer.count >= channel->capacity) return false;
+    if (neap_buffer_reserve(&channel->buffer) != 0) {
+        link->result = NEAP_NOMEM;
+        return true;
+    }
+    neap_buffer_put(&channel->buffer, &link->message, link->priority);
+    publish(channel);
+    return true;
+}
+
+bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_channel *channel = (struct neap_channel *)object;
+    return link->op == NEAP_CHANNEL_RECV ? receive(channel, link, batch) : send(channel, link, batch);
+}
+
+void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
+    struct neap_channel *channel = (struct neap_channel *)object;
+    neap_list_push_back(link->op == NEAP_CHANNEL_RECV ? &channel->receivers : &channel->senders, &link->node);
+}
+
+bool neap_channel_hint(const struct neap_object *object, const struct neap_link *link) {
+    const struct neap_channel *channel = (const struct neap_channel *)object;
+    if (channel->capacity == 0) return true; /* nothing to see in a rendezvous: no use to look */
+    size_t held = atomic_load_explicit(&channel->held, memory_order_relaxed);
+    return is_closed(channel) || (link->op == NEAP_CHANNEL_RECV ? held > 0 : held < channel->capacity);
+}
+
+void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity, enum neap_order order) {
+    neap_object_init(&channel->object, class);
+    neap_buffer_init(&channel->buffer, order);
+    channel->capacity = capacity;
+    neap_list_init(&channel->receivers);
+    neap_list_init(&channel->senders);
+    atomic_init(&channel->closed, false);
+    atomic_init(&channel->held, 0);
+    neap_message_clear(&channel->reason);
+}
+
+void neap_channel_fini(struct neap_channel *channel) {
+    NEAP_ASSERT(neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders),
+                "wait 2: who waits keeps the object alive");
+    neap_buffer_fini(&channel->buffer);
+    neap_message_fini(&channel->reason);
+}
+
+static void destroy(struct neap_object *object) {
+    neap_channel_fini((struct neap_channel *)object);
+    neap_free(object);
+}
+
+struct neap_channel *neap_channel_new(size_t capacity) {
+    struct neap_channel *channel = neap_alloc(sizeof *channel);
+    if (channel != NULL) neap_channel_init(channel, &neap_channel_class, capacity, NEAP_FIFO);
+    return channel;
+}
+
+bool neap_channel_close(struct neap_channel *channel, struct neap_message *reason) {
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(&channel->object);
+    bool first = !is_closed(channel);
+    if (first) {
+        neap_message_move(&channel->reason, reason);
+        atomic_store_explicit(&channel->closed, true, memory_order_release);
+        neap_waiters_claim_all(&channel->receivers, NEAP_CLOSED, &batch);
+        neap_waiters_claim_all(&channel->senders, NEAP_CLOSED, &batch);
+    }
+    neap_object_unlock(&channel->object);
+    neap_batch_flush(&batch);
+    return first;
+}
+
+size_t neap_channel_length(const struct neap_channel *channel) {
+    return atomic_load_explicit(&channel->held, memory_order_relaxed);
+}
+
+bool neap_channel_is_closed(const struct neap_channel *channel) {
+    return atomic_load_explicit(&channel->closed, memory_order_acquire);
+}
+
+static const char *const verbs[] = {"recv", "send"};
+
+const struct neap_class neap_channel_class = {
+    .name = "channel",
+    .verbs = verbs,
+    .destroy = destroy,
+    .attempt = neap_channel_attempt,
+    .enlist = neap_channel_enlist,
+    .hint = neap_channel_hint,
+};

@@ -1,0 +1,53 @@
+/* channel: values from senders to receivers; a rendezvous, or with a buffer. The wait protocol of queues and pipes too. */
+#ifndef NEAP_SYNC_CHANNEL_H
+#define NEAP_SYNC_CHANNEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/object.h"
+#include "core/wait.h"
+#include "sync/buffer.h"
+
+/* Operations of a link.
+ * RECV  takes nothing; message (and priority) on success; NEAP_CLOSED once closed and drained.
+ * SEND  takes message (and priority), which is gone on success and untouched otherwise; NEAP_CLOSED. */
+enum neap_channel_op { NEAP_CHANNEL_RECV, NEAP_CHANNEL_SEND };
+
+struct neap_channel {
+    struct neap_object object;
+    struct neap_buffer buffer;   /* guard */
+    size_t capacity;             /* constant; 0: rendezvous; NEAP_UNBOUNDED */
+    struct neap_list receivers;  /* links with RECV; only while the buffer is empty. guard */
+    struct neap_list senders;    /* links with SEND; only while the buffer is full. guard */
+    _Atomic bool closed;         /* written under the guard; read relaxed elsewhere */
+    _Atomic size_t held;         /* buffer.count, published for hint and length; written under the guard */
+    struct neap_message reason;  /* why it was closed; written once, under the guard, before `closed` */
+};
+
+#define NEAP_UNBOUNDED SIZE_MAX
+
+/* In place, for what embeds a channel (queue). */
+void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity, enum neap_order order);
+void neap_channel_fini(struct neap_channel *channel);
+
+/* One reference; NULL: no memory. */
+struct neap_channel *neap_channel_new(size_t capacity);
+
+/* Any thread. Idempotent: the first one to close gives the reason (moved; untouched otherwise, then false). Waiting
+ * receivers and senders get NEAP_CLOSED; what is buffered can still be received. */
+bool neap_channel_close(struct neap_channel *channel, struct neap_message *reason);
+
+/* Any thread, a snapshot. */
+size_t neap_channel_length(const struct neap_channel *channel);
+bool neap_channel_is_closed(const struct neap_channel *channel);
+
+extern const struct neap_class neap_channel_class;
+
+/* For classes that embed a channel: neap_class functions over `channel`. */
+bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
+void neap_channel_enlist(struct neap_object *object, struct neap_link *link);
+bool neap_channel_hint(const struct neap_object *object, const struct neap_link *link);
+
+#endif

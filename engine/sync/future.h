@@ -1,0 +1,60 @@
+/* future: something that ends once, with an outcome that many may wait for. Tasks, threads and processes are futures. */
+#ifndef NEAP_SYNC_FUTURE_H
+#define NEAP_SYNC_FUTURE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/object.h"
+#include "core/wait.h"
+
+enum neap_future_state {
+    NEAP_FUTURE_NEW,
+    NEAP_FUTURE_RUNNING,
+    NEAP_FUTURE_DONE, /* from here on it has ended */
+    NEAP_FUTURE_FAILED,
+    NEAP_FUTURE_CANCELLED
+};
+
+/* Operations of a link. END waits until it has ended. */
+enum neap_future_op { NEAP_FUTURE_END };
+
+/* What other states can read of an ended future; constant once published. */
+struct neap_outcome {
+    struct neap_message value;     /* done: the results, as the codec packs several; failed, cancelled: the error value */
+    struct neap_message traceback; /* of a failure: text; empty otherwise */
+};
+
+struct neap_future {
+    struct neap_object object;    /* first; embedded by what it is the future of */
+    struct neap_list waiters;     /* links with END. guard */
+    struct neap_outcome *outcome; /* written before `state` says ended, or before the object is shared; owned */
+    _Atomic uint8_t state;        /* enum neap_future_state; ended states are written under the guard, release */
+    _Atomic bool observed;        /* somebody has taken note of how it ended: joined, asked for the error. Relaxed */
+};
+
+void neap_future_init(struct neap_future *future, const struct neap_class *class);
+void neap_future_fini(struct neap_future *future);
+
+static inline enum neap_future_state neap_future_state(const struct neap_future *future) {
+    return (enum neap_future_state)atomic_load_explicit(&future->state, memory_order_acquire);
+}
+
+static inline bool neap_future_has_ended(const struct neap_future *future) {
+    return neap_future_state(future) >= NEAP_FUTURE_DONE;
+}
+
+/* Ends it and wakes who waits. `outcome` is taken over and may be NULL while the object is local. True when somebody
+ * waited for it. By the thread that runs what it is the future of, once. */
+bool neap_future_end(struct neap_future *future, enum neap_future_state state, struct neap_outcome *outcome);
+
+struct neap_outcome *neap_outcome_new(void); /* both messages empty; NULL: no memory */
+void neap_outcome_free(struct neap_outcome *outcome);
+
+/* neap_class functions */
+bool neap_future_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
+void neap_future_enlist(struct neap_object *object, struct neap_link *link);
+extern const char *const neap_future_verbs[];
+
+#endif

@@ -1,0 +1,38 @@
+/* owner: in whose name locks and permits are held. A task is one, and so is a host's thread.
+ *
+ * A hold is a record inside the lock (or in the guard of a permit) that stands in its owner's list from the moment the
+ * owner's thread learns that it holds, until it releases. When an owner ends, whatever is still in the list is abandoned. The list
+ * is touched by the owner's own thread only, so it needs no lock. */
+#ifndef NEAP_SYNC_OWNER_H
+#define NEAP_SYNC_OWNER_H
+
+#include "core/list.h"
+#include "core/object.h"
+
+struct neap_hold {
+    struct neap_list node;      /* in owner->held */
+    struct neap_object *object; /* what is held; one reference while linked */
+    /* The owner ended: let the object go on without it. The hold is out of the list already. */
+    void (*abandon)(struct neap_hold *hold);
+};
+
+struct neap_owner {
+    struct neap_list held; /* of neap_hold; own thread */
+};
+
+static inline void neap_owner_init(struct neap_owner *owner) { neap_list_init(&owner->held); }
+
+static inline void neap_owner_enter(struct neap_owner *owner, struct neap_hold *hold) {
+    neap_list_push_back(&owner->held, &hold->node);
+    neap_object_ref(hold->object);
+}
+
+static inline void neap_owner_leave(struct neap_hold *hold) {
+    neap_list_remove(&hold->node);
+    neap_object_unref(hold->object);
+}
+
+/* The owner ends: abandons everything that it still holds, the last taken first. */
+void neap_owner_end(struct neap_owner *owner);
+
+#endif
