@@ -1,0 +1,81 @@
+#!/bin/sh
+# Sees that what a group of targets needs is installed, and writes to a file where it is.
+# usage: depend.sh build|test|lint FILE
+# On Debian and its kin what is missing is installed with apt-get; elsewhere it is listed.
+set -eu
+group=$1
+file=$2
+cc=${CC:-gcc}
+
+# Each need is a package of Debian and a command that succeeds if it is there.
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_header() { printf '#include <%s>\n' "$1" | "$cc" $2 -E - >/dev/null 2>&1; }
+# cmocka's header wants others before it.
+has_cmocka() { printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' | "$cc" -E - >/dev/null 2>&1; }
+
+missing() {
+  case $group in
+    build)
+      has_command "$cc" || echo gcc
+      has_header stdio.h "" || echo libc6-dev
+      has_command lua5.4 || echo lua5.4
+      has_header lua5.4/lua.h "" || echo liblua5.4-dev
+      has_header uv.h "" || echo libuv1-dev
+      ;;
+    test)
+      has_cmocka || echo libcmocka-dev
+      [ -x /usr/bin/busted ] || echo lua-busted
+      ;;
+    lint)
+      has_command clang-format || echo clang-format
+      has_command clang-tidy || echo clang-tidy
+      has_command cppcheck || echo cppcheck
+      has_command luacheck || echo lua-check
+      ;;
+    *)
+      echo "depend.sh: no group '$group'" >&2
+      exit 2
+      ;;
+  esac
+}
+
+packages=$(missing | tr '\n' ' ')
+if [ -n "$packages" ]; then
+  if ! has_command apt-get; then
+    echo "neap needs these packages (by their Debian names), please install them: $packages" >&2
+    exit 1
+  fi
+  as_root=
+  [ "$(id -u)" = 0 ] || as_root=sudo
+  echo "installing with apt-get: $packages"
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  install="$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages"
+  # The list of packages may be old or empty: refresh it before, and keep quiet unless something fails.
+  if ! { $as_root apt-get update -qq && $install; } >"$log" 2>&1 </dev/null; then
+    cat "$log" >&2
+    echo "apt-get could not install: $packages" >&2
+    exit 1
+  fi
+  packages=$(missing | tr '\n' ' ')
+  if [ -n "$packages" ]; then
+    echo "installed, but still not found: $packages" >&2
+    exit 1
+  fi
+fi
+
+mkdir -p "$(dirname "$file")"
+{
+  echo "# Written by scripts/tools/depend.sh."
+  if [ "$group" = build ]; then
+    echo "LUA_CFLAGS := -isystem /usr/include/lua5.4"
+    echo "LUA_STATIC := -l:liblua5.4.a"
+    echo "UV_CFLAGS :="
+    echo "UV_SHARED := -luv"
+    if echo 'int main(void) { return 0; }' | "$cc" -x c - -o /dev/null -l:libuv_a.a 2>/dev/null; then
+      echo "UV_STATIC := -l:libuv_a.a -lrt"
+    else
+      echo "UV_STATIC := -luv"
+    fi
+  fi
+} >"$file"
