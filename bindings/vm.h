@@ -6,11 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/list.h"
 #include "core/loop.h"
 
 struct neap_task;
 struct neap_encoder;
-struct neap_arena;
 struct neap_engine;
 
 /* One per kind of handle; indexes neap_vm.metatables and neap_bindings. */
@@ -26,35 +26,40 @@ enum neap_handle {
     NEAP_HANDLE_BOUNDED_SEMAPHORE,
     NEAP_HANDLE_EVENT,
     NEAP_HANDLE_BARRIER,
-    NEAP_HANDLE_SCOPE,
-    NEAP_HANDLE_TASK,
+    NEAP_HANDLE_TASK,     /* a task of this state: its record lies in the box */
+    NEAP_HANDLE_TASK_JOB, /* a task of another state */
     NEAP_HANDLE_THREAD,
-    NEAP_HANDLE_TIMER,
     NEAP_HANDLE_COUNT
 };
 
 struct neap_vm {
-    lua_State *main;                            /* the state's main thread */
-    struct neap_engine *engine;                 /* constant */
-    struct neap_loop loop;                      /* of the state's thread */
-    struct neap_task *root;                     /* stands for code that no task runs (a host's frame) */
-    struct neap_task *current;                  /* whose code runs; root when no task's does */
-    lua_State *volatile running;                /* the coroutine that runs, innermost; NULL outside tasks. Read by the slice's handler */
-    const void *metatables[NEAP_HANDLE_COUNT];  /* addresses, to tell handles apart quickly; NULL until first used */
-    struct neap_encoder *encoder;               /* the codec's scratch; see codec.h */
-    struct neap_arena *arena;                   /* what the state allocates from; NULL in a state that we did not make */
-    int anchors;                                /* registry reference: a table that keeps live tasks' handles, by task slot */
-    int coroutines;                             /* registry reference: a table of coroutines to use again */
-    uint32_t coroutine_count;                   /* of coroutines */
-    uint32_t *free_slots;                       /* of anchors; a stack */
-    uint32_t free_slot_count, free_slot_room;   /* of free_slots */
-    uint32_t next_slot;                         /* of anchors: none from here on was ever used */
-    uint32_t operations;                        /* waits that were served at once, for the cooperative budget */
-    uint32_t tasks_live;                        /* tasks of this state that have not ended */
-    uint32_t tasks_needed;                      /* of those, the ones that are not daemon */
+    lua_State *main;                           /* the state's main thread */
+    struct neap_engine *engine;                /* constant */
+    struct neap_loop loop;                     /* of the state's thread */
+    struct neap_task *root;                    /* stands for code that no task runs: a host's frame */
+    struct neap_task *current;                 /* whose code runs; root when no task's does */
+    lua_State *volatile running;               /* the innermost coroutine of current; NULL outside tasks. Read by signal handlers */
+    const void *metatables[NEAP_HANDLE_COUNT]; /* addresses, to tell handles apart quickly; NULL until first used */
+    struct neap_encoder *encoder;              /* the codec's scratch; see codec.h */
+    struct neap_list tasks;                    /* neap_task.node: started or not, but not ended */
+    int anchors;                               /* registry reference: a table that keeps the boxes of live tasks, by slot */
+    uint32_t *free_slots;                      /* of anchors; a stack */
+    uint32_t free_slot_count, free_slot_room;  /* of free_slots: used, allocated */
+    uint32_t next_slot;                        /* of anchors: from here on none was ever used */
+    int coroutines;                            /* registry reference: a table of coroutines to use again, 1 .. coroutine_count */
+    int coroutine_count;                       /* of coroutines */
+    uint32_t budget;                           /* waits that may still be served at once before a task must give way */
+    uint32_t needed;                           /* tasks that have not ended and are not daemon */
+    bool open;                                 /* spawning is allowed */
 };
 
 /* The vm of any coroutine of a state: its address stands in the extra space of the main thread, which coroutines copy. */
 static inline struct neap_vm *neap_vm_of(lua_State *L) { return *(struct neap_vm **)lua_getextraspace(L); }
+
+/* Makes `L` a state of `engine`: its loop, the replaced functions of the standard library, `neap` in package.preload. May raise
+ * when out of memory. The vm lives until neap_vm_close, which must be called before lua_close. */
+struct neap_vm *neap_vm_open(lua_State *L, struct neap_engine *engine);
+/* Withdraws what still waits. No task runs any more. */
+void neap_vm_close(struct neap_vm *vm);
 
 #endif

@@ -43,7 +43,6 @@ int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struc
     loop->stuck = stuck;
     loop->context = NULL;
     loop->uv = NULL;
-    if (busy != NULL) atomic_fetch_add_explicit(busy, 1, memory_order_acq_rel);
     return 0;
 }
 

@@ -26,8 +26,8 @@ struct neap_loop {
     uv_timer_t bell;                    /* of uv: the next deadline */
 };
 
-/* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL. The
- * loop counts itself in `busy` until fini. 0 or NEAP_NOMEM. */
+/* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller
+ * has counted the loop in it, and counts it out after fini. 0 or NEAP_NOMEM. */
 int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *));
 /* The queue is empty, no wait is open and every libuv handle of others is closed. Refuses posts from now on. */
 void neap_loop_fini(struct neap_loop *loop);

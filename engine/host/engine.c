@@ -1,0 +1,169 @@
+/* engine: its threads, from start to end.
+ *
+ * LIVES     A thread record is in `threads` while its body runs, then in `ended` until the system's thread has been joined;
+ *           joining happens when the next thread starts (without waiting) and in neap_engine_join (waiting).
+ * LOCKS     The engine's guard, taken with no other guard held but the job's inside it. */
+#include "host/engine.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/futex.h"
+#include "core/memory.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STACK_SIZE = 8 << 20 }; /* sanitizers make frames several times as large */
+#else
+enum { STACK_SIZE = 1 << 20 }; /* 200 nested C calls of Lua with its largest frames take a half; small ones are cached */
+#endif
+
+int neap_engine_init(struct neap_engine *engine) {
+    atomic_init(&engine->busy, 0);
+    atomic_init(&engine->ids, 0);
+    atomic_init(&engine->failures, 0);
+    atomic_init(&engine->threads_needed, 0);
+    atomic_init(&engine->alive, 0);
+    atomic_init(&engine->stopping, false);
+    atomic_init(&engine->exit_status, -1);
+    engine->main = NULL;
+    neap_guard_init(&engine->guard);
+    neap_list_init(&engine->threads);
+    neap_list_init(&engine->ended);
+    engine->stuck = NULL;
+    engine->slices = false;
+    engine->slice = 0.01;
+    engine->context = NULL;
+    return 0;
+}
+
+uint64_t neap_engine_next_id(struct neap_engine *engine) {
+    return atomic_fetch_add_explicit(&engine->ids, 1, memory_order_relaxed) + 1;
+}
+
+static void forget(struct neap_thread *thread) {
+    neap_object_unref(&thread->job->future.object);
+    neap_free(thread);
+}
+
+/* Joins threads that have ended; `wait`: also those whose last instructions still run. */
+static void reap(struct neap_engine *engine, bool wait) {
+    struct neap_list ended;
+    neap_list_init(&ended);
+    neap_guard_lock(&engine->guard);
+    neap_list_splice(&ended, &engine->ended);
+    neap_guard_unlock(&engine->guard);
+    struct neap_list *node, later;
+    neap_list_init(&later);
+    while ((node = neap_list_pop_front(&ended)) != NULL) {
+        struct neap_thread *thread = NEAP_CONTAINER_OF(node, struct neap_thread, node);
+        int code = wait ? pthread_join(thread->system, NULL) : pthread_tryjoin_np(thread->system, NULL);
+        if (code == EBUSY)
+            neap_list_push_back(&later, node);
+        else
+            forget(thread);
+    }
+    if (neap_list_is_empty(&later)) return;
+    neap_guard_lock(&engine->guard);
+    neap_list_splice(&engine->ended, &later);
+    neap_guard_unlock(&engine->guard);
+}
+
+void neap_engine_fini(struct neap_engine *engine) {
+    reap(engine, true);
+    if (engine->main != NULL) neap_mailbox_unref(engine->main);
+}
+
+/* The last words of a thread: its job has ended already. */
+static void depart(struct neap_thread *thread) {
+    struct neap_engine *engine = thread->engine;
+    bool needed = !atomic_load_explicit(&thread->job->daemon, memory_order_relaxed);
+    neap_guard_lock(&engine->guard);
+    neap_list_remove(&thread->node);
+    neap_list_push_back(&engine->ended, &thread->node);
+    if (needed) atomic_fetch_sub_explicit(&engine->threads_needed, 1, memory_order_relaxed);
+    bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
+    /* The main loop may be waiting for us to go; or everybody is idle now, and it has to find that out. Under the guard:
+     * neap_engine_join does not return before we have let go of the engine. */
+    atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_release);
+    neap_futex_wake(&engine->alive);
+    if (engine->main != NULL && (needed || last || atomic_load_explicit(&engine->stopping, memory_order_relaxed)))
+        neap_mailbox_notify(engine->main);
+    neap_guard_unlock(&engine->guard);
+}
+
+static void *run(void *argument) {
+    struct neap_thread *thread = argument;
+    thread->body(thread);
+    depart(thread);
+    return NULL;
+}
+
+static int create(struct neap_thread *thread) {
+    pthread_attr_t attributes;
+    int code = pthread_attr_init(&attributes);
+    if (code != 0) return -code;
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    code = pthread_create(&thread->system, &attributes, run, thread);
+    pthread_attr_destroy(&attributes);
+    return -code;
+}
+
+int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *), void *argument) {
+    bool needed = !atomic_load_explicit(&job->daemon, memory_order_relaxed);
+    reap(engine, false);
+    struct neap_thread *thread = neap_alloc(sizeof *thread);
+    if (thread == NULL) return NEAP_NOMEM;
+    thread->engine = engine;
+    thread->job = job;
+    thread->body = body;
+    thread->argument = argument;
+    int code = NEAP_CLOSED;
+    neap_guard_lock(&engine->guard);
+    if (!atomic_load_explicit(&engine->stopping, memory_order_relaxed)) {
+        neap_list_push_back(&engine->threads, &thread->node);
+        atomic_fetch_add_explicit(&engine->alive, 1, memory_order_relaxed);
+        if (needed) atomic_fetch_add_explicit(&engine->threads_needed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel); /* on the thread's behalf, until depart */
+        code = create(thread);
+        if (code != 0) {
+            neap_list_remove(&thread->node);
+            atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_relaxed);
+            if (needed) atomic_fetch_sub_explicit(&engine->threads_needed, 1, memory_order_relaxed);
+            atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel);
+        }
+    }
+    neap_guard_unlock(&engine->guard);
+    if (code != 0) neap_free(thread);
+    return code;
+}
+
+void neap_engine_each(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument), void *argument) {
+    neap_guard_lock(&engine->guard);
+    for (struct neap_list *node = engine->threads.next; node != &engine->threads; node = node->next)
+        visit(NEAP_CONTAINER_OF(node, struct neap_thread, node)->job, argument);
+    neap_guard_unlock(&engine->guard);
+}
+
+static void cancel(struct neap_job *job, void *argument) {
+    struct neap_message none;
+    (void)argument;
+    neap_message_clear(&none);
+    neap_job_cancel(job, &none);
+}
+
+void neap_engine_stop(struct neap_engine *engine) {
+    neap_guard_lock(&engine->guard);
+    atomic_store_explicit(&engine->stopping, true, memory_order_relaxed);
+    neap_guard_unlock(&engine->guard);
+    neap_engine_each(engine, cancel, NULL);
+}
+
+int neap_engine_join(struct neap_engine *engine, int64_t deadline) {
+    uint32_t alive;
+    while ((alive = atomic_load_explicit(&engine->alive, memory_order_acquire)) > 0 && neap_clock_now() < deadline)
+        neap_futex_wait(&engine->alive, alive, deadline);
+    if (alive == 0) reap(engine, true);
+    return (int)alive;
+}

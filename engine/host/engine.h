@@ -1,0 +1,62 @@
+/* engine: one instance; what its threads share. A process may have several. */
+#ifndef NEAP_HOST_ENGINE_H
+#define NEAP_HOST_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/guard.h"
+#include "core/list.h"
+#include "core/loop.h"
+#include "host/job.h"
+
+struct neap_thread;
+
+struct neap_engine {
+    atomic_int busy;              /* loops that are not idle: see COUNTING in core/mailbox.c */
+    _Atomic uint64_t ids;         /* the last id given to a task or thread; relaxed */
+    atomic_int failures;          /* tasks and threads that failed and that nobody has joined; relaxed */
+    atomic_int threads_needed;    /* threads that have not ended and are not daemon */
+    _Atomic uint32_t alive;       /* threads whose body has not ended; a futex of neap_engine_join */
+    _Atomic bool stopping;        /* no thread may start any more; set under guard */
+    _Atomic int exit_status;      /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
+    struct neap_mailbox *main;    /* of the loop that stays to the end; counted. Constant once set */
+    struct neap_guard guard;      /* of the lists */
+    struct neap_list threads;     /* neap_thread.node: started, not ended */
+    struct neap_list ended;       /* neap_thread.node: ended, not joined by the system */
+    void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
+    bool slices;                  /* the host lets us use a signal to interrupt running Lua. Constant */
+    double slice;                 /* seconds a task may run while others are ready, in new threads; constant */
+    void *context;                /* the host's */
+};
+
+/* A name for an OS thread, a body, and the job that stands for it. */
+struct neap_thread {
+    struct neap_list node;        /* in a list of the engine; its guard */
+    struct neap_engine *engine;   /* constant */
+    struct neap_job *job;         /* one reference */
+    pthread_t system;             /* constant */
+    int (*body)(struct neap_thread *thread); /* runs on the new thread; ends the job */
+    void *argument;               /* body's */
+};
+
+int neap_engine_init(struct neap_engine *engine);
+/* No thread is left. */
+void neap_engine_fini(struct neap_engine *engine);
+
+uint64_t neap_engine_next_id(struct neap_engine *engine);
+
+/* Starts an OS thread that runs `body`; the thread record is the engine's from then on. Takes over one reference to
+ * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
+int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *), void *argument);
+
+/* Asks every thread but those that have ended to stop; from now on none starts. */
+void neap_engine_stop(struct neap_engine *engine);
+/* Waits until every thread has ended, or `deadline`. Returns how many have not. */
+int neap_engine_join(struct neap_engine *engine, int64_t deadline);
+/* Calls `visit` for the job of each live thread, holding the guard. */
+void neap_engine_each(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument), void *argument);
+
+#endif

@@ -1,0 +1,77 @@
+#include "host/job.h"
+
+#include <stdio.h>
+
+#include "core/memory.h"
+
+static void destroy(struct neap_object *object) {
+    struct neap_job *job = (struct neap_job *)object;
+    neap_message_fini(&job->reason);
+    neap_mailbox_unref(job->mailbox);
+    neap_future_fini(&job->future);
+    neap_free(job);
+}
+
+const struct neap_class neap_task_job_class = {
+    .name = "task",
+    .verbs = neap_future_verbs,
+    .destroy = destroy,
+    .attempt = neap_future_attempt,
+    .enlist = neap_future_enlist,
+};
+
+const struct neap_class neap_thread_job_class = {
+    .name = "thread",
+    .verbs = neap_future_verbs,
+    .destroy = destroy,
+    .attempt = neap_future_attempt,
+    .enlist = neap_future_enlist,
+};
+
+/* On the owner's loop, or on the canceller's thread when the loop has ended: then there is no task any more. */
+static void arrive(struct neap_runnable *runnable) {
+    struct neap_job *job = NEAP_CONTAINER_OF(runnable, struct neap_job, cancelling);
+    if (job->task != NULL) job->on_cancel(job);
+    neap_object_unref(&job->future.object);
+}
+
+struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id) {
+    struct neap_job *job = neap_alloc(sizeof *job);
+    if (job == NULL) return NULL;
+    neap_future_init(&job->future, class);
+    job->mailbox = neap_mailbox_ref(mailbox);
+    job->cancelling.next = NULL;
+    job->cancelling.run = arrive;
+    job->on_cancel = NULL;
+    job->task = NULL;
+    neap_message_clear(&job->reason);
+    atomic_init(&job->cancel_requested, false);
+    atomic_init(&job->waiting, false);
+    atomic_init(&job->daemon, false);
+    job->id = id;
+    snprintf(job->name, sizeof job->name, "%s-%llu", class->name, (unsigned long long)id);
+    neap_object_share(&job->future.object);
+    return job;
+}
+
+bool neap_job_cancel(struct neap_job *job, struct neap_message *reason) {
+    if (neap_future_has_ended(&job->future)) return false;
+    if (atomic_exchange_explicit(&job->cancel_requested, true, memory_order_acq_rel)) return false;
+    neap_message_move(&job->reason, reason);
+    neap_object_ref(&job->future.object);
+    if (neap_mailbox_post(job->mailbox, &job->cancelling) == 0) return true;
+    neap_object_unref(&job->future.object);
+    return false;
+}
+
+void neap_job_set_name(struct neap_job *job, const char *name) {
+    neap_object_lock(&job->future.object);
+    snprintf(job->name, sizeof job->name, "%s", name);
+    neap_object_unlock(&job->future.object);
+}
+
+void neap_job_get_name(struct neap_job *job, char name[NEAP_JOB_NAME_MAX + 1]) {
+    neap_object_lock(&job->future.object);
+    snprintf(name, NEAP_JOB_NAME_MAX + 1, "%s", job->name);
+    neap_object_unlock(&job->future.object);
+}

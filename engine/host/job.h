@@ -1,0 +1,42 @@
+/* job: a task or a thread as other threads see it. The task itself lives in its Lua state; its job outlives both. */
+#ifndef NEAP_HOST_JOB_H
+#define NEAP_HOST_JOB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/mailbox.h"
+#include "core/message.h"
+#include "sync/future.h"
+
+enum { NEAP_JOB_NAME_MAX = 63 };
+
+struct neap_job {
+    struct neap_future future;         /* first; shared from the start; ended by the owner's thread */
+    struct neap_mailbox *mailbox;      /* of the loop that runs it; counted. Constant */
+    struct neap_runnable cancelling;   /* posted once, with a reference of its own */
+    void (*on_cancel)(struct neap_job *job); /* run on the owner's loop when a cancel arrives and `task` is set. Constant */
+    void *task;                        /* what it stands for; NULL once ended. Owner's thread */
+    struct neap_message reason;        /* of the cancel; written once by who set cancel_requested, before the post */
+    _Atomic bool cancel_requested;     /* the first one to set it is the canceller */
+    _Atomic bool waiting;              /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread */
+    _Atomic bool daemon;               /* nobody waits for it at the end */
+    uint64_t id;                       /* constant */
+    char name[NEAP_JOB_NAME_MAX + 1];  /* terminated, cut; under the object's guard */
+};
+
+/* For a task (class neap_task_job_class) or thread (neap_thread_job_class). One reference, shared; NULL: no memory. */
+struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id);
+
+/* Any thread: asks it to stop. `reason` is taken over on success. False when it has ended or was asked before. */
+bool neap_job_cancel(struct neap_job *job, struct neap_message *reason);
+
+/* Any thread. */
+void neap_job_set_name(struct neap_job *job, const char *name);
+void neap_job_get_name(struct neap_job *job, char name[NEAP_JOB_NAME_MAX + 1]);
+
+extern const struct neap_class neap_task_job_class;
+extern const struct neap_class neap_thread_job_class;
+
+#endif
