@@ -1,0 +1,36 @@
+/* await: how a C function of the library waits. In a task it suspends the task; elsewhere it turns the loop. */
+#ifndef NEAP_BINDINGS_AWAIT_H
+#define NEAP_BINDINGS_AWAIT_H
+
+#include <lua.h>
+#include <stdint.h>
+
+#include "bindings/task.h"
+#include "core/wait.h"
+
+/* Called when a wait has ended: pushes the results of the C function and returns how many. `code` is the index of the
+ * link that was served (its ->result says how), or NEAP_TIMEOUT. May await again, as its last action, or raise. */
+typedef int (*neap_finish)(lua_State *L, struct neap_task *task, int code);
+
+/* The deadline of the timeout at `index`: nil or none: NEAP_FOREVER; 0: 0. Negative, NaN or no number raises. */
+int64_t neap_check_timeout(lua_State *L, int index);
+
+/* To be called first by everything that waits: raises the cancellation that is pending. Returns the running task, whose `link` is
+ * empty and ready to be filled in. */
+struct neap_task *neap_await_begin(lua_State *L);
+
+/* Waits for one of `links`; they stay in place until `finish`. Returns what the C function must return. Raises when the
+ * task was cancelled, when Lua cannot yield here, and when out of memory; what links carry is then dropped. */
+int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish);
+
+/* The common case: begins, and waits for `op` of `object` on the task's own link, with the timeout at `timeout_index`. */
+int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int timeout_index, neap_finish finish);
+
+/* nil, message, code. */
+int neap_push_code(lua_State *L, int code);
+
+/* Finishers. TRUE: true; or nil, "timeout"; or nil and the name of the link's result. VALUE: the link's message, likewise. */
+int neap_finish_true(lua_State *L, struct neap_task *task, int code);
+int neap_finish_value(lua_State *L, struct neap_task *task, int code);
+
+#endif

@@ -1,0 +1,53 @@
+/* cancel: stopping tasks, and parts of them. The essay is in cancel.c. */
+#ifndef NEAP_BINDINGS_CANCEL_H
+#define NEAP_BINDINGS_CANCEL_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bindings/task.h"
+
+/* A stretch of a task's code that can be stopped, or protected, as a whole: the body of timeout, shield, scope. Lies in a
+ * userdata on the stack of the call that it stands for. */
+struct neap_region {
+    struct neap_region *outer; /* NULL for the outermost of the task */
+    int64_t deadline;          /* the nearest one that counts within: of this region and, unless shielded, those around it */
+    bool shield;               /* cancellations from outside do not pass */
+    bool cancelled;            /* asked to stop; stays */
+    bool timed_out;            /* it was its deadline that asked */
+};
+
+/* Raises the cancellation that is pending for `task`, the running one; returns when none is. */
+void neap_cancel_check(lua_State *L, struct neap_task *task);
+/* Would neap_cancel_check raise? */
+bool neap_cancel_is_due(const struct neap_task *task);
+/* The nearest deadline of the regions around the running code; NEAP_FOREVER. */
+static inline int64_t neap_cancel_deadline(const struct neap_task *task) {
+    return task->regions == NULL ? INT64_MAX : task->regions->deadline;
+}
+/* A deadline of the regions has passed: marks those whose own it was as cancelled. */
+void neap_cancel_expire(struct neap_task *task);
+
+/* Pushes a new cancellation error with the reason at `index` (0: none). */
+void neap_cancel_push_error(lua_State *L, int index);
+/* Is the value at `index` one? */
+bool neap_cancel_is_error(lua_State *L, int index);
+
+/* Protected calls count how deep they are: enter returns the depth to be given to leave. `failed`: an error was caught. */
+static inline uint16_t neap_cancel_enter(struct neap_task *task) { return ++task->depth; }
+static inline void neap_cancel_leave(struct neap_task *task, uint16_t depth, bool failed) {
+    task->depth = (uint16_t)(depth - 1);
+    if (failed && task->unwinding >= depth) task->unwinding = 0;
+}
+
+/* neap.timeout, neap.shield, neap.is_cancelled */
+int neap_cancel_timeout(lua_State *L);
+int neap_cancel_shield(lua_State *L);
+int neap_cancel_is_cancelled(lua_State *L);
+/* For scopes: region(function, handle) of scope.c builds on these. */
+struct neap_region *neap_region_push(lua_State *L, int64_t deadline, bool shield);
+void neap_region_enter(struct neap_task *task, struct neap_region *region);
+void neap_region_leave(struct neap_task *task, struct neap_region *region);
+
+#endif

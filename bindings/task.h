@@ -1,0 +1,93 @@
+/* task: a coroutine run by a loop. The essay is in task.c. Everything here is for the thread of the task's state. */
+#ifndef NEAP_BINDINGS_TASK_H
+#define NEAP_BINDINGS_TASK_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bindings/box.h"
+#include "bindings/vm.h"
+#include "core/list.h"
+#include "core/wait.h"
+#include "host/job.h"
+#include "sync/future.h"
+#include "sync/owner.h"
+
+struct neap_region;
+struct neap_group;
+struct neap_site;
+
+/* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until it starts, and
+ * what it returned or raised after it has ended. The box is anchored while the task lives. */
+struct neap_task {
+    struct neap_box box;         /* first: refers to `future` */
+    struct neap_future future;   /* never shared: other threads see `job` */
+    struct neap_list node;       /* in vm->tasks until it has ended */
+    struct neap_wait wait;       /* of its blocking operations; its runnable is also how the task is queued to run */
+    struct neap_link link;       /* of waits on one object */
+    struct neap_owner owner;     /* what it holds */
+    struct neap_vm *vm;          /* constant */
+    lua_State *coroutine;        /* NULL before it starts and after it has ended */
+    struct neap_region *regions; /* the innermost timeout, shield or scope that it is in; see cancel.h */
+    struct neap_job *job;        /* a reference, once another thread may see it; NULL before */
+    struct neap_group *group;    /* a reference: the scope that it belongs to; NULL */
+    struct neap_site *site;      /* where it was spawned; NULL when unknown */
+    uint32_t id;                 /* constant */
+    uint32_t slot;               /* of vm->anchors */
+    uint16_t depth;              /* protected calls around the code that runs; see cancel.c */
+    uint16_t unwinding;          /* 0, or the depth whose end ends the unwinding of a cancellation */
+    uint16_t values;             /* not started: user values that are set; done: results that are kept */
+    uint8_t flags;               /* NEAP_TASK_* */
+    uint8_t lua_blocked;         /* resumes below the running coroutine that cannot be yielded across */
+};
+
+enum {
+    NEAP_TASK_DAEMON = 1,     /* nobody waits for it at the end */
+    NEAP_TASK_QUIET = 2,      /* a failure is not reported */
+    NEAP_TASK_CANCELLED = 4,  /* asked to stop, as a whole */
+    NEAP_TASK_TURN = 8,       /* gave way: runs again after the others */
+    NEAP_TASK_REPORTED = 16,  /* its failure counts in engine->failures */
+    NEAP_TASK_PENDING = 32,   /* some cancellation may have to be raised: looked at by each wait */
+    NEAP_TASK_TIMER = 64      /* made by neap.timer or neap.every */
+};
+
+struct neap_task_options {
+    const char *name; /* NULL: none */
+    int64_t start;    /* deadline before which it does not run; 0: at once */
+    uint8_t flags;    /* DAEMON, QUIET, TIMER */
+    struct neap_group *group; /* NULL: none; a reference is taken */
+};
+
+extern const struct neap_class neap_task_class;
+
+/* Spawns a task for the function and `arguments` arguments on top of the stack; they are replaced by its handle. It runs after the
+ * caller next waits. Raises when out of memory or when the state is closing. */
+struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap_task_options *options);
+
+/* Makes the record that stands for code outside tasks; its box is anchored for as long as the state lives. */
+struct neap_task *neap_task_new_root(lua_State *L);
+
+/* Gives way: the task runs again after what is queued. Returns what the C function must return. */
+int neap_task_yield(lua_State *L);
+
+/* Pushes the task's handle. */
+void neap_task_push(lua_State *L, struct neap_task *task);
+
+/* The job of the task, made on the first call. Raises when out of memory. Borrowed. */
+struct neap_job *neap_task_job(lua_State *L, struct neap_task *task);
+
+/* Asks the task to stop; the value on top of the stack is the reason (nil: none) and is popped. False when it has ended
+ * or was asked before. */
+bool neap_task_cancel(lua_State *L, struct neap_task *task);
+/* Something in `task` was cancelled: if it is parked where that can be delivered, wakes it. */
+void neap_task_interrupt(struct neap_task *task);
+
+static inline bool neap_task_has_ended(const struct neap_task *task) { return neap_future_has_ended(&task->future); }
+
+static inline struct neap_task *neap_task_current(lua_State *L) { return neap_vm_of(L)->current; }
+
+/* A table of the task's own, in the state: "name", "data", "traceback", "reason"; made on the first call when `make`. Pushes it or nil. */
+bool neap_task_push_extras(lua_State *L, struct neap_task *task, bool make);
+
+#endif
