@@ -20,6 +20,9 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
+# Commands are shown in short; V=1 shows them whole.
+show = $(if $(V),,@printf '  %-5s %s\n' '$1' '$2';)
+
 # --- what must be installed ---
 # $(BUILD)/ready/<group> is made once the packages of that group are there; the one of `build` also says where they are.
 
@@ -54,12 +57,14 @@ BINDINGS := $(filter-out bindings/runner.c,$(wildcard bindings/*.c))
 LUA_HALF := $(sort $(wildcard scripts/neap/*.lua))
 UNIT := $(wildcard spec/unit/*_test.c)
 UNIT_HELPERS := $(filter-out $(UNIT),$(wildcard spec/unit/*.c))
-BENCH := $(filter-out scripts/bench/empty_method.c,$(wildcard scripts/bench/*.c))
+SPECS := $(sort $(wildcard spec/*_spec.lua))
+STRESS_SPECS := $(shell grep -l '\#stress' /dev/null $(SPECS))
+STRESS := $(sort $(wildcard spec/stress/*.lua))
 
 # The Lua half travels inside the binary. The folder is a prerequisite so that a file taken away is noticed.
 $(BUILD)/gen/embedded.c: scripts/tools/embed.lua $(LUA_HALF) $(wildcard scripts/neap)
 	@mkdir -p $(@D)
-	$(LUA) scripts/tools/embed.lua $(LUA_HALF) > $@
+	$(call show,EMBED,$@)$(LUA) scripts/tools/embed.lua $(LUA_HALF) > $@
 
 # --- one flavour: $(call flavour,name,folder) ---
 
@@ -69,30 +74,31 @@ compile_$(1) = $$(CC) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(c
 
 $(2)/obj/%.o: %.c
 	@mkdir -p $$(@D)
-	$$(compile_$(1))
+	$$(call show,CC,$$@)$$(compile_$(1))
 
 $(2)/obj/embedded.o: $(BUILD)/gen/embedded.c
 	@mkdir -p $$(@D)
-	$$(compile_$(1))
+	$$(call show,CC,$$@)$$(compile_$(1))
 
 $(2)/libneap-engine.a: $$(call objects_$(1),$$(ENGINE))
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(call show,AR,$$@)$$(AR) rcs $$@ $$^
 
 $(2)/libneap-bindings.a: $$(call objects_$(1),$$(BINDINGS)) $(2)/obj/embedded.o
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(call show,AR,$$@)$$(AR) rcs $$@ $$^
 
 # All of Lua is linked in and exported: modules in C look for it in the program.
 $(2)/neap: $$(call objects_$(1),bindings/runner.c) $(2)/libneap-bindings.a $(2)/libneap-engine.a
-	$$(CC) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -Wl,-E -o $$@ $$^ \
+	$$(call show,LINK,$$@)$$(CC) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -Wl,-E -o $$@ $$^ \
 	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
 
 $(2)/unit/%: $(2)/obj/spec/unit/%.o $$(call objects_$(1),$$(UNIT_HELPERS)) $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) -lm -ldl
+	$$(call show,LINK,$$@)$$(CC) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) -lm -ldl
 
 unit_$(1) := $$(patsubst spec/unit/%.c,$(2)/unit/%,$$(UNIT))
+$$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS)): | $(BUILD)/ready/test
 .SECONDARY: $$(call objects_$(1),$$(ENGINE) $$(BINDINGS) $$(UNIT) $$(UNIT_HELPERS))
 -include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/runner.c $$(UNIT) $$(UNIT_HELPERS)))
 endef
@@ -110,19 +116,105 @@ $(eval $(call flavour,asan,$(BUILD)/asan))
 $(eval $(call flavour,tsan,$(BUILD)/tsan))
 
 $(BUILD)/neap.so: $(call objects_module,$(BINDINGS) $(ENGINE)) $(BUILD)/module/obj/embedded.o
-	$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ $(UV_SHARED)
+	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ $(UV_SHARED)
 
 # --- targets ---
 
 .PHONY: build demo test unit spec lint format asan tsan stress bench install uninstall clean help
 
-build: $(BUILD)/neap $(BUILD)/neap.so                     ## the runner and the module (the default)
+build: $(BUILD)/neap $(BUILD)/neap.so  ## build the runner and the module (the default)
 
-demo: build                                         ## count words, on one thread and on all cores
+demo: build  ## count words, first on one thread, then on all cores
 	$(BUILD)/neap scripts/examples/wordcount.lua
 
-clean:                                              ## remove all that was built
+# scripts/tools/test.lua runs each program and each spec under a time limit and ends with 'N passed, N failed'.
+run_tests = $(LUA) scripts/tools/test.lua modules=$(BUILD) logs=$(BUILD)/logs
+
+test: build $(unit_check) | $(BUILD)/ready/test  ## run unit tests and specs, on the runner and on a stock lua5.4
+	@$(run_tests) exclude=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) \
+	  spec=$(LUA) spec=$(BUILD)/neap $(SPECS:%=file=%)
+
+unit: $(unit_check) | $(BUILD)/ready/test  ## run the unit tests of the engine
+	@$(run_tests) $(unit_check:%=unit=%)
+
+spec: build | $(BUILD)/ready/test  ## run the specs
+	@$(run_tests) exclude=stress runner=$(BUILD)/neap spec=$(LUA) spec=$(BUILD)/neap $(SPECS:%=file=%)
+
+asan: $(BUILD)/asan/neap $(unit_asan) | $(BUILD)/ready/test  ## run all tests under the address and UB sanitizers
+	@ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(run_tests)/asan limit=300 exclude=stress runner=$(BUILD)/asan/neap $(unit_asan:%=unit=%) \
+	  spec=$(BUILD)/asan/neap $(SPECS:%=file=%)
+
+# The sanitizer holds signals back, so what preempts is left out.
+tsan: $(BUILD)/tsan/neap $(unit_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/spec/tsan.supp" \
+	$(run_tests)/tsan limit=300 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
+	  spec=$(BUILD)/tsan/neap $(SPECS:%=file=%)
+
+stress: build | $(BUILD)/ready/test  ## repeat what races, for about STRESS_SECONDS (60)
+	@STRESS_SECONDS=$(STRESS_SECONDS) \
+	$(run_tests)/stress limit=300 tags=stress runner=$(BUILD)/neap \
+	  spec=$(BUILD)/neap $(STRESS_SPECS:%=file=%) $(STRESS:%=script=%)
+
+bench: build $(BENCH)  ## measure against yardsticks, print one table
+	$(BUILD)/neap scripts/bench/run.lua
+
+# --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
+
+C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/unit/*.[ch] scripts/bench/*.[ch] scripts/bench/*/*.[ch])
+TIDIED := $(ENGINE) $(wildcard bindings/*.c)
+LINTS := lint-format lint-tidy lint-cppcheck lint-lua lint-layers lint-words lint-types
+.PHONY: $(LINTS)
+
+lint: $(LINTS)  ## check format, layers, types and words; clang-tidy, cppcheck, luacheck
+
+lint-format: | $(BUILD)/ready/lint
+	clang-format --dry-run -Werror $(C_FILES)
+
+lint-tidy: | $(BUILD)/ready/lint
+	printf '%s\n' $(TIDIED) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(STANDARD) -DNEAP_CHECK \
+	  -Iengine -I. $(LUA_CFLAGS) 2>/dev/null' tidy
+
+lint-cppcheck: | $(BUILD)/ready/lint
+	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	  --suppressions-list=scripts/tools/cppcheck.supp -j 2 -DNEAP_CHECK -Iengine -I. engine bindings
+
+lint-lua: | $(BUILD)/ready/lint
+	luacheck --quiet --std lua54 scripts spec bindings/types
+
+lint-layers:
+	$(LUA) scripts/tools/check_layers.lua
+
+lint-words:
+	$(LUA) scripts/tools/check_words.lua
+
+lint-types: $(BUILD)/neap
+	$(BUILD)/neap scripts/tools/check_types.lua
+
+format: | $(BUILD)/ready/lint  ## lay the C files out as .clang-format says
+	clang-format -i $(C_FILES)
+
+# --- installing ---
+
+bin := $(DESTDIR)$(PREFIX)/bin
+module := $(DESTDIR)$(PREFIX)/lib/lua/5.4
+share := $(DESTDIR)$(PREFIX)/share/neap
+doc := $(DESTDIR)$(PREFIX)/share/doc/neap
+
+install: build  ## install below PREFIX (/usr/local)
+	install -D -m 755 $(BUILD)/neap $(bin)/neap
+	install -D -m 644 $(BUILD)/neap.so $(module)/neap.so
+	install -d $(share)/types $(doc)/decisions
+	install -m 644 bindings/types/*.lua $(share)/types
+	install -m 644 README.md CHANGELOG.md LICENSE engine/ARCHITECTURE.md $(doc)
+	install -m 644 engine/decisions/*.md $(doc)/decisions
+
+uninstall:  ## take away what install put there
+	rm -f $(bin)/neap $(module)/neap.so
+	rm -rf $(share) $(doc)
+
+clean:  ## remove all that was built
 	rm -rf $(BUILD)
 
-help:                                               ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+help:  ## print this list
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'

@@ -1,0 +1,154 @@
+-- Runs test programs and specs, each in a process of its own under a hard time limit, and adds up what they say.
+--
+-- usage: lua5.4 test.lua KEY=VALUE...
+--   unit=PROGRAM       run a cmocka program
+--   spec=INTERPRETER   run each file= by busted under this interpreter; may be given several times
+--   file=SPEC          a spec for all interpreters
+--   script=SCRIPT      run it with runner=; it passes when its exit status is 0
+--   runner=PROGRAM     the neap that is being tested; specs and scripts find its path in NEAP
+--   modules=FOLDER     where a stock lua5.4 finds neap.so
+--   limit=SECONDS      for each process (default 120)
+--   tags=, exclude=    as busted has them
+--   logs=FOLDER        where the full output of each run goes
+--
+-- Both kinds speak TAP. A process that dies, hangs or stops before its plan is fulfilled counts as one failure more.
+-- The last line is "N passed, N failed"; the exit status is 0 only if something passed and nothing failed.
+
+local has_system, system = pcall(require, "system")
+local now = has_system and system.gettime or os.time
+
+local options = {
+  limit = 120,
+  logs = "build/logs",
+  modules = "build",
+  runner = "build/neap",
+  unit = {},
+  spec = {},
+  file = {},
+  script = {},
+}
+
+for _, argument in ipairs(arg) do
+  local key, value = argument:match("^(%w+)=(.*)$")
+  if key and type(options[key]) == "table" then
+    table.insert(options[key], value)
+  elseif key then
+    options[key] = value
+  else
+    error("test.lua: expected KEY=VALUE, got " .. argument)
+  end
+end
+
+local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+local function read_line_of(command)
+  local pipe <close> = assert(io.popen(command))
+  return pipe:read("l")
+end
+
+local environment = {
+  -- For a stock lua5.4. The runner has the library inside and finds that one first.
+  "LUA_CPATH=" .. quote(options.modules .. "/?.so;;"),
+  "NEAP=" .. quote(read_line_of("realpath " .. quote(options.runner)) or options.runner),
+  "CMOCKA_MESSAGE_OUTPUT=TAP",
+}
+
+local total = { passed = 0, failed = 0, skipped = 0 }
+local failures, skips = {}, {}
+
+--- Reads TAP until the end of `lines`: counts, the failures with the comments after them, and where it was last.
+local function read_tap(lines, log)
+  local tap = { passed = 0, failed = 0, skipped = 0, planned = nil, failures = {}, skips = {}, tail = {} }
+  local inside_failure = false
+  for line in lines do
+    log:write(line, "\n")
+    table.insert(tap.tail, line)
+    if #tap.tail > 30 then table.remove(tap.tail, 1) end
+    local verdict, title = line:match("^(%l*%s?ok) %d+(.*)$")
+    if verdict ~= "ok" and verdict ~= "not ok" then verdict = nil end
+    local is_comment = line:find("^#") and not line:find("^# %S+ @ %d+: ")
+    if verdict and title:find("# SKIP", 1, true) then
+      tap.skipped = tap.skipped + 1
+      table.insert(tap.skips, (title:gsub("^[%s-]*# SKIP%s*", "")))
+    elseif verdict == "ok" then
+      tap.passed = tap.passed + 1
+    elseif verdict then
+      tap.failed = tap.failed + 1
+      table.insert(tap.failures, line)
+    elseif inside_failure and is_comment then
+      table.insert(tap.failures, line)
+    end
+    inside_failure = verdict == "not ok" or (inside_failure and is_comment)
+    tap.position = line:match("^# (%S+ @ %d+: .*)$") or tap.position
+    local planned = line:match("^1%.%.(%d+)$")
+    if planned then tap.planned = (tap.planned or 0) + tonumber(planned) end
+  end
+  return tap
+end
+
+--- What is wrong with the end of a process, or nil.
+local function describe_end(tap, reason, status)
+  local place = tap.position and ", last in " .. tap.position or ""
+  if status == 124 or status == 137 then return ("no end within %d s%s"):format(options.limit, place) end
+  if reason == "signal" then return ("ended by signal %d%s"):format(status, place) end
+  if status > 128 then return ("ended by signal %d%s"):format(status - 128, place) end
+  local seen = tap.passed + tap.failed + tap.skipped
+  if tap.planned ~= seen then
+    return ("stopped with status %d after %d tests of %s%s"):format(status, seen, tap.planned or "unknown", place)
+  end
+  if status ~= 0 and tap.failed == 0 and tap.skipped == 0 then return ("exit status %d"):format(status) end
+end
+
+local function report(name, tap, seconds)
+  local skipped = tap.skipped > 0 and (", %d skipped"):format(tap.skipped) or ""
+  io.write(("%-4s %-52s %4d passed%s%s  %.1f s\n"):format(tap.failed == 0 and "ok" or "FAIL", name, tap.passed,
+    tap.failed > 0 and (", %d failed"):format(tap.failed) or "", skipped, seconds))
+  for _, line in ipairs(tap.failures) do io.write("     ", line, "\n") end
+  io.flush()
+end
+
+--- `plain`: the program speaks no TAP, its exit status is the verdict.
+local function run(name, command, plain)
+  local log_name = ("%s/%s.log"):format(options.logs, name:gsub("[^%w_.-]+", "-"))
+  local log <close> = assert(io.open(log_name, "w"))
+  local limited = ("env %s timeout -k 10 %d %s </dev/null 2>&1"):format(table.concat(environment, " "), options.limit,
+    command)
+  local start = now()
+  local pipe = assert(io.popen(limited))
+  local tap = read_tap(pipe:lines(), log)
+  local _, reason, status = pipe:close()
+  if plain then tap.passed, tap.planned = status == 0 and 1 or 0, status == 0 and 1 or 0 end
+  local trouble = describe_end(tap, reason, status)
+  if trouble then
+    tap.failed = tap.failed + 1
+    table.insert(tap.failures, name .. ": " .. trouble)
+    for _, line in ipairs(tap.tail) do table.insert(tap.failures, "  | " .. line) end
+  end
+  report(name, tap, now() - start)
+  for key in pairs(total) do total[key] = total[key] + tap[key] end
+  for _, skip in ipairs(tap.skips) do table.insert(skips, name .. ": " .. skip) end
+  if tap.failed > 0 then table.insert(failures, ("%s (%s)"):format(name, log_name)) end
+end
+
+assert(os.execute("mkdir -p " .. quote(options.logs)))
+
+for _, program in ipairs(options.unit) do run("unit " .. program:match("[^/]+$"), program) end
+
+for _, interpreter in ipairs(options.spec) do
+  for _, file in ipairs(options.file) do
+    local filters = (options.tags and " --tags=" .. options.tags or "")
+      .. (options.exclude and " --exclude-tags=" .. options.exclude or "")
+    run(("%s %s"):format(interpreter, file),
+      ("%s /usr/bin/busted --output=TAP --verbose%s %s"):format(interpreter, filters, quote(file)))
+  end
+end
+
+for _, script in ipairs(options.script) do
+  run(("%s %s"):format(options.runner, script), ("%s %s"):format(options.runner, quote(script)), true)
+end
+
+io.write("\n")
+for _, skip in ipairs(skips) do io.write("skipped: ", skip, "\n") end
+for _, failure in ipairs(failures) do io.write("failed: ", failure, "\n") end
+io.write(("%d passed, %d failed\n"):format(total.passed, total.failed))
+os.exit(total.failed == 0 and total.passed > 0)
