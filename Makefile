@@ -156,7 +156,7 @@ stress: build | $(BUILD)/ready/test  ## repeat what races, for about STRESS_SECO
 	$(run_tests)/stress limit=300 tags=stress runner=$(BUILD)/neap \
 	  spec=$(BUILD)/neap $(STRESS_SPECS:%=file=%) $(STRESS:%=script=%)
 
-bench: build $(BENCH)  ## measure against yardsticks, print one table
+bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same run, print one table
 	$(BUILD)/neap scripts/bench/run.lua
 
 # --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
@@ -173,7 +173,7 @@ lint-format: | $(BUILD)/ready/lint
 
 lint-tidy: | $(BUILD)/ready/lint
 	printf '%s\n' $(TIDIED) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(STANDARD) -DNEAP_CHECK \
-	  -Iengine -I. $(LUA_CFLAGS) 2>/dev/null' tidy
+	  $(WARNINGS) -Iengine -I. $(LUA_CFLAGS) 2>/dev/null' tidy
 
 lint-cppcheck: | $(BUILD)/ready/lint
 	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \

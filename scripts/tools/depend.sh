@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees that what a group of targets needs is installed, and writes to a file where it is.
-# usage: depend.sh build|test|lint FILE
+# usage: depend.sh build|test|lint|bench FILE
 # On Debian and its kin what is missing is installed with apt-get; elsewhere it is listed.
 set -eu
 group=$1
@@ -25,6 +25,9 @@ missing() {
     test)
       has_cmocka || echo libcmocka-dev
       [ -x /usr/bin/busted ] || echo lua-busted
+      ;;
+    bench)
+      has_command pkg-config || echo pkg-config
       ;;
     lint)
       has_command clang-format || echo clang-format

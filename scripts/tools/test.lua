@@ -49,7 +49,7 @@ end
 local environment = {
   -- For a stock lua5.4. The runner has the library inside and finds that one first.
   "LUA_CPATH=" .. quote(options.modules .. "/?.so;;"),
-  "NEAP=" .. quote(read_line_of("realpath " .. quote(options.runner)) or options.runner),
+  "NEAP=" .. quote(read_line_of("realpath -m " .. quote(options.runner)) or options.runner),
   "CMOCKA_MESSAGE_OUTPUT=TAP",
 }
 

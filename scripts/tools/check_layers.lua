@@ -1,0 +1,79 @@
+-- Checks that the arrows point down only: who may include or require whom.
+-- usage: lua5.4 scripts/tools/check_layers.lua, at the top of the tree
+
+-- What the C files of a folder may include with quotes, and which headers of others with angle brackets they may not.
+local layers = {
+  { folder = "engine/core", may_include = { "core/" }, engine = true },
+  { folder = "engine/sync", may_include = { "core/", "sync/" }, engine = true },
+  { folder = "engine/host", may_include = { "core/", "sync/", "host/" }, engine = true },
+  { folder = "bindings", may_include = { "core/", "sync/", "host/", "bindings/" } },
+}
+local lua_headers = { "^lua", "^lauxlib%.h$", "^lualib%.h$" }
+-- The only C below scripts: yardsticks of the benchmark, which measure without the engine.
+local c_in_scripts = "^scripts/bench/"
+local top = {
+  bindings = true, engine = true, scripts = true, spec = true,
+  Makefile = true, ["README.md"] = true, LICENSE = true, ["CHANGELOG.md"] = true, build = true,
+}
+
+local complaints = 0
+
+local function complain(place, text)
+  complaints = complaints + 1
+  io.stderr:write(place, ": ", text, "\n")
+end
+
+local function find_files(arguments)
+  local files = {}
+  local pipe <close> = assert(io.popen("find " .. arguments))
+  for path in pipe:lines() do table.insert(files, path) end
+  table.sort(files)
+  return files
+end
+
+local function starts_with_any(text, prefixes)
+  for _, prefix in ipairs(prefixes) do
+    if text:sub(1, #prefix) == prefix then return true end
+  end
+  return false
+end
+
+local function check_include(layer, place, kind, header)
+  if kind == '"' and not starts_with_any(header, layer.may_include) then
+    complain(place, ("%s may not include %s"):format(layer.folder, header))
+  end
+  if layer.engine and kind == "<" then
+    for _, pattern in ipairs(lua_headers) do
+      if header:find(pattern) then complain(place, "the engine does not know Lua: " .. header) end
+    end
+  end
+end
+
+local function check_file(layer, path)
+  local number = 0
+  for line in io.lines(path) do
+    number = number + 1
+    local kind, header = line:match('^%s*#%s*include%s*(["<])([^">]+)')
+    if kind then check_include(layer, ("%s:%d"):format(path, number), kind, header) end
+  end
+end
+
+for _, layer in ipairs(layers) do
+  for _, path in ipairs(find_files(layer.folder .. " -name '*.[ch]'")) do check_file(layer, path) end
+end
+
+for _, path in ipairs(find_files("engine bindings scripts -type f")) do
+  local is_c = path:find("%.[ch]$")
+  if is_c and path:find("^scripts/") and not path:find(c_in_scripts) then complain(path, "scripts are Lua only") end
+  if is_c and path:find("^engine/") then
+    local is_known = false
+    for _, layer in ipairs(layers) do is_known = is_known or starts_with_any(path, { layer.folder .. "/" }) end
+    if not is_known then complain(path, "this folder of the engine is no layer") end
+  end
+end
+
+for _, path in ipairs(find_files(". -mindepth 1 -maxdepth 1 -not -name '.*'")) do
+  if not top[path:sub(3)] then complain(path, "does not belong at the top") end
+end
+
+os.exit(complaints == 0)

@@ -1,0 +1,170 @@
+-- Compares the annotations in bindings/types with the loaded module, both ways: what is there must be annotated, and what
+-- is annotated must be there.
+-- usage: build/neap scripts/tools/check_types.lua, at the top of the tree
+
+local neap = require "neap"
+
+local complaints = 0
+
+local function complain(format, ...)
+  complaints = complaints + 1
+  io.stderr:write(format:format(...), "\n")
+end
+
+-- --- what is annotated ---
+
+-- By class name in lower case without underscores: { name, place, parents, methods, fields }; methods and fields by name.
+local annotated = {}
+
+local function key_of(class_name) return (class_name:lower():gsub("_", "")) end
+
+local function declare_class(name, parents, place)
+  local key = key_of(name)
+  local class = annotated[key] or { name = name, place = place, parents = {}, methods = {}, fields = {} }
+  for parent in (parents or ""):gmatch("[%w_.]+") do table.insert(class.parents, parent) end
+  annotated[key] = class
+  return class
+end
+
+local function read_field(class, text, place)
+  local name, mark, type_name = text:match("^([%a_][%w_]*)(%??)%s+(.*)$")
+  if not name then return end -- an index signature: [integer] ...
+  if type_name:match("^%w+%s+[%a_]") and not type_name:match("^fun") then
+    local scope, rest = text:match("^(%w+)%s+(.*)$")
+    if scope == "public" or scope == "private" or scope == "protected" then return read_field(class, rest, place) end
+  end
+  if type_name:find("^fun") then
+    class.methods[name] = place
+  else
+    class.fields[name] = { place = place, optional = mark == "?" or type_name:find("^[%w_.]+%?") or type_name:find("^nil") }
+  end
+end
+
+-- A file: classes with their fields, and under them a local or global that stands for the class, whose functions count.
+local function read_annotations(path)
+  local by_variable, class, fresh = {}, nil, false
+  local number = 0
+  for line in io.lines(path) do
+    number = number + 1
+    local place = ("%s:%d"):format(path, number)
+    local name, parents = line:match("^%-%-%-@class%s+%(?[%a]*%)?%s*([%w_.]+)%s*:?%s*([%w_.,%s]*)")
+    local field = line:match("^%-%-%-@field%s+(.*)$")
+    local variable = line:match("^local%s+([%a_][%w_]*)%s*=%s*{}") or line:match("^([%a_][%w_]*)%s*=%s*{}")
+    local owner, member = line:match("^function%s+([%a_][%w_]*)[.:]([%a_][%w_]*)%s*%(")
+    local assigned_owner, assigned = line:match("^([%a_][%w_]*)%.([%a_][%w_]*)%s*=")
+    if name then
+      class, fresh = declare_class(name, parents, place), true
+    elseif field and class then
+      read_field(class, field, place)
+    elseif variable and fresh then
+      by_variable[variable], fresh = class, false
+    elseif owner and by_variable[owner] then
+      by_variable[owner].methods[member] = place
+    elseif assigned and by_variable[assigned_owner] then
+      by_variable[assigned_owner].fields[assigned] = { place = place, optional = false }
+    end
+  end
+end
+
+local function list_types()
+  local paths = {}
+  local pipe <close> = assert(io.popen("find bindings/types -name '*.lua'"))
+  for path in pipe:lines() do table.insert(paths, path) end
+  table.sort(paths)
+  return paths
+end
+
+--- The members of a class and of all that it inherits from.
+local function collect_members(class, methods, fields)
+  methods, fields = methods or {}, fields or {}
+  for name, place in pairs(class.methods) do methods[name] = methods[name] or place end
+  for name, field in pairs(class.fields) do fields[name] = fields[name] or field end
+  for _, parent in ipairs(class.parents) do
+    local parent_class = annotated[key_of(parent)]
+    if parent_class then collect_members(parent_class, methods, fields) end
+  end
+  return methods, fields
+end
+
+-- --- what is there ---
+
+local function nothing() end
+
+-- One handle of each kind, by the name that its metatable gives.
+local function make_samples()
+  local samples = {}
+  local function add(handle) samples[debug.getmetatable(handle).__name] = handle end
+  for _, constructor in ipairs { "channel", "queue", "pipe", "lock", "rlock", "rwlock", "condition", "semaphore",
+    "bounded_semaphore", "event" } do
+    add((neap[constructor]()))
+  end
+  add(neap.barrier(1))
+  add(neap.spawn(nothing))
+  add(neap.thread(nothing))
+  local timer = neap.timer(3600, nothing)
+  add(timer)
+  timer:cancel()
+  neap.scope(add)
+  return samples
+end
+
+--- The methods of a handle, wherever its metatable keeps them.
+local function methods_of(handle)
+  local metatable = debug.getmetatable(handle)
+  local methods = metatable.__methods or metatable.__index
+  assert(type(methods) == "table", "no methods are to be seen in " .. tostring(metatable.__name))
+  return methods
+end
+
+-- --- the comparison ---
+
+local function compare_methods(label, there, methods)
+  for name, value in pairs(there) do
+    if type(name) == "string" and type(value) == "function" and name:sub(1, 1) ~= "_" and not methods[name] then
+      complain("%s%s is there and not annotated in bindings/types", label, name)
+    end
+  end
+  for name, place in pairs(methods) do
+    if type(there[name]) ~= "function" then complain("%s: %s%s is annotated and not there", place, label, name) end
+  end
+end
+
+local function compare_fields(label, there, fields)
+  for name, field in pairs(fields) do
+    local done, value = pcall(function() return there[name] end)
+    if not done or (value == nil and not field.optional) then
+      complain("%s: %s%s is annotated and not there", field.place, label, name)
+    end
+  end
+end
+
+local function compare_handles()
+  for name, handle in pairs(make_samples()) do
+    local class = annotated["neap." .. key_of(name)]
+    if class then
+      local methods, fields = collect_members(class)
+      compare_methods(name .. ":", methods_of(handle), methods)
+      compare_fields(name .. ".", handle, fields)
+    else
+      complain("handles of the kind %s have no ---@class neap.%s in bindings/types", name, name)
+    end
+  end
+end
+
+local function compare_module()
+  local class = annotated["neap"]
+  if not class then return complain("bindings/types has no ---@class neap") end
+  local methods, fields = collect_members(class)
+  compare_methods("neap.", neap, methods)
+  compare_fields("neap.", neap, fields)
+  for name, value in pairs(neap) do
+    if type(value) ~= "function" and name:sub(1, 1) ~= "_" and not fields[name] then
+      complain("neap.%s (a %s) is there and not annotated in bindings/types", name, type(value))
+    end
+  end
+end
+
+for _, path in ipairs(list_types()) do read_annotations(path) end
+compare_module()
+compare_handles()
+os.exit(complaints == 0)
