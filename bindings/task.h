@@ -15,7 +15,7 @@
 #include "sync/owner.h"
 
 struct neap_region;
-struct neap_group;
+struct neap_scope;
 struct neap_site;
 
 /* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until it starts, and
@@ -30,8 +30,8 @@ struct neap_task {
     struct neap_vm *vm;          /* constant */
     lua_State *coroutine;        /* NULL before it starts and after it has ended */
     struct neap_region *regions; /* the innermost timeout, shield or scope that it is in; see cancel.h */
-    struct neap_job *job;        /* a reference, once another thread may see it; NULL before */
-    struct neap_group *group;    /* a reference: the scope that it belongs to; NULL */
+    struct neap_job *job;        /* once another thread may see it, kept by the box's extras; NULL before */
+    struct neap_scope *scope;    /* a reference: the scope that it belongs to; NULL */
     struct neap_site *site;      /* where it was spawned; NULL when unknown */
     uint32_t id;                 /* constant */
     uint32_t slot;               /* of vm->anchors */
@@ -49,14 +49,16 @@ enum {
     NEAP_TASK_TURN = 8,       /* gave way: runs again after the others */
     NEAP_TASK_REPORTED = 16,  /* its failure counts in engine->failures */
     NEAP_TASK_PENDING = 32,   /* some cancellation may have to be raised: looked at by each wait */
-    NEAP_TASK_TIMER = 64      /* made by neap.timer or neap.every */
+    NEAP_TASK_TIMER = 64,     /* made by neap.timer or neap.every */
+    NEAP_TASK_MAIN = 128      /* the first of its state: its outcome is kept in the vm */
 };
 
 struct neap_task_options {
     const char *name; /* NULL: none */
     int64_t start;    /* deadline before which it does not run; 0: at once */
     uint8_t flags;    /* DAEMON, QUIET, TIMER */
-    struct neap_group *group; /* NULL: none; a reference is taken */
+    struct neap_scope *scope; /* NULL: none; a reference is taken */
+    struct neap_job *job;     /* of the thread whose main task this is; NULL: an ordinary task. Outlives the task */
 };
 
 extern const struct neap_class neap_task_class;
@@ -71,15 +73,18 @@ struct neap_task *neap_task_new_root(lua_State *L);
 /* Gives way: the task runs again after what is queued. Returns what the C function must return. */
 int neap_task_yield(lua_State *L);
 
-/* Pushes the task's handle. */
+/* Pushes the handle of a task that has not ended. */
 void neap_task_push(lua_State *L, struct neap_task *task);
 
-/* The job of the task, made on the first call. Raises when out of memory. Borrowed. */
-struct neap_job *neap_task_job(lua_State *L, struct neap_task *task);
+/* The job of the task whose box is at `box`, made on the first call. Raises when out of memory. Borrowed: the box keeps it. */
+struct neap_job *neap_task_job(lua_State *L, int box);
 
-/* Asks the task to stop; the value on top of the stack is the reason (nil: none) and is popped. False when it has ended
- * or was asked before. */
-bool neap_task_cancel(lua_State *L, struct neap_task *task);
+/* Asks the task whose box is at `box` to stop; the value on top of the stack is the reason (nil: none) and is popped.
+ * False when it has ended or was asked before. */
+bool neap_task_cancel(lua_State *L, int box);
+/* Pushes what the ended task whose box is at `box` returned, or its error; returns how many values. */
+int neap_task_push_values(lua_State *L, int box);
+
 /* Something in `task` was cancelled: if it is parked where that can be delivered, wakes it. */
 void neap_task_interrupt(struct neap_task *task);
 
@@ -87,7 +92,8 @@ static inline bool neap_task_has_ended(const struct neap_task *task) { return ne
 
 static inline struct neap_task *neap_task_current(lua_State *L) { return neap_vm_of(L)->current; }
 
-/* A table of the task's own, in the state: "name", "data", "traceback", "reason"; made on the first call when `make`. Pushes it or nil. */
-bool neap_task_push_extras(lua_State *L, struct neap_task *task, bool make);
+/* A table that belongs to the task whose box is at `box`: "name", "data", "traceback", "reason", "job". Pushes it, made
+ * first when `make` says so; else nil and false. */
+bool neap_task_push_extras(lua_State *L, int box, bool make);
 
 #endif

@@ -11,6 +11,8 @@
 
 struct neap_task;
 struct neap_encoder;
+struct neap_outcome;
+struct neap_site;
 struct neap_engine;
 
 /* One per kind of handle; indexes neap_vm.metatables and neap_bindings. */
@@ -50,6 +52,10 @@ struct neap_vm {
     int coroutine_count;                       /* of coroutines */
     uint32_t budget;                           /* waits that may still be served at once before a task must give way */
     uint32_t needed;                           /* tasks that have not ended and are not daemon */
+    struct neap_outcome *outcome;              /* of a thread's main task, once that has ended; owned */
+    int outcome_state;                         /* enum neap_future_state that goes with it; 0: it has not ended */
+    char *origin;                              /* where the thread was spawned, as lines of a traceback; NULL: nowhere. Owned */
+    struct neap_site *sites;                   /* see failure.c; owned */
     bool open;                                 /* spawning is allowed */
 };
 

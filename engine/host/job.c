@@ -44,6 +44,7 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
     job->cancelling.run = arrive;
     job->on_cancel = NULL;
     job->task = NULL;
+    job->scope = NULL;
     neap_message_clear(&job->reason);
     atomic_init(&job->cancel_requested, false);
     atomic_init(&job->waiting, false);

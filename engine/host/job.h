@@ -9,6 +9,7 @@
 #include "core/mailbox.h"
 #include "core/message.h"
 #include "sync/future.h"
+#include "sync/scope.h"
 
 enum { NEAP_JOB_NAME_MAX = 63 };
 
@@ -19,6 +20,7 @@ struct neap_job {
     void (*on_cancel)(struct neap_job *job); /* run on the owner's loop when a cancel arrives and `task` is set. Constant */
     void *task;                        /* what it stands for; NULL once ended. Owner's thread */
     struct neap_message reason;        /* of the cancel; written once by who set cancel_requested, before the post */
+    struct neap_scope *scope;          /* that it belongs to, a reference; NULL. Set before the start, cleared at the end */
     _Atomic bool cancel_requested;     /* the first one to set it is the canceller */
     _Atomic bool waiting;              /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread */
     _Atomic bool daemon;               /* nobody waits for it at the end */

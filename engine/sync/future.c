@@ -42,6 +42,13 @@ void neap_future_enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(&((struct neap_future *)object)->waiters, &link->node);
 }
 
+bool neap_future_is_awaited(struct neap_future *future) {
+    neap_object_lock(&future->object);
+    bool awaited = !neap_list_is_empty(&future->waiters);
+    neap_object_unlock(&future->object);
+    return awaited;
+}
+
 struct neap_outcome *neap_outcome_new(void) {
     struct neap_outcome *outcome = neap_alloc(sizeof *outcome);
     if (outcome == NULL) return NULL;

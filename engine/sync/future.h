@@ -49,6 +49,9 @@ static inline bool neap_future_has_ended(const struct neap_future *future) {
  * waited for it. By the thread that runs what it is the future of, once. */
 bool neap_future_end(struct neap_future *future, enum neap_future_state state, struct neap_outcome *outcome);
 
+/* Is somebody waiting for it just now? */
+bool neap_future_is_awaited(struct neap_future *future);
+
 struct neap_outcome *neap_outcome_new(void); /* both messages empty; NULL: no memory */
 void neap_outcome_free(struct neap_outcome *outcome);
 

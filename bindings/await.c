@@ -1,0 +1,210 @@
+/* await: from C functions to waits and back.
+ *
+ * IN A TASK        neap_await opens the wait and yields the coroutine; the yield passes outwards through the user's own
+ *                  coroutines (coroutine.c) to the loop. When the wait has been claimed the loop resumes the task, and the
+ *                  continuation below ends the wait and calls the finisher.
+ * OUTSIDE TASKS    In the main chunk of a plain lua5.4, or a host's frame, there is nobody to yield to: the loop is turned
+ *                  right here until the wait has been claimed.
+ * BUDGET           A task whose waits are always served at once would never give way. So after a number of these it takes its
+ *                  turn behind the others, when there are any. */
+#include "bindings/await.h"
+
+#include <lauxlib.h>
+#include <math.h>
+
+#include "bindings/cancel.h"
+#include "bindings/codec.h"
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/loop.h"
+
+enum { BUDGET = 512 };
+
+int64_t neap_check_timeout(lua_State *L, int index) {
+    if (lua_isnoneornil(L, index)) return NEAP_FOREVER;
+    if (lua_type(L, index) != LUA_TNUMBER) return luaL_typeerror(L, index, "number of seconds");
+    double seconds = lua_tonumber(L, index);
+    if (isnan(seconds) || seconds < 0) luaL_argerror(L, index, "timeout must not be negative or NaN");
+    return seconds > 0 ? neap_clock_after(seconds) : 0;
+}
+
+struct neap_task *neap_await_begin(lua_State *L) {
+    struct neap_task *task = neap_task_current(L);
+    if (task->flags & NEAP_TASK_PENDING || task->regions != NULL) neap_cancel_check(L, task);
+    neap_message_fini(&task->link.message);
+    return task;
+}
+
+/* --- where Lua cannot yield --- */
+
+/* Pushes "table.sort" for the C function of `frame`, or what the frame itself says of its name. */
+static void push_function_name(lua_State *L, lua_Debug *frame) {
+    lua_getinfo(L, "f", frame);
+    int function = lua_gettop(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
+        for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+            if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, function)) continue;
+            const char *module = lua_tostring(L, -4), *name = lua_tostring(L, -2);
+            if (module[0] == '_' && module[1] == 'G' && module[2] == '\0')
+                lua_pushstring(L, name);
+            else
+                lua_pushfstring(L, "%s.%s", module, name);
+            lua_replace(L, function);
+            lua_settop(L, function);
+            return;
+        }
+    }
+    lua_settop(L, function - 1);
+    lua_pushstring(L, frame->name != NULL ? frame->name : "a C function");
+}
+
+/* Raises an error that names what stands between the waiting function and the loop. */
+static int raise_obstacle(lua_State *L) {
+    lua_Debug frame;
+    luaL_checkstack(L, 10, "error");
+    if (lua_gc(L, LUA_GCCOUNT, 0) < 0) return luaL_error(L, "cannot wait inside __gc: a finaliser must not wait");
+    for (int level = 1; lua_getstack(L, level, &frame); level++) {
+        lua_getinfo(L, "nS", &frame);
+        if (frame.what[0] != 'C') continue;
+        push_function_name(L, &frame);
+        return luaL_error(L, "cannot wait inside %s: Lua cannot yield across it", lua_tostring(L, -1));
+    }
+    return luaL_error(L, "cannot wait here: a coroutine between this code and its task was resumed where Lua cannot yield");
+}
+
+static bool can_yield(lua_State *L, const struct neap_task *task) {
+    return L == task->vm->running && task->lua_blocked == 0 && lua_isyieldable(L);
+}
+
+/* --- waiting --- */
+
+static void drop(struct neap_link *links, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) neap_message_fini(&links[i].message);
+}
+
+/* The wait is over: gets its results to the caller. */
+static int conclude(lua_State *L, struct neap_task *task, neap_finish finish) {
+    struct neap_link *links = task->wait.links;
+    uint32_t count = task->wait.link_count;
+    int code = neap_wait_end(&task->wait);
+    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, false, memory_order_relaxed);
+    if (code >= 0) return finish(L, task, code);
+    if (code == NEAP_TIMEOUT && task->unwinding == 0 && task->wait.deadline == neap_cancel_deadline(task)) {
+        neap_cancel_expire(task);
+        code = NEAP_CANCELLED;
+    }
+    drop(links, count);
+    if (code == NEAP_CANCELLED) {
+        neap_cancel_check(L, task);
+        NEAP_ASSERT(false, "a task is interrupted only when there is something to raise");
+    }
+    return finish(L, task, NEAP_TIMEOUT);
+}
+
+static int resumed(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    return conclude(L, neap_task_current(L), (neap_finish)context);
+}
+
+static bool is_claimed(void *argument) {
+    const struct neap_wait *wait = argument;
+    return atomic_load_explicit(&wait->state, memory_order_acquire) > NEAP_WAIT_OPEN;
+}
+
+static int results_kept(lua_State *L, int status, lua_KContext count) {
+    (void)L;
+    (void)status;
+    return (int)count;
+}
+
+static bool one_turn(void *flag) {
+    bool done = *(bool *)flag;
+    *(bool *)flag = true;
+    return done;
+}
+
+/* See BUDGET. `count` results are on the stack. */
+static int give_way(lua_State *L, struct neap_task *task, int count) {
+    struct neap_vm *vm = task->vm;
+    vm->budget = BUDGET;
+    if (!neap_loop_has_ready(&vm->loop) && vm->loop.timers.count == 0) return count;
+    if (task == vm->root) {
+        bool done = false;
+        neap_loop_run(&vm->loop, one_turn, &done);
+        return count;
+    }
+    if (!can_yield(L, task)) return count;
+    task->flags |= NEAP_TASK_TURN;
+    return lua_yieldk(L, 0, count, results_kept);
+}
+
+static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link *links, uint32_t count, int64_t deadline,
+                         neap_finish finish) {
+    int code = count == 0 ? NEAP_TIMEOUT : neap_wait_begin(&task->wait, links, count, 0);
+    if (code >= 0) return finish(L, task, code);
+    if (code == NEAP_TIMEOUT && deadline == 0) return finish(L, task, code);
+    drop(links, count);
+    return raise_obstacle(L);
+}
+
+int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
+    struct neap_task *task = neap_task_current(L);
+    struct neap_vm *vm = task->vm;
+    bool in_task = task != vm->root;
+    if (in_task ? !can_yield(L, task) : lua_gc(L, LUA_GCCOUNT, 0) < 0)
+        return await_blocked(L, task, links, count, deadline, finish);
+    int64_t limit = task->unwinding != 0 ? NEAP_FOREVER : neap_cancel_deadline(task);
+    int code = neap_wait_begin(&task->wait, links, count, limit < deadline ? limit : deadline);
+    if (code == NEAP_PARKED) {
+        if (task->job != NULL) atomic_store_explicit(&task->job->waiting, true, memory_order_relaxed);
+        if (in_task) return lua_yieldk(L, 0, (lua_KContext)finish, resumed);
+        neap_loop_run(&vm->loop, is_claimed, &task->wait);
+        return conclude(L, task, finish);
+    }
+    if (code >= 0) {
+        int results = finish(L, task, code);
+        return --vm->budget == 0 ? give_way(L, task, results) : results;
+    }
+    drop(links, count);
+    if (code == NEAP_TIMEOUT) return finish(L, task, code);
+    return luaL_error(L, "not enough memory");
+}
+
+int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int timeout_index, neap_finish finish) {
+    int64_t deadline = neap_check_timeout(L, timeout_index);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = object;
+    task->link.op = op;
+    return neap_await(L, &task->link, 1, deadline, finish);
+}
+
+/* --- results --- */
+
+int neap_push_code(lua_State *L, int code) {
+    if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
+    lua_pushnil(L);
+    lua_pushstring(L, neap_code_name(code));
+    lua_pushvalue(L, -1);
+    return 3;
+}
+
+int neap_finish_true(lua_State *L, struct neap_task *task, int code) {
+    if (code >= 0) code = task->link.result;
+    if (code != 0) {
+        neap_message_fini(&task->link.message);
+        return neap_push_code(L, code);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int neap_finish_value(lua_State *L, struct neap_task *task, int code) {
+    if (code >= 0) code = task->link.result;
+    if (code != 0) return neap_push_code(L, code);
+    neap_decode(L, &task->link.message);
+    neap_message_fini(&task->link.message);
+    return 1;
+}

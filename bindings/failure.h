@@ -1,0 +1,32 @@
+/* failure: errors that nobody waits for, and where things were spawned. */
+#ifndef NEAP_BINDINGS_FAILURE_H
+#define NEAP_BINDINGS_FAILURE_H
+
+#include <lua.h>
+
+#include "bindings/task.h"
+
+/* The message handler of tasks: leaves the error value, and keeps the traceback in the task's extras. */
+int neap_failure_handler(lua_State *L);
+
+/* The task whose box is at `box` has failed with the value on top of the stack, and nobody waits for it: tells
+ * neap.on_error's function, or stderr. */
+void neap_failure_report(lua_State *L, int box);
+
+/* Where the code that called the running C function stands, as part of a chain back to the program's start; kept for as
+ * long as the state. NULL when out of memory. */
+struct neap_site *neap_site_here(lua_State *L);
+/* Pushes the chain as lines of a traceback. */
+void neap_site_push(lua_State *L, const struct neap_site *site);
+/* The same as text for other states; `text` is cut at `size`. */
+void neap_site_write(const struct neap_site *site, char *text, size_t size);
+/* Frees all sites of the state. */
+void neap_site_close(struct neap_vm *vm);
+
+/* A join is about to raise what `traceback` (index, or 0) tells of: the next traceback of this task goes on there. */
+void neap_failure_note_cause(lua_State *L, int error, int traceback);
+
+/* neap.on_error(fn) */
+int neap_failure_on_error(lua_State *L);
+
+#endif

@@ -1,0 +1,580 @@
+/* task: what the loop runs.
+ *
+ * MODEL      A task is a function, its arguments and, once it runs, a coroutine. Its record lies inside its own handle, so
+ *            that spawning is one allocation and a task that nobody sent elsewhere costs no finaliser. Whoever lives in
+ *            another thread sees its job instead (host/job.h), made when the handle is first sent.
+ * ANCHORS    The handle is anchored in vm->anchors while the task lives, and the coroutine while it is bound; so a parked task
+ *            is never collected, and an ended one is as soon as its handle is.
+ * COROUTINES A coroutine is bound when the task first runs and goes back to a pool when it has ended: a new one costs five
+ *            times a used one.
+ * BODY       task_main runs the function under lua_pcallk at the base of the coroutine. An error unwinds to there, its
+ *            `<close>` variables may wait, and the traceback was taken before by the message handler.
+ * END        1. what it holds is abandoned; 2. the values are kept in the handle; 3. if a job exists, they are
+ *            encoded for other threads; 4. the futures end and wake who joined; 5. the scope is told; 6. a failure that
+ *            nobody awaited is reported; 7. the anchor goes.
+ * INVARIANTS 1. vm->current is the task whose code runs, vm->running its innermost coroutine; both are set around each resume.
+ *            2. A task is in exactly one of: the run queue, a wait (or its delay before the start), running, ended.
+ *            3. Engine yields carry no values; a coroutine that was suspended by the engine is resumed without arguments. */
+#include "bindings/task.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "bindings/await.h"
+#include "bindings/cancel.h"
+#include "bindings/codec.h"
+#include "bindings/failure.h"
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "host/engine.h"
+#include "sync/scope.h"
+
+enum { POOLED_COROUTINES = 256, FIRST_SLOTS = 32 };
+
+static const char extras_key; /* registry: a table, box -> table, with weak keys */
+
+static void destroy(struct neap_object *object) { (void)object; /* lies in its box */ }
+
+const struct neap_class neap_task_class = {
+    .name = "task",
+    .verbs = neap_future_verbs,
+    .destroy = destroy,
+    .attempt = neap_future_attempt,
+    .enlist = neap_future_enlist,
+};
+
+/* --- anchors --- */
+
+/* Makes room for one more free slot beforehand, so that giving a slot back cannot fail. */
+static uint32_t take_slot(lua_State *L, struct neap_vm *vm) {
+    if (vm->free_slot_count > 0) return vm->free_slots[--vm->free_slot_count];
+    if (vm->next_slot >= vm->free_slot_room) {
+        uint32_t room = vm->free_slot_room == 0 ? FIRST_SLOTS : vm->free_slot_room * 2;
+        uint32_t *slots = neap_realloc(vm->free_slots, room * sizeof *slots);
+        if (slots == NULL) luaL_error(L, "not enough memory");
+        vm->free_slots = slots;
+        vm->free_slot_room = room;
+    }
+    return ++vm->next_slot;
+}
+
+static void give_slot(struct neap_vm *vm, uint32_t slot) { vm->free_slots[vm->free_slot_count++] = slot; }
+
+void neap_task_push(lua_State *L, struct neap_task *task) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->vm->anchors);
+    lua_rawgeti(L, -1, task->slot);
+    lua_remove(L, -2);
+}
+
+/* Anchors the box on top of the stack. */
+static void anchor(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
+    uint32_t slot = take_slot(L, vm);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->anchors);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, slot);
+    lua_pop(L, 1);
+    task->slot = slot;
+}
+
+static void unanchor(lua_State *L, struct neap_task *task) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->vm->anchors);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, task->slot);
+    lua_pop(L, 1);
+    give_slot(task->vm, task->slot);
+}
+
+/* Pushes the table of all extras. */
+static bool push_all_extras(lua_State *L, bool make) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &extras_key) != LUA_TNIL) return true;
+    if (!make) return false;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &extras_key);
+    return true;
+}
+
+bool neap_task_push_extras(lua_State *L, int box, bool make) {
+    box = lua_absindex(L, box);
+    luaL_checkstack(L, 5, "task");
+    if (!push_all_extras(L, make)) return false;
+    lua_pushvalue(L, box);
+    if (lua_rawget(L, -2) == LUA_TNIL && make) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, box);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_remove(L, -2);
+    return !lua_isnil(L, -1);
+}
+
+/* --- coroutines --- */
+
+/* Binds a coroutine, anchored through the task's box (user value 1). Box on top of L; the coroutine's stack is empty. */
+static lua_State *take_coroutine(lua_State *L, struct neap_vm *vm) {
+    if (vm->coroutine_count == 0) return lua_newthread(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->coroutines);
+    lua_rawgeti(L, -1, vm->coroutine_count--);
+    lua_remove(L, -2);
+    return lua_tothread(L, -1);
+}
+
+/* Puts the coroutine on top of L, which has run to its end, into the pool; pops it. */
+static void pool_coroutine(lua_State *L, struct neap_vm *vm) {
+    if (vm->coroutine_count < POOLED_COROUTINES) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, vm->coroutines);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, ++vm->coroutine_count);
+    }
+    lua_pop(L, 1);
+}
+
+/* --- the body --- */
+
+static void finish(lua_State *L, struct neap_task *task, int status);
+
+static int body_ended(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    finish(L, neap_vm_of(L)->current, status);
+    return 0;
+}
+
+/* Stack: message handler, function, arguments. */
+static int task_main(lua_State *L) {
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_ended);
+    return body_ended(L, status, 0);
+}
+
+/* Runs on vm->main, protected: moves the function and its arguments from the box to a coroutine. Argument: the task. */
+static int start(lua_State *L) {
+    struct neap_task *task = lua_touserdata(L, 1);
+    struct neap_vm *vm = task->vm;
+    int values = task->values;
+    neap_task_push(L, task);
+    lua_State *coroutine = take_coroutine(L, vm);
+    if (!lua_checkstack(coroutine, values + 4)) return luaL_error(L, "too many arguments");
+    lua_pushcfunction(coroutine, task_main);
+    lua_pushcfunction(coroutine, neap_failure_handler);
+    for (int i = 1; i <= values; i++) {
+        lua_getiuservalue(L, 2, i);
+        lua_xmove(L, coroutine, 1);
+        if (i == 1) continue;
+        lua_pushnil(L);
+        lua_setiuservalue(L, 2, i);
+    }
+    lua_setiuservalue(L, 2, 1); /* the coroutine, in the function's place */
+    task->coroutine = coroutine;
+    atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    if (task->job != NULL) atomic_store_explicit(&task->job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    return 0;
+}
+
+static int finish_unstarted(lua_State *L) {
+    struct neap_task *task = lua_touserdata(L, 1);
+    neap_cancel_push_error(L, 0);
+    finish(L, task, LUA_ERRRUN);
+    return 0;
+}
+
+/* Calls `function` with the task, protected, on the main stack. */
+static int call_protected(struct neap_task *task, lua_CFunction function) {
+    lua_State *L = task->vm->main;
+    if (!lua_checkstack(L, 4)) return LUA_ERRMEM;
+    lua_pushcfunction(L, function);
+    lua_pushlightuserdata(L, task);
+    return lua_pcall(L, 1, 0, 0);
+}
+
+static int finish_with_error(lua_State *L) {
+    struct neap_task *task = lua_touserdata(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    finish(L, task, LUA_ERRRUN);
+    return 0;
+}
+
+/* The error value on top of `from` ended the task outside its body (out of memory while starting or ending). */
+static void fail_outside(struct neap_task *task, lua_State *from) {
+    lua_State *L = task->vm->main;
+    if (neap_task_has_ended(task)) {
+        lua_pop(from, 1);
+        return;
+    }
+    if (from != L) lua_xmove(from, L, 1);
+    lua_pushcclosure(L, finish_with_error, 1);
+    lua_pushlightuserdata(L, task);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+static void after_resume(struct neap_task *task, lua_State *coroutine, int status, int results) {
+    struct neap_vm *vm = task->vm;
+    if (status == LUA_YIELD) {
+        if (task->flags & NEAP_TASK_TURN || atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_IDLE) {
+            lua_pop(coroutine, results); /* foreign C code has yielded to nobody: we take it for giving way */
+            task->flags &= (uint8_t)~NEAP_TASK_TURN;
+            neap_loop_push(&vm->loop, &task->wait.runnable);
+        }
+        return;
+    }
+    if (status != LUA_OK) {
+        /* only errors of the engine's own frames come here */
+        fail_outside(task, coroutine);
+        lua_resetthread(coroutine);
+    }
+}
+
+static void resume(struct neap_task *task) {
+    struct neap_vm *vm = task->vm;
+    struct neap_task *outer = vm->current;
+    lua_State *outer_running = vm->running, *coroutine = task->coroutine;
+    int arguments = 0, results = 0;
+    if (task->values > 0) { /* it starts: the handler, the function and its arguments */
+        arguments = task->values + 1;
+        task->values = 0;
+    }
+    vm->current = task;
+    vm->running = coroutine;
+    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, false, memory_order_relaxed);
+    int status = lua_resume(coroutine, NULL, arguments, &results);
+    vm->running = outer_running;
+    vm->current = outer;
+    after_resume(task, coroutine, status, results);
+}
+
+static void run(struct neap_runnable *runnable) {
+    struct neap_task *task = NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable);
+    if (task->coroutine == NULL) {
+        if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
+        int status = call_protected(task, task->flags & NEAP_TASK_CANCELLED ? finish_unstarted : start);
+        if (status != LUA_OK) fail_outside(task, task->vm->main);
+        if (task->coroutine == NULL) return;
+    }
+    resume(task);
+}
+
+/* --- making --- */
+
+static void cancel_arrived(struct neap_job *job);
+
+static void adopt(struct neap_task *task, struct neap_job *job) {
+    job->task = task;
+    job->on_cancel = cancel_arrived;
+    task->job = job;
+}
+
+static void init(struct neap_task *task, struct neap_vm *vm) {
+    neap_future_init(&task->future, &neap_task_class);
+    task->box.object = &task->future.object;
+    neap_list_init(&task->node);
+    neap_owner_init(&task->owner);
+    neap_wait_init(&task->wait, &vm->loop, &task->owner, run);
+    neap_message_clear(&task->link.message);
+    task->vm = vm;
+    task->coroutine = NULL;
+    task->regions = NULL;
+    task->job = NULL;
+    task->scope = NULL;
+    task->site = NULL;
+    task->id = 0;
+    task->slot = 0;
+    task->depth = 1;
+    task->unwinding = 0;
+    task->values = 0;
+    task->flags = 0;
+    task->lua_blocked = 0;
+}
+
+struct neap_task *neap_task_new_root(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, 1);
+    init(task, vm);
+    anchor(L, vm, task);
+    atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    lua_pop(L, 1);
+    return task;
+}
+
+/* Queues the task, now or when its time comes. */
+static int schedule(struct neap_task *task, int64_t deadline) {
+    if (deadline == 0) {
+        neap_loop_push(&task->vm->loop, &task->wait.runnable);
+        return 0;
+    }
+    int code = neap_wait_begin(&task->wait, NULL, 0, deadline);
+    return code == NEAP_PARKED ? 0 : code;
+}
+
+/* Of the task whose box is on top of L. */
+static void set_name(lua_State *L, const char *name) {
+    neap_task_push_extras(L, -1, true);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "name");
+    lua_pop(L, 1);
+}
+
+struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
+    struct neap_vm *vm = neap_vm_of(L);
+    if (!vm->open) luaL_error(L, "cannot spawn: the program is ending");
+    if (arguments > 250) luaL_error(L, "too many arguments (at most 250 can be given to a task)");
+    int function = lua_gettop(L) - arguments;
+    struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, 1 + arguments);
+    init(task, vm);
+    for (int i = 0; i <= arguments; i++) {
+        lua_pushvalue(L, function + i);
+        lua_setiuservalue(L, -2, i + 1);
+    }
+    task->values = (uint16_t)(1 + arguments);
+    task->flags = options->flags;
+    task->id = (uint32_t)neap_engine_next_id(vm->engine);
+    task->site = neap_site_here(L);
+    anchor(L, vm, task);
+    if (options->job != NULL) adopt(task, options->job);
+    if (options->name != NULL) set_name(L, options->name);
+    if (schedule(task, options->start) != 0) {
+        unanchor(L, task);
+        luaL_error(L, "not enough memory");
+    }
+    if (options->scope != NULL) {
+        task->scope = options->scope;
+        neap_scope_enter(options->scope);
+    }
+    neap_list_push_back(&vm->tasks, &task->node);
+    if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed++;
+    lua_replace(L, function);
+    lua_settop(L, function);
+    return task;
+}
+
+/* --- ending --- */
+
+/* Keeps the `count` values on top of L in the box at `box`, which has at least one user value. */
+static void keep_values(lua_State *L, struct neap_task *task, int box, int count) {
+    if (count == 0) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, box, 1);
+    } else if (count == 1) {
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, box, 1);
+    } else {
+        int first = lua_gettop(L) - count + 1;
+        lua_createtable(L, count, 0);
+        for (int i = 0; i < count; i++) {
+            lua_pushvalue(L, first + i);
+            lua_rawseti(L, -2, i + 1);
+        }
+        lua_setiuservalue(L, box, 1);
+    }
+    task->values = (uint16_t)(count > UINT16_MAX ? UINT16_MAX : count);
+}
+
+/* Upvalue-free, protected: (task, values...) -> fills the outcome in upvalue 1. */
+static int encode_outcome(lua_State *L) {
+    struct neap_outcome *outcome = lua_touserdata(L, 1);
+    bool failed = lua_toboolean(L, 2);
+    if (failed)
+        neap_encode(L, 3, &outcome->value, "error");
+    else
+        neap_encode_all(L, 3, lua_gettop(L) - 2, &outcome->value, "result");
+    return 0;
+}
+
+/* What other threads will read: the values at `first` .. `first + count - 1` of L, or the reason why they cannot be sent. */
+static struct neap_outcome *make_outcome(lua_State *L, int box, int first, int count, enum neap_future_state *state) {
+    struct neap_outcome *outcome = neap_outcome_new();
+    if (outcome == NULL) luaL_error(L, "not enough memory");
+    luaL_checkstack(L, count + 8, "results");
+    lua_pushcfunction(L, encode_outcome);
+    lua_pushlightuserdata(L, outcome);
+    lua_pushboolean(L, *state != NEAP_FUTURE_DONE);
+    for (int i = 0; i < count; i++) lua_pushvalue(L, first + i);
+    if (lua_pcall(L, count + 2, 0, 0) != LUA_OK) {
+        if (*state == NEAP_FUTURE_DONE) *state = NEAP_FUTURE_FAILED;
+        luaL_tolstring(L, -1, NULL);
+        neap_encode(L, -1, &outcome->value, "error");
+        lua_pop(L, 2);
+    }
+    if (*state == NEAP_FUTURE_FAILED && neap_task_push_extras(L, box, false)) {
+        lua_getfield(L, -1, "traceback");
+        if (lua_isstring(L, -1)) neap_encode(L, -1, &outcome->traceback, "traceback");
+        lua_pop(L, 1);
+    }
+    lua_settop(L, first + count - 1);
+    return outcome;
+}
+
+static enum neap_future_state state_after(lua_State *L, struct neap_task *task, int status) {
+    if (status == LUA_OK || status == LUA_YIELD) return NEAP_FUTURE_DONE;
+    return task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED;
+}
+
+/* Gives the coroutine back, if there is one: it stands on its last frame, so only its anchor moves. Box at `box`. */
+static void release_coroutine(lua_State *L, struct neap_task *task, int box) {
+    if (task->coroutine == NULL) return;
+    lua_getiuservalue(L, box, 1);
+    pool_coroutine(L, task->vm);
+    task->coroutine = NULL;
+}
+
+/* Tells other threads, and who waits here. True when somebody waited. */
+static bool publish(struct neap_task *task, enum neap_future_state state, enum neap_future_state shared_state,
+                    struct neap_outcome *outcome) {
+    bool awaited = neap_future_end(&task->future, state, NULL);
+    if (task->job == NULL) return awaited;
+    task->job->task = NULL;
+    if (task->flags & NEAP_TASK_MAIN) { /* the thread ends later */
+        task->vm->outcome = outcome;
+        task->vm->outcome_state = shared_state;
+        return awaited || neap_future_is_awaited(&task->job->future);
+    }
+    return neap_future_end(&task->job->future, shared_state, outcome) || awaited;
+}
+
+/* The task has ended: its values, or the error, are on top of L. See END. */
+static void finish(lua_State *L, struct neap_task *task, int status) {
+    struct neap_vm *vm = task->vm;
+    bool ok = status == LUA_OK || status == LUA_YIELD;
+    int count = ok ? lua_gettop(L) - 1 : 1, box = lua_gettop(L) - count + 1;
+    enum neap_future_state state = state_after(L, task, status), shared_state = state;
+    struct neap_outcome *outcome = NULL;
+    luaL_checkstack(L, 6, "results");
+    neap_task_push(L, task);
+    lua_insert(L, box);
+    neap_message_fini(&task->link.message);
+    neap_owner_end(&task->owner);
+    if (task->job != NULL) outcome = make_outcome(L, box, box + 1, count, &shared_state);
+    release_coroutine(L, task, box);
+    keep_values(L, task, box, count);
+    neap_list_remove(&task->node);
+    bool awaited = publish(task, state, shared_state, outcome);
+    if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed--;
+    if (task->scope != NULL) {
+        neap_scope_leave(task->scope, task->id, state == NEAP_FUTURE_FAILED);
+    } else if (state == NEAP_FUTURE_FAILED && !(task->job != NULL && task->job->scope != NULL)) {
+        atomic_fetch_add_explicit(&vm->engine->failures, 1, memory_order_relaxed);
+        task->flags |= NEAP_TASK_REPORTED;
+        if (!awaited && !(task->flags & NEAP_TASK_QUIET)) neap_failure_report(L, box);
+    }
+    unanchor(L, task);
+}
+
+/* --- what others ask of it --- */
+
+static int turn_again(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    (void)context;
+    neap_cancel_check(L, neap_task_current(L));
+    return 0;
+}
+
+static bool once(void *flag) {
+    bool done = *(bool *)flag;
+    *(bool *)flag = true;
+    return done;
+}
+
+int neap_task_yield(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    struct neap_task *task = vm->current;
+    neap_cancel_check(L, task);
+    if (task == vm->root) {
+        bool done = false;
+        if (neap_loop_has_ready(&vm->loop)) neap_loop_run(&vm->loop, once, &done);
+        return 0;
+    }
+    if (L != vm->running || !lua_isyieldable(L) || task->lua_blocked > 0) return 0;
+    task->flags |= NEAP_TASK_TURN;
+    return lua_yieldk(L, 0, 0, turn_again);
+}
+
+void neap_task_interrupt(struct neap_task *task) {
+    bool waits_to_start = task->coroutine == NULL && task != task->vm->root;
+    task->flags |= NEAP_TASK_PENDING;
+    if (waits_to_start || neap_cancel_is_due(task)) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
+}
+
+bool neap_task_cancel(lua_State *L, int box) {
+    struct neap_task *task = lua_touserdata(L, box);
+    if (neap_task_has_ended(task) || task->flags & NEAP_TASK_CANCELLED) {
+        lua_pop(L, 1);
+        return false;
+    }
+    if (!lua_isnil(L, -1)) {
+        neap_task_push_extras(L, box, true);
+        lua_pushvalue(L, -2);
+        lua_setfield(L, -2, "reason");
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    task->flags |= NEAP_TASK_CANCELLED;
+    neap_task_interrupt(task);
+    return true;
+}
+
+/* A cancel from another thread has arrived. */
+static void cancel_arrived(struct neap_job *job) {
+    struct neap_task *task = job->task;
+    if (task->flags & NEAP_TASK_CANCELLED) return;
+    task->flags |= NEAP_TASK_CANCELLED;
+    neap_task_interrupt(task);
+}
+
+/* --- its job --- */
+
+/* Pushes the values that an ended task has kept; returns how many. */
+static int push_values(lua_State *L, const struct neap_task *task, int box) {
+    int count = neap_future_state(&task->future) == NEAP_FUTURE_DONE ? task->values : 1;
+    if (count <= 1) {
+        if (count == 1) lua_getiuservalue(L, box, 1);
+        return count;
+    }
+    luaL_checkstack(L, count + 1, "results");
+    lua_getiuservalue(L, box, 1);
+    int table = lua_gettop(L);
+    for (int i = 1; i <= count; i++) lua_rawgeti(L, table, i);
+    lua_remove(L, table);
+    return count;
+}
+
+int neap_task_push_values(lua_State *L, int box) { return push_values(L, lua_touserdata(L, box), box); }
+
+/* Gives the job of an ended task its outcome, so that it looks to other threads as the task does here. */
+static void encode_ended(lua_State *L, struct neap_task *task, struct neap_job *job, int box) {
+    enum neap_future_state state = neap_future_state(&task->future);
+    int first = lua_gettop(L) + 1, count = push_values(L, task, box);
+    struct neap_outcome *outcome = make_outcome(L, box, first, count, &state);
+    lua_settop(L, first - 1);
+    job->task = NULL;
+    neap_future_end(&job->future, state, outcome);
+}
+
+struct neap_job *neap_task_job(lua_State *L, int box) {
+    struct neap_task *task = lua_touserdata(L, box);
+    if (task->job != NULL) return task->job;
+    box = lua_absindex(L, box);
+    neap_task_push_extras(L, box, true);
+    struct neap_box *keeper = neap_box_new(L, NEAP_HANDLE_TASK_JOB, sizeof *keeper, 0);
+    struct neap_job *job = neap_job_new(&neap_task_job_class, task->vm->loop.mailbox, task->id);
+    if (job == NULL) luaL_error(L, "not enough memory");
+    keeper->object = &job->future.object;
+    if (lua_getfield(L, -2, "name") == LUA_TSTRING) neap_job_set_name(job, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    lua_setfield(L, -2, "job");
+    lua_pop(L, 1);
+    neap_box_register(L, box, &job->future.object);
+    adopt(task, job);
+    atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
+    atomic_store_explicit(&job->future.observed, atomic_load(&task->future.observed), memory_order_relaxed);
+    if (neap_task_has_ended(task))
+        encode_ended(L, task, job, box);
+    else
+        atomic_store_explicit(&job->future.state, (uint8_t)neap_future_state(&task->future), memory_order_relaxed);
+    return job;
+}
