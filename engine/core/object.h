@@ -33,6 +33,9 @@ struct neap_class {
     bool (*hint)(const struct neap_object *object, const struct neap_link *link);
     /* Guard held: `link`, which was enlisted, left its list without being served; may be NULL. */
     void (*withdrawn)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
+    /* No guard, the owner's thread: the parked `link` was served by somebody else, and its owner is about to learn of
+     * it: does what only the owner's own thread may do, as entering a hold. attempt does the same itself. May be NULL. */
+    void (*resumed)(struct neap_object *object, struct neap_link *link);
 };
 
 struct neap_object {

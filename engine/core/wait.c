@@ -285,6 +285,11 @@ int neap_wait_end(struct neap_wait *wait) {
         if (&wait->links[i] != wait->winner) withdraw(&wait->links[i]);
     atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
     wait->link_count = 0;
-    if (outcome == NEAP_WAIT_WOKEN) return (int)(wait->winner - wait->links);
+    if (outcome == NEAP_WAIT_WOKEN) {
+        struct neap_link *winner = wait->winner;
+        const struct neap_class *class = winner->object->class;
+        if (class->resumed != NULL) class->resumed(winner->object, winner);
+        return (int)(winner - wait->links);
+    }
     return outcome == NEAP_WAIT_TIMEDOUT ? NEAP_TIMEOUT : NEAP_CANCELLED;
 }

@@ -10,6 +10,7 @@
 #include "core/message.h"
 #include "core/object.h"
 
+struct neap_hold;
 struct neap_loop;
 struct neap_owner;
 
@@ -34,8 +35,9 @@ struct neap_link {
     struct neap_object *object;  /* kept alive by the caller for as long as the wait lasts */
     struct neap_message message; /* operand (what to send) or result (what was received) */
     union {
-        double priority; /* operand and result of queues */
-        int64_t number;  /* operand (permits) or result (arrival index) */
+        double priority;        /* operand and result of queues */
+        int64_t number;         /* result (arrival index) */
+        struct neap_hold *hold; /* operand and result of what is held; see the classes */
     };
     int result; /* 0 or a code: how the operation ended */
     uint8_t op; /* the class's own number of the operation */

@@ -29,6 +29,7 @@ static void admit_sender(struct neap_channel *channel, struct neap_batch *batch)
     struct neap_link *sender = neap_waiters_claim(&channel->senders);
     if (sender == NULL) return;
     neap_buffer_put(&channel->buffer, &sender->message, sender->priority);
+    channel->sent++;
     neap_batch_add(batch, sender->wait);
 }
 
@@ -43,6 +44,7 @@ static bool receive(struct neap_channel *channel, struct neap_link *link, struct
     if (sender != NULL) {
         neap_message_move(&link->message, &sender->message);
         link->priority = sender->priority;
+        channel->sent++;
         neap_batch_add(batch, sender->wait);
         return true;
     }
@@ -61,6 +63,7 @@ static bool send(struct neap_channel *channel, struct neap_link *link, struct ne
         NEAP_ASSERT(channel->buffer.count == 0, "channel 1: receivers wait only while the buffer is empty");
         neap_message_move(&receiver->message, &link->message);
         receiver->priority = link->priority;
+        channel->sent++;
         neap_batch_add(batch, receiver->wait);
         return true;
     }
@@ -70,6 +73,7 @@ static bool send(struct neap_channel *channel, struct neap_link *link, struct ne
         return true;
     }
     neap_buffer_put(&channel->buffer, &link->message, link->priority);
+    channel->sent++;
     publish(channel);
     return true;
 }
@@ -99,6 +103,7 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     neap_list_init(&channel->senders);
     atomic_init(&channel->closed, false);
     atomic_init(&channel->held, 0);
+    channel->sent = 0;
     neap_message_clear(&channel->reason);
 }
 

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/object.h"
 #include "core/wait.h"
@@ -23,6 +24,7 @@ struct neap_channel {
     struct neap_list senders;    /* links with SEND; only while the buffer is full. guard */
     _Atomic bool closed;         /* written under the guard; read relaxed elsewhere */
     _Atomic size_t held;         /* buffer.count, published for hint and length; written under the guard */
+    uint64_t sent;               /* messages that ever came in, buffered or handed over. guard */
     struct neap_message reason;  /* why it was closed; written once, under the guard, before `closed` */
 };
 

@@ -1,0 +1,49 @@
+/* barrier: a fixed number of parties wait for each other, again and again. It breaks when one of them gives up; then all
+ * are told, until it is reset. */
+#ifndef NEAP_SYNC_BARRIER_H
+#define NEAP_SYNC_BARRIER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/object.h"
+#include "core/wait.h"
+
+/* Operations of a link. Both: 0, with the order of arrival, 1 .. parties, in link->number; NEAP_BROKEN.
+ * WAIT  a wait that times out or is interrupted breaks the barrier.
+ * TRY   does not wait: NEAP_TIMEOUT unless it is the last to arrive, and then it has broken the barrier.
+ * Where the barrier acts, who is told number == parties runs the action before anyone else is let go, and then calls
+ * neap_barrier_release, or neap_barrier_abort when the action failed. */
+enum neap_barrier_op { NEAP_BARRIER_WAIT, NEAP_BARRIER_TRY };
+
+struct neap_barrier {
+    struct neap_object object;
+    uint32_t parties;                /* constant; at least 1 */
+    bool acts;                       /* constant */
+    struct neap_list arriving;       /* links with WAIT, in order of arrival. guard */
+    struct neap_list complete;       /* links with WAIT of the round whose action runs. guard */
+    const struct neap_owner *runner; /* runs the action; NULL: nobody does. guard */
+    uint32_t arrived;                /* links in arriving. guard */
+    _Atomic uint32_t waiting;        /* links in both lists. Written under the guard */
+    _Atomic bool broken;             /* written under the guard */
+};
+
+/* One reference; NULL: no memory. */
+struct neap_barrier *neap_barrier_new(uint32_t parties, bool acts);
+
+/* The action has run: lets its round go. NEAP_BROKEN when the barrier broke or was reset meanwhile, or breaks now since somebody of
+ * the round gave up. By who was told to run it. */
+int neap_barrier_release(struct neap_barrier *barrier, const struct neap_owner *owner);
+/* Any thread: breaks it; everyone who waits gets NEAP_BROKEN. */
+void neap_barrier_abort(struct neap_barrier *barrier);
+/* Any thread: whole again, and empty; everyone who waits gets NEAP_BROKEN. */
+void neap_barrier_reset(struct neap_barrier *barrier);
+
+/* Any thread, snapshots. */
+bool neap_barrier_is_broken(const struct neap_barrier *barrier);
+uint32_t neap_barrier_waiting(const struct neap_barrier *barrier);
+
+extern const struct neap_class neap_barrier_class;
+
+#endif

@@ -1,0 +1,54 @@
+/* lock: one owner at a time, first come first served. An rlock may be acquired again by the owner that holds it.
+ *
+ * The hold is a record inside the lock: when the owner ends without releasing, the next one to acquire is told
+ * (NEAP_ABANDONED). Whoever holds keeps the lock alive. */
+#ifndef NEAP_SYNC_LOCK_H
+#define NEAP_SYNC_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/object.h"
+#include "core/wait.h"
+#include "sync/owner.h"
+
+/* Operations of a link.
+ * ACQUIRE  for link->wait->owner: 0; NEAP_ABANDONED: acquired, and the last holder ended without releasing;
+ *          NEAP_HELD: not acquired, the owner holds it already. An rlock goes one level deeper instead;
+ *          NEAP_RANGE when that is one too many. */
+enum neap_lock_op { NEAP_LOCK_ACQUIRE };
+
+struct neap_lock {
+    struct neap_object object;
+    struct neap_list waiters;            /* links with ACQUIRE; empty while it is free. guard */
+    _Atomic(struct neap_owner *) holder; /* NULL: free. Written under the guard; an owner may ask at any time if it is it */
+    uint32_t depth;                      /* levels that the holder has acquired; holder's thread, or guard while handed over */
+    bool abandoned;                      /* free, and its last holder ended without releasing. guard */
+    struct neap_hold hold;               /* the holder's thread, from when it knows that it holds */
+};
+
+/* One reference; NULL: no memory. */
+struct neap_lock *neap_lock_new(const struct neap_class *class);
+
+/* By the owner's thread: gives up one level; the last one hands the lock to the first waiter. 0 or NEAP_NOT_OWNER. */
+int neap_lock_release(struct neap_lock *lock, struct neap_owner *owner);
+/* The same for all levels at once, which must be at least one; returns how many they were. */
+uint32_t neap_lock_release_all(struct neap_lock *lock, struct neap_owner *owner);
+/* By the owner's thread, which has just acquired it: as deep as it was before neap_lock_release_all. */
+void neap_lock_restore(struct neap_lock *lock, uint32_t depth);
+
+/* Exact for the owner's own thread. */
+static inline bool neap_lock_is_held_by(const struct neap_lock *lock, const struct neap_owner *owner) {
+    return atomic_load_explicit(&lock->holder, memory_order_relaxed) == owner;
+}
+
+/* Any thread, a snapshot; NULL: free. To be compared only: the holder may end at any time. */
+static inline const struct neap_owner *neap_lock_holder(const struct neap_lock *lock) {
+    return atomic_load_explicit(&lock->holder, memory_order_relaxed);
+}
+
+extern const struct neap_class neap_lock_class;
+extern const struct neap_class neap_rlock_class;
+
+#endif

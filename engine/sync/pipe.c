@@ -1,0 +1,144 @@
+#include "sync/pipe.h"
+
+#include <stddef.h>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/memory.h"
+
+/* --- streams --- */
+
+static bool poll(struct neap_stream *stream, struct neap_link *link) {
+    if (stream->channel.buffer.count > 0) return true;
+    if (!neap_channel_is_closed(&stream->channel)) return false;
+    link->result = NEAP_CLOSED;
+    return true;
+}
+
+/* A value stays in the buffer only if no receiver waited for it, so pollers are woken for what they can have. */
+static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_stream *stream = (struct neap_stream *)object;
+    if (link->op == NEAP_STREAM_POLL) return poll(stream, link);
+    bool done = neap_channel_attempt(object, link, batch);
+    if (link->op == NEAP_STREAM_SEND && stream->channel.buffer.count > 0)
+        neap_waiters_claim_all(&stream->pollers, 0, batch);
+    return done;
+}
+
+static void enlist(struct neap_object *object, struct neap_link *link) {
+    if (link->op == NEAP_STREAM_POLL)
+        neap_list_push_back(&((struct neap_stream *)object)->pollers, &link->node);
+    else
+        neap_channel_enlist(object, link);
+}
+
+static bool hint(const struct neap_object *object, const struct neap_link *link) {
+    struct neap_link receiver = {.op = NEAP_CHANNEL_RECV};
+    return neap_channel_hint(object, link->op == NEAP_STREAM_POLL ? &receiver : link);
+}
+
+/* Pollers that come between the two steps find the stream closed, and do not wait. */
+static bool close_stream(struct neap_stream *stream) {
+    struct neap_message none;
+    struct neap_batch batch = {NULL, NULL};
+    neap_message_clear(&none);
+    bool first = neap_channel_close(&stream->channel, &none);
+    neap_object_lock(&stream->channel.object);
+    neap_waiters_claim_all(&stream->pollers, NEAP_CLOSED, &batch);
+    neap_object_unlock(&stream->channel.object);
+    neap_batch_flush(&batch);
+    return first;
+}
+
+static struct neap_stream *stream_new(void) {
+    struct neap_stream *stream = neap_alloc(sizeof *stream);
+    if (stream == NULL) return NULL;
+    neap_channel_init(&stream->channel, &neap_stream_class, NEAP_PIPE_CAPACITY, NEAP_FIFO);
+    neap_list_init(&stream->pollers);
+    return stream;
+}
+
+static void destroy_stream(struct neap_object *object) {
+    struct neap_stream *stream = (struct neap_stream *)object;
+    NEAP_ASSERT(neap_list_is_empty(&stream->pollers), "wait 2: who waits keeps the object alive");
+    neap_channel_fini(&stream->channel);
+    neap_free(stream);
+}
+
+static const char *const verbs[] = {"recv", "send", "poll"};
+
+const struct neap_class neap_stream_class = {
+    .name = "pipe",
+    .verbs = verbs,
+    .destroy = destroy_stream,
+    .attempt = attempt,
+    .enlist = enlist,
+    .hint = hint,
+};
+
+/* --- ends --- */
+
+static void unref(struct neap_stream *stream) {
+    if (stream != NULL) neap_object_unref(&stream->channel.object);
+}
+
+/* Takes the references over. */
+static struct neap_pipe *end_new(struct neap_stream *in, struct neap_stream *out) {
+    struct neap_pipe *pipe = neap_alloc(sizeof *pipe);
+    if (pipe == NULL) return NULL;
+    neap_object_init(&pipe->object, &neap_pipe_class);
+    pipe->in = in;
+    pipe->out = out;
+    return pipe;
+}
+
+int neap_pipe_new(bool duplex, struct neap_pipe **first, struct neap_pipe **second) {
+    struct neap_stream *there = stream_new(), *back = duplex ? stream_new() : NULL;
+    if (there == NULL || (duplex && back == NULL)) goto fail_streams;
+    struct neap_pipe *a = end_new(there, back), *b = end_new(back, there);
+    if (a == NULL || b == NULL) goto fail_ends;
+    neap_object_ref(&there->channel.object);
+    if (back != NULL) neap_object_ref(&back->channel.object);
+    *first = a;
+    *second = b;
+    return 0;
+fail_ends:
+    neap_free(a);
+    neap_free(b);
+fail_streams:
+    unref(there);
+    unref(back);
+    return NEAP_NOMEM;
+}
+
+bool neap_pipe_close(struct neap_pipe *pipe) {
+    bool first = false;
+    if (pipe->in != NULL) first |= close_stream(pipe->in);
+    if (pipe->out != NULL) first |= close_stream(pipe->out);
+    return first;
+}
+
+bool neap_pipe_is_closed(const struct neap_pipe *pipe) {
+    return neap_channel_is_closed(pipe->in != NULL ? &pipe->in->channel : &pipe->out->channel);
+}
+
+static void on_share(struct neap_object *object) {
+    struct neap_pipe *pipe = (struct neap_pipe *)object;
+    if (pipe->in != NULL) neap_object_share(&pipe->in->channel.object);
+    if (pipe->out != NULL) neap_object_share(&pipe->out->channel.object);
+}
+
+static void destroy(struct neap_object *object) {
+    struct neap_pipe *pipe = (struct neap_pipe *)object;
+    neap_pipe_close(pipe);
+    unref(pipe->in);
+    unref(pipe->out);
+    neap_free(pipe);
+}
+
+/* Nothing waits on an end itself. */
+const struct neap_class neap_pipe_class = {
+    .name = "pipe",
+    .on_share = on_share,
+    .destroy = destroy,
+};

@@ -1,0 +1,43 @@
+/* pipe: two ends, joined by one or two buffered channels. An end has no waits of its own: bindings wait on its channels. */
+#ifndef NEAP_SYNC_PIPE_H
+#define NEAP_SYNC_PIPE_H
+
+#include <stdbool.h>
+
+#include "core/object.h"
+#include "core/wait.h"
+#include "sync/channel.h"
+
+enum { NEAP_PIPE_CAPACITY = 1024 };
+
+/* Operations of a link to a stream. RECV and SEND are a channel's. POLL: 0 when RECV would be served with a value;
+ * NEAP_CLOSED once closed and drained. It takes nothing: who receives may find that somebody else was faster. */
+enum neap_stream_op { NEAP_STREAM_RECV = NEAP_CHANNEL_RECV, NEAP_STREAM_SEND = NEAP_CHANNEL_SEND, NEAP_STREAM_POLL };
+
+/* One direction. */
+struct neap_stream {
+    struct neap_channel channel; /* first */
+    struct neap_list pollers;    /* links with POLL; only while the buffer is empty and it is open. guard */
+};
+
+struct neap_pipe {
+    struct neap_object object;
+    struct neap_stream *in;  /* constant; what this end receives from: one reference; NULL: nothing */
+    struct neap_stream *out; /* constant; what this end sends to: one reference; NULL: nothing */
+};
+
+/* Both ends, one reference each. With `duplex` each can send and receive; otherwise `first` receives and `second` sends. 0
+ * or NEAP_NOMEM. */
+int neap_pipe_new(bool duplex, struct neap_pipe **first, struct neap_pipe **second);
+
+/* Any thread, idempotent: closes both directions. What is buffered can still be received by either side. False when it was
+ * closed already. The last reference to an end closes it too. */
+bool neap_pipe_close(struct neap_pipe *pipe);
+
+/* Any thread, a snapshot: has either end been closed? */
+bool neap_pipe_is_closed(const struct neap_pipe *pipe);
+
+extern const struct neap_class neap_pipe_class;
+extern const struct neap_class neap_stream_class;
+
+#endif

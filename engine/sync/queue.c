@@ -1,0 +1,66 @@
+/* queue: what is unfinished. The channel counts what came in under its guard, whichever way it came (buffered, handed to a
+ * receiver, admitted from a waiting sender); what is unfinished is the difference to what was told done. It can only reach
+ * 0 in task_done: so only there are joiners woken. */
+#include "sync/queue.h"
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/memory.h"
+
+static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_queue *queue = (struct neap_queue *)object;
+    if (link->op == NEAP_QUEUE_JOIN) return queue->done == queue->channel.sent;
+    return neap_channel_attempt(object, link, batch);
+}
+
+static void enlist(struct neap_object *object, struct neap_link *link) {
+    if (link->op == NEAP_QUEUE_JOIN)
+        neap_list_push_back(&((struct neap_queue *)object)->joiners, &link->node);
+    else
+        neap_channel_enlist(object, link);
+}
+
+static bool hint(const struct neap_object *object, const struct neap_link *link) {
+    return link->op == NEAP_QUEUE_JOIN || neap_channel_hint(object, link); /* joins are long: no use to look */
+}
+
+int neap_queue_task_done(struct neap_queue *queue) {
+    struct neap_batch batch = {NULL, NULL};
+    int code = NEAP_RANGE;
+    neap_object_lock(&queue->channel.object);
+    if (queue->done < queue->channel.sent) {
+        queue->done++;
+        if (queue->done == queue->channel.sent) neap_waiters_claim_all(&queue->joiners, 0, &batch);
+        code = 0;
+    }
+    neap_object_unlock(&queue->channel.object);
+    neap_batch_flush(&batch);
+    return code;
+}
+
+struct neap_queue *neap_queue_new(size_t maxsize, enum neap_order order) {
+    struct neap_queue *queue = neap_alloc(sizeof *queue);
+    if (queue == NULL) return NULL;
+    neap_channel_init(&queue->channel, &neap_queue_class, maxsize == 0 ? NEAP_UNBOUNDED : maxsize, order);
+    neap_list_init(&queue->joiners);
+    queue->done = 0;
+    return queue;
+}
+
+static void destroy(struct neap_object *object) {
+    struct neap_queue *queue = (struct neap_queue *)object;
+    NEAP_ASSERT(neap_list_is_empty(&queue->joiners), "wait 2: who waits keeps the object alive");
+    neap_channel_fini(&queue->channel);
+    neap_free(queue);
+}
+
+static const char *const verbs[] = {"get", "put", "join"};
+
+const struct neap_class neap_queue_class = {
+    .name = "queue",
+    .verbs = verbs,
+    .destroy = destroy,
+    .attempt = attempt,
+    .enlist = enlist,
+    .hint = hint,
+};

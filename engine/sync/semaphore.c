@@ -1,0 +1,124 @@
+/* INVARIANTS (under the guard)
+ *   1. While permits are left nobody waits: releasing serves the first who can still be claimed.
+ *   2. permits <= bound. A permit is left, was handed to a wait that was claimed, or is out: a wait that is being timed out or
+ *      cancelled cannot be claimed, so its permit goes to the next. */
+#include "sync/semaphore.h"
+
+#include <stddef.h>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/memory.h"
+
+static int64_t permits_of(const struct neap_semaphore *semaphore) {
+    return atomic_load_explicit(&semaphore->permits, memory_order_relaxed);
+}
+
+static void set_permits(struct neap_semaphore *semaphore, int64_t permits) {
+    atomic_store_explicit(&semaphore->permits, permits, memory_order_relaxed);
+}
+
+static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_semaphore *semaphore = (struct neap_semaphore *)object;
+    (void)batch;
+    int64_t permits = permits_of(semaphore);
+    if (permits == 0) return false;
+    NEAP_ASSERT(neap_list_is_empty(&semaphore->waiters), "semaphore 1: while permits are left nobody waits");
+    set_permits(semaphore, permits - 1);
+    if (link->op == NEAP_SEMAPHORE_HOLD) neap_owner_enter(link->wait->owner, link->hold);
+    return true;
+}
+
+static void enlist(struct neap_object *object, struct neap_link *link) {
+    neap_list_push_back(&((struct neap_semaphore *)object)->waiters, &link->node);
+}
+
+static bool hint(const struct neap_object *object, const struct neap_link *link) {
+    (void)link;
+    return permits_of((const struct neap_semaphore *)object) > 0;
+}
+
+static void resumed(struct neap_object *object, struct neap_link *link) {
+    (void)object;
+    if (link->op == NEAP_SEMAPHORE_HOLD) neap_owner_enter(link->wait->owner, link->hold);
+}
+
+int neap_semaphore_release(struct neap_semaphore *semaphore, int64_t count) {
+    struct neap_batch batch = {NULL, NULL};
+    int code = NEAP_RANGE;
+    neap_object_lock(&semaphore->object);
+    int64_t permits = permits_of(semaphore);
+    if (count >= 1 && count <= semaphore->bound - permits) {
+        struct neap_link *link;
+        for (permits += count; permits > 0 && (link = neap_waiters_claim(&semaphore->waiters)) != NULL; permits--)
+            neap_batch_add(&batch, link->wait);
+        set_permits(semaphore, permits);
+        code = 0;
+    }
+    neap_object_unlock(&semaphore->object);
+    if (batch.first != NULL) neap_batch_flush(&batch);
+    return code;
+}
+
+int64_t neap_semaphore_value(const struct neap_semaphore *semaphore) { return permits_of(semaphore); }
+
+/* --- permits --- */
+
+/* One permit more than its bound cannot be: whoever took it out of a bounded semaphore left room for it. Unless others released
+ * more than they acquired; then the bound holds and this one is dropped. */
+static void abandon(struct neap_hold *hold) { (void)neap_semaphore_release((struct neap_semaphore *)hold->object, 1); }
+
+void neap_permit_init(struct neap_permit *permit, struct neap_semaphore *semaphore) {
+    neap_list_init(&permit->hold.node);
+    permit->hold.object = &semaphore->object;
+    permit->hold.abandon = abandon;
+}
+
+bool neap_permit_return(struct neap_permit *permit) {
+    if (!neap_list_is_linked(&permit->hold.node)) return false;
+    struct neap_object *object = permit->hold.object;
+    neap_list_remove(&permit->hold.node);
+    (void)neap_semaphore_release((struct neap_semaphore *)object, 1);
+    neap_object_unref(object);
+    return true;
+}
+
+/* --- life --- */
+
+struct neap_semaphore *neap_semaphore_new(const struct neap_class *class, int64_t permits) {
+    struct neap_semaphore *semaphore = neap_alloc(sizeof *semaphore);
+    if (semaphore == NULL) return NULL;
+    neap_object_init(&semaphore->object, class);
+    neap_list_init(&semaphore->waiters);
+    atomic_init(&semaphore->permits, permits);
+    semaphore->bound = class == &neap_bounded_semaphore_class ? permits : INT64_MAX;
+    return semaphore;
+}
+
+static void destroy(struct neap_object *object) {
+    struct neap_semaphore *semaphore = (struct neap_semaphore *)object;
+    NEAP_ASSERT(neap_list_is_empty(&semaphore->waiters), "wait 2: who waits keeps the object alive");
+    neap_free(semaphore);
+}
+
+static const char *const verbs[] = {"acquire", "hold"};
+
+const struct neap_class neap_semaphore_class = {
+    .name = "semaphore",
+    .verbs = verbs,
+    .destroy = destroy,
+    .attempt = attempt,
+    .enlist = enlist,
+    .hint = hint,
+    .resumed = resumed,
+};
+
+const struct neap_class neap_bounded_semaphore_class = {
+    .name = "bounded_semaphore",
+    .verbs = verbs,
+    .destroy = destroy,
+    .attempt = attempt,
+    .enlist = enlist,
+    .hint = hint,
+    .resumed = resumed,
+};
