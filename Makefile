@@ -176,8 +176,8 @@ lint-tidy: | $(BUILD)/ready/lint
 	  $(WARNINGS) -Iengine -I. $(LUA_CFLAGS) 2>/dev/null' tidy
 
 lint-cppcheck: | $(BUILD)/ready/lint
-	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
-	  --suppressions-list=scripts/tools/cppcheck.supp -j 2 -DNEAP_CHECK -Iengine -I. engine bindings
+	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
+	  --enable=warning,performance,portability -j 2 -DNEAP_CHECK -Iengine -I. engine bindings
 
 lint-lua: | $(BUILD)/ready/lint
 	luacheck --quiet --std lua54 scripts spec bindings/types

@@ -1,5 +1,5 @@
--- Compares the annotations in bindings/types with the loaded module, both ways: what is there must be annotated, and what
--- is annotated must be there.
+-- Compares the annotations in bindings/types with the loaded module, both ways: what is there must be annotated, and
+-- what is annotated must be there.
 -- usage: build/neap scripts/tools/check_types.lua, at the top of the tree
 
 local neap = require "neap"
@@ -13,7 +13,7 @@ end
 
 -- --- what is annotated ---
 
--- By class name in lower case without underscores: { name, place, parents, methods, fields }; methods and fields by name.
+-- By class name in lower case without underscores: { name, place, parents, methods, fields }.
 local annotated = {}
 
 local function key_of(class_name) return (class_name:lower():gsub("_", "")) end
@@ -36,7 +36,8 @@ local function read_field(class, text, place)
   if type_name:find("^fun") then
     class.methods[name] = place
   else
-    class.fields[name] = { place = place, optional = mark == "?" or type_name:find("^[%w_.]+%?") or type_name:find("^nil") }
+    local optional = mark == "?" or type_name:find("^[%w_.]+%?") or type_name:find("^nil")
+    class.fields[name] = { place = place, optional = optional }
   end
 end
 
