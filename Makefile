@@ -171,9 +171,13 @@ lint: $(LINTS)  ## check format, layers, types and words; clang-tidy, cppcheck, 
 lint-format: | $(BUILD)/ready/lint
 	clang-format --dry-run -Werror $(C_FILES)
 
+# Lua does not declare that these never return; the analyzer is told. (gcc sees to signs; clang calls every enum unsigned.)
+NEVER_RETURN := lua_error luaL_error luaL_argerror luaL_typeerror
+TIDY_FLAGS = $(STANDARD) $(WARNINGS) -Wno-sign-conversion -Wno-unused-value -DNEAP_CHECK -Iengine -I. $(LUA_CFLAGS) \
+  $(foreach f,$(NEVER_RETURN),"-D$f(...)=($f(__VA_ARGS__),__builtin_unreachable(),0)")
+
 lint-tidy: | $(BUILD)/ready/lint
-	printf '%s\n' $(TIDIED) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(STANDARD) -DNEAP_CHECK \
-	  $(WARNINGS) -Iengine -I. $(LUA_CFLAGS) 2>/dev/null' tidy
+	@printf '%s\n' $(TIDIED) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' tidy
 
 lint-cppcheck: | $(BUILD)/ready/lint
 	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
