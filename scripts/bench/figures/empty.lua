@@ -1,0 +1,1 @@
+-- What is started to see how long a start takes: nothing.

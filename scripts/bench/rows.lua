@@ -1,0 +1,143 @@
+--[[
+The rows of the table. A row has
+
+  name             what to call it on the command line
+  title, unit      what is measured, and in what: s, /s, B or B/s
+  figure           the command that measures neap
+  yardstick        the command that measures the yardstick, and yardstick_title, what that is
+  ratio            target for figure / yardstick: {at_most = n} or {at_least = n}
+  value            target for the figure itself, in its unit
+
+A row without a target is there for comparison.
+--]]
+
+--- The rows for programs at these places: here (this folder), neap, lua, build (the folder of the C yardsticks).
+return function(places)
+  local function neap(name, ...)
+    return { places.neap, ("%sfigures/%s.lua"):format(places.here, name), ... }
+  end
+  local function lua(name, ...)
+    return { places.lua, ("%syardsticks/%s.lua"):format(places.here, name), ... }
+  end
+  local function native(name, ...)
+    return { ("%s/%s"):format(places.build, name), ... }
+  end
+
+  return {
+    {
+      name = "spawn", title = "spawn + join an empty task", unit = "s",
+      figure = neap "spawn",
+      yardstick = lua "coroutine", yardstick_title = "Lua: a coroutine, run to its end",
+      ratio = { at_most = 2 },
+    },
+    {
+      name = "parked_task", title = "memory of a parked task, of 100,000", unit = "B",
+      figure = neap "parked_task",
+      yardstick = lua "parked_coroutine", yardstick_title = "Lua: a parked coroutine",
+      ratio = { at_most = 1.3 },
+    },
+    {
+      name = "parked_handle", title = "the same, its handle kept", unit = "B",
+      figure = neap("parked_task", "keep"),
+      yardstick = lua "parked_coroutine", yardstick_title = "Lua: a parked coroutine",
+    },
+    {
+      name = "round_trip", title = "round trip, two tasks, rendezvous", unit = "/s",
+      figure = neap "round_trip",
+      yardstick = lua "round_trip", yardstick_title = "Lua: a scheduler by hand",
+      ratio = { at_least = 3.5 },
+    },
+    {
+      name = "ring", title = "a token round 503 tasks, one hop", unit = "s",
+      figure = neap "ring",
+      yardstick = lua "ring", yardstick_title = "Lua: a scheduler by hand",
+      ratio = { at_most = 0.6 },
+    },
+    {
+      name = "round_trip_threads", title = "round trip, two threads, rendezvous", unit = "/s",
+      figure = neap "round_trip_threads",
+      yardstick = native "round_trip", yardstick_title = "C: mutex and condition variable",
+      ratio = { at_least = 20 },
+    },
+    {
+      name = "integers", title = "small integers, thread to thread, capacity 1024", unit = "/s",
+      figure = neap("integers", "1"),
+      yardstick = native("bounded_queue", "1"), yardstick_title = "C: bounded queue, mutex, condition variables",
+      ratio = { at_least = 0.5 },
+    },
+    {
+      name = "integers_two", title = "the same, two threads to two", unit = "/s",
+      figure = neap("integers", "2"),
+      yardstick = native("bounded_queue", "2"), yardstick_title = "C: the same, two threads to two",
+      ratio = { at_least = 0.5 },
+    },
+    {
+      name = "messages", title = "messages {id=,name=,tags={}} between threads", unit = "/s",
+      figure = neap "messages",
+      yardstick = neap "messages_alone", yardstick_title = "neap: encoded and decoded in one thread",
+      ratio = { at_least = 0.8 }, value = { at_least = 700e3 },
+    },
+    {
+      name = "strings", title = "1 MiB strings between threads", unit = "B/s",
+      figure = neap "strings",
+      yardstick = native "copy", yardstick_title = "C: malloc, memcpy, free, twice",
+      ratio = { at_least = 0.5 },
+    },
+    {
+      name = "thread", title = "spawn + join an empty thread", unit = "s",
+      figure = neap "thread",
+      yardstick = native "thread_start", yardstick_title = "C: pthread_create, pthread_join",
+      ratio = { at_most = 1.6 },
+    },
+    {
+      name = "parked_thread", title = "memory of a parked thread, of 1,000", unit = "B",
+      figure = neap "parked_thread",
+      value = { at_most = 45 * 1024 },
+    },
+    {
+      name = "lock", title = "lock + release, uncontended", unit = "s",
+      figure = neap "lock",
+      yardstick = lua("empty_method", places.build), yardstick_title = "C: an empty method, called twice from Lua",
+      ratio = { at_most = 2 },
+    },
+    {
+      name = "lock_shared", title = "the same, once another thread has had it", unit = "s",
+      figure = neap("lock", "shared"),
+      yardstick = lua("empty_method", places.build), yardstick_title = "C: an empty method, called twice from Lua",
+    },
+    {
+      name = "counter", title = "lock, add, release, two threads", unit = "s",
+      figure = neap "contended_counter",
+      yardstick = native "contended_counter", yardstick_title = "C: the same with a mutex",
+      ratio = { at_most = 4 },
+    },
+    {
+      name = "sleepers", title = "100,000 tasks sleep 1–1000 ms: processor time", unit = "s",
+      figure = neap("sleepers", "cost"),
+      yardstick = native "timers", yardstick_title = "C: 100,000 timers of libuv",
+      ratio = { at_most = 2 },
+    },
+    {
+      name = "sleepers_late", title = "100,000 tasks sleep 1–1000 ms: 99 % at most late", unit = "s",
+      figure = neap("sleepers", "lateness"),
+      value = { at_most = 0.015 },
+    },
+    {
+      name = "fib", title = "eight fib(30) on two threads", unit = "/s",
+      figure = neap("fib", "threads"),
+      yardstick = neap("fib", "alone"), yardstick_title = "neap: one after the other",
+      ratio = { at_least = 1.9 },
+    },
+    {
+      name = "ticker", title = "1 ms ticker beside 4 busy tasks: 99 % at most late", unit = "s",
+      figure = neap "ticker",
+      value = { at_most = 0.060 },
+    },
+    {
+      name = "start", title = "start of an empty script", unit = "s",
+      figure = native("start", places.neap, places.here .. "figures/empty.lua"),
+      yardstick = native("start", places.lua, "-e", ""), yardstick_title = "lua5.4 -e ''",
+      ratio = { at_most = 1.5 },
+    },
+  }
+end
