@@ -147,13 +147,12 @@ end
 
 --- One JSON object a line, with every single measurement.
 function report.json(results)
-  local fields = { "name", "unit", "figure", "yardstick", "ratio", "reached", "failure", "disturbed", "figures", "yardsticks" }
+  local fields = {
+    "name", "unit", "figure", "yardstick", "ratio", "reached", "failure", "disturbed", "figures", "yardsticks",
+  }
   local lines = {}
   for i, result in ipairs(results) do
-    local all = setmetatable({
-      name = result.row.name,
-      unit = result.row.unit,
-    }, { __index = result })
+    local all = setmetatable({ name = result.row.name, unit = result.row.unit }, { __index = result })
     if not result.failure then all.reached = report.reached(result) end
     local parts = {}
     for j, field in ipairs(fields) do parts[j] = ('"%s":%s'):format(field, json_value(all[field])) end
