@@ -41,7 +41,7 @@ local function read_field(class, text, place)
   end
 end
 
--- A file: classes with their fields, and under them a local or global that stands for the class, whose functions count.
+-- A file: classes with their fields, and right under each the variable or field that stands for it, whose functions count.
 local function read_annotations(path)
   local by_variable, class, fresh = {}, nil, false
   local number = 0
@@ -50,20 +50,22 @@ local function read_annotations(path)
     local place = ("%s:%d"):format(path, number)
     local name, parents = line:match("^%-%-%-@class%s+%(?[%a]*%)?%s*([%w_.]+)%s*:?%s*([%w_.,%s]*)")
     local field = line:match("^%-%-%-@field%s+(.*)$")
-    local variable = line:match("^local%s+([%a_][%w_]*)%s*=%s*{}") or line:match("^([%a_][%w_]*)%s*=%s*{}")
-    local owner, member = line:match("^function%s+([%a_][%w_]*)[.:]([%a_][%w_]*)%s*%(")
+    local variable = line:gsub("^local%s+", ""):match("^([%a_][%w_.]*)%s*=%s*{}")
+    local owner, member = line:match("^function%s+([%a_][%w_.]*)[.:]([%a_][%w_]*)%s*%(")
     local assigned_owner, assigned = line:match("^([%a_][%w_]*)%.([%a_][%w_]*)%s*=")
     if name then
       class, fresh = declare_class(name, parents, place), true
     elseif field and class then
       read_field(class, field, place)
     elseif variable and fresh then
-      by_variable[variable], fresh = class, false
+      by_variable[variable] = class
     elseif owner and by_variable[owner] then
       by_variable[owner].methods[member] = place
-    elseif assigned and by_variable[assigned_owner] then
+    end
+    if assigned and by_variable[assigned_owner] then
       by_variable[assigned_owner].fields[assigned] = { place = place, optional = false }
     end
+    if not line:find("^%-%-%-") then fresh = false end
   end
 end
 
@@ -109,12 +111,15 @@ local function make_samples()
   return samples
 end
 
---- The methods of a handle, wherever its metatable keeps them.
-local function methods_of(handle)
+--- The methods of a handle, wherever its metatable keeps them, and of its class form (neap.Thread), if it has one.
+local function methods_of(handle, class_form)
   local metatable = debug.getmetatable(handle)
   local methods = metatable.__methods or metatable.__index
   assert(type(methods) == "table", "no methods are to be seen in " .. tostring(metatable.__name))
-  return methods
+  local all = {}
+  for name, value in pairs(type(class_form) == "table" and class_form or {}) do all[name] = value end
+  for name, value in pairs(methods) do all[name] = value end
+  return all
 end
 
 -- --- the comparison ---
@@ -144,7 +149,7 @@ local function compare_handles()
     local class = annotated["neap." .. key_of(name)]
     if class then
       local methods, fields = collect_members(class)
-      compare_methods(name .. ":", methods_of(handle), methods)
+      compare_methods(name .. ":", methods_of(handle, neap[class.name:match("[^.]+$")]), methods)
       compare_fields(name .. ".", handle, fields)
     else
       complain("handles of the kind %s have no ---@class neap.%s in bindings/types", name, name)
