@@ -24,22 +24,18 @@ static struct {
 
 static pthread_barrier_t ready;
 
-static void put(int64_t item)
-{
+static void put(int64_t item) {
     pthread_mutex_lock(&queue.mutex);
-    while (queue.used == CAPACITY)
-        pthread_cond_wait(&queue.not_full, &queue.mutex);
+    while (queue.used == CAPACITY) pthread_cond_wait(&queue.not_full, &queue.mutex);
     queue.items[(queue.first + queue.used) % CAPACITY] = item;
     queue.used++;
     pthread_cond_signal(&queue.not_empty);
     pthread_mutex_unlock(&queue.mutex);
 }
 
-static int64_t take(void)
-{
+static int64_t take(void) {
     pthread_mutex_lock(&queue.mutex);
-    while (queue.used == 0)
-        pthread_cond_wait(&queue.not_empty, &queue.mutex);
+    while (queue.used == 0) pthread_cond_wait(&queue.not_empty, &queue.mutex);
     int64_t item = queue.items[queue.first];
     queue.first = (queue.first + 1) % CAPACITY;
     queue.used--;
@@ -48,37 +44,29 @@ static int64_t take(void)
     return item;
 }
 
-static void *put_all(void *share)
-{
+static void *put_all(void *share) {
     pthread_barrier_wait(&ready);
-    for (int64_t i = 0; i < *(int64_t *)share; i++)
-        put(i);
+    for (int64_t i = 0; i < *(int64_t *)share; i++) put(i);
     return NULL;
 }
 
-static void *take_all(void *share)
-{
+static void *take_all(void *share) {
     pthread_barrier_wait(&ready);
-    for (int64_t i = 0; i < *(int64_t *)share; i++)
-        take();
+    for (int64_t i = 0; i < *(int64_t *)share; i++) take();
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int sides = argc > 1 ? atoi(argv[1]) : 1;
-    if (sides < 1 || sides > MOST)
-        return 2;
+    if (sides < 1 || sides > MOST) return 2;
     int64_t share = COUNT / sides;
     pthread_t threads[2 * MOST];
     pthread_barrier_init(&ready, NULL, (unsigned)(2 * sides + 1));
     for (int i = 0; i < 2 * sides; i++)
-        if (pthread_create(&threads[i], NULL, i < sides ? put_all : take_all, &share) != 0)
-            return 1;
+        if (pthread_create(&threads[i], NULL, i < sides ? put_all : take_all, &share) != 0) return 1;
     pthread_barrier_wait(&ready);
     double start = real_time();
-    for (int i = 0; i < 2 * sides; i++)
-        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2 * sides; i++) pthread_join(threads[i], NULL);
     printf("%.9g\n", (double)(share * sides) / (real_time() - start));
     return 0;
 }

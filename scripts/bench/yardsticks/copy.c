@@ -9,26 +9,19 @@
 enum { SIZE = 1 << 20, COUNT = 10000 };
 
 /* Keeps the compiler from leaving a copy out. */
-static void use(void *memory)
-{
-    __asm__ volatile("" : : "r"(memory) : "memory");
-}
+static void use(void *memory) { __asm__ volatile("" : : "r"(memory) : "memory"); }
 
-static void copy(const void *source)
-{
+static void copy(const void *source) {
     void *memory = malloc(SIZE);
-    if (memory == NULL)
-        abort();
+    if (memory == NULL) abort();
     memcpy(memory, source, SIZE);
     use(memory);
     free(memory);
 }
 
-int main(void)
-{
+int main(void) {
     char *source = malloc(SIZE);
-    if (source == NULL)
-        return 1;
+    if (source == NULL) return 1;
     memset(source, 'x', SIZE);
     double start = real_time();
     for (int i = 0; i < COUNT; i++) {

@@ -18,22 +18,18 @@ struct slot {
 static struct slot there = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 static struct slot back = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-static void put(struct slot *slot, int value)
-{
+static void put(struct slot *slot, int value) {
     pthread_mutex_lock(&slot->mutex);
-    while (slot->full)
-        pthread_cond_wait(&slot->changed, &slot->mutex);
+    while (slot->full) pthread_cond_wait(&slot->changed, &slot->mutex);
     slot->value = value;
     slot->full = true;
     pthread_cond_signal(&slot->changed);
     pthread_mutex_unlock(&slot->mutex);
 }
 
-static int take(struct slot *slot)
-{
+static int take(struct slot *slot) {
     pthread_mutex_lock(&slot->mutex);
-    while (!slot->full)
-        pthread_cond_wait(&slot->changed, &slot->mutex);
+    while (!slot->full) pthread_cond_wait(&slot->changed, &slot->mutex);
     int value = slot->value;
     slot->full = false;
     pthread_cond_signal(&slot->changed);
@@ -41,27 +37,22 @@ static int take(struct slot *slot)
     return value;
 }
 
-static void *echo(void *unused)
-{
+static void *echo(void *unused) {
     (void)unused;
-    for (int i = 0; i < WARM_UP + COUNT; i++)
-        put(&back, take(&there));
+    for (int i = 0; i < WARM_UP + COUNT; i++) put(&back, take(&there));
     return NULL;
 }
 
-static void travel(int count)
-{
+static void travel(int count) {
     for (int i = 0; i < count; i++) {
         put(&there, i);
         take(&back);
     }
 }
 
-int main(void)
-{
+int main(void) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, echo, NULL) != 0)
-        return 1;
+    if (pthread_create(&thread, NULL, echo, NULL) != 0) return 1;
     travel(WARM_UP);
     double start = real_time();
     travel(COUNT);

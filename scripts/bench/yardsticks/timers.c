@@ -9,18 +9,15 @@ enum { COUNT = 100000 };
 
 static int left = COUNT;
 
-static void ran_out(uv_timer_t *timer)
-{
+static void ran_out(uv_timer_t *timer) {
     left--;
     uv_close((uv_handle_t *)timer, NULL);
 }
 
-int main(void)
-{
+int main(void) {
     uv_loop_t loop;
     uv_timer_t *timers = malloc(COUNT * sizeof *timers);
-    if (timers == NULL || uv_loop_init(&loop) != 0)
-        return 1;
+    if (timers == NULL || uv_loop_init(&loop) != 0) return 1;
     double start = processor_time();
     for (int i = 0; i < COUNT; i++) {
         uv_timer_init(&loop, &timers[i]);
@@ -28,8 +25,7 @@ int main(void)
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     double spent = processor_time() - start;
-    if (left != 0 || uv_loop_close(&loop) != 0)
-        return 1;
+    if (left != 0 || uv_loop_close(&loop) != 0) return 1;
     printf("%.9g\n", spent);
     free(timers);
     return 0;
