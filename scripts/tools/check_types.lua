@@ -41,14 +41,14 @@ local function read_field(class, text, place)
   end
 end
 
--- A file: classes with their fields, and right under each the variable or field that stands for it, whose functions count.
+-- A file: classes with their fields, and right under each the variable that stands for it, whose functions count.
 local function read_annotations(path)
   local by_variable, class, fresh = {}, nil, false
   local number = 0
   for line in io.lines(path) do
     number = number + 1
     local place = ("%s:%d"):format(path, number)
-    local name, parents = line:match("^%-%-%-@class%s+%(?[%a]*%)?%s*([%w_.]+)%s*:?%s*([%w_.,%s]*)")
+    local name, parents = line:gsub("%(%a+%)", "", 1):match("^%-%-%-@class%s+([%w_.]+)%s*:?%s*([%w_.,%s]*)")
     local field = line:match("^%-%-%-@field%s+(.*)$")
     local variable = line:gsub("^local%s+", ""):match("^([%a_][%w_.]*)%s*=%s*{}")
     local owner, member = line:match("^function%s+([%a_][%w_.]*)[.:]([%a_][%w_]*)%s*%(")
