@@ -4,12 +4,9 @@
 
 local neap = require "neap"
 
-local complaints = 0
+local complaints = {}
 
-local function complain(format, ...)
-  complaints = complaints + 1
-  io.stderr:write(format:format(...), "\n")
-end
+local function complain(format, ...) table.insert(complaints, format:format(...)) end
 
 -- --- what is annotated ---
 
@@ -173,4 +170,6 @@ end
 for _, path in ipairs(list_types()) do read_annotations(path) end
 compare_module()
 compare_handles()
-os.exit(complaints == 0)
+table.sort(complaints)
+for _, complaint in ipairs(complaints) do io.stderr:write(complaint, "\n") end
+os.exit(#complaints == 0)
