@@ -72,11 +72,11 @@ define flavour
 objects_$(1) = $$(patsubst %.c,$(2)/obj/%.o,$$(1))
 compile_$(1) = $$(CC) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(call includes,$$<) -MMD -MP -c $$< -o $$@
 
-$(2)/obj/%.o: %.c
+$(2)/obj/%.o: %.c Makefile
 	@mkdir -p $$(@D)
 	$$(call show,CC,$$@)$$(compile_$(1))
 
-$(2)/obj/embedded.o: $(BUILD)/gen/embedded.c
+$(2)/obj/embedded.o: $(BUILD)/gen/embedded.c Makefile
 	@mkdir -p $$(@D)
 	$$(call show,CC,$$@)$$(compile_$(1))
 
@@ -145,10 +145,10 @@ asan: $(BUILD)/asan/neap $(unit_asan) | $(BUILD)/ready/test  ## run all tests un
 	$(run_tests)/asan limit=300 exclude=stress runner=$(BUILD)/asan/neap $(unit_asan:%=unit=%) \
 	  spec=$(BUILD)/asan/neap $(SPECS:%=file=%)
 
-# The sanitizer holds signals back, so what preempts is left out.
+# The sanitizer holds signals back, so what preempts is left out. Its memory layout wants addresses that are not random.
 tsan: $(BUILD)/tsan/neap $(unit_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/spec/tsan.supp" \
-	$(run_tests)/tsan limit=300 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
+	$$(setarch -R true 2>/dev/null && echo setarch -R) $(run_tests)/tsan limit=300 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
 	  spec=$(BUILD)/tsan/neap $(SPECS:%=file=%)
 
 stress: build | $(BUILD)/ready/test  ## repeat what races, for about STRESS_SECONDS (60)
