@@ -147,8 +147,8 @@ asan: $(BUILD)/asan/neap $(unit_asan) | $(BUILD)/ready/test  ## run all tests un
 
 # The sanitizer holds signals back, so what preempts is left out. Its memory layout wants addresses that are not random.
 tsan: $(BUILD)/tsan/neap $(unit_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
-	@TSAN_OPTIONS="suppressions=$(CURDIR)/spec/tsan.supp" \
-	$$(setarch -R true 2>/dev/null && echo setarch -R) $(run_tests)/tsan limit=300 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/spec/tsan.supp" $$(setarch -R true 2>/dev/null && echo setarch -R) \
+	$(run_tests)/tsan limit=300 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
 	  spec=$(BUILD)/tsan/neap $(SPECS:%=file=%)
 
 stress: build | $(BUILD)/ready/test  ## repeat what races, for about STRESS_SECONDS (60)
