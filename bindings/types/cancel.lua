@@ -1,0 +1,75 @@
+---@meta neap
+
+---@class neap
+local neap = {}
+
+---Is `err` the error that a cancelled task is stopped with? Such an error is a value of its own; `tostring` makes it
+---`cancelled`, or `cancelled: ` and the reason.
+---
+---Who catches errors and means to go on asks this first; who swallows the error meets it again at the next wait.
+---
+---```lua
+---local outcome
+---local task = neap.spawn(function()
+---  local ok, err = pcall(neap.sleep, 60)
+---  outcome = neap.is_cancelled(err) and "cancelled" or "slept"
+---end)
+---neap.yield()
+---task:cancel()
+---task:wait()
+---assert(outcome == "cancelled")
+---```
+---@param err any
+---@return boolean
+---@since 0.1
+function neap.is_cancelled(err) end
+
+---Calls `fn` with the arguments and returns what it returns; cancellations from outside are held off meanwhile and
+---raised at the first wait after it. A `neap.timeout` inside `fn` still counts there, one around it does not.
+---
+---Errors: raises what `fn` raises.
+---
+---```lua
+---local saved = false
+---local task = neap.spawn(function()
+---  neap.shield(function()
+---    neap.sleep(0.01)
+---    saved = true
+---  end)
+---  neap.sleep(60) -- here it is cancelled
+---end)
+---neap.yield()
+---task:cancel()
+---task:wait()
+---assert(saved and task:status() == "cancelled")
+---```
+---@generic T
+---@param fn fun(...): T...
+---@param ... any
+---@return T ...
+---@since 0.1
+function neap.shield(fn, ...) end
+
+---Calls `fn` with the arguments and returns what it returns; `nil, "timeout", "timeout"` if that is not done within
+---`seconds`. It covers every wait inside, and a loop that never waits. Of nested ones the nearest counts.
+---
+---At the deadline `fn` is cancelled: its `<close>` variables run, and may wait. What the deadline does not reach is
+---what `fn` has spawned outside a scope. 0: `fn` runs until it would wait.
+---
+---Errors: raises what `fn` raises.
+---
+---```lua
+---local ch = neap.channel()
+---local value, _, code = neap.timeout(0.01, function() return ch:recv() end)
+---assert(value == nil and code == "timeout")
+---assert(neap.timeout(60, function() return "done" end) == "done")
+---```
+---@generic T
+---@param seconds number
+---@param fn fun(...): T...
+---@param ... any
+---@return T ...
+---@since 0.1
+function neap.timeout(seconds, fn, ...) end
+
+return neap

@@ -1,0 +1,168 @@
+---@meta neap
+
+---Concurrent programs as plain Lua scripts: tasks, threads, channels and synchronisation with one vocabulary.
+---
+---What holds for every entry, unless the entry says otherwise:
+---
+---- **Time** is in seconds, integer or float. A `timeout` of `nil` waits for ever, 0 tries once, `math.huge` is for
+---  ever. A negative one, NaN, or what is no number raises.
+---- **Waiting** suspends the task, never the thread; other tasks of the thread go on. Where no task runs (the main
+---  chunk of a stock `lua5.4`), the call turns the loop until it is done. It works inside `pcall`, metamethods,
+---  iterators and coroutines of the script's own. In a `table.sort` comparator, a `string.gsub` callback, the reader of
+---  `load`, a module that `require` runs and `__gc` Lua cannot suspend: there a call that must wait raises.
+---- **Results**: what was expected to be possible is returned as `nil, message, code`: `nil, "timeout", "timeout"`.
+---  Compare codes only: `"timeout"`, `"closed"`, `"full"`, `"empty"`, `"broken"`.
+---- **Errors**: misuse raises, as in `bad argument #1 to 'send' (value expected)`; unknown options raise too.
+---- **Cancelling** a task raises at the wait that it is in, and at every later one. The wait has then done nothing: it
+---  took no value, delivered none, holds nothing.
+---- **Threads**: handles may be used in every thread. They are shared by reference; all other values are copied when
+---  they go through a channel or to another thread: booleans, numbers, strings, tables (with cycles and shared
+---  references), Lua functions with their upvalues. Coroutines, files and foreign userdata raise in the sender, with
+---  their path: `cannot send args[2].conn: userdata`.
+---- **Equality**: in one thread a handle is one value, however it came there, so handles compare with `==` and can be
+---  keys.
+---- `tostring` of a handle says what it is and how it stands: `channel: 0x5581… (3/8)`.
+---
+---Every example is a program of its own; `local neap = require "neap"` stands before it.
+---@class neap
+local neap = {}
+
+---Stands for nil where a nil cannot be: as a value of a channel or queue, or in a table that is sent. It is true as a
+---condition, equal to itself in every thread, and `tostring` makes it `null`.
+---
+---```lua
+---local ch = neap.channel(1)
+---ch:send(neap.null)
+---assert(ch:recv() == neap.null)
+---```
+---@type neap.null
+---@since 0.1
+neap.null = nil
+
+---@class neap.null: userdata
+
+---Lets tables with this metatable be sent as what they are: the receiver gives them its own metatable of that name, or,
+---if it registered none, a copy of the sender's. Without it a table with a metatable is sent as a plain table.
+---
+---Errors: a name or a metatable that is registered already, with another partner.
+---
+---Threads: counts for the thread that calls it.
+---
+---```lua
+---local Point = {}
+---Point.__index = Point
+---function Point:norm() return (self.x ^ 2 + self.y ^ 2) ^ 0.5 end
+---neap.register("Point", Point)
+---
+---local point = setmetatable({x = 3, y = 4}, Point)
+---assert(neap.thread(function(p) return p:norm() end, point):join() == 5)
+---```
+---@param name string the same in every thread
+---@param metatable table
+---@since 0.1
+function neap.register(name, metatable) end
+
+---Says who hears of failures that nobody waits for: `fn` is called with the handle of what failed, its error and its
+---traceback, at once. Without one they are written to stderr.
+---
+---What belongs to a scope is not reported: its scope raises. Nor is what was spawned with `quiet = true`, nor what was
+---cancelled. A failure that nobody has joined by the end of the program makes its exit status 1, reported or not.
+---
+---Errors: an error in `fn` is written to stderr, and so is the failure.
+---
+---Threads: counts for failures in tasks of the thread that calls it, and in threads that it started.
+---
+---```lua
+---local heard = neap.channel(1)
+---neap.on_error(function(handle, err) heard:send(handle.name .. ": " .. err.problem) end)
+---local task = neap.spawn({name = "worker"}, function() error({problem = "no paper"}) end)
+---assert(heard:recv() == "worker: no paper")
+---assert(not pcall(task.join, task)) -- joined: the exit status is 0
+---```
+---@param fn? fun(handle: neap.Task|neap.Thread|neap.Timer, err: any, traceback: string) nil: stderr again
+---@since 0.1
+function neap.on_error(fn) end
+
+---The task that calls. In the main chunk of a stock `lua5.4` it stands for that chunk.
+---@return neap.Task
+---@since 0.1
+function neap.current() end
+
+---The main task: that of the main chunk.
+---@return neap.Task
+---@since 0.1
+function neap.main() end
+
+---The live threads of the program, started ones only; the main thread is not among them, as it has no handle.
+---@return neap.Thread[]
+---@since 0.1
+function neap.threads() end
+
+---The live tasks of the thread that calls, the caller among them.
+---@return neap.Task[]
+---@since 0.1
+function neap.tasks() end
+
+---How many threads are alive, the main thread among them.
+---@return integer
+---@since 0.1
+function neap.active_count() end
+
+---How many cores the program may use: those that its CPU affinity allows.
+---@return integer
+---@since 0.1
+function neap.cpu_count() end
+
+---The id of this process.
+---@return integer
+---@since 0.1
+function neap.getpid() end
+
+---The id of the parent process.
+---@return integer
+---@since 0.1
+function neap.getppid() end
+
+---The time on a clock that never jumps, in seconds from a point in the past that is the same in all threads. For
+---intervals; dates come from `os.time`.
+---@return number
+---@since 0.1
+function neap.now() end
+
+---Waits for `seconds`, never less. 0 gives way, as `neap.yield` does.
+---@param seconds number
+---@since 0.1
+function neap.sleep(seconds) end
+
+---Gives way: the task runs again when those that are ready have had their turn. A task that is cancelled is told here.
+---
+---```lua
+---local trace = {}
+---for _, name in ipairs {"a", "b"} do
+---  neap.spawn(function()
+---    trace[#trace + 1] = name
+---    neap.yield()
+---    trace[#trace + 1] = name
+---  end)
+---end
+---while #trace < 4 do neap.yield() end
+---assert(table.concat(trace) == "abab")
+---```
+---@since 0.1
+function neap.yield() end
+
+---Sets how long a task may run while others of its thread are ready; then it is put back in the queue, wherever Lua can
+---be suspended. The beginning is 0.01. 0 turns it off; so it is in a stock `lua5.4`, until this is called.
+---
+---Threads: counts for the thread that calls it.
+---
+---```lua
+---local ticks = 0
+---local ticker <close> = neap.every(0.001, function() ticks = ticks + 1 end)
+---while ticks < 3 do end -- never waits, and yet the ticker runs
+---```
+---@param seconds number
+---@since 0.1
+function neap.slice(seconds) end
+
+return neap
