@@ -1,0 +1,321 @@
+#include "support.h"
+
+#include "sync/lock.h"
+
+static struct neap_lock *lock, *rlock;
+static struct actor a, b, c;
+
+static int make(void **state) {
+    if (set_up(state) != 0) return -1;
+    lock = made(neap_lock_new(&neap_lock_class));
+    rlock = made(neap_lock_new(&neap_rlock_class));
+    actor_init(&a, &here);
+    actor_init(&b, &here);
+    actor_init(&c, &here);
+    return 0;
+}
+
+static int drop(void **state) {
+    neap_object_unref(&lock->object);
+    neap_object_unref(&rlock->object);
+    return tear_down(state);
+}
+
+static int acquire(struct actor *actor, struct neap_lock *which, int64_t deadline) {
+    return start(actor, which, NEAP_LOCK_ACQUIRE, deadline);
+}
+
+static void acquires_a_free_lock_at_once(void **state) {
+    (void)state;
+    assert_int_equal(acquire(&a, lock, NEAP_FOREVER), 0);
+    assert_true(neap_lock_is_held_by(lock, &a.owner));
+    assert_int_equal(neap_lock_release(lock, &a.owner), 0);
+    assert_null(neap_lock_holder(lock));
+    assert_int_equal(acquire(&b, lock, 0), 0);
+    assert_int_equal(neap_lock_release(lock, &b.owner), 0);
+}
+
+static void is_handed_to_waiters_in_order_of_arrival(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    assert_int_equal(acquire(&b, lock, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(acquire(&c, lock, NEAP_FOREVER), NEAP_PARKED);
+    neap_lock_release(lock, &a.owner);
+    assert_true(neap_lock_is_held_by(lock, &b.owner)); /* already, so nobody can come in between */
+    assert_int_equal(acquire(&a, lock, 0), NEAP_TIMEOUT);
+    settle(&here);
+    assert_int_equal(outcome(&b), 0);
+    assert_int_equal(outcome(&c), NEAP_PARKED);
+    neap_lock_release(lock, &b.owner);
+    assert_int_equal(finish(&c), 0);
+    neap_lock_release(lock, &c.owner);
+}
+
+static void a_wait_times_out(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    assert_int_equal(acquire(&b, lock, 0), NEAP_TIMEOUT);
+    acquire(&b, lock, PASSED);
+    assert_int_equal(finish(&b), NEAP_TIMEOUT);
+    assert_int_equal(act(&b, lock, NEAP_LOCK_ACQUIRE, soon(500)), NEAP_TIMEOUT);
+    neap_lock_release(lock, &a.owner);
+    assert_null(neap_lock_holder(lock));
+}
+
+static void a_cancelled_wait_is_passed_over(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    acquire(&b, lock, NEAP_FOREVER);
+    acquire(&c, lock, NEAP_FOREVER);
+    assert_true(cancel(&b)); /* still in the list */
+    neap_lock_release(lock, &a.owner);
+    assert_true(neap_lock_is_held_by(lock, &c.owner));
+    assert_int_equal(finish(&b), NEAP_CANCELLED);
+    assert_int_equal(finish(&c), 0);
+    neap_lock_release(lock, &c.owner);
+}
+
+static void a_wait_that_was_served_can_not_be_cancelled(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    acquire(&b, lock, NEAP_FOREVER);
+    neap_lock_release(lock, &a.owner);
+    assert_false(cancel(&b));
+    assert_int_equal(finish(&b), 0);
+    neap_lock_release(lock, &b.owner);
+}
+
+static void acquiring_twice_is_refused(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    assert_int_equal(acquire(&a, lock, NEAP_FOREVER), NEAP_HELD);
+    neap_lock_release(lock, &a.owner);
+    assert_null(neap_lock_holder(lock));
+}
+
+static void only_the_holder_releases(void **state) {
+    (void)state;
+    assert_int_equal(neap_lock_release(lock, &a.owner), NEAP_NOT_OWNER);
+    acquire(&a, lock, NEAP_FOREVER);
+    assert_int_equal(neap_lock_release(lock, &b.owner), NEAP_NOT_OWNER);
+    neap_lock_release(lock, &a.owner);
+    assert_int_equal(neap_lock_release(lock, &a.owner), NEAP_NOT_OWNER);
+}
+
+static void an_ended_holder_leaves_it_abandoned(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    actor_end(&a);
+    assert_null(neap_lock_holder(lock));
+    assert_int_equal(acquire(&b, lock, NEAP_FOREVER), NEAP_ABANDONED);
+    neap_lock_release(lock, &b.owner);
+    assert_int_equal(acquire(&b, lock, NEAP_FOREVER), 0); /* told once */
+    neap_lock_release(lock, &b.owner);
+}
+
+static void an_ended_holder_hands_it_to_who_waits(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    acquire(&b, lock, NEAP_FOREVER);
+    acquire(&c, lock, NEAP_FOREVER);
+    actor_end(&a);
+    assert_int_equal(finish(&b), NEAP_ABANDONED);
+    neap_lock_release(lock, &b.owner);
+    assert_int_equal(finish(&c), 0);
+    neap_lock_release(lock, &c.owner);
+}
+
+static void who_was_handed_it_can_end_too(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    acquire(&b, lock, NEAP_FOREVER);
+    neap_lock_release(lock, &a.owner);
+    settle(&here);
+    actor_end(&b);
+    assert_int_equal(acquire(&a, lock, 0), NEAP_ABANDONED);
+    neap_lock_release(lock, &a.owner);
+}
+
+static void a_holder_keeps_it_alive(void **state) {
+    (void)state;
+    struct neap_lock *forgotten = made(neap_lock_new(&neap_lock_class));
+    acquire(&a, forgotten, NEAP_FOREVER);
+    neap_object_unref(&forgotten->object);
+    actor_end(&a); /* leak and use after free are found by tear_down and the sanitizer */
+}
+
+static void an_rlock_counts(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) assert_int_equal(acquire(&a, rlock, NEAP_FOREVER), 0);
+    acquire(&b, rlock, NEAP_FOREVER);
+    neap_lock_release(rlock, &a.owner);
+    neap_lock_release(rlock, &a.owner);
+    settle(&here);
+    assert_int_equal(outcome(&b), NEAP_PARKED);
+    neap_lock_release(rlock, &a.owner);
+    assert_int_equal(finish(&b), 0);
+    assert_int_equal(neap_lock_release(rlock, &a.owner), NEAP_NOT_OWNER);
+    neap_lock_release(rlock, &b.owner);
+    assert_null(neap_lock_holder(rlock));
+}
+
+static void an_rlock_is_abandoned_with_all_its_levels(void **state) {
+    (void)state;
+    acquire(&a, rlock, NEAP_FOREVER);
+    acquire(&a, rlock, NEAP_FOREVER);
+    actor_end(&a);
+    assert_int_equal(acquire(&b, rlock, 0), NEAP_ABANDONED);
+    neap_lock_release(rlock, &b.owner);
+    assert_null(neap_lock_holder(rlock));
+}
+
+static void all_levels_are_given_up_and_restored(void **state) {
+    (void)state;
+    acquire(&a, rlock, NEAP_FOREVER);
+    acquire(&a, rlock, NEAP_FOREVER);
+    uint32_t depth = neap_lock_release_all(rlock, &a.owner);
+    assert_int_equal(depth, 2);
+    assert_null(neap_lock_holder(rlock));
+    acquire(&a, rlock, NEAP_FOREVER);
+    neap_lock_restore(rlock, depth);
+    neap_lock_release(rlock, &a.owner);
+    assert_non_null(neap_lock_holder(rlock));
+    neap_lock_release(rlock, &a.owner);
+    assert_null(neap_lock_holder(rlock));
+}
+
+static void out_of_memory_is_an_answer(void **state) {
+    (void)state;
+    neap_memory_fail_after(0);
+    assert_null(neap_lock_new(&neap_lock_class));
+    acquire(&a, lock, NEAP_FOREVER);
+    neap_memory_fail_after(0);
+    assert_int_equal(acquire(&b, lock, soon(1000)), NEAP_NOMEM); /* no room for its deadline */
+    neap_memory_fail_after(-1);
+    neap_lock_release(lock, &a.owner);
+    assert_null(neap_lock_holder(lock));
+}
+
+/* --- threads --- */
+
+struct counting {
+    struct neap_lock *lock;
+    int64_t counter; /* under the lock */
+    int rounds;
+    bool hosts; /* no loop */
+};
+
+static void count_up(void *argument) {
+    struct counting *counting = argument;
+    struct actor actor;
+    actor_init(&actor, counting->hosts ? NULL : neap_loop_here);
+    for (int i = 0; i < counting->rounds; i++) {
+        CHECK(act(&actor, counting->lock, NEAP_LOCK_ACQUIRE, NEAP_FOREVER) == 0);
+        counting->counter++;
+        CHECK(neap_lock_release(counting->lock, &actor.owner) == 0);
+    }
+}
+
+static void count_from_threads(bool hosts) {
+    struct counting counting = {neap_lock_new(&neap_lock_class), 0, repeated(20000), hosts};
+    struct helper helpers[3];
+    neap_object_share(&counting.lock->object);
+    for (int i = 0; i < 3; i++) helper_start(&helpers[i], count_up, &counting);
+    for (int i = 0; i < 3; i++) helper_join(&helpers[i]);
+    assert_int_equal(counting.counter, 3 * counting.rounds);
+    assert_null(neap_lock_holder(counting.lock));
+    neap_object_unref(&counting.lock->object);
+}
+
+static void threads_exclude_each_other(void **state) {
+    (void)state;
+    count_from_threads(false);
+}
+
+static void host_threads_exclude_each_other(void **state) {
+    (void)state;
+    count_from_threads(true);
+}
+
+/* Left gives the lock up, or ends, while right's wait is being cancelled or timed out. */
+struct handover {
+    struct neap_lock *lock;
+    struct actor holder, waiter;
+    struct neap_loop *right_loop;
+    int cancel_it, end;
+};
+
+static void begin_handover(void *argument, struct neap_loop *left, struct neap_loop *right) {
+    struct handover *handover = argument;
+    handover->lock = neap_lock_new(&neap_lock_class);
+    neap_object_share(&handover->lock->object);
+    handover->right_loop = right;
+    handover->cancel_it = (int)chance(2);
+    handover->end = (int)chance(2);
+    actor_init(&handover->holder, left);
+    CHECK(start(&handover->holder, handover->lock, NEAP_LOCK_ACQUIRE, NEAP_FOREVER) == 0);
+}
+
+static void give_up(void *argument) {
+    struct handover *handover = argument;
+    dawdle(400);
+    if (handover->end)
+        actor_end(&handover->holder);
+    else
+        CHECK(neap_lock_release(handover->lock, &handover->holder.owner) == 0);
+}
+
+static void stop_waiting(void *argument) {
+    struct handover *handover = argument;
+    struct actor *waiter = &handover->waiter;
+    int64_t deadline = handover->cancel_it ? NEAP_FOREVER : soon(chance(20));
+    actor_init(waiter, handover->right_loop);
+    int code = start(waiter, handover->lock, NEAP_LOCK_ACQUIRE, deadline);
+    dawdle(200);
+    if (code == NEAP_PARKED && handover->cancel_it) cancel(waiter);
+    code = finish(waiter);
+    if (code == NEAP_TIMEOUT || code == NEAP_CANCELLED) return;
+    CHECK(code == (handover->end ? NEAP_ABANDONED : 0));
+    CHECK(neap_lock_release(handover->lock, &waiter->owner) == 0);
+}
+
+static void check_handover(void *argument) {
+    struct handover *handover = argument;
+    assert_null(neap_lock_holder(handover->lock));
+    assert_true(neap_list_is_empty(&handover->lock->waiters));
+    neap_object_unref(&handover->lock->object);
+}
+
+static void a_lock_is_never_lost_to_a_wait_that_gives_up(void **state) {
+    (void)state;
+    struct handover handover;
+    run_race(&(struct race){begin_handover, give_up, stop_waiting, check_handover}, &handover, repeated(3000));
+}
+
+#define LOCK_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)
+
+int main(void) {
+    const struct CMUnitTest lock_tests[] = {
+        LOCK_TEST(acquires_a_free_lock_at_once),
+        LOCK_TEST(is_handed_to_waiters_in_order_of_arrival),
+        LOCK_TEST(a_wait_times_out),
+        LOCK_TEST(a_cancelled_wait_is_passed_over),
+        LOCK_TEST(a_wait_that_was_served_can_not_be_cancelled),
+        LOCK_TEST(acquiring_twice_is_refused),
+        LOCK_TEST(only_the_holder_releases),
+        LOCK_TEST(an_ended_holder_leaves_it_abandoned),
+        LOCK_TEST(an_ended_holder_hands_it_to_who_waits),
+        LOCK_TEST(who_was_handed_it_can_end_too),
+        LOCK_TEST(a_holder_keeps_it_alive),
+        LOCK_TEST(an_rlock_counts),
+        LOCK_TEST(an_rlock_is_abandoned_with_all_its_levels),
+        LOCK_TEST(all_levels_are_given_up_and_restored),
+        LOCK_TEST(out_of_memory_is_an_answer),
+    };
+    const struct CMUnitTest lock_races[] = {
+        TEST(threads_exclude_each_other),
+        TEST(host_threads_exclude_each_other),
+        TEST(a_lock_is_never_lost_to_a_wait_that_gives_up),
+    };
+    return run_local_and_shared(lock_tests) + run_once(lock_races);
+}
