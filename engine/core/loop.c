@@ -18,7 +18,6 @@
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/error.h"
-#include "core/futex.h"
 #include "core/memory.h"
 
 enum {
@@ -31,25 +30,28 @@ enum {
 
 _Thread_local struct neap_loop *neap_loop_here;
 
-int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *)) {
-    loop->mailbox = neap_mailbox_new(busy);
-    if (loop->mailbox == NULL) return NEAP_NOMEM;
+void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, void (*stuck)(struct neap_loop *)) {
+    loop->mailbox = mailbox;
     loop->first = loop->last = NULL;
     neap_timers_init(&loop->timers);
     loop->now = neap_clock_now();
     loop->spin_ns = SPIN_MAX_NS;
     loop->idle_parks = 0;
-    loop->busy = busy;
+    loop->busy = mailbox->busy;
     loop->stuck = stuck;
     loop->context = NULL;
     loop->uv = NULL;
+}
+
+int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *)) {
+    struct neap_mailbox *mailbox = neap_mailbox_new(busy);
+    if (mailbox == NULL) return NEAP_NOMEM;
+    neap_loop_init_over(loop, mailbox, stuck);
     return 0;
 }
 
 static void close_uv(struct neap_loop *loop) {
-    neap_guard_lock(&loop->mailbox->guard);
-    loop->mailbox->alarm = NULL;
-    neap_guard_unlock(&loop->mailbox->guard);
+    neap_mailbox_set_alarm(loop->mailbox, NULL);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->bell, NULL);
     uv_run(loop->uv, UV_RUN_DEFAULT);
@@ -90,9 +92,7 @@ uv_loop_t *neap_loop_uv(struct neap_loop *loop) {
     uv_unref((uv_handle_t *)&loop->alarm);
     uv_unref((uv_handle_t *)&loop->bell);
     loop->uv = uv;
-    neap_guard_lock(&loop->mailbox->guard);
-    loop->mailbox->alarm = &loop->alarm;
-    neap_guard_unlock(&loop->mailbox->guard);
+    neap_mailbox_set_alarm(loop->mailbox, &loop->alarm);
     return uv;
 fail_loop:
     uv_loop_close(uv);
@@ -141,39 +141,21 @@ static bool spin(struct neap_loop *loop, int64_t next) {
     return false;
 }
 
-/* See COUNTING in mailbox.c. True when this was the last loop that was counted. */
-static bool leave_busy(struct neap_loop *loop) {
-    uint32_t expected = NEAP_ASLEEP;
-    if (!atomic_compare_exchange_strong_explicit(&loop->mailbox->sleep, &expected, NEAP_IDLE, memory_order_acq_rel,
-                                                 memory_order_relaxed))
-        return false; /* somebody has just woken us */
-    return atomic_fetch_sub_explicit(loop->busy, 1, memory_order_acq_rel) == 1;
-}
-
-static void doze(struct neap_loop *loop, int64_t next) {
-    if (loop->uv != NULL) {
-        sleep_in_uv(loop, next);
-        return;
-    }
-    uint32_t word = atomic_load_explicit(&loop->mailbox->sleep, memory_order_relaxed);
-    if (word != NEAP_AWAKE) neap_futex_wait(&loop->mailbox->sleep, word, next);
-}
-
 static void park(struct neap_loop *loop) {
-    struct neap_mailbox *mailbox = loop->mailbox;
     int64_t next = neap_timers_next(&loop->timers);
-    bool endless = next == NEAP_FOREVER && loop->busy != NULL && !has_io(loop), stuck = false;
+    bool endless = next == NEAP_FOREVER && loop->busy != NULL && !has_io(loop);
     if (next != NEAP_FOREVER && next - loop->now > 2 * NEAP_MILLISECOND)
         next = (next / NEAP_MILLISECOND + 1) * NEAP_MILLISECOND;
-    atomic_store_explicit(&mailbox->sleep, NEAP_ASLEEP, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst); /* partner: the fence in neap_mailbox_notify */
-    if (neap_mailbox_is_empty(mailbox)) {
-        if (endless) stuck = leave_busy(loop);
-        if (!stuck) doze(loop, next);
+    if (!neap_mailbox_retire(loop->mailbox)) return;
+    bool stuck = endless && neap_mailbox_leave(loop->mailbox);
+    if (!stuck) {
+        if (loop->uv != NULL)
+            sleep_in_uv(loop, next);
+        else
+            neap_mailbox_sleep(loop->mailbox, next);
     }
-    if (atomic_exchange_explicit(&mailbox->sleep, NEAP_AWAKE, memory_order_acq_rel) == NEAP_IDLE)
-        atomic_fetch_add_explicit(loop->busy, 1, memory_order_acq_rel);
-    if (stuck && neap_mailbox_is_empty(mailbox)) loop->stuck(loop);
+    neap_mailbox_rise(loop->mailbox);
+    if (stuck && neap_mailbox_is_empty(loop->mailbox)) loop->stuck(loop);
 }
 
 /* --- turns --- */
@@ -211,6 +193,18 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
         if (loop->first == NULL && neap_mailbox_is_empty(loop->mailbox) && !spin(loop, neap_timers_next(&loop->timers)))
             park(loop);
         turn(loop);
+    }
+    neap_loop_here = outer;
+}
+
+void neap_loop_drain(struct neap_loop *loop) {
+    struct neap_loop *outer = neap_loop_here;
+    neap_loop_here = loop;
+    while (neap_loop_has_ready(loop)) {
+        collect(loop);
+        struct neap_runnable *runnable = loop->first;
+        loop->first = runnable->next;
+        runnable->run(runnable);
     }
     neap_loop_here = outer;
 }

@@ -18,7 +18,7 @@ struct neap_loop {
     int64_t now;                        /* when this turn began; for reports and slices, never for deadlines */
     uint32_t spin_ns;                   /* how long to spin before parking; adapts, see park.  Own thread */
     uint32_t idle_parks;                /* parks since spinning was last tried */
-    atomic_int *busy;                   /* loops of the engine that are not idle; may be NULL. Constant */
+    atomic_int *busy;                   /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *);  /* every loop of the engine waits for another: called by the last. Constant */
     void *context;                      /* of whoever made the loop */
     uv_loop_t *uv;                      /* NULL until neap_loop_uv */
@@ -29,6 +29,8 @@ struct neap_loop {
 /* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller
  * has counted the loop in it, and counts it out after fini. 0 or NEAP_NOMEM. */
 int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *));
+/* The same over a mailbox that others know already: takes over one reference to `mailbox`; cannot fail. */
+void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, void (*stuck)(struct neap_loop *));
 /* The queue is empty, no wait is open and every libuv handle of others is closed. Refuses posts from now on. */
 void neap_loop_fini(struct neap_loop *loop);
 
@@ -53,6 +55,9 @@ static inline bool neap_loop_has_ready(const struct neap_loop *loop) {
 
 /* Own thread: turns until `done(argument)`. May be called from within a turn (a host's frame that must wait). */
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument);
+
+/* Own thread: runs everything that is queued or posted, without waiting for more. */
+void neap_loop_drain(struct neap_loop *loop);
 
 /* Own thread: libuv's loop, made on the first call. NULL when there is no memory or no descriptor for it. From then on
  * the loop parks in libuv. */
