@@ -109,10 +109,8 @@ static int resumed(lua_State *L, int status, lua_KContext context) {
     return conclude(L, neap_task_current(L), (neap_finish)context);
 }
 
-static bool is_claimed(void *argument) {
-    const struct neap_wait *wait = argument;
-    return atomic_load_explicit(&wait->state, memory_order_acquire) > NEAP_WAIT_OPEN;
-}
+/* The root's wait has come out of the run queue. */
+static bool has_turn(void *task) { return (((struct neap_task *)task)->flags & NEAP_TASK_TURN) != 0; }
 
 static int results_kept(lua_State *L, int status, lua_KContext count) {
     (void)L;
@@ -161,7 +159,8 @@ int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t de
     if (code == NEAP_PARKED) {
         if (task->job != NULL) atomic_store_explicit(&task->job->waiting, true, memory_order_relaxed);
         if (in_task) return lua_yieldk(L, 0, (lua_KContext)finish, resumed);
-        neap_loop_run(&vm->loop, is_claimed, &task->wait);
+        task->flags &= (uint8_t)~NEAP_TASK_TURN;
+        neap_loop_run(&vm->loop, has_turn, task);
         return conclude(L, task, finish);
     }
     if (code >= 0) {

@@ -106,7 +106,7 @@ void neap_box_register(lua_State *L, int index, struct neap_object *object) {
 
 static enum neap_handle kind_of(const struct neap_object *object) {
     int kind = 0;
-    while (neap_bindings[kind]->class != object->class) kind++;
+    while (neap_bindings[kind] == NULL || neap_bindings[kind]->class != object->class) kind++;
     return (enum neap_handle)kind;
 }
 

@@ -18,7 +18,7 @@
 #include "bindings/task.h"
 
 #include <lauxlib.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "bindings/await.h"
 #include "bindings/cancel.h"
@@ -292,10 +292,16 @@ static void init(struct neap_task *task, struct neap_vm *vm) {
     task->lua_blocked = 0;
 }
 
+/* Code outside tasks turns the loop itself, until this tells that its wait is over. */
+static void run_root(struct neap_runnable *runnable) {
+    NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable)->flags |= NEAP_TASK_TURN;
+}
+
 struct neap_task *neap_task_new_root(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, 1);
     init(task, vm);
+    task->wait.runnable.run = run_root;
     anchor(L, vm, task);
     atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     lua_pop(L, 1);
@@ -577,4 +583,18 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     else
         atomic_store_explicit(&job->future.state, (uint8_t)neap_future_state(&task->future), memory_order_relaxed);
     return job;
+}
+
+void neap_task_get_name(lua_State *L, int box, char name[NEAP_JOB_NAME_MAX + 1]) {
+    const struct neap_task *task = lua_touserdata(L, box);
+    if (task->job != NULL) {
+        neap_job_get_name(task->job, name);
+        return;
+    }
+    int top = lua_gettop(L);
+    if (neap_task_push_extras(L, box, false) && lua_getfield(L, -1, "name") == LUA_TSTRING)
+        snprintf(name, NEAP_JOB_NAME_MAX + 1, "%s", lua_tostring(L, -1));
+    else
+        snprintf(name, NEAP_JOB_NAME_MAX + 1, "task-%u", task->id);
+    lua_settop(L, top);
 }

@@ -82,6 +82,9 @@ struct neap_job *neap_task_job(lua_State *L, int box);
 /* Asks the task whose box is at `box` to stop; the value on top of the stack is the reason (nil: none) and is popped.
  * False when it has ended or was asked before. */
 bool neap_task_cancel(lua_State *L, int box);
+/* Writes its name: given, or "task-7". */
+void neap_task_get_name(lua_State *L, int box, char name[NEAP_JOB_NAME_MAX + 1]);
+
 /* Pushes what the ended task whose box is at `box` returned, or its error; returns how many values. */
 int neap_task_push_values(lua_State *L, int box);
 

@@ -4,6 +4,7 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/list.h"
@@ -12,7 +13,7 @@
 struct neap_task;
 struct neap_encoder;
 struct neap_outcome;
-struct neap_site;
+struct site_store;
 struct neap_engine;
 
 /* One per kind of handle; indexes neap_vm.metatables and neap_bindings. */
@@ -32,6 +33,12 @@ enum neap_handle {
     NEAP_HANDLE_TASK_JOB, /* a task of another state */
     NEAP_HANDLE_THREAD,
     NEAP_HANDLE_COUNT
+};
+
+/* What the state has printed and not written yet: see libraries.c. */
+struct neap_output {
+    char *bytes;       /* owned */
+    size_t used, room; /* of bytes: collected, allocated */
 };
 
 struct neap_vm {
@@ -55,17 +62,24 @@ struct neap_vm {
     struct neap_outcome *outcome;              /* of a thread's main task, once that has ended; owned */
     int outcome_state;                         /* enum neap_future_state that goes with it; 0: it has not ended */
     char *origin;                              /* where the thread was spawned, as lines of a traceback; NULL: nowhere. Owned */
-    struct neap_site *sites;                   /* see failure.c; owned */
+    struct site_store *sites;                  /* see failure.c; owned */
+    struct neap_output output;                 /* see libraries.c */
     bool open;                                 /* spawning is allowed */
 };
 
 /* The vm of any coroutine of a state: its address stands in the extra space of the main thread, which coroutines copy. */
 static inline struct neap_vm *neap_vm_of(lua_State *L) { return *(struct neap_vm **)lua_getextraspace(L); }
 
-/* Makes `L` a state of `engine`: its loop, the replaced functions of the standard library, `neap` in package.preload. May raise
- * when out of memory. The vm lives until neap_vm_close, which must be called before lua_close. */
-struct neap_vm *neap_vm_open(lua_State *L, struct neap_engine *engine);
-/* Withdraws what still waits. No task runs any more. */
+/* The record and its loop, before there is a state. One more reference to `mailbox`. NULL: no memory. */
+struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mailbox);
+/* Makes `L` the state of `vm`: the replaced functions of the standard library, what the bindings keep in the registry. Raises
+ * when out of memory. */
+void neap_vm_open(struct neap_vm *vm, lua_State *L);
+/* Asks every task to stop, and lets none be spawned any more. */
+void neap_vm_stop(struct neap_vm *vm);
+/* Before lua_close: no task runs any more; those that still wait are taken out of what they wait on. */
 void neap_vm_close(struct neap_vm *vm);
+/* After lua_close. */
+void neap_vm_free(struct neap_vm *vm);
 
 #endif

@@ -3,6 +3,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+static void *map(size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
 
 #ifdef NEAP_CHECK
 
@@ -37,6 +43,17 @@ void neap_free(void *block) {
     free(block);
 }
 
+void *neap_map(size_t size) {
+    void *memory = must_fail() ? NULL : map(size);
+    if (memory != NULL) atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    return memory;
+}
+
+void neap_unmap(void *memory, size_t size) {
+    atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    munmap(memory, size);
+}
+
 #else
 
 void *neap_alloc(size_t size) { return malloc(size); }
@@ -44,6 +61,10 @@ void *neap_alloc(size_t size) { return malloc(size); }
 void *neap_realloc(void *block, size_t size) { return realloc(block, size); }
 
 void neap_free(void *block) { free(block); }
+
+void *neap_map(size_t size) { return map(size); }
+
+void neap_unmap(void *memory, size_t size) { munmap(memory, size); }
 
 #endif
 

@@ -11,10 +11,15 @@ void *neap_alloc_zeroed(size_t size);
 void *neap_realloc(void *block, size_t size);
 void neap_free(void *block);
 
+/* Whole pages, zeroed, that really go back to the system when they are given back: for large memory that comes and goes. */
+void *neap_map(size_t size);
+/* `size` is the one that was asked for. */
+void neap_unmap(void *memory, size_t size);
+
 #ifdef NEAP_CHECK
 /* Lets `after` further allocations of this thread succeed and fails the next one; negative: none fails. */
 void neap_memory_fail_after(long after);
-/* Blocks of this process that are allocated and not freed. */
+/* Blocks of this process that are allocated and not freed, mapped ones included. */
 long neap_memory_live(void);
 #endif
 

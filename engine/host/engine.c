@@ -28,10 +28,12 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->stopping, false);
     atomic_init(&engine->exit_status, -1);
     engine->main = NULL;
+    engine->main_job = NULL;
     neap_guard_init(&engine->guard);
     neap_list_init(&engine->threads);
     neap_list_init(&engine->ended);
     engine->stuck = NULL;
+    atomic_init(&engine->forward_failures, false);
     engine->slices = false;
     engine->slice = 0.01;
     engine->context = NULL;
@@ -72,6 +74,7 @@ static void reap(struct neap_engine *engine, bool wait) {
 
 void neap_engine_fini(struct neap_engine *engine) {
     reap(engine, true);
+    if (engine->main_job != NULL) neap_object_unref(&engine->main_job->future.object);
     if (engine->main != NULL) neap_mailbox_unref(engine->main);
 }
 
@@ -151,6 +154,12 @@ static void cancel(struct neap_job *job, void *argument) {
     (void)argument;
     neap_message_clear(&none);
     neap_job_cancel(job, &none);
+}
+
+void neap_engine_exit(struct neap_engine *engine, int status) {
+    int none = -1;
+    atomic_compare_exchange_strong_explicit(&engine->exit_status, &none, status, memory_order_release, memory_order_relaxed);
+    if (engine->main != NULL) neap_mailbox_notify(engine->main);
 }
 
 void neap_engine_stop(struct neap_engine *engine) {

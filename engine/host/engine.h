@@ -23,13 +23,15 @@ struct neap_engine {
     _Atomic bool stopping;        /* no thread may start any more; set under guard */
     _Atomic int exit_status;      /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
     struct neap_mailbox *main;    /* of the loop that stays to the end; counted. Constant once set */
+    struct neap_job *main_job;    /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
     struct neap_guard guard;      /* of the lists */
     struct neap_list threads;     /* neap_thread.node: started, not ended */
     struct neap_list ended;       /* neap_thread.node: ended, not joined by the system */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
+    _Atomic bool forward_failures; /* the main state wants to be told of failures in others; by its thread */
     bool slices;                  /* the host lets us use a signal to interrupt running Lua. Constant */
     double slice;                 /* seconds a task may run while others are ready, in new threads; constant */
-    void *context;                /* the host's */
+    void *context;                /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
 };
 
 /* A name for an OS thread, a body, and the job that stands for it. */
@@ -51,6 +53,9 @@ uint64_t neap_engine_next_id(struct neap_engine *engine);
 /* Starts an OS thread that runs `body`; the thread record is the engine's from then on. Takes over one reference to
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *), void *argument);
+
+/* Any thread: the program is to end with `status`, in order. The first one to ask wins. */
+void neap_engine_exit(struct neap_engine *engine, int status);
 
 /* Asks every thread but those that have ended to stop; from now on none starts. */
 void neap_engine_stop(struct neap_engine *engine);

@@ -1,0 +1,192 @@
+/* cancel: from a request to stop to an error at a wait.
+ *
+ * MODEL       A task has a stack of regions (bodies of timeout, shield, scope), and is itself the outermost. Each can be
+ *             asked to stop, and stays so. A wait raises when any region around it has been asked, as far as no shield
+ *             stands between; so does each later wait: a stray pcall does not help.
+ * UNWINDING   While the error unwinds, `<close>` variables may wait. How do we tell their waits from those of code that has
+ *             swallowed the error? By depth: pcall, xpcall, coroutine.resume and the other frames that catch errors count how
+ *             deep they are (neap_cancel_enter). Raising at depth d notes d; while it is noted, waits are let through. The
+ *             frame of depth d, or one further out, clears it when it has caught something: by then the variables between have
+ *             been closed. Frames inside a `<close>` handler are deeper and clear nothing.
+ * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions'.
+ * GENERATORS  A region belongs to the code between its entry and its exit. When a coroutine of the user's own is left in
+ *             the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back. */
+#include "bindings/cancel.h"
+
+#include <lauxlib.h>
+
+#include "bindings/await.h"
+#include "bindings/codec.h"
+#include "core/clock.h"
+#include "core/error.h"
+
+static const char error_key; /* registry: the metatable of cancellation errors */
+
+/* --- the error --- */
+
+static int error_tostring(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "reason");
+    if (lua_isnil(L, -1))
+        lua_pushliteral(L, "cancelled");
+    else
+        lua_pushfstring(L, "cancelled: %s", luaL_tolstring(L, -1, NULL));
+    return 1;
+}
+
+void neap_cancel_push_metatable(lua_State *L) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key) != LUA_TNIL) return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 2);
+    lua_pushliteral(L, "neap.Cancelled");
+    lua_setfield(L, -2, "__name");
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+}
+
+void neap_cancel_push_error(lua_State *L, int index) {
+    if (index != 0) index = lua_absindex(L, index);
+    luaL_checkstack(L, 4, "error");
+    lua_createtable(L, 0, 1);
+    if (index != 0 && !lua_isnil(L, index)) {
+        lua_pushvalue(L, index);
+        lua_setfield(L, -2, "reason");
+    }
+    neap_cancel_push_metatable(L);
+    lua_setmetatable(L, -2);
+}
+
+bool neap_cancel_is_error(lua_State *L, int index) {
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
+    bool same = lua_rawequal(L, -1, -2) && !lua_isnil(L, -1);
+    lua_pop(L, 2);
+    return same;
+}
+
+int neap_cancel_is_cancelled(lua_State *L) {
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, neap_cancel_is_error(L, 1));
+    return 1;
+}
+
+/* --- what is due --- */
+
+/* The outermost region that was asked to stop and whose request reaches the running code; the task itself counts as
+ * outermost: then `*whole` is set and the result is NULL. */
+static const struct neap_region *find_due(const struct neap_task *task, bool *whole) {
+    const struct neap_region *due = NULL;
+    *whole = false;
+    for (const struct neap_region *region = task->regions; region != NULL; region = region->outer) {
+        if (region->cancelled) due = region;
+        if (region->shield) return due;
+    }
+    if (!(task->flags & NEAP_TASK_CANCELLED)) return due;
+    *whole = true;
+    return NULL;
+}
+
+bool neap_cancel_is_due(const struct neap_task *task) {
+    bool whole;
+    if (task->unwinding != 0) return false;
+    return find_due(task, &whole) != NULL || whole;
+}
+
+void neap_cancel_expire(struct neap_task *task) {
+    int64_t now = neap_clock_now();
+    for (struct neap_region *region = task->regions; region != NULL && !region->shield; region = region->outer) {
+        /* `deadline` is the nearest of this region's and those around it: what is due here and not outside is its own */
+        bool own = region->outer == NULL || region->deadline < region->outer->deadline;
+        if (region->deadline > now || !own) continue;
+        region->cancelled = region->timed_out = true;
+        task->flags |= NEAP_TASK_PENDING;
+    }
+}
+
+/* Pushes the reason that h:cancel gave for the task, or nil. */
+static void push_reason(lua_State *L, struct neap_task *task) {
+    neap_task_push(L, task);
+    int box = lua_gettop(L);
+    lua_pushnil(L);
+    if (task->job != NULL && task->job->reason.kind != NEAP_MESSAGE_EMPTY)
+        neap_decode(L, &task->job->reason);
+    else if (neap_task_push_extras(L, box, false))
+        lua_getfield(L, -1, "reason");
+    lua_replace(L, box);
+    lua_settop(L, box);
+}
+
+void neap_cancel_check(lua_State *L, struct neap_task *task) {
+    bool whole;
+    if (task->unwinding != 0) return;
+    if (task->regions != NULL && task->regions->deadline != NEAP_FOREVER) neap_cancel_expire(task);
+    const struct neap_region *due = find_due(task, &whole);
+    if (due == NULL && !whole) return;
+    task->unwinding = task->depth;
+    luaL_checkstack(L, 8, "cancellation");
+    if (whole)
+        push_reason(L, task);
+    else if (due->timed_out)
+        lua_pushliteral(L, "timeout");
+    else
+        lua_pushnil(L);
+    neap_cancel_push_error(L, lua_gettop(L));
+    lua_error(L);
+}
+
+/* --- regions --- */
+
+struct neap_region *neap_region_push(lua_State *L, int64_t deadline, bool shield) {
+    struct neap_region *region = lua_newuserdatauv(L, sizeof *region, 0);
+    *region = (struct neap_region){.outer = NULL, .deadline = deadline, .shield = shield};
+    return region;
+}
+
+void neap_region_enter(struct neap_task *task, struct neap_region *region) {
+    region->outer = task->regions;
+    if (region->outer != NULL && !region->shield && region->outer->deadline < region->deadline)
+        region->deadline = region->outer->deadline;
+    task->regions = region;
+}
+
+void neap_region_leave(struct neap_task *task, struct neap_region *region) {
+    if (task->regions == region) task->regions = region->outer;
+}
+
+/* --- neap.timeout, neap.shield --- */
+
+static int leave_region(lua_State *L, int status, lua_KContext depth) {
+    struct neap_task *task = neap_task_current(L);
+    struct neap_region *region = lua_touserdata(L, 1);
+    bool failed = status != LUA_OK && status != LUA_YIELD;
+    neap_region_leave(task, region);
+    neap_cancel_leave(task, (uint16_t)depth, failed);
+    if (!failed) return lua_gettop(L) - 1;
+    if (region->timed_out && neap_cancel_is_error(L, -1) && !neap_cancel_is_due(task)) return neap_push_code(L, NEAP_TIMEOUT);
+    return lua_error(L);
+}
+
+/* Stack: function, arguments. Calls it inside a region. */
+static int call_in_region(lua_State *L, int64_t deadline, bool shield) {
+    struct neap_task *task = neap_task_current(L);
+    neap_region_enter(task, neap_region_push(L, deadline, shield));
+    lua_insert(L, 1);
+    uint16_t depth = neap_cancel_enter(task);
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, depth, leave_region);
+    return leave_region(L, status, depth);
+}
+
+int neap_cancel_timeout(lua_State *L) {
+    int64_t deadline = neap_check_timeout(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    neap_await_begin(L);
+    lua_remove(L, 1);
+    return call_in_region(L, deadline == 0 ? neap_clock_now() : deadline, false);
+}
+
+int neap_cancel_shield(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    return call_in_region(L, NEAP_FOREVER, true);
+}

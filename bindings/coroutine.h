@@ -1,0 +1,10 @@
+/* coroutine: the standard library's pcall, xpcall and coroutine.*, made for tasks. */
+#ifndef NEAP_BINDINGS_COROUTINE_H
+#define NEAP_BINDINGS_COROUTINE_H
+
+#include <lua.h>
+
+/* Replaces them in the globals of the state. They behave as the originals, and let waits pass. */
+int neap_coroutine_open(lua_State *L);
+
+#endif

@@ -1,0 +1,319 @@
+#include "bindings/handle.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bindings/await.h"
+#include "bindings/cancel.h"
+#include "bindings/codec.h"
+#include "bindings/failure.h"
+#include "bindings/task.h"
+#include "core/error.h"
+#include "host/engine.h"
+
+/* What a handle refers to: a task of this state, or a job; a task may have both. */
+struct target {
+    struct neap_future *future; /* to be waited for */
+    struct neap_task *task;     /* NULL unless it is a task of this state whose record lies in the box */
+    struct neap_job *job;       /* NULL unless it may be seen by other threads */
+    enum neap_handle kind;
+};
+
+static bool find_target(lua_State *L, int index, struct target *target) {
+    struct neap_object *object = neap_box_test_any(L, index, &target->kind);
+    if (object == NULL) return false;
+    if (target->kind == NEAP_HANDLE_TASK) {
+        target->task = lua_touserdata(L, index);
+        target->job = target->task->job;
+    } else if (target->kind == NEAP_HANDLE_TASK_JOB || target->kind == NEAP_HANDLE_THREAD) {
+        target->task = NULL;
+        target->job = (struct neap_job *)object;
+    } else {
+        return false;
+    }
+    target->future = target->task != NULL ? &target->task->future : &target->job->future;
+    return true;
+}
+
+static struct target check_target(lua_State *L) {
+    struct target target = {NULL, NULL, NULL, NEAP_HANDLE_TASK};
+    if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task or thread");
+    return target;
+}
+
+struct neap_future *neap_handle_test(lua_State *L, int index) {
+    struct target target;
+    return find_target(L, index, &target) ? target.future : NULL;
+}
+
+/* The task of this state that the target stands for, be it a thread seen from inside; NULL: it is elsewhere, or has ended. */
+static struct neap_task *own_task(lua_State *L, const struct target *target) {
+    if (target->task != NULL) return target->task;
+    return target->job->mailbox == neap_vm_of(L)->loop.mailbox ? target->job->task : NULL;
+}
+
+/* --- outcomes --- */
+
+/* Somebody has seen how it ended: its failure need not be told at the end of the program. */
+static void observe(lua_State *L, const struct target *target) {
+    struct neap_future *future = target->job != NULL ? &target->job->future : target->future;
+    if (neap_future_state(future) != NEAP_FUTURE_FAILED || atomic_exchange(&future->observed, true)) return;
+    if (target->job != NULL && target->job->scope != NULL) return; /* the scope tells */
+    if (target->task != NULL && !(target->task->flags & NEAP_TASK_REPORTED)) return;
+    atomic_fetch_sub_explicit(&neap_vm_of(L)->engine->failures, 1, memory_order_relaxed);
+}
+
+/* Pushes the traceback of a failure, or nil. */
+static void push_traceback(lua_State *L, const struct target *target, int index) {
+    if (target->task == NULL) {
+        if (neap_future_has_ended(target->future))
+            neap_decode(L, &target->future->outcome->traceback);
+        else
+            lua_pushnil(L);
+        return;
+    }
+    if (!neap_task_push_extras(L, index, false)) return;
+    lua_getfield(L, -1, "traceback");
+    lua_remove(L, -2);
+}
+
+static int push_outcome(lua_State *L, const struct target *target, int index) {
+    enum neap_future_state state = neap_future_state(target->future);
+    observe(L, target);
+    int count = 1;
+    if (target->task != NULL)
+        count = neap_task_push_values(L, index);
+    else if (state == NEAP_FUTURE_DONE)
+        count = neap_decode_all(L, &target->future->outcome->value);
+    else
+        neap_decode(L, &target->future->outcome->value);
+    return state == NEAP_FUTURE_DONE ? count : -1;
+}
+
+int neap_handle_push_outcome(lua_State *L, int index) {
+    struct target target;
+    find_target(L, index, &target);
+    return push_outcome(L, &target, lua_absindex(L, index));
+}
+
+/* --- join, wait, cancel --- */
+
+static int joined(lua_State *L, struct neap_task *task, int code) {
+    struct target target = check_target(L);
+    (void)task;
+    if (code < 0) return neap_push_code(L, code);
+    int count = push_outcome(L, &target, 1);
+    if (count >= 0) return count;
+    if (neap_future_state(target.future) == NEAP_FUTURE_FAILED) {
+        push_traceback(L, &target, 1);
+        neap_failure_note_cause(L, -2, -1);
+        lua_pop(L, 1);
+    }
+    return lua_error(L);
+}
+
+static void refuse_self(lua_State *L, const struct target *target, const char *what) {
+    struct neap_vm *vm = neap_vm_of(L);
+    bool self = target->task != NULL ? target->task == vm->current : own_task(L, target) == vm->current;
+    if (self) luaL_error(L, "a task cannot %s itself: it would never end", what);
+}
+
+static int handle_join(lua_State *L) {
+    struct target target = check_target(L);
+    refuse_self(L, &target, "join");
+    lua_settop(L, 2);
+    return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, joined);
+}
+
+static int handle_wait(lua_State *L) {
+    struct target target = check_target(L);
+    refuse_self(L, &target, "wait for");
+    lua_settop(L, 2);
+    return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, neap_finish_true);
+}
+
+static int handle_cancel(lua_State *L) {
+    struct target target = check_target(L);
+    bool asked;
+    lua_settop(L, 2);
+    if (target.task != NULL) {
+        bool is_late_timer = target.task->flags & NEAP_TASK_TIMER && neap_future_state(target.future) != NEAP_FUTURE_NEW;
+        asked = !is_late_timer && neap_task_cancel(L, 1);
+    } else {
+        struct neap_message reason;
+        neap_message_clear(&reason);
+        neap_encode(L, 2, &reason, "reason");
+        asked = neap_job_cancel(target.job, &reason);
+        if (!asked) neap_message_fini(&reason);
+    }
+    lua_pushboolean(L, asked);
+    return 1;
+}
+
+/* --- how it stands --- */
+
+static const char *status_of(struct neap_object *object, const struct neap_task *task, const struct neap_job *job) {
+    switch (neap_future_state((struct neap_future *)object)) {
+        case NEAP_FUTURE_NEW: return "new";
+        case NEAP_FUTURE_DONE: return "done";
+        case NEAP_FUTURE_FAILED: return "failed";
+        case NEAP_FUTURE_CANCELLED: return "cancelled";
+        case NEAP_FUTURE_RUNNING: break;
+    }
+    bool waiting = task != NULL ? atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN
+                                : atomic_load_explicit(&job->waiting, memory_order_relaxed);
+    return waiting ? "waiting" : "running";
+}
+
+static int handle_status(lua_State *L) {
+    struct target target = check_target(L);
+    lua_pushstring(L, status_of(&target.future->object, target.task, target.job));
+    return 1;
+}
+
+static int handle_is_alive(lua_State *L) {
+    struct target target = check_target(L);
+    lua_pushboolean(L, !neap_future_has_ended(target.future));
+    return 1;
+}
+
+static int handle_error(lua_State *L) {
+    struct target target = check_target(L);
+    enum neap_future_state state = neap_future_state(target.future);
+    if (state == NEAP_FUTURE_FAILED || state == NEAP_FUTURE_CANCELLED)
+        push_outcome(L, &target, 1);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int handle_traceback(lua_State *L) {
+    struct target target = check_target(L);
+    if (neap_future_state(target.future) == NEAP_FUTURE_FAILED)
+        push_traceback(L, &target, 1);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* --- fields --- */
+
+static void get_name(lua_State *L, const struct target *target, char name[NEAP_JOB_NAME_MAX + 1]) {
+    if (target->task != NULL)
+        neap_task_get_name(L, 1, name);
+    else
+        neap_job_get_name(target->job, name);
+}
+
+static bool is_daemon(const struct target *target) {
+    if (target->task != NULL) return (target->task->flags & NEAP_TASK_DAEMON) != 0;
+    return atomic_load_explicit(&target->job->daemon, memory_order_relaxed);
+}
+
+/* h.data: a table of the task's own, for the code of its state. */
+static int push_data(lua_State *L, const struct target *target) {
+    struct neap_task *task = own_task(L, target);
+    if (task == NULL) return luaL_error(L, "data of a task can be used in its own thread only");
+    if (target->task == NULL) {
+        neap_task_push(L, task);
+        lua_replace(L, 1);
+    }
+    neap_task_push_extras(L, 1, true);
+    if (lua_getfield(L, -1, "data") == LUA_TTABLE) return 1;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "data");
+    return 1;
+}
+
+static int handle_index(lua_State *L) {
+    struct target target = check_target(L);
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    char name[NEAP_JOB_NAME_MAX + 1];
+    if (strcmp(key, "name") == 0) {
+        get_name(L, &target, name);
+        lua_pushstring(L, name);
+    } else if (strcmp(key, "id") == 0) {
+        lua_pushinteger(L, target.task != NULL ? (lua_Integer)target.task->id : (lua_Integer)target.job->id);
+    } else if (strcmp(key, "daemon") == 0) {
+        lua_pushboolean(L, is_daemon(&target));
+    } else if (strcmp(key, "data") == 0) {
+        return push_data(L, &target);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+static int handle_newindex(lua_State *L) {
+    struct target target = check_target(L);
+    const char *key = luaL_tolstring(L, 2, NULL);
+    if (strcmp(key, "daemon") == 0) return luaL_error(L, "daemon can be set before the start only: give it as an option");
+    if (strcmp(key, "name") != 0) return luaL_error(L, "a %s has no field '%s' to set", neap_bindings[target.kind]->name, key);
+    luaL_argcheck(L, lua_type(L, 3) == LUA_TSTRING, 3, "a name is a string");
+    if (target.job != NULL) neap_job_set_name(target.job, lua_tostring(L, 3));
+    if (target.task == NULL) return 0;
+    neap_task_push_extras(L, 1, true);
+    lua_pushvalue(L, 3);
+    lua_setfield(L, -2, "name");
+    return 0;
+}
+
+/* --- bindings --- */
+
+/* "thread: w1 (running)" */
+static int handle_tostring(lua_State *L) {
+    struct target target = check_target(L);
+    char name[NEAP_JOB_NAME_MAX + 1];
+    get_name(L, &target, name);
+    lua_pushfstring(L, "%s: %s (%s)", neap_bindings[target.kind]->name, name,
+                    status_of(&target.future->object, target.task, target.job));
+    return 1;
+}
+
+static struct neap_object *task_travels(lua_State *L, int index) {
+    return neap_object_ref(&neap_task_job(L, index)->future.object);
+}
+
+static const luaL_Reg methods[] = {{"join", handle_join},           {"wait", handle_wait},     {"cancel", handle_cancel},
+                                   {"status", handle_status},       {"error", handle_error},   {"is_alive", handle_is_alive},
+                                   {"traceback", handle_traceback}, {NULL, NULL}};
+
+static const luaL_Reg metamethods[] = {{"__tostring", handle_tostring}, {"__newindex", handle_newindex}, {NULL, NULL}};
+
+const struct neap_binding neap_task_binding = {
+    .name = "task",
+    .class = &neap_task_class,
+    .methods = methods,
+    .metamethods = metamethods,
+    .index = handle_index,
+    .travel = task_travels,
+    .in_place = true,
+};
+
+const struct neap_binding neap_task_job_binding = {
+    .name = "task",
+    .class = &neap_task_job_class,
+    .methods = methods,
+    .metamethods = metamethods,
+    .index = handle_index,
+};
+
+const struct neap_binding neap_thread_binding = {
+    .name = "thread",
+    .class = &neap_thread_job_class,
+    .methods = methods,
+    .metamethods = metamethods,
+    .index = handle_index,
+};
+
+int neap_handle_push_current(lua_State *L) {
+    struct neap_task *task = neap_task_current(L);
+    if (task->flags & NEAP_TASK_MAIN && task->job != NULL && task->job->future.object.class == &neap_thread_job_class)
+        neap_box_push(L, &task->job->future.object);
+    else
+        neap_task_push(L, task);
+    return 1;
+}

@@ -1,0 +1,94 @@
+/* module: one table of C functions; what is written in Lua comes in when it is first asked for, so that a thread pays only
+ * for what it uses. */
+#include "bindings/module.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "bindings/cancel.h"
+#include "bindings/classes.h"
+#include "bindings/codec.h"
+#include "bindings/embedded.h"
+#include "bindings/failure.h"
+#include "bindings/thread.h"
+#include "bindings/version.h"
+#include "bindings/vm.h"
+#include "core/memory.h"
+#include "host/engine.h"
+
+static const luaL_Reg functions[] = {{"channel", neap_channel_open},
+                                     {"is_cancelled", neap_cancel_is_cancelled},
+                                     {"on_error", neap_failure_on_error},
+                                     {"register", neap_codec_register},
+                                     {"shield", neap_cancel_shield},
+                                     {"timeout", neap_cancel_timeout},
+                                     {NULL, NULL}};
+
+/* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
+static const struct {
+    const char *name, *file;
+} lazy[] = {{NULL, NULL}};
+
+static const struct neap_embedded *find_embedded(const char *name) {
+    const struct neap_embedded *file = neap_embedded;
+    while (file->name != NULL && strcmp(file->name, name) != 0) file++;
+    return file->name != NULL ? file : NULL;
+}
+
+/* Runs a file of the Lua half with the module's table (at 1); it puts its functions there. */
+static void load_embedded(lua_State *L, const char *name) {
+    const struct neap_embedded *file = find_embedded(name);
+    if (file == NULL) luaL_error(L, "neap was built without %s", name);
+    lua_pushfstring(L, "=[%s]", name);
+    if (luaL_loadbufferx(L, file->text, file->size, lua_tostring(L, -1), "t") != LUA_OK) lua_error(L);
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 0);
+    lua_pop(L, 1);
+}
+
+/* __index of the module's table: (module, key). */
+static int load_lazily(lua_State *L) {
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    for (int i = 0; lazy[i].name != NULL; i++) {
+        if (strcmp(lazy[i].name, key) != 0) continue;
+        load_embedded(L, lazy[i].file);
+        lua_pushvalue(L, 2);
+        lua_rawget(L, 1);
+        return 1;
+    }
+    return 0;
+}
+
+static int next_field(lua_State *L) {
+    lua_settop(L, 2);
+    return lua_next(L, 1) ? 2 : 0;
+}
+
+/* __pairs of the module's table: everything, so the Lua half is loaded first. */
+static int list_all(lua_State *L) {
+    for (int i = 0; lazy[i].name != NULL; i++) {
+        lua_getfield(L, 1, lazy[i].name);
+        lua_pop(L, 1);
+    }
+    lua_pushcfunction(L, next_field);
+    lua_pushvalue(L, 1);
+    return 2;
+}
+
+int neap_module_open(lua_State *L) {
+    lua_createtable(L, 0, 64);
+    luaL_setfuncs(L, functions, 0);
+    luaL_setfuncs(L, neap_run_functions, 0);
+    luaL_setfuncs(L, neap_thread_functions, 0);
+    neap_codec_push_null(L);
+    lua_setfield(L, -2, "null");
+    lua_pushliteral(L, NEAP_VERSION);
+    lua_setfield(L, -2, "version");
+    lua_createtable(L, 0, 2);
+    lua_pushcfunction(L, load_lazily);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, list_all);
+    lua_setfield(L, -2, "__pairs");
+    lua_setmetatable(L, -2);
+    return 1;
+}

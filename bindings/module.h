@@ -1,0 +1,13 @@
+/* module: the table that `require "neap"` returns. */
+#ifndef NEAP_BINDINGS_MODULE_H
+#define NEAP_BINDINGS_MODULE_H
+
+#include <lua.h>
+
+/* Pushes the module's table; the state has a vm. */
+int neap_module_open(lua_State *L);
+
+/* The entry point for a plain lua5.4: gives the state a vm of its own first. */
+int luaopen_neap(lua_State *L);
+
+#endif

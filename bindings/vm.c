@@ -1,0 +1,92 @@
+#include "bindings/vm.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "bindings/codec.h"
+#include "bindings/coroutine.h"
+#include "bindings/failure.h"
+#include "bindings/module.h"
+#include "bindings/task.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "host/engine.h"
+#include "sync/future.h"
+
+enum { FIRST_BUDGET = 512 };
+
+static int open_registry(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    lua_newtable(L);
+    vm->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    vm->coroutines = luaL_ref(L, LUA_REGISTRYINDEX);
+    neap_codec_open(L);
+    neap_coroutine_open(L);
+    vm->root = neap_task_new_root(L);
+    vm->current = vm->root;
+    return 0;
+}
+
+struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mailbox) {
+    struct neap_vm *vm = neap_alloc_zeroed(sizeof *vm);
+    if (vm == NULL) return NULL;
+    vm->engine = engine;
+    neap_loop_init_over(&vm->loop, neap_mailbox_ref(mailbox), engine->stuck);
+    vm->loop.context = vm;
+    neap_list_init(&vm->tasks);
+    vm->budget = FIRST_BUDGET;
+    vm->open = true;
+    return vm;
+}
+
+void neap_vm_open(struct neap_vm *vm, lua_State *L) {
+    *(struct neap_vm **)lua_getextraspace(L) = vm;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    vm->main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    *(struct neap_vm **)lua_getextraspace(vm->main) = vm;
+    lua_pushcfunction(L, open_registry);
+    lua_call(L, 0, 0);
+}
+
+void neap_vm_stop(struct neap_vm *vm) {
+    vm->open = false;
+    for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
+        struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
+        task->flags |= NEAP_TASK_CANCELLED;
+        neap_task_interrupt(task);
+    }
+}
+
+static void ignore(struct neap_runnable *runnable) { (void)runnable; }
+
+/* Takes a task that will never run again out of what it waits on. */
+static void abandon(struct neap_task *task) {
+    task->wait.runnable.run = ignore;
+    if (atomic_load(&task->wait.state) == NEAP_WAIT_OPEN) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
+    if (atomic_load(&task->wait.state) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
+    neap_message_fini(&task->link.message);
+    neap_owner_end(&task->owner);
+}
+
+void neap_vm_close(struct neap_vm *vm) {
+    struct neap_list *node;
+    vm->open = false;
+    while ((node = neap_list_pop_front(&vm->tasks)) != NULL) abandon(NEAP_CONTAINER_OF(node, struct neap_task, node));
+    if (vm->root != NULL) abandon(vm->root);
+    neap_loop_drain(&vm->loop);
+}
+
+void neap_vm_free(struct neap_vm *vm) {
+    struct neap_loop *here = neap_loop_here;
+    neap_loop_fini(&vm->loop);
+    if (here == &vm->loop) neap_loop_here = NULL;
+    neap_codec_close(vm);
+    neap_site_close(vm);
+    neap_outcome_free(vm->outcome);
+    neap_free(vm->free_slots);
+    neap_free(vm->origin);
+    neap_free(vm->output.bytes);
+    neap_free(vm);
+}
