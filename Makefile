@@ -151,10 +151,11 @@ tsan: $(BUILD)/tsan/neap $(unit_tsan) | $(BUILD)/ready/test  ## run all tests un
 	$(run_tests)/tsan limit=300 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
 	  spec=$(BUILD)/tsan/neap $(SPECS:%=file=%)
 
-stress: build | $(BUILD)/ready/test  ## repeat what races, for about STRESS_SECONDS (60)
-	@STRESS_SECONDS=$(STRESS_SECONDS) \
-	$(run_tests)/stress limit=300 tags=stress runner=$(BUILD)/neap \
-	  spec=$(BUILD)/neap $(STRESS_SPECS:%=file=%) $(STRESS:%=script=%)
+# NEAP_STRESS multiplies the repetitions of what races; all of it is repeated, with new seeds, until the time is over.
+stress: build $(BUILD)/check/neap $(unit_check) | $(BUILD)/ready/test  ## repeat what races, for STRESS_SECONDS (60)
+	@NEAP_STRESS=10 STRESS_SECONDS=$(STRESS_SECONDS) \
+	$(run_tests)/stress limit=300 seconds=$(STRESS_SECONDS) tags=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) \
+	  spec=$(BUILD)/neap spec=$(BUILD)/check/neap $(STRESS_SPECS:%=file=%) $(STRESS:%=script=%)
 
 bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same run, print one table
 	$(BUILD)/neap scripts/bench/run.lua

@@ -8,6 +8,7 @@
 --   runner=PROGRAM     the neap that is being tested; specs and scripts find its path in NEAP
 --   modules=FOLDER     where a stock lua5.4 finds neap.so
 --   limit=SECONDS      for each process (default 120)
+--   seconds=SECONDS    begin again from the first until so much time has passed; all run once at least
 --   tags=, exclude=    as busted has them
 --   logs=FOLDER        where the full output of each run goes
 --
@@ -19,6 +20,7 @@ local now = has_system and system.gettime or os.time
 
 local options = {
   limit = 120,
+  seconds = 0,
   logs = "build/logs",
   modules = "build",
   runner = "build/neap",
@@ -107,8 +109,9 @@ local function report(name, tap, seconds)
   io.flush()
 end
 
---- `plain`: the program speaks no TAP, its exit status is the verdict.
-local function run(name, command, plain)
+--- Runs `command`; if it is `plain`, it speaks no TAP and its exit status is the verdict.
+local function run(each)
+  local name, command, plain = each.name, each.command, each.plain
   local log_name = ("%s/%s.log"):format(options.logs, name:gsub("[^%w_.-]+", "-"))
   local log <close> = assert(io.open(log_name, "w"))
   local limited = ("env %s timeout -k 10 %d %s </dev/null 2>&1"):format(table.concat(environment, " "), options.limit,
@@ -132,19 +135,37 @@ end
 
 assert(os.execute("mkdir -p " .. quote(options.logs)))
 
-for _, program in ipairs(options.unit) do run("unit " .. program:match("[^/]+$"), program) end
+local runs = {}
 
+for _, program in ipairs(options.unit) do
+  table.insert(runs, { name = "unit " .. program:match("[^/]+$"), command = program })
+end
+
+local filters = (options.tags and " --tags=" .. options.tags or "")
+  .. (options.exclude and " --exclude-tags=" .. options.exclude or "")
 for _, interpreter in ipairs(options.spec) do
   for _, file in ipairs(options.file) do
-    local filters = (options.tags and " --tags=" .. options.tags or "")
-      .. (options.exclude and " --exclude-tags=" .. options.exclude or "")
-    run(("%s %s"):format(interpreter, file),
-      ("%s /usr/bin/busted --output=TAP --verbose%s %s"):format(interpreter, filters, quote(file)))
+    table.insert(runs, {
+      name = interpreter .. " " .. file,
+      command = ("%s /usr/bin/busted --output=TAP --verbose%s %s"):format(interpreter, filters, quote(file)),
+    })
   end
 end
 
 for _, script in ipairs(options.script) do
-  run(("%s %s"):format(options.runner, script), ("%s %s"):format(options.runner, quote(script)), true)
+  table.insert(runs, {
+    name = options.runner .. " " .. script,
+    command = ("%s %s"):format(options.runner, quote(script)),
+    plain = true,
+  })
+end
+
+local deadline = now() + tonumber(options.seconds)
+for _, each in ipairs(runs) do run(each) end
+local index = 0
+while #runs > 0 and total.failed == 0 and now() < deadline do
+  run(runs[index + 1])
+  index = (index + 1) % #runs
 end
 
 io.write("\n")
