@@ -250,6 +250,22 @@ static void what_shrinking_left_over_is_used_again(void **state) {
     assert_true(neap_arena_held(arena) <= held + 60000);
 }
 
+static void a_block_that_shrank_without_memory_goes_back_in_the_end(void **state) {
+    enum { COUNT = 40 };
+    struct neap_arena *arena = arena_of(state);
+    void *blocks[COUNT], *block = obtain(arena, 100001);
+    for (int i = 0; i < COUNT; i++) assert_non_null(blocks[i] = obtain(arena, 2000));
+    for (size_t size = 2000; size > 0; size /= 2) exhaust(arena, size);
+    neap_memory_fail_after(0);
+    block = neap_arena_alloc(arena, block, 100001, 101);
+    assert_non_null(block);
+    neap_memory_fail_after(-1);
+    for (int i = 0; i < COUNT; i++) give_back(arena, blocks[i], 2000);
+    give_back(arena, block, 101);
+    neap_arena_trim(arena);
+    assert_true(neap_arena_held(arena) < 80 * 1000);
+}
+
 /* --- using memory again --- */
 
 static void blocks_given_back_serve_the_next_ones(void **state) {
@@ -307,6 +323,24 @@ static void trimming_gives_back_what_is_not_used(void **state) {
     for (unsigned i = 0; i < 20; i++) assert_true(is_filled(blocks[i], 300, i));
     for (unsigned i = 20; i < COUNT; i++) fill(blocks[i] = obtain(arena, 300), 300, i);
     for (unsigned i = 0; i < COUNT; i++) assert_true(is_filled(blocks[i], 300, i));
+}
+
+static void trimming_in_vain_does_not_prevent_it_later(void **state) {
+    enum { COUNT = 20000 };
+    struct neap_arena *arena = arena_of(state);
+    static void *blocks[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) fill(blocks[i] = obtain(arena, 300), 300, i);
+    for (unsigned i = 0; i < COUNT; i++)
+        if (i % 3 != 0) give_back(arena, blocks[i], 300);
+    neap_arena_trim(arena);
+    neap_arena_trim(arena);
+    for (unsigned i = 0; i < COUNT; i += 3) {
+        assert_true(is_filled(blocks[i], 300, i));
+        if (i > 0) give_back(arena, blocks[i], 300);
+    }
+    neap_arena_trim(arena);
+    assert_true(neap_arena_held(arena) < COUNT * 300 / 10);
+    assert_true(is_filled(blocks[0], 300, 0));
 }
 
 static void trimming_without_memory_changes_nothing(void **state) {
@@ -400,6 +434,9 @@ static void any_order_of_calls_keeps_every_block_whole(void **state) {
         if (records[i].block != NULL) give_back(arena, records[i].block, records[i].size);
     }
     assert_int_equal(neap_arena_used(arena), 0);
+    neap_memory_fail_after(-1);
+    neap_arena_trim(arena);
+    assert_true(neap_arena_held(arena) < 64 * 1024); /* of some 800 KB */
 }
 
 #define WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -419,10 +456,12 @@ int main(void) {
         WITH_ARENA(growing_without_memory_fails_and_changes_nothing),
         WITH_ARENA(shrinking_succeeds_without_memory),
         WITH_ARENA(what_shrinking_left_over_is_used_again),
+        WITH_ARENA(a_block_that_shrank_without_memory_goes_back_in_the_end),
         WITH_ARENA(blocks_given_back_serve_the_next_ones),
         WITH_ARENA(memory_of_one_size_serves_another_size_later),
         WITH_ARENA(survivors_stay_whole_while_memory_changes_hands),
         WITH_ARENA(trimming_gives_back_what_is_not_used),
+        WITH_ARENA(trimming_in_vain_does_not_prevent_it_later),
         WITH_ARENA(trimming_without_memory_changes_nothing),
         WITH_ARENA(freeing_an_arena_frees_what_was_not_given_back),
         WITH_ARENA(any_order_of_calls_keeps_every_block_whole),
