@@ -18,7 +18,7 @@
  *             noted in a map of one byte per grain, neighbours are merged, long runs become spans, and empty chunks go back
  *             to the system as long as more than twice of what is used is held. A survey that gained little is not repeated
  *             before the arena has grown by a quarter or half of the blocks have gone, so surveys cost a share of what is
- *             allocated, and nothing where the habits stay. The price is a pause: about 40 ns for each free cell.
+ *             allocated, and nothing where the habits stay. The price is a pause: 10 to 200 ns for each free cell.
  *             Where a survey is not worth it, the arena serves from larger cells before it grows.
  *
  * SHRINKING   must not fail, even where the smaller block cannot be had. A small block is then cut: its tail becomes a free
