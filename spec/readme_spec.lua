@@ -1,8 +1,8 @@
 -- Runs every program in README.md and in the reference (bindings/types), each in a process of its own.
 
-local runner = assert(os.getenv("NEAP") or "build/neap")
+local runner = os.getenv("NEAP") or "build/neap"
 -- The interpreter that runs this spec runs the examples of the reference: the runner, or a stock lua5.4.
-local interpreter = arg and arg[-1] and arg[-1]:find("lua", 1, true) and arg[-1] or runner
+local interpreter = arg[-1]:match("[^/]*$"):find("lua", 1, true) and arg[-1] or runner
 
 local function read_lines(path)
   local lines = {}

@@ -17,8 +17,8 @@
 ---  took no value, delivered none, holds nothing.
 ---- **Threads**: handles may be used in every thread. They are shared by reference; all other values are copied when
 ---  they go through a channel or to another thread: booleans, numbers, strings, tables (with cycles and shared
----  references), Lua functions with their upvalues. Coroutines, files and foreign userdata raise in the sender, with
----  their path: `cannot send args[2].conn: userdata`.
+---  references), Lua functions with their upvalues (a function's globals are the receiver's). Coroutines, files and
+---  foreign userdata raise in the sender, with their path: `cannot send args[2].conn: userdata`.
 ---- **Equality**: in one thread a handle is one value, however it came there, so handles compare with `==` and can be
 ---  keys.
 ---- `tostring` of a handle says what it is and how it stands: `channel: 0x5581… (3/8)`.
@@ -26,6 +26,11 @@
 ---Every example is a program of its own; `local neap = require "neap"` stands before it.
 ---@class neap
 local neap = {}
+
+---The version, as `0.1.0`.
+---@type string
+---@since 0.1
+neap.version = nil
 
 ---Stands for nil where a nil cannot be: as a value of a channel or queue, or in a table that is sent. It is true as a
 ---condition, equal to itself in every thread, and `tostring` makes it `null`.
@@ -41,8 +46,9 @@ neap.null = nil
 
 ---@class neap.null: userdata
 
----Lets tables with this metatable be sent as what they are: the receiver gives them its own metatable of that name, or,
----if it registered none, a copy of the sender's. Without it a table with a metatable is sent as a plain table.
+---Lets tables with this metatable be sent: the receiver gives them its own metatable of that name. If it registered
+---none, it loads the module that the metatable is or stands in, and if it finds none, is sent a copy. Tables with other
+---metatables cannot be sent.
 ---
 ---Errors: a name or a metatable that is registered already, with another partner.
 ---
@@ -59,6 +65,7 @@ neap.null = nil
 ---```
 ---@param name string the same in every thread
 ---@param metatable table
+---@return table metatable
 ---@since 0.1
 function neap.register(name, metatable) end
 
@@ -68,9 +75,9 @@ function neap.register(name, metatable) end
 ---What belongs to a scope is not reported: its scope raises. Nor is what was spawned with `quiet = true`, nor what was
 ---cancelled. A failure that nobody has joined by the end of the program makes its exit status 1, reported or not.
 ---
----Errors: an error in `fn` is written to stderr, and so is the failure.
+---It runs as a task, so it may wait. An error in it is written to stderr.
 ---
----Threads: counts for failures in tasks of the thread that calls it, and in threads that it started.
+---Threads: set in the main thread, it hears of all threads; set in another, of that thread's tasks only, and first.
 ---
 ---```lua
 ---local heard = neap.channel(1)
@@ -79,12 +86,14 @@ function neap.register(name, metatable) end
 ---assert(heard:recv() == "worker: no paper")
 ---assert(not pcall(task.join, task)) -- joined: the exit status is 0
 ---```
----@param fn? fun(handle: neap.Task|neap.Thread|neap.Timer, err: any, traceback: string) nil: stderr again
+---@param fn? fun(handle: neap.Task|neap.Thread, err: any, traceback: string) nil: stderr again
+---@return function? previous
 ---@since 0.1
 function neap.on_error(fn) end
 
----The task that calls. In the main chunk of a stock `lua5.4` it stands for that chunk.
----@return neap.Task
+---The task that calls; in the main task of a thread, that thread. In the main chunk of a stock `lua5.4` it stands for
+---that chunk.
+---@return neap.Task|neap.Thread
 ---@since 0.1
 function neap.current() end
 

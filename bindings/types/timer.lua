@@ -3,18 +3,9 @@
 ---@class neap
 local neap = {}
 
----Something that is due. Leaving the `<close>` variable that holds one cancels it.
----@class neap.Timer
-local Timer = {}
-
----Calls it off.
----@return boolean won true if the function will not be called (again); false if it has been, or the timer was cancelled before
----@since 0.1
-function Timer:cancel() end
-
----Calls `fn` with the arguments once, after `seconds`, as a task of this thread. Ten thousand timers cost no thread. A
----pending one keeps the program alive, unless it is `daemon`. A failure is reported like that of a task that nobody
----joins.
+---Calls `fn` with the arguments once, after `seconds`, as a task of this thread. The handle is that task's; its
+---`cancel` returns true if it won the race, so that `fn` will not be called. Ten thousand timers cost no thread. A
+---pending one keeps the program alive, unless it is `daemon`.
 ---
 ---```lua
 ---local ch = neap.channel(1)
@@ -28,13 +19,14 @@ function Timer:cancel() end
 ---@param seconds number
 ---@param fn fun(...)
 ---@param ... any
----@return neap.Timer
----@overload fun(seconds: number, fn: fun(...), ...: any): neap.Timer
+---@return neap.Task
+---@overload fun(seconds: number, fn: fun(...), ...: any): neap.Task
 ---@since 0.1
 function neap.timer(options, seconds, fn, ...) end
 
----Calls `fn` with the arguments every `seconds`, first after `seconds`, until it is cancelled or fails. The beats are
----counted from the start, so they do not drift; calls do not overlap, and beats that pass while `fn` runs are left out.
+---Calls `fn` with the arguments every `seconds`, first after `seconds`, in a task of this thread, until that is
+---cancelled or fails. The beats are counted from the start, so they do not drift; calls do not overlap, and beats that
+---pass while `fn` runs are left out. Cancelling while `fn` runs cancels `fn` too, at its next wait.
 ---
 ---Errors: `seconds` is not above 0.
 ---
@@ -44,8 +36,8 @@ function neap.timer(options, seconds, fn, ...) end
 ---heart = neap.every(0.001, function()
 ---  beats = beats + 1
 ---  if beats == 3 then
----    heart:cancel()
 ---    ch:send("enough")
+---    heart:cancel()
 ---  end
 ---end)
 ---assert(ch:recv() == "enough" and beats == 3)
@@ -54,8 +46,8 @@ function neap.timer(options, seconds, fn, ...) end
 ---@param seconds number
 ---@param fn fun(...)
 ---@param ... any
----@return neap.Timer
----@overload fun(seconds: number, fn: fun(...), ...: any): neap.Timer
+---@return neap.Task
+---@overload fun(seconds: number, fn: fun(...), ...: any): neap.Task
 ---@since 0.1
 function neap.every(options, seconds, fn, ...) end
 
