@@ -4,6 +4,6 @@ max_line_length = 120
 self = false
 unused_args = false
 
-files["spec/**/*_spec.lua"].std = "lua54+busted"
+files["spec"].std = "lua54+busted"
 -- Annotations declare functions without bodies.
 files["bindings/types"].ignore = { "111", "112", "113", "131", "211", "212", "241", "631" }

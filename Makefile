@@ -185,7 +185,7 @@ lint-cppcheck: | $(BUILD)/ready/lint
 	  --enable=warning,performance,portability -j 2 -DNEAP_CHECK -Iengine -I. engine bindings
 
 lint-lua: | $(BUILD)/ready/lint
-	luacheck --quiet --std lua54 scripts spec bindings/types
+	luacheck --quiet scripts spec bindings/types
 
 lint-layers:
 	$(LUA) scripts/tools/check_layers.lua
