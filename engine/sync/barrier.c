@@ -163,6 +163,7 @@ struct neap_barrier *neap_barrier_new(uint32_t parties, bool acts) {
     barrier->arrived = 0;
     atomic_init(&barrier->waiting, 0);
     atomic_init(&barrier->broken, false);
+    neap_message_clear(&barrier->action);
     return barrier;
 }
 
@@ -170,6 +171,7 @@ static void destroy(struct neap_object *object) {
     struct neap_barrier *barrier = (struct neap_barrier *)object;
     NEAP_ASSERT(neap_list_is_empty(&barrier->arriving) && neap_list_is_empty(&barrier->complete),
                 "wait 2: who waits keeps the object alive");
+    neap_message_fini(&barrier->action);
     neap_free(barrier);
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/message.h"
 #include "core/object.h"
 #include "core/wait.h"
 
@@ -27,6 +28,7 @@ struct neap_barrier {
     uint32_t arrived;                /* links in arriving. guard */
     _Atomic uint32_t waiting;        /* links in both lists. Written under the guard */
     _Atomic bool broken;             /* written under the guard */
+    struct neap_message action;      /* for the bindings: what is to be run. Written before the object is shared */
 };
 
 /* One reference; NULL: no memory. */

@@ -38,16 +38,15 @@ static bool hint(const struct neap_object *object, const struct neap_link *link)
 }
 
 /* Pollers that come between the two steps find the stream closed, and do not wait. */
-static bool close_stream(struct neap_stream *stream) {
+static void close_stream(struct neap_stream *stream) {
     struct neap_message none;
     struct neap_batch batch = {NULL, NULL};
     neap_message_clear(&none);
-    bool first = neap_channel_close(&stream->channel, &none);
+    neap_channel_close(&stream->channel, &none);
     neap_object_lock(&stream->channel.object);
     neap_waiters_claim_all(&stream->pollers, NEAP_CLOSED, &batch);
     neap_object_unlock(&stream->channel.object);
     neap_batch_flush(&batch);
-    return first;
 }
 
 static struct neap_stream *stream_new(void) {
@@ -89,6 +88,7 @@ static struct neap_pipe *end_new(struct neap_stream *in, struct neap_stream *out
     neap_object_init(&pipe->object, &neap_pipe_class);
     pipe->in = in;
     pipe->out = out;
+    atomic_init(&pipe->closed, false);
     return pipe;
 }
 
@@ -112,14 +112,14 @@ fail_streams:
 }
 
 bool neap_pipe_close(struct neap_pipe *pipe) {
-    bool first = false;
-    if (pipe->in != NULL) first |= close_stream(pipe->in);
-    if (pipe->out != NULL) first |= close_stream(pipe->out);
+    bool first = !atomic_exchange_explicit(&pipe->closed, true, memory_order_relaxed);
+    if (first && pipe->in != NULL) close_stream(pipe->in);
+    if (first && pipe->out != NULL) close_stream(pipe->out);
     return first;
 }
 
 bool neap_pipe_is_closed(const struct neap_pipe *pipe) {
-    return neap_channel_is_closed(pipe->in != NULL ? &pipe->in->channel : &pipe->out->channel);
+    return atomic_load_explicit(&pipe->closed, memory_order_relaxed);
 }
 
 static void on_share(struct neap_object *object) {

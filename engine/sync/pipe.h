@@ -2,6 +2,7 @@
 #ifndef NEAP_SYNC_PIPE_H
 #define NEAP_SYNC_PIPE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "core/object.h"
@@ -24,17 +25,18 @@ struct neap_pipe {
     struct neap_object object;
     struct neap_stream *in;  /* constant; what this end receives from: one reference; NULL: nothing */
     struct neap_stream *out; /* constant; what this end sends to: one reference; NULL: nothing */
+    _Atomic bool closed;     /* neap_pipe_close was called on this end. Relaxed */
 };
 
 /* Both ends, one reference each. With `duplex` each can send and receive; otherwise `first` receives and `second` sends. 0
  * or NEAP_NOMEM. */
 int neap_pipe_new(bool duplex, struct neap_pipe **first, struct neap_pipe **second);
 
-/* Any thread, idempotent: closes both directions. What is buffered can still be received by either side. False when it was
- * closed already. The last reference to an end closes it too. */
+/* Any thread, idempotent: closes both directions. What is buffered can still be received. The last reference to an end closes
+ * it too. False when this end was closed already. */
 bool neap_pipe_close(struct neap_pipe *pipe);
 
-/* Any thread, a snapshot: has either end been closed? */
+/* Any thread: has this end been closed (be the other as it may)? */
 bool neap_pipe_is_closed(const struct neap_pipe *pipe);
 
 extern const struct neap_class neap_pipe_class;

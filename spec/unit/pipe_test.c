@@ -62,7 +62,8 @@ static void one_way_has_a_reader_and_a_writer(void **state) {
     assert_int_equal(put_in(&a, right->out, 1, 0), 0);
     assert_receives(left->in, 1);
     assert_true(neap_pipe_close(right));
-    assert_true(neap_pipe_is_closed(left));
+    assert_true(neap_pipe_is_closed(right));
+    assert_false(neap_pipe_is_closed(left)); /* it was the other end */
     assert_int_equal(receive(&b, left->in, 0), NEAP_CLOSED);
 }
 
@@ -84,7 +85,6 @@ static void closing_an_end_leaves_what_was_sent(void **state) {
     receive(&a, left->in, NEAP_FOREVER);
     assert_true(neap_pipe_close(left));
     assert_false(neap_pipe_close(left));
-    assert_false(neap_pipe_close(right));
     assert_int_equal(finish(&a), NEAP_CLOSED);
     assert_receives(right->in, 1);
     assert_int_equal(receive(&b, right->in, 0), NEAP_CLOSED);
@@ -100,7 +100,7 @@ static void the_last_reference_to_an_end_closes_it(void **state) {
     neap_object_unref(&left->object);
     left = NULL;
     assert_int_equal(finish(&a), NEAP_CLOSED);
-    assert_true(neap_pipe_is_closed(right));
+    assert_int_equal(put_in(&b, right->out, 1, 0), NEAP_CLOSED);
 }
 
 static void polling_takes_nothing(void **state) {
