@@ -44,12 +44,12 @@ missing() {
 
 packages=$(missing | tr '\n' ' ')
 if [ -n "$packages" ]; then
-  if ! has_command apt-get; then
-    echo "neap needs these packages (by their Debian names), please install them: $packages" >&2
-    exit 1
-  fi
   as_root=
   [ "$(id -u)" = 0 ] || as_root=sudo
+  if ! has_command apt-get || ! has_command "${as_root:-apt-get}"; then
+    echo "please install what neap needs here, by its Debian names: $packages" >&2
+    exit 1
+  fi
   echo "installing with apt-get: $packages"
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
