@@ -1,0 +1,85 @@
+--- What specs share: running scripts in processes of their own, under a hard time limit.
+--
+--   local support = require "spec.support"
+--   local result = support.run_script([[ print(...) ]], { "a", "b" })
+--   assert.are.same({ status = 0, stdout = "a\tb\n", stderr = "" }, result)
+
+local support = {}
+
+--- The neap that is being tested, and a plain Lua.
+support.runner = os.getenv("NEAP") or "build/neap"
+support.lua = "lua5.4"
+
+--- What the repetitions of races are multiplied by.
+support.stress = tonumber(os.getenv("NEAP_STRESS")) or 1
+
+--- Is the runner made for a sanitizer ("asan", "tsan")? Nil when it is not.
+support.sanitizer = support.runner:match("/([at]san)/neap$")
+
+function support.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+local quote = support.quote
+
+function support.write_file(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(text))
+end
+
+function support.read_file(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+--- A new path; the file is removed when the variable is closed.
+function support.temporary_file(text)
+  local path = os.tmpname()
+  support.write_file(path, text or "")
+  return setmetatable({ path = path }, { __close = function() os.remove(path) end })
+end
+
+local option_names = { input = true, limit = true, environment = true }
+
+--- Runs a command line. Options: `input`, the text of its standard input (default: none); `limit`, after how many
+-- seconds it is killed (default 20, longer under a sanitizer; its status is then 124 or 137); `environment`, a table
+-- of variables. Returns { status =, stdout =, stderr = }; the status of what a signal has ended is 128 + its number.
+function support.run_command(command, options)
+  options = options or {}
+  for name in pairs(options) do assert(option_names[name], "run_command: unknown option " .. tostring(name)) end
+  local out <close> = support.temporary_file()
+  local err <close> = support.temporary_file()
+  local input <close> = support.temporary_file(options.input)
+  local variables = {}
+  for name, value in pairs(options.environment or {}) do variables[#variables + 1] = name .. "=" .. quote(value) end
+  local limit = options.limit or (support.sanitizer and 60 or 20)
+  local _, reason, status = os.execute(("env %s timeout -k 5 %d %s <%s >%s 2>%s"):format(
+    table.concat(variables, " "), limit, command, quote(input.path), quote(out.path), quote(err.path)))
+  if reason == "signal" then status = 128 + status end
+  return { status = status, stdout = support.read_file(out.path), stderr = support.read_file(err.path) }
+end
+
+local function run_file_of(interpreter, code, arguments, options)
+  local script <close> = support.temporary_file(code)
+  local words = { interpreter, quote(script.path) }
+  for _, argument in ipairs(arguments or {}) do words[#words + 1] = quote(tostring(argument)) end
+  local result = support.run_command(table.concat(words, " "), options)
+  -- messages name the script: by a name that is the same each time
+  local pattern = script.path:gsub("%p", "%%%0")
+  result.stdout, result.stderr = result.stdout:gsub(pattern, "script"), result.stderr:gsub(pattern, "script")
+  return result
+end
+
+local prelude = 'local neap = require "neap"; '
+
+--- Runs a program in the runner: `code` finds the library in the local `neap`, and its first line is line 1 of
+-- `script`, as messages name the file. Options as in run_command.
+function support.run_script(code, arguments, options)
+  return run_file_of(quote(support.runner), prelude .. code, arguments, options)
+end
+
+--- The same in a plain lua5.4, with the module.
+function support.run_plain(code, arguments, options)
+  local path = os.getenv("LUA_CPATH") or "./build/?.so;;"
+  return run_file_of("env LUA_CPATH=" .. quote(path) .. " " .. support.lua, prelude .. code, arguments, options)
+end
+
+return support
