@@ -79,23 +79,32 @@ static bool can_yield(lua_State *L, const struct neap_task *task) {
     return L == task->vm->running && task->lua_blocked == 0 && lua_isyieldable(L);
 }
 
+/* Outside tasks only a finaliser is in the way. */
+static bool can_wait(lua_State *L, const struct neap_task *task) {
+    return task != task->vm->root ? can_yield(L, task) : lua_gc(L, LUA_GCCOUNT, 0) >= 0;
+}
+
 /* --- waiting --- */
 
 static void drop(struct neap_link *links, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) neap_message_fini(&links[i].message);
 }
 
+/* Ends the wait: the index of a link, NEAP_TIMEOUT, or NEAP_CANCELLED, also when it was a deadline of the code around. */
+static int end(struct neap_task *task) {
+    int code = neap_wait_end(&task->wait);
+    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, false, memory_order_relaxed);
+    if (code != NEAP_TIMEOUT || task->unwinding != 0 || task->wait.deadline != neap_cancel_deadline(task)) return code;
+    neap_cancel_expire(task);
+    return NEAP_CANCELLED;
+}
+
 /* The wait is over: gets its results to the caller. */
 static int conclude(lua_State *L, struct neap_task *task, neap_finish finish) {
     struct neap_link *links = task->wait.links;
     uint32_t count = task->wait.link_count;
-    int code = neap_wait_end(&task->wait);
-    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, false, memory_order_relaxed);
+    int code = end(task);
     if (code >= 0) return finish(L, task, code);
-    if (code == NEAP_TIMEOUT && task->unwinding == 0 && task->wait.deadline == neap_cancel_deadline(task)) {
-        neap_cancel_expire(task);
-        code = NEAP_CANCELLED;
-    }
     drop(links, count);
     if (code == NEAP_CANCELLED) {
         neap_cancel_check(L, task);
@@ -107,6 +116,12 @@ static int conclude(lua_State *L, struct neap_task *task, neap_finish finish) {
 static int resumed(lua_State *L, int status, lua_KContext context) {
     (void)status;
     return conclude(L, neap_task_current(L), (neap_finish)context);
+}
+
+static int resumed_to_finish(lua_State *L, int status, lua_KContext context) {
+    struct neap_task *task = neap_task_current(L);
+    (void)status;
+    return ((neap_finish)context)(L, task, end(task));
 }
 
 /* The root's wait has come out of the run queue. */
@@ -148,19 +163,30 @@ static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link 
     return raise_obstacle(L);
 }
 
+int64_t neap_await_limit(const struct neap_task *task, int64_t deadline) {
+    int64_t limit = task->unwinding != 0 ? NEAP_FOREVER : neap_cancel_deadline(task);
+    return limit < deadline ? limit : deadline;
+}
+
+/* The wait is parked. In a task this does not return: it goes on in `again`. */
+static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lua_KFunction again) {
+    struct neap_vm *vm = task->vm;
+    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, true, memory_order_relaxed);
+    if (task != vm->root) {
+        lua_yieldk(L, 0, (lua_KContext)finish, again);
+        return;
+    }
+    task->flags &= (uint8_t)~NEAP_TASK_TURN;
+    neap_loop_run(&vm->loop, has_turn, task);
+}
+
 int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
     struct neap_task *task = neap_task_current(L);
     struct neap_vm *vm = task->vm;
-    bool in_task = task != vm->root;
-    if (in_task ? !can_yield(L, task) : lua_gc(L, LUA_GCCOUNT, 0) < 0)
-        return await_blocked(L, task, links, count, deadline, finish);
-    int64_t limit = task->unwinding != 0 ? NEAP_FOREVER : neap_cancel_deadline(task);
-    int code = neap_wait_begin(&task->wait, links, count, limit < deadline ? limit : deadline);
+    if (!can_wait(L, task)) return await_blocked(L, task, links, count, deadline, finish);
+    int code = neap_wait_begin(&task->wait, links, count, neap_await_limit(task, deadline));
     if (code == NEAP_PARKED) {
-        if (task->job != NULL) atomic_store_explicit(&task->job->waiting, true, memory_order_relaxed);
-        if (in_task) return lua_yieldk(L, 0, (lua_KContext)finish, resumed);
-        task->flags &= (uint8_t)~NEAP_TASK_TURN;
-        neap_loop_run(&vm->loop, has_turn, task);
+        suspend(L, task, finish, resumed);
         return conclude(L, task, finish);
     }
     if (code >= 0) {
@@ -170,6 +196,17 @@ int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t de
     drop(links, count);
     if (code == NEAP_TIMEOUT) return finish(L, task, code);
     return luaL_error(L, "not enough memory");
+}
+
+void neap_await_check(lua_State *L) {
+    struct neap_task *task = neap_task_current(L);
+    if (!can_wait(L, task)) raise_obstacle(L);
+}
+
+int neap_await_parked(lua_State *L, neap_finish finish) {
+    struct neap_task *task = neap_task_current(L);
+    suspend(L, task, finish, resumed_to_finish);
+    return finish(L, task, end(task));
 }
 
 int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int timeout_index, neap_finish finish) {

@@ -26,6 +26,13 @@ int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t de
 /* The common case: begins, and waits for `op` of `object` on the task's own link, with the timeout at `timeout_index`. */
 int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int timeout_index, neap_finish finish);
 
+/* For what begins its wait itself. CHECK: raises where Lua cannot yield. LIMIT: `deadline`, or that of the code around if it is
+ * nearer. PARKED: neap_wait_begin has returned NEAP_PARKED: suspends as neap_await does; but `finish` is told of a
+ * cancellation too (NEAP_CANCELLED), and has to call neap_cancel_check. */
+void neap_await_check(lua_State *L);
+int64_t neap_await_limit(const struct neap_task *task, int64_t deadline);
+int neap_await_parked(lua_State *L, neap_finish finish);
+
 /* nil, message, code. */
 int neap_push_code(lua_State *L, int code);
 

@@ -4,6 +4,16 @@
 
 const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_CHANNEL] = &neap_channel_binding,
+    [NEAP_HANDLE_QUEUE] = &neap_queue_binding,
+    [NEAP_HANDLE_PIPE] = &neap_pipe_binding,
+    [NEAP_HANDLE_LOCK] = &neap_lock_binding,
+    [NEAP_HANDLE_RLOCK] = &neap_rlock_binding,
+    [NEAP_HANDLE_RWLOCK] = &neap_rwlock_binding,
+    [NEAP_HANDLE_CONDITION] = &neap_condition_binding,
+    [NEAP_HANDLE_SEMAPHORE] = &neap_semaphore_binding,
+    [NEAP_HANDLE_BOUNDED_SEMAPHORE] = &neap_bounded_semaphore_binding,
+    [NEAP_HANDLE_EVENT] = &neap_event_binding,
+    [NEAP_HANDLE_BARRIER] = &neap_barrier_binding,
     [NEAP_HANDLE_TASK] = &neap_task_binding,
     [NEAP_HANDLE_TASK_JOB] = &neap_task_job_binding,
     [NEAP_HANDLE_THREAD] = &neap_thread_binding,

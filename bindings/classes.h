@@ -6,9 +6,31 @@
 
 #include "bindings/box.h"
 
+extern const struct neap_binding neap_barrier_binding;
+extern const struct neap_binding neap_bounded_semaphore_binding;
 extern const struct neap_binding neap_channel_binding;
+extern const struct neap_binding neap_condition_binding;
+extern const struct neap_binding neap_event_binding;
+extern const struct neap_binding neap_lock_binding;
+extern const struct neap_binding neap_pipe_binding;
+extern const struct neap_binding neap_queue_binding;
+extern const struct neap_binding neap_rlock_binding;
+extern const struct neap_binding neap_rwlock_binding;
+extern const struct neap_binding neap_semaphore_binding;
 
 /* Functions of the module: (arguments as in the reference) -> handle. */
+int neap_barrier_open(lua_State *L);
+int neap_bounded_semaphore_open(lua_State *L);
 int neap_channel_open(lua_State *L);
+int neap_condition_open(lua_State *L);
+int neap_event_open(lua_State *L);
+int neap_lifo_queue_open(lua_State *L);
+int neap_lock_open(lua_State *L);
+int neap_pipe_open(lua_State *L);
+int neap_priority_queue_open(lua_State *L);
+int neap_queue_open(lua_State *L);
+int neap_rlock_open(lua_State *L);
+int neap_rwlock_open(lua_State *L);
+int neap_semaphore_open(lua_State *L);
 
 #endif

@@ -16,10 +16,22 @@
 #include "core/memory.h"
 #include "host/engine.h"
 
-static const luaL_Reg functions[] = {{"channel", neap_channel_open},
+static const luaL_Reg functions[] = {{"barrier", neap_barrier_open},
+                                     {"bounded_semaphore", neap_bounded_semaphore_open},
+                                     {"channel", neap_channel_open},
+                                     {"condition", neap_condition_open},
+                                     {"event", neap_event_open},
                                      {"is_cancelled", neap_cancel_is_cancelled},
+                                     {"lifo_queue", neap_lifo_queue_open},
+                                     {"lock", neap_lock_open},
                                      {"on_error", neap_failure_on_error},
+                                     {"pipe", neap_pipe_open},
+                                     {"priority_queue", neap_priority_queue_open},
+                                     {"queue", neap_queue_open},
                                      {"register", neap_codec_register},
+                                     {"rlock", neap_rlock_open},
+                                     {"rwlock", neap_rwlock_open},
+                                     {"semaphore", neap_semaphore_open},
                                      {"shield", neap_cancel_shield},
                                      {"timeout", neap_cancel_timeout},
                                      {NULL, NULL}};

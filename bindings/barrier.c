@@ -1,0 +1,192 @@
+/* barrier: its action may be run by any thread.
+ *
+ * The action is a function of the state that made the barrier, and there it is called as it is. When the barrier is sent
+ * it is encoded, and each other state has a copy, decoded when it is first needed there. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bindings/await.h"
+#include "bindings/box.h"
+#include "bindings/classes.h"
+#include "bindings/codec.h"
+#include "bindings/holder.h"
+#include "core/error.h"
+#include "sync/barrier.h"
+
+static const char actions_key; /* registry: a table with weak keys, box -> action */
+
+static struct neap_barrier *check(lua_State *L) {
+    return (struct neap_barrier *)neap_box_check(L, 1, NEAP_HANDLE_BARRIER);
+}
+
+/* --- actions --- */
+
+static void push_actions(lua_State *L) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &actions_key) != LUA_TNIL) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &actions_key);
+}
+
+/* The value on top becomes the action of the box at `index`; it is popped. */
+static void set_action(lua_State *L, int index) {
+    push_actions(L);
+    lua_pushvalue(L, index);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 2);
+}
+
+/* Pushes the action of the box at `index`, or nil. */
+static void push_action(lua_State *L, int index) {
+    push_actions(L);
+    lua_pushvalue(L, index);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+}
+
+static void push_action_or_copy(lua_State *L, int index, const struct neap_barrier *barrier) {
+    push_action(L, index);
+    if (!lua_isnil(L, -1)) return;
+    lua_pop(L, 1);
+    neap_decode(L, &barrier->action);
+    lua_pushvalue(L, -1);
+    set_action(L, index);
+}
+
+/* neap.barrier(parties[, action]) */
+int neap_barrier_open(lua_State *L) {
+    lua_Integer parties = luaL_checkinteger(L, 1);
+    bool acts = !lua_isnoneornil(L, 2);
+    luaL_argcheck(L, parties >= 1 && parties <= INT32_MAX, 1, "at least one party");
+    if (acts) luaL_checktype(L, 2, LUA_TFUNCTION);
+    struct neap_box *box = neap_box_new(L, NEAP_HANDLE_BARRIER, sizeof *box, 0);
+    if (acts) {
+        lua_pushvalue(L, 2);
+        set_action(L, lua_gettop(L) - 1);
+    }
+    struct neap_barrier *barrier = neap_barrier_new((uint32_t)parties, acts);
+    if (barrier == NULL) return luaL_error(L, "not enough memory");
+    box->object = &barrier->object;
+    return 1;
+}
+
+static struct neap_object *travel(lua_State *L, int index) {
+    struct neap_barrier *barrier = (struct neap_barrier *)neap_box_test(L, index, NEAP_HANDLE_BARRIER);
+    if (!barrier->object.shared) {
+        index = lua_absindex(L, index);
+        luaL_checkstack(L, 5, "handles");
+        push_action(L, index);
+        if (barrier->acts && barrier->action.kind == NEAP_MESSAGE_EMPTY)
+            neap_encode(L, lua_gettop(L), &barrier->action, "action");
+        lua_pop(L, 1);
+        neap_box_register(L, index, &barrier->object);
+        neap_object_share(&barrier->object);
+    }
+    return neap_object_ref(&barrier->object);
+}
+
+/* --- waiting --- */
+
+/* The action failed, or was cancelled. */
+static const char *break_it(lua_State *L, struct neap_holder *holder) {
+    (void)L;
+    neap_barrier_abort((struct neap_barrier *)holder->object);
+    return NULL;
+}
+
+/* Stack: barrier, holder. */
+static int acted(lua_State *L, int status, lua_KContext context) {
+    struct neap_barrier *barrier = check(L);
+    (void)status;
+    (void)context;
+    ((struct neap_holder *)lua_touserdata(L, 2))->holds = false;
+    int code = neap_barrier_release(barrier, &neap_task_current(L)->owner);
+    if (code != 0) return neap_push_code(L, code);
+    lua_pushinteger(L, barrier->parties);
+    return 1;
+}
+
+static int finish_wait(lua_State *L, struct neap_task *task, int code) {
+    if (code >= 0) code = task->link.result;
+    if (code != 0) return neap_push_code(L, code);
+    struct neap_holder *holder = lua_touserdata(L, 2);
+    if (holder == NULL || task->link.number != check(L)->parties) {
+        lua_pushinteger(L, task->link.number);
+        return 1;
+    }
+    holder->holds = true;
+    lua_toclose(L, 2);
+    push_action_or_copy(L, 1, check(L));
+    lua_callk(L, 0, 0, 0, acted);
+    return acted(L, LUA_OK, 0);
+}
+
+static int barrier_wait(lua_State *L) {
+    struct neap_barrier *barrier = check(L);
+    int64_t deadline = neap_check_timeout(L, 2);
+    lua_settop(L, 1);
+    if (barrier->acts) neap_holder_new(L, &barrier->object, break_it);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = &barrier->object;
+    task->link.op = deadline == 0 ? NEAP_BARRIER_TRY : NEAP_BARRIER_WAIT;
+    return neap_await(L, &task->link, 1, deadline, finish_wait);
+}
+
+/* --- the rest --- */
+
+static int barrier_reset(lua_State *L) {
+    neap_barrier_reset(check(L));
+    return 0;
+}
+
+static int barrier_abort(lua_State *L) {
+    neap_barrier_abort(check(L));
+    return 0;
+}
+
+static int barrier_is_broken(lua_State *L) {
+    lua_pushboolean(L, neap_barrier_is_broken(check(L)));
+    return 1;
+}
+
+static int barrier_index(lua_State *L) {
+    struct neap_barrier *barrier = check(L);
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (strcmp(key, "parties") == 0)
+        lua_pushinteger(L, barrier->parties);
+    else if (strcmp(key, "waiting") == 0)
+        lua_pushinteger(L, neap_barrier_waiting(barrier));
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static void describe(struct neap_object *object, char *text, size_t size) {
+    const struct neap_barrier *barrier = (struct neap_barrier *)object;
+    if (neap_barrier_is_broken(barrier))
+        snprintf(text, size, "broken");
+    else
+        snprintf(text, size, "%u/%u", neap_barrier_waiting(barrier), barrier->parties);
+}
+
+static const luaL_Reg methods[] = {{"wait", barrier_wait},
+                                   {"reset", barrier_reset},
+                                   {"abort", barrier_abort},
+                                   {"is_broken", barrier_is_broken},
+                                   {NULL, NULL}};
+
+const struct neap_binding neap_barrier_binding = {
+    .name = "barrier",
+    .class = &neap_barrier_class,
+    .methods = methods,
+    .index = barrier_index,
+    .describe = describe,
+    .travel = travel,
+};

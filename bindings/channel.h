@@ -1,0 +1,24 @@
+/* channel: how sends and receives end, for channels, queues and pipes. */
+#ifndef NEAP_BINDINGS_CHANNEL_H
+#define NEAP_BINDINGS_CHANNEL_H
+
+#include <lua.h>
+
+#include "bindings/task.h"
+#include "sync/channel.h"
+
+/* Finishers of waits on the task's own link. SENT: true; RECEIVED: the value; both else nil, message, code, where the message of a
+ * closed channel is the reason that was given. */
+int neap_finish_sent(lua_State *L, struct neap_task *task, int code);
+int neap_finish_received(lua_State *L, struct neap_task *task, int code);
+
+/* nil, message, code */
+int neap_channel_push_code(lua_State *L, const struct neap_channel *channel, int code);
+
+/* Raises unless the value at `index` can be sent at all: it is not nil. */
+void neap_channel_check_value(lua_State *L, int index);
+
+/* close([reason]) of a channel or queue: whether it was open. */
+int neap_channel_close_with(lua_State *L, struct neap_channel *channel);
+
+#endif

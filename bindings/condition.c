@@ -1,0 +1,207 @@
+/* condition: waiting in three steps.
+ *
+ * c:wait opens the wait and gives up the lock (neap_condition_begin), is woken, times out or is cancelled (woken), and acquires the
+ * lock again, come what may (reacquire, reacquired). Only then does the script learn what happened: a cancellation too is
+ * raised with the lock held, so that the script's own `<close>` variables find what they expect. One that comes while the lock is
+ * acquired again only makes it queue anew; it is raised by the next wait, so a notification that has come is not lost.
+ *
+ * The stack of a waiting call: */
+#include <lauxlib.h>
+#include <stdio.h>
+
+#include "bindings/await.h"
+#include "bindings/box.h"
+#include "bindings/cancel.h"
+#include "bindings/classes.h"
+#include "bindings/lock.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "sync/condition.h"
+
+enum {
+    CONDITION = 1,
+    PREDICATE, /* of c:wait_for; nil in c:wait */
+    DEADLINE,  /* integer */
+    DEPTH,     /* integer: levels of the lock that were given up */
+    OUTCOME    /* integer: how the waiting ended */
+};
+
+static struct neap_condition *check(lua_State *L) {
+    return (struct neap_condition *)neap_box_check(L, CONDITION, NEAP_HANDLE_CONDITION);
+}
+
+/* neap.condition([lock]); a lock that was given is kept as user value */
+int neap_condition_open(lua_State *L) {
+    struct neap_lock *lock = lua_isnoneornil(L, 1) ? NULL : neap_lock_check(L, 1);
+    lua_settop(L, 1);
+    struct neap_box *box = neap_box_new(L, NEAP_HANDLE_CONDITION, sizeof *box, 1);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    struct neap_lock *own = lock == NULL ? neap_lock_new(&neap_rlock_class) : NULL;
+    if (lock == NULL && own == NULL) return luaL_error(L, "not enough memory");
+    struct neap_condition *condition = neap_condition_new(lock != NULL ? lock : own);
+    if (own != NULL) neap_object_unref(&own->object);
+    if (condition == NULL) return luaL_error(L, "not enough memory");
+    box->object = &condition->object;
+    return 1;
+}
+
+/* --- waiting --- */
+
+static int begin_wait(lua_State *L);
+
+/* The waiting of c:wait is over, the lock is held. */
+static int push_results(lua_State *L, int outcome, bool abandoned) {
+    int count = 1;
+    if (outcome == NEAP_TIMEOUT)
+        count = neap_push_code(L, NEAP_TIMEOUT);
+    else
+        lua_pushboolean(L, 1);
+    if (!abandoned) return count;
+    lua_pushstring(L, neap_code_name(NEAP_ABANDONED));
+    return count + 1;
+}
+
+/* The value of the predicate is on top. */
+static int after_predicate(lua_State *L, int status, lua_KContext last) {
+    (void)status;
+    if (lua_toboolean(L, -1)) return 1;
+    if (last) return neap_push_code(L, NEAP_TIMEOUT);
+    lua_settop(L, DEADLINE);
+    return begin_wait(L);
+}
+
+/* Calls the predicate; if it is false and this is not the last look, waits on. */
+static int look(lua_State *L, bool last) {
+    lua_settop(L, DEADLINE);
+    lua_pushvalue(L, PREDICATE);
+    lua_callk(L, 0, 1, last, after_predicate);
+    return after_predicate(L, LUA_OK, last);
+}
+
+static int reacquire(lua_State *L, struct neap_task *task);
+
+/* The lock is held again. Outside tasks wait_for goes on in a loop of its own: nothing unwinds the C stack in between. */
+static int reacquired(lua_State *L, struct neap_task *task, int code) {
+    struct neap_condition *condition = check(L);
+    if (code == NEAP_CANCELLED) return reacquire(L, task);
+    bool abandoned = task->link.result == NEAP_ABANDONED;
+    int outcome = (int)lua_tointeger(L, OUTCOME);
+    neap_lock_restore(condition->lock, (uint32_t)lua_tointeger(L, DEPTH));
+    if (outcome == NEAP_CANCELLED) neap_cancel_check(L, task);
+    if (lua_isnil(L, PREDICATE)) return push_results(L, outcome, abandoned);
+    if (task == task->vm->root) return 0;
+    return look(L, outcome == NEAP_TIMEOUT);
+}
+
+static int reacquire(lua_State *L, struct neap_task *task) {
+    task->link.object = &check(L)->lock->object;
+    task->link.op = NEAP_LOCK_ACQUIRE;
+    int code = neap_wait_begin(&task->wait, &task->link, 1, NEAP_FOREVER);
+    return code == NEAP_PARKED ? neap_await_parked(L, reacquired) : reacquired(L, task, code);
+}
+
+static int woken(lua_State *L, struct neap_task *task, int code) {
+    lua_pushinteger(L, code);
+    return reacquire(L, task);
+}
+
+/* Stack: condition, predicate or nil, deadline. */
+static int begin_wait(lua_State *L) {
+    struct neap_condition *condition = check(L);
+    struct neap_task *task = neap_await_begin(L);
+    uint32_t depth = 0;
+    neap_await_check(L);
+    int64_t deadline = neap_await_limit(task, lua_tointeger(L, DEADLINE));
+    int code = neap_condition_begin(condition, &task->wait, &task->link, deadline, &depth);
+    if (code == NEAP_NOT_OWNER) return luaL_error(L, "the task does not hold the lock of this condition");
+    if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
+    lua_pushinteger(L, depth);
+    return code == NEAP_PARKED ? neap_await_parked(L, woken) : woken(L, task, code);
+}
+
+static int condition_wait(lua_State *L) {
+    check(L);
+    int64_t deadline = neap_check_timeout(L, 2);
+    lua_settop(L, CONDITION);
+    lua_pushnil(L);
+    lua_pushinteger(L, deadline);
+    return begin_wait(L);
+}
+
+/* Outside tasks: begin_wait returns when the waiting is over. */
+static int wait_for_in_place(lua_State *L) {
+    for (bool last = false;; last = lua_tointeger(L, OUTCOME) == NEAP_TIMEOUT) {
+        lua_settop(L, DEADLINE);
+        lua_pushvalue(L, PREDICATE);
+        lua_call(L, 0, 1);
+        if (lua_toboolean(L, -1)) return 1;
+        if (last) return neap_push_code(L, NEAP_TIMEOUT);
+        lua_settop(L, DEADLINE);
+        begin_wait(L);
+    }
+}
+
+static int condition_wait_for(lua_State *L) {
+    struct neap_condition *condition = check(L);
+    struct neap_task *task = neap_task_current(L);
+    luaL_checkany(L, PREDICATE);
+    int64_t deadline = neap_check_timeout(L, 3);
+    if (!neap_lock_is_held_by(condition->lock, &task->owner))
+        return luaL_error(L, "the task does not hold the lock of this condition");
+    lua_settop(L, PREDICATE);
+    lua_pushinteger(L, deadline);
+    return task == task->vm->root ? wait_for_in_place(L) : look(L, false);
+}
+
+/* --- notifying --- */
+
+static int notify(lua_State *L, size_t count) {
+    if (neap_condition_notify(check(L), &neap_task_current(L)->owner, count) == 0) return 0;
+    return luaL_error(L, "the task does not hold the lock of this condition");
+}
+
+static int condition_notify(lua_State *L) {
+    check(L);
+    lua_Integer count = luaL_optinteger(L, 2, 1);
+    luaL_argcheck(L, count >= 1, 2, "count must be at least 1");
+    return notify(L, (size_t)count);
+}
+
+static int condition_notify_all(lua_State *L) { return notify(L, NEAP_CONDITION_ALL); }
+
+/* --- binding --- */
+
+/* With the condition its lock is shared: the handle that made it must be known as the lock's. */
+static struct neap_object *travel(lua_State *L, int index) {
+    struct neap_object *object = neap_box_test(L, index, NEAP_HANDLE_CONDITION);
+    if (!object->shared) {
+        lua_getiuservalue(L, index, 1);
+        struct neap_object *lock = lua_isnil(L, -1) ? NULL : neap_box_share(L, -1);
+        lua_pop(L, 1);
+        if (lock != NULL) neap_object_unref(lock);
+        neap_box_register(L, index, object);
+        neap_object_share(object);
+    }
+    return neap_object_ref(object);
+}
+
+static void describe(struct neap_object *object, char *text, size_t size) {
+    const struct neap_condition *condition = (struct neap_condition *)object;
+    snprintf(text, size, neap_lock_holder(condition->lock) != NULL ? "locked" : "free");
+}
+
+static const luaL_Reg methods[] = {NEAP_LOCK_METHODS,
+                                   {"wait", condition_wait},
+                                   {"wait_for", condition_wait_for},
+                                   {"notify", condition_notify},
+                                   {"notify_all", condition_notify_all},
+                                   {NULL, NULL}};
+
+const struct neap_binding neap_condition_binding = {
+    .name = "condition",
+    .class = &neap_condition_class,
+    .methods = methods,
+    .describe = describe,
+    .travel = travel,
+};

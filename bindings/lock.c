@@ -1,0 +1,118 @@
+#include "bindings/lock.h"
+
+#include <stdio.h>
+
+#include "bindings/await.h"
+#include "bindings/box.h"
+#include "bindings/classes.h"
+#include "bindings/holder.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "sync/condition.h"
+
+static struct neap_lock *test(lua_State *L, int index) {
+    struct neap_object *object = neap_box_test(L, index, NEAP_HANDLE_LOCK);
+    if (object == NULL) object = neap_box_test(L, index, NEAP_HANDLE_RLOCK);
+    return (struct neap_lock *)object;
+}
+
+struct neap_lock *neap_lock_check(lua_State *L, int index) {
+    struct neap_lock *lock = test(L, index);
+    if (lock == NULL) luaL_typeerror(L, index, "lock");
+    return lock;
+}
+
+/* The lock of a method call: a condition lends its own. */
+static struct neap_lock *self(lua_State *L) {
+    struct neap_lock *lock = test(L, 1);
+    if (lock != NULL) return lock;
+    struct neap_condition *condition = (struct neap_condition *)neap_box_test(L, 1, NEAP_HANDLE_CONDITION);
+    return condition != NULL ? condition->lock : neap_lock_check(L, 1);
+}
+
+static int make(lua_State *L, enum neap_handle kind, const struct neap_class *class) {
+    struct neap_box *box = neap_box_new(L, kind, sizeof *box, 0);
+    struct neap_lock *lock = neap_lock_new(class);
+    if (lock == NULL) return luaL_error(L, "not enough memory");
+    box->object = &lock->object;
+    return 1;
+}
+
+/* neap.lock() */
+int neap_lock_open(lua_State *L) { return make(L, NEAP_HANDLE_LOCK, &neap_lock_class); }
+
+/* neap.rlock() */
+int neap_rlock_open(lua_State *L) { return make(L, NEAP_HANDLE_RLOCK, &neap_rlock_class); }
+
+/* --- acquiring --- */
+
+int neap_lock_method_acquire(lua_State *L) {
+    return neap_await_object(L, &self(L)->object, NEAP_LOCK_ACQUIRE, 2, neap_finish_acquired);
+}
+
+int neap_lock_method_release(lua_State *L) {
+    if (neap_lock_release(self(L), &neap_task_current(L)->owner) == 0) return 0;
+    return luaL_error(L, "the task does not hold this lock");
+}
+
+int neap_lock_method_locked(lua_State *L) {
+    lua_pushboolean(L, neap_lock_holder(self(L)) != NULL);
+    return 1;
+}
+
+/* --- holding --- */
+
+static const char *give_back(lua_State *L, struct neap_holder *holder) {
+    int code = neap_lock_release((struct neap_lock *)holder->object, &neap_task_current(L)->owner);
+    return code == 0 ? NULL : "the task does not hold the lock of this guard";
+}
+
+static int finish_guard(lua_State *L, struct neap_task *task, int code) {
+    return neap_holder_finish(L, 2, neap_acquired_result(L, task, code));
+}
+
+int neap_lock_method_guard(lua_State *L) {
+    struct neap_lock *lock = self(L);
+    lua_settop(L, 2);
+    neap_holder_new(L, &lock->object, give_back);
+    lua_insert(L, 2); /* lock, holder, timeout */
+    return neap_await_object(L, &lock->object, NEAP_LOCK_ACQUIRE, 3, finish_guard);
+}
+
+static int finish_with(lua_State *L, struct neap_task *task, int code) {
+    code = neap_acquired_result(L, task, code);
+    return code != 0 && code != NEAP_ABANDONED ? neap_push_code(L, code) : neap_holder_call(L);
+}
+
+int neap_lock_method_with(lua_State *L) {
+    struct neap_lock *lock = self(L);
+    luaL_checkany(L, 2);
+    neap_holder_new(L, &lock->object, give_back);
+    lua_insert(L, 2);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = &lock->object;
+    task->link.op = NEAP_LOCK_ACQUIRE;
+    return neap_await(L, &task->link, 1, NEAP_FOREVER, finish_with);
+}
+
+/* --- bindings --- */
+
+static void describe(struct neap_object *object, char *text, size_t size) {
+    snprintf(text, size, neap_lock_holder((struct neap_lock *)object) != NULL ? "locked" : "free");
+}
+
+static const luaL_Reg methods[] = {NEAP_LOCK_METHODS, {NULL, NULL}};
+
+const struct neap_binding neap_lock_binding = {
+    .name = "lock",
+    .class = &neap_lock_class,
+    .methods = methods,
+    .describe = describe,
+};
+
+const struct neap_binding neap_rlock_binding = {
+    .name = "rlock",
+    .class = &neap_rlock_class,
+    .methods = methods,
+    .describe = describe,
+};

@@ -1,0 +1,80 @@
+#include <lauxlib.h>
+#include <stdio.h>
+
+#include "bindings/await.h"
+#include "bindings/box.h"
+#include "bindings/classes.h"
+#include "bindings/holder.h"
+#include "core/error.h"
+#include "sync/rwlock.h"
+
+static struct neap_rwlock *check(lua_State *L) { return (struct neap_rwlock *)neap_box_check(L, 1, NEAP_HANDLE_RWLOCK); }
+
+/* neap.rwlock() */
+int neap_rwlock_open(lua_State *L) {
+    struct neap_box *box = neap_box_new(L, NEAP_HANDLE_RWLOCK, sizeof *box, 0);
+    struct neap_rwlock *rwlock = neap_rwlock_new();
+    if (rwlock == NULL) return luaL_error(L, "not enough memory");
+    box->object = &rwlock->object;
+    return 1;
+}
+
+static int rwlock_acquire_read(lua_State *L) {
+    return neap_await_object(L, &check(L)->object, NEAP_RWLOCK_READ, 2, neap_finish_acquired);
+}
+
+static int rwlock_acquire_write(lua_State *L) {
+    return neap_await_object(L, &check(L)->object, NEAP_RWLOCK_WRITE, 2, neap_finish_acquired);
+}
+
+static int rwlock_release(lua_State *L) {
+    if (neap_rwlock_release(check(L), &neap_task_current(L)->owner) == 0) return 0;
+    return luaL_error(L, "the task does not hold this lock");
+}
+
+/* --- holding --- */
+
+static const char *give_back(lua_State *L, struct neap_holder *holder) {
+    int code = neap_rwlock_release((struct neap_rwlock *)holder->object, &neap_task_current(L)->owner);
+    return code == 0 ? NULL : "the task does not hold the lock of this guard";
+}
+
+static int finish_guard(lua_State *L, struct neap_task *task, int code) {
+    return neap_holder_finish(L, 2, neap_acquired_result(L, task, code));
+}
+
+static int guard(lua_State *L, enum neap_rwlock_op op) {
+    struct neap_rwlock *rwlock = check(L);
+    lua_settop(L, 2);
+    neap_holder_new(L, &rwlock->object, give_back);
+    lua_insert(L, 2); /* lock, holder, timeout */
+    return neap_await_object(L, &rwlock->object, (uint8_t)op, 3, finish_guard);
+}
+
+static int rwlock_guard_read(lua_State *L) { return guard(L, NEAP_RWLOCK_READ); }
+
+static int rwlock_guard_write(lua_State *L) { return guard(L, NEAP_RWLOCK_WRITE); }
+
+/* --- binding --- */
+
+static void describe(struct neap_object *object, char *text, size_t size) {
+    const struct neap_rwlock *rwlock = (struct neap_rwlock *)object;
+    unsigned readers = neap_rwlock_readers(rwlock);
+    if (neap_rwlock_is_written(rwlock))
+        snprintf(text, size, "writing");
+    else if (readers > 0)
+        snprintf(text, size, "%u reading", readers);
+    else
+        snprintf(text, size, "free");
+}
+
+static const luaL_Reg methods[] = {{"acquire_read", rwlock_acquire_read}, {"acquire_write", rwlock_acquire_write},
+                                   {"release", rwlock_release},           {"guard_read", rwlock_guard_read},
+                                   {"guard_write", rwlock_guard_write},   {NULL, NULL}};
+
+const struct neap_binding neap_rwlock_binding = {
+    .name = "rwlock",
+    .class = &neap_rwlock_class,
+    .methods = methods,
+    .describe = describe,
+};

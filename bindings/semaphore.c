@@ -1,0 +1,124 @@
+#include <inttypes.h>
+#include <lauxlib.h>
+#include <stdio.h>
+
+#include "bindings/await.h"
+#include "bindings/box.h"
+#include "bindings/classes.h"
+#include "bindings/holder.h"
+#include "core/clock.h"
+#include "sync/semaphore.h"
+
+static struct neap_semaphore *check(lua_State *L) {
+    struct neap_object *object = neap_box_test(L, 1, NEAP_HANDLE_SEMAPHORE);
+    if (object == NULL) object = neap_box_test(L, 1, NEAP_HANDLE_BOUNDED_SEMAPHORE);
+    if (object == NULL) luaL_typeerror(L, 1, "semaphore");
+    return (struct neap_semaphore *)object;
+}
+
+static int make(lua_State *L, enum neap_handle kind, const struct neap_class *class) {
+    lua_Integer permits = luaL_optinteger(L, 1, 1);
+    luaL_argcheck(L, permits >= 0, 1, "permits must not be negative");
+    struct neap_box *box = neap_box_new(L, kind, sizeof *box, 0);
+    struct neap_semaphore *semaphore = neap_semaphore_new(class, permits);
+    if (semaphore == NULL) return luaL_error(L, "not enough memory");
+    box->object = &semaphore->object;
+    return 1;
+}
+
+/* neap.semaphore([permits]) */
+int neap_semaphore_open(lua_State *L) { return make(L, NEAP_HANDLE_SEMAPHORE, &neap_semaphore_class); }
+
+/* neap.bounded_semaphore([permits]) */
+int neap_bounded_semaphore_open(lua_State *L) {
+    return make(L, NEAP_HANDLE_BOUNDED_SEMAPHORE, &neap_bounded_semaphore_class);
+}
+
+static int semaphore_acquire(lua_State *L) {
+    return neap_await_object(L, &check(L)->object, NEAP_SEMAPHORE_ACQUIRE, 2, neap_finish_true);
+}
+
+static int semaphore_release(lua_State *L) {
+    struct neap_semaphore *semaphore = check(L);
+    lua_Integer count = luaL_optinteger(L, 2, 1);
+    luaL_argcheck(L, count >= 1, 2, "count must be at least 1");
+    if (neap_semaphore_release(semaphore, count) == 0) return 0;
+    return luaL_error(L, "a semaphore cannot have more than %I permits", (LUAI_UACINT)semaphore->bound);
+}
+
+static int semaphore_value(lua_State *L) {
+    lua_pushinteger(L, neap_semaphore_value(check(L)));
+    return 1;
+}
+
+/* --- holding --- */
+
+static const char *give_back(lua_State *L, struct neap_holder *holder) {
+    (void)L;
+    neap_permit_return(&holder->permit); /* its task may have ended, and then it has returned already */
+    return NULL;
+}
+
+/* Waits for a permit of the holder at 2. */
+static int await_permit(lua_State *L, int64_t deadline, neap_finish finish) {
+    struct neap_holder *holder = lua_touserdata(L, 2);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = holder->object;
+    task->link.op = NEAP_SEMAPHORE_HOLD;
+    task->link.hold = &holder->permit.hold;
+    return neap_await(L, &task->link, 1, deadline, finish);
+}
+
+static int finish_guard(lua_State *L, struct neap_task *task, int code) {
+    return neap_holder_finish(L, 2, code >= 0 ? task->link.result : code);
+}
+
+static int semaphore_guard(lua_State *L) {
+    struct neap_semaphore *semaphore = check(L);
+    int64_t deadline = neap_check_timeout(L, 2);
+    lua_settop(L, 1);
+    neap_holder_new(L, &semaphore->object, give_back);
+    return await_permit(L, deadline, finish_guard);
+}
+
+static int finish_with(lua_State *L, struct neap_task *task, int code) {
+    if (code >= 0) code = task->link.result;
+    return code != 0 ? neap_push_code(L, code) : neap_holder_call(L);
+}
+
+static int semaphore_with(lua_State *L) {
+    struct neap_semaphore *semaphore = check(L);
+    luaL_checkany(L, 2);
+    neap_holder_new(L, &semaphore->object, give_back);
+    lua_insert(L, 2);
+    return await_permit(L, NEAP_FOREVER, finish_with);
+}
+
+/* --- bindings --- */
+
+static void describe(struct neap_object *object, char *text, size_t size) {
+    const struct neap_semaphore *semaphore = (struct neap_semaphore *)object;
+    int64_t value = neap_semaphore_value(semaphore);
+    if (semaphore->bound < INT64_MAX)
+        snprintf(text, size, "%" PRId64 "/%" PRId64, value, semaphore->bound);
+    else
+        snprintf(text, size, "%" PRId64, value);
+}
+
+static const luaL_Reg methods[] = {{"acquire", semaphore_acquire}, {"release", semaphore_release},
+                                   {"value", semaphore_value},     {"with", semaphore_with},
+                                   {"guard", semaphore_guard},     {NULL, NULL}};
+
+const struct neap_binding neap_semaphore_binding = {
+    .name = "semaphore",
+    .class = &neap_semaphore_class,
+    .methods = methods,
+    .describe = describe,
+};
+
+const struct neap_binding neap_bounded_semaphore_binding = {
+    .name = "bounded_semaphore",
+    .class = &neap_bounded_semaphore_class,
+    .methods = methods,
+    .describe = describe,
+};
