@@ -4,7 +4,7 @@
 
 /* Registry keys, by address. */
 static const char boxes_key;     /* weak table: object (light userdata) -> box */
-static const char kinds[NEAP_HANDLE_COUNT]; /* each the key of its kind's metatable */
+static const char constants[NEAP_HANDLE_COUNT]; /* each the key of its kind's table with weak values: constant -> metatable */
 
 /* --- metatables --- */
 
@@ -51,9 +51,9 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
     if (binding->metamethods != NULL) luaL_setfuncs(L, binding->metamethods, 0);
     lua_newtable(L);
     luaL_setfuncs(L, binding->methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__methods");
     if (binding->index != NULL) {
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -3, "__methods");
         lua_pushcfunction(L, binding->index);
         lua_pushcclosure(L, index_with_fields, 2);
     }
@@ -62,30 +62,22 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
         lua_pushcfunction(L, box_collected);
         lua_setfield(L, -2, "__gc");
     }
-    neap_vm_of(L)->metatables[kind] = lua_topointer(L, -1);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &kinds[kind]);
 }
 
 static void push_metatable(lua_State *L, enum neap_handle kind) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &kinds[kind]) != LUA_TNIL) return;
-    lua_pop(L, 1);
-    make_metatable(L, kind);
+    struct neap_vm *vm = neap_vm_of(L);
+    if (vm->metatables[kind] == 0) {
+        make_metatable(L, kind);
+        vm->metatables[kind] = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->metatables[kind]);
 }
 
-/* --- boxes --- */
+/* --- constants --- */
 
-void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues) {
-    struct neap_box *box = lua_newuserdatauv(L, size, uservalues);
-    box->object = NULL;
-    push_metatable(L, kind);
-    lua_setmetatable(L, -2);
-    return box;
-}
-
-/* Pushes the table of boxes. */
-static void push_boxes(lua_State *L) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key) != LUA_TNIL) return;
+/* Pushes a table of the registry with weak values, made on the first call. */
+static void push_weak_table(lua_State *L, const void *key) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TNIL) return;
     lua_pop(L, 1);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
@@ -93,12 +85,56 @@ static void push_boxes(lua_State *L) {
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &boxes_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+/* Pushes a metatable like the kind's own, but for an __index table that knows the constant and goes on to the methods. */
+static void make_variant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value) {
+    push_metatable(L, kind);
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, -3) != 0;) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_createtable(L, 0, 1);
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+    lua_createtable(L, 0, 1);
+    lua_getfield(L, -4, "__methods");
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "__index");
+    lua_remove(L, -2);
+}
+
+void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value) {
+    luaL_checkstack(L, 8, "handles");
+    push_weak_table(L, &constants[kind]);
+    if (lua_rawgeti(L, -1, value) == LUA_TNIL) {
+        lua_pop(L, 1);
+        make_variant(L, kind, field, value);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, value);
+    }
+    lua_setmetatable(L, -3);
+    lua_pop(L, 1);
+}
+
+/* --- boxes --- */
+
+void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues) {
+    struct neap_box *box = lua_newuserdatauv(L, size, uservalues);
+    box->binding = neap_bindings[kind];
+    box->object = NULL;
+    push_metatable(L, kind);
+    lua_setmetatable(L, -2);
+    return box;
 }
 
 void neap_box_register(lua_State *L, int index, struct neap_object *object) {
     index = lua_absindex(L, index);
-    push_boxes(L);
+    push_weak_table(L, &boxes_key);
     lua_pushvalue(L, index);
     lua_rawsetp(L, -2, object);
     lua_pop(L, 1);
@@ -112,11 +148,12 @@ static enum neap_handle kind_of(const struct neap_object *object) {
 
 void neap_box_push(lua_State *L, struct neap_object *object) {
     luaL_checkstack(L, 5, "handles");
-    push_boxes(L);
+    push_weak_table(L, &boxes_key);
     if (lua_rawgetp(L, -1, object) == LUA_TNIL) {
         lua_pop(L, 1);
         struct neap_box *box = neap_box_new(L, kind_of(object), sizeof *box, 0);
         box->object = neap_object_ref(object);
+        if (box->binding->arrived != NULL) box->binding->arrived(L, object);
         lua_pushvalue(L, -1);
         lua_rawsetp(L, -3, object);
     }
@@ -137,13 +174,16 @@ struct neap_object *neap_box_share(lua_State *L, int index) {
 
 /* --- checks --- */
 
-/* The metatable's address tells the kind: nothing of a foreign userdata is read. */
-struct neap_object *neap_box_test(lua_State *L, int index, enum neap_handle kind) {
+/* A box is told by the address in its first word: of a foreign userdata nothing but that word is read, and only if it has one.
+ * A light userdata has no length. */
+static struct neap_box *box_at(lua_State *L, int index) {
     struct neap_box *box = lua_touserdata(L, index);
-    if (box == NULL || !lua_getmetatable(L, index)) return NULL;
-    const void *metatable = lua_topointer(L, -1);
-    lua_pop(L, 1);
-    return metatable == neap_vm_of(L)->metatables[kind] ? box->object : NULL;
+    return box != NULL && lua_rawlen(L, index) >= sizeof *box ? box : NULL;
+}
+
+struct neap_object *neap_box_test(lua_State *L, int index, enum neap_handle kind) {
+    const struct neap_box *box = box_at(L, index);
+    return box != NULL && box->binding == neap_bindings[kind] ? box->object : NULL;
 }
 
 struct neap_object *neap_box_check(lua_State *L, int index, enum neap_handle kind) {
@@ -153,13 +193,10 @@ struct neap_object *neap_box_check(lua_State *L, int index, enum neap_handle kin
 }
 
 struct neap_object *neap_box_test_any(lua_State *L, int index, enum neap_handle *kind) {
-    struct neap_box *box = lua_touserdata(L, index);
-    if (box == NULL || !lua_getmetatable(L, index)) return NULL;
-    const void *metatable = lua_topointer(L, -1);
-    const void *const *metatables = neap_vm_of(L)->metatables;
-    lua_pop(L, 1);
+    const struct neap_box *box = box_at(L, index);
+    if (box == NULL) return NULL;
     for (int i = 0; i < NEAP_HANDLE_COUNT; i++) {
-        if (metatables[i] != metatable) continue;
+        if (neap_bindings[i] == NULL || box->binding != neap_bindings[i]) continue;
         if (kind != NULL) *kind = (enum neap_handle)i;
         return box->object;
     }

@@ -10,8 +10,11 @@
 #include "bindings/vm.h"
 #include "core/object.h"
 
+struct neap_binding;
+
 struct neap_box {
-    struct neap_object *object; /* one reference; NULL before it is filled */
+    const struct neap_binding *binding; /* tells our boxes apart, from each other and from foreign userdata */
+    struct neap_object *object;         /* one reference; NULL before it is filled */
 };
 
 /* How a kind of handle looks in Lua. One constant per kind, in the file of its class; listed in bindings.c. */
@@ -20,13 +23,16 @@ struct neap_binding {
     const struct neap_class *class; /* of the objects in its boxes */
     const luaL_Reg *methods;     /* of the metatable's __index, ended by {NULL, NULL} */
     const luaL_Reg *metamethods; /* put beside __name, __tostring, __index; may be NULL */
-    /* h.name and the like, for keys that are no method: (handle, key) -> value. NULL: unknown keys are nil. */
+    /* h.name and the like, for keys that are no method: (handle, key) -> value. Every access then costs a C call, so hot
+     * kinds do without and have constant fields (neap_box_set_constant). NULL: unknown keys are nil. */
     lua_CFunction index;
     /* Writes how the object stands, for tostring: "3/8", "running". May be NULL. */
     void (*describe)(struct neap_object *object, char *text, size_t size);
     /* The object that travels instead when a handle is sent: pushes nothing, returns a new reference; may raise.
      * NULL: the object itself, shared. */
     struct neap_object *(*travel)(lua_State *L, int index);
+    /* Called on a new box on top of the stack whose object came from elsewhere: neap_box_set_constant. May be NULL. */
+    void (*arrived)(lua_State *L, struct neap_object *object);
     bool in_place; /* the object's record lies in the box: no reference to drop, no __gc */
 };
 
@@ -35,6 +41,9 @@ extern const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT];
 /* Pushes a new, empty box of `kind` with `uservalues` user values and `size` bytes: made first, then filled, so that an
  * error in between leaks nothing. The caller stores one reference in ->object. */
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues);
+
+/* Gives the box on top of the stack, of `kind`, a field that never changes, at no cost for its methods. */
+void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value);
 
 /* Pushes the state's box of `object`, which is shared: found, or made with a new reference. */
 void neap_box_push(lua_State *L, struct neap_object *object);

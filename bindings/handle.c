@@ -38,6 +38,12 @@ static bool find_target(lua_State *L, int index, struct target *target) {
 
 static struct target check_target(lua_State *L) {
     struct target target = {NULL, NULL, NULL, NEAP_HANDLE_TASK};
+    if (neap_box_test(L, 1, NEAP_HANDLE_TASK) != NULL) { /* the common case */
+        target.task = lua_touserdata(L, 1);
+        target.job = target.task->job;
+        target.future = &target.task->future;
+        return target;
+    }
     if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task or thread");
     return target;
 }

@@ -3,8 +3,8 @@
  * MODEL      A task is a function, its arguments and, once it runs, a coroutine. Its record lies inside its own handle, so
  *            that spawning is one allocation and a task that nobody sent elsewhere costs no finaliser. Whoever lives in
  *            another thread sees its job instead (host/job.h), made when the handle is first sent.
- * ANCHORS    The handle is anchored in vm->anchors while the task lives, and the coroutine while it is bound; so a parked task
- *            is never collected, and an ended one is as soon as its handle is.
+ * ANCHORS    The handle is anchored in vm->handles while the task lives, the coroutine in vm->coroutines; so a parked task is never
+ *            collected, and an ended one is as soon as its handle is.
  * COROUTINES A coroutine is bound when the task first runs and goes back to a pool when it has ended: a new one costs five
  *            times a used one.
  * BODY       task_main runs the function under lua_pcallk at the base of the coroutine. An error unwinds to there, its
@@ -31,7 +31,7 @@
 #include "host/engine.h"
 #include "sync/scope.h"
 
-enum { POOLED_COROUTINES = 256, FIRST_SLOTS = 32 };
+enum { POOLED_COROUTINES = 256 };
 
 static const char extras_key; /* registry: a table, box -> table, with weak keys */
 
@@ -45,46 +45,9 @@ const struct neap_class neap_task_class = {
     .enlist = neap_future_enlist,
 };
 
-/* --- anchors --- */
+void neap_task_push(lua_State *L, struct neap_task *task) { neap_anchors_push(L, &task->vm->handles, task->slot); }
 
-/* Makes room for one more free slot beforehand, so that giving a slot back cannot fail. */
-static uint32_t take_slot(lua_State *L, struct neap_vm *vm) {
-    if (vm->free_slot_count > 0) return vm->free_slots[--vm->free_slot_count];
-    if (vm->next_slot >= vm->free_slot_room) {
-        uint32_t room = vm->free_slot_room == 0 ? FIRST_SLOTS : vm->free_slot_room * 2;
-        uint32_t *slots = neap_realloc(vm->free_slots, room * sizeof *slots);
-        if (slots == NULL) luaL_error(L, "not enough memory");
-        vm->free_slots = slots;
-        vm->free_slot_room = room;
-    }
-    return ++vm->next_slot;
-}
-
-static void give_slot(struct neap_vm *vm, uint32_t slot) { vm->free_slots[vm->free_slot_count++] = slot; }
-
-void neap_task_push(lua_State *L, struct neap_task *task) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->vm->anchors);
-    lua_rawgeti(L, -1, task->slot);
-    lua_remove(L, -2);
-}
-
-/* Anchors the box on top of the stack. */
-static void anchor(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
-    uint32_t slot = take_slot(L, vm);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->anchors);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, slot);
-    lua_pop(L, 1);
-    task->slot = slot;
-}
-
-static void unanchor(lua_State *L, struct neap_task *task) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->vm->anchors);
-    lua_pushnil(L);
-    lua_rawseti(L, -2, task->slot);
-    lua_pop(L, 1);
-    give_slot(task->vm, task->slot);
-}
+/* --- extras --- */
 
 /* Pushes the table of all extras. */
 static bool push_all_extras(lua_State *L, bool make) {
@@ -119,70 +82,51 @@ bool neap_task_push_extras(lua_State *L, int box, bool make) {
 
 /* --- coroutines --- */
 
-/* Binds a coroutine, anchored through the task's box (user value 1). Box on top of L; the coroutine's stack is empty. */
-static lua_State *take_coroutine(lua_State *L, struct neap_vm *vm) {
-    if (vm->coroutine_count == 0) return lua_newthread(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->coroutines);
-    lua_rawgeti(L, -1, vm->coroutine_count--);
-    lua_remove(L, -2);
-    return lua_tothread(L, -1);
+/* Protected, on vm->main: one more idle coroutine. The room for it is made first, so that giving it back cannot fail. */
+static int make_coroutine(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    if (vm->coroutines.last >= vm->idle_room) {
+        uint32_t room = vm->idle_room == 0 ? POOLED_COROUTINES : vm->idle_room * 2;
+        struct neap_idle *idle = neap_realloc(vm->idle, room * sizeof *idle);
+        if (idle == NULL) return luaL_error(L, "not enough memory");
+        vm->idle = idle;
+        vm->idle_room = room;
+    }
+    lua_State *coroutine = lua_newthread(L);
+    uint32_t slot = neap_anchors_add(L, &vm->coroutines);
+    vm->idle[vm->idle_count++] = (struct neap_idle){coroutine, slot};
+    return 0;
 }
 
-/* Puts the coroutine on top of L, which has run to its end, into the pool; pops it. */
-static void pool_coroutine(lua_State *L, struct neap_vm *vm) {
-    if (vm->coroutine_count < POOLED_COROUTINES) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, vm->coroutines);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, ++vm->coroutine_count);
-    }
-    lua_pop(L, 1);
+/* The coroutine has run, or is just running, to its end. */
+static void release_coroutine(lua_State *L, struct neap_task *task) {
+    struct neap_vm *vm = task->vm;
+    if (task->coroutine == NULL) return;
+    if (vm->idle_count < POOLED_COROUTINES)
+        vm->idle[vm->idle_count++] = (struct neap_idle){task->coroutine, task->coroutine_slot};
+    else
+        neap_anchors_remove(L, &vm->coroutines, task->coroutine_slot);
+    task->coroutine = NULL;
 }
 
 /* --- the body --- */
 
-static void finish(lua_State *L, struct neap_task *task, int status);
+static void finish(lua_State *L, int box, int first, int count, int status);
+
+enum { BODY_BOX = 1, BODY_HANDLER, BODY_FUNCTION }; /* the stack of task_main; then arguments, or results */
 
 static int body_ended(lua_State *L, int status, lua_KContext context) {
+    int top = lua_gettop(L);
     (void)context;
-    finish(L, neap_vm_of(L)->current, status);
+    if (status == LUA_OK || status == LUA_YIELD)
+        finish(L, BODY_BOX, BODY_FUNCTION, top - BODY_HANDLER, LUA_OK);
+    else
+        finish(L, BODY_BOX, top, 1, status);
     return 0;
 }
 
-/* Stack: message handler, function, arguments. */
 static int task_main(lua_State *L) {
-    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_ended);
-    return body_ended(L, status, 0);
-}
-
-/* Runs on vm->main, protected: moves the function and its arguments from the box to a coroutine. Argument: the task. */
-static int start(lua_State *L) {
-    struct neap_task *task = lua_touserdata(L, 1);
-    struct neap_vm *vm = task->vm;
-    int values = task->values;
-    neap_task_push(L, task);
-    lua_State *coroutine = take_coroutine(L, vm);
-    if (!lua_checkstack(coroutine, values + 4)) return luaL_error(L, "too many arguments");
-    lua_pushcfunction(coroutine, task_main);
-    lua_pushcfunction(coroutine, neap_failure_handler);
-    for (int i = 1; i <= values; i++) {
-        lua_getiuservalue(L, 2, i);
-        lua_xmove(L, coroutine, 1);
-        if (i == 1) continue;
-        lua_pushnil(L);
-        lua_setiuservalue(L, 2, i);
-    }
-    lua_setiuservalue(L, 2, 1); /* the coroutine, in the function's place */
-    task->coroutine = coroutine;
-    atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
-    if (task->job != NULL) atomic_store_explicit(&task->job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
-    return 0;
-}
-
-static int finish_unstarted(lua_State *L) {
-    struct neap_task *task = lua_touserdata(L, 1);
-    neap_cancel_push_error(L, 0);
-    finish(L, task, LUA_ERRRUN);
-    return 0;
+    return body_ended(L, lua_pcallk(L, lua_gettop(L) - BODY_FUNCTION, LUA_MULTRET, BODY_HANDLER, 0, body_ended), 0);
 }
 
 /* Calls `function` with the task, protected, on the main stack. */
@@ -194,14 +138,21 @@ static int call_protected(struct neap_task *task, lua_CFunction function) {
     return lua_pcall(L, 1, 0, 0);
 }
 
-static int finish_with_error(lua_State *L) {
-    struct neap_task *task = lua_touserdata(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    finish(L, task, LUA_ERRRUN);
+static int finish_unstarted(lua_State *L) {
+    neap_task_push(L, lua_touserdata(L, 1));
+    neap_cancel_push_error(L, 0);
+    finish(L, 2, 3, 1, LUA_ERRRUN);
     return 0;
 }
 
-/* The error value on top of `from` ended the task outside its body (out of memory while starting or ending). */
+static int finish_with_error(lua_State *L) {
+    neap_task_push(L, lua_touserdata(L, 1));
+    lua_pushvalue(L, lua_upvalueindex(1));
+    finish(L, 2, 3, 1, LUA_ERRRUN);
+    return 0;
+}
+
+/* The error value on top of `from` ended the task outside its body: out of memory while starting or ending. */
 static void fail_outside(struct neap_task *task, lua_State *from) {
     lua_State *L = task->vm->main;
     if (neap_task_has_ended(task)) {
@@ -214,50 +165,77 @@ static void fail_outside(struct neap_task *task, lua_State *from) {
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
-static void after_resume(struct neap_task *task, lua_State *coroutine, int status, int results) {
+/* Binds a coroutine and moves the function and its arguments from the box to it. Nothing is allocated when one is idle.
+ * False: the task has ended instead. */
+static bool start(struct neap_task *task) {
     struct neap_vm *vm = task->vm;
-    if (status == LUA_YIELD) {
-        if (task->flags & NEAP_TASK_TURN || atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_IDLE) {
-            lua_pop(coroutine, results); /* foreign C code has yielded to nobody: we take it for giving way */
-            task->flags &= (uint8_t)~NEAP_TASK_TURN;
-            neap_loop_push(&vm->loop, &task->wait.runnable);
-        }
-        return;
+    int values = task->values;
+    if (task->flags & NEAP_TASK_CANCELLED ? call_protected(task, finish_unstarted) != LUA_OK
+                                          : vm->idle_count == 0 && call_protected(task, make_coroutine) != LUA_OK)
+        fail_outside(task, vm->main);
+    if (neap_task_has_ended(task)) return false;
+    const struct neap_idle idle = vm->idle[--vm->idle_count];
+    lua_State *L = idle.coroutine;
+    task->coroutine = L;
+    task->coroutine_slot = idle.slot;
+    if (values > LUA_MINSTACK - 8 && !lua_checkstack(L, values + 8)) {
+        release_coroutine(vm->main, task);
+        lua_pushliteral(vm->main, "not enough memory");
+        fail_outside(task, vm->main);
+        return false;
     }
-    if (status != LUA_OK) {
-        /* only errors of the engine's own frames come here */
+    lua_pushcfunction(L, task_main);
+    neap_task_push(L, task);
+    lua_pushcfunction(L, neap_failure_handler);
+    for (int i = 1; i <= values; i++) {
+        lua_getiuservalue(L, BODY_BOX + 1, i);
+        if (i == 1) continue;
+        lua_pushnil(L); /* the body alone keeps its arguments alive */
+        lua_setiuservalue(L, BODY_BOX + 1, i);
+    }
+    atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    if (task->job != NULL) atomic_store_explicit(&task->job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    return true;
+}
+
+static void after_resume(struct neap_task *task, lua_State *coroutine, int status, int results) {
+    if (status == LUA_YIELD) {
+        if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) return;
+        lua_pop(coroutine, results); /* foreign C code has yielded to nobody: we take it for giving way */
+        task->flags &= (uint8_t)~NEAP_TASK_TURN;
+        neap_loop_push(&task->vm->loop, &task->wait.runnable);
+    } else if (status != LUA_OK) { /* an error of the engine's own frames */
         fail_outside(task, coroutine);
         lua_resetthread(coroutine);
+        lua_settop(coroutine, 0);
     }
 }
 
-static void resume(struct neap_task *task) {
+/* The record may be gone when the coroutine has run to its end. */
+static void resume(struct neap_task *task, int arguments) {
     struct neap_vm *vm = task->vm;
     struct neap_task *outer = vm->current;
     lua_State *outer_running = vm->running, *coroutine = task->coroutine;
-    int arguments = 0, results = 0;
-    if (task->values > 0) { /* it starts: the handler, the function and its arguments */
-        arguments = task->values + 1;
-        task->values = 0;
-    }
+    int results = 0;
     vm->current = task;
     vm->running = coroutine;
-    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, false, memory_order_relaxed);
     int status = lua_resume(coroutine, NULL, arguments, &results);
     vm->running = outer_running;
     vm->current = outer;
-    after_resume(task, coroutine, status, results);
+    if (status != LUA_OK) after_resume(task, coroutine, status, results);
 }
 
 static void run(struct neap_runnable *runnable) {
     struct neap_task *task = NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable);
-    if (task->coroutine == NULL) {
-        if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
-        int status = call_protected(task, task->flags & NEAP_TASK_CANCELLED ? finish_unstarted : start);
-        if (status != LUA_OK) fail_outside(task, task->vm->main);
-        if (task->coroutine == NULL) return;
+    if (task->coroutine != NULL) {
+        resume(task, 0);
+        return;
     }
-    resume(task);
+    if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
+    if (!start(task)) return;
+    int arguments = task->values + 2; /* the box, the handler, the function and its arguments */
+    task->values = 0;
+    resume(task, arguments);
 }
 
 /* --- making --- */
@@ -273,6 +251,7 @@ static void adopt(struct neap_task *task, struct neap_job *job) {
 static void init(struct neap_task *task, struct neap_vm *vm) {
     neap_future_init(&task->future, &neap_task_class);
     task->box.object = &task->future.object;
+    task->coroutine_slot = 0;
     neap_list_init(&task->node);
     neap_owner_init(&task->owner);
     neap_wait_init(&task->wait, &vm->loop, &task->owner, run);
@@ -302,7 +281,7 @@ struct neap_task *neap_task_new_root(lua_State *L) {
     struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, 1);
     init(task, vm);
     task->wait.runnable.run = run_root;
-    anchor(L, vm, task);
+    task->slot = neap_anchors_add(L, &vm->handles);
     atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     lua_pop(L, 1);
     return task;
@@ -341,11 +320,11 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     task->flags = options->flags;
     task->id = (uint32_t)neap_engine_next_id(vm->engine);
     task->site = neap_site_here(L);
-    anchor(L, vm, task);
+    task->slot = neap_anchors_add(L, &vm->handles);
     if (options->job != NULL) adopt(task, options->job);
     if (options->name != NULL) set_name(L, options->name);
     if (schedule(task, options->start) != 0) {
-        unanchor(L, task);
+        neap_anchors_remove(L, &vm->handles, task->slot);
         luaL_error(L, "not enough memory");
     }
     if (options->scope != NULL) {
@@ -417,16 +396,8 @@ static struct neap_outcome *make_outcome(lua_State *L, int box, int first, int c
 }
 
 static enum neap_future_state state_after(lua_State *L, struct neap_task *task, int status) {
-    if (status == LUA_OK || status == LUA_YIELD) return NEAP_FUTURE_DONE;
+    if (status == LUA_OK) return NEAP_FUTURE_DONE;
     return task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED;
-}
-
-/* Gives the coroutine back, if there is one: it stands on its last frame, so only its anchor moves. Box at `box`. */
-static void release_coroutine(lua_State *L, struct neap_task *task, int box) {
-    if (task->coroutine == NULL) return;
-    lua_getiuservalue(L, box, 1);
-    pool_coroutine(L, task->vm);
-    task->coroutine = NULL;
 }
 
 /* Tells other threads, and who waits here. True when somebody waited. */
@@ -443,21 +414,18 @@ static bool publish(struct neap_task *task, enum neap_future_state state, enum n
     return neap_future_end(&task->job->future, shared_state, outcome) || awaited;
 }
 
-/* The task has ended: its values, or the error, are on top of L. See END. */
-static void finish(lua_State *L, struct neap_task *task, int status) {
+/* The task has ended, with `count` values from `first` on (the last ones of L), or with an error there. See END. */
+static void finish(lua_State *L, int box, int first, int count, int status) {
+    struct neap_task *task = lua_touserdata(L, box);
     struct neap_vm *vm = task->vm;
-    bool ok = status == LUA_OK || status == LUA_YIELD;
-    int count = ok ? lua_gettop(L) - 1 : 1, box = lua_gettop(L) - count + 1;
     enum neap_future_state state = state_after(L, task, status), shared_state = state;
     struct neap_outcome *outcome = NULL;
     luaL_checkstack(L, 6, "results");
-    neap_task_push(L, task);
-    lua_insert(L, box);
     neap_message_fini(&task->link.message);
     neap_owner_end(&task->owner);
-    if (task->job != NULL) outcome = make_outcome(L, box, box + 1, count, &shared_state);
-    release_coroutine(L, task, box);
+    if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state);
     keep_values(L, task, box, count);
+    release_coroutine(L, task);
     neap_list_remove(&task->node);
     bool awaited = publish(task, state, shared_state, outcome);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed--;
@@ -468,7 +436,7 @@ static void finish(lua_State *L, struct neap_task *task, int status) {
         task->flags |= NEAP_TASK_REPORTED;
         if (!awaited && !(task->flags & NEAP_TASK_QUIET)) neap_failure_report(L, box);
     }
-    unanchor(L, task);
+    neap_anchors_remove(L, &vm->handles, task->slot);
 }
 
 /* --- what others ask of it --- */

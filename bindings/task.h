@@ -34,7 +34,8 @@ struct neap_task {
     struct neap_scope *scope;    /* a reference: the scope that it belongs to; NULL */
     struct neap_site *site;      /* where it was spawned; NULL when unknown */
     uint32_t id;                 /* constant */
-    uint32_t slot;               /* of vm->anchors */
+    uint32_t slot;               /* of vm->handles */
+    uint32_t coroutine_slot;     /* of vm->coroutines, while bound */
     uint16_t depth;              /* protected calls around the code that runs; see cancel.c */
     uint16_t unwinding;          /* 0, or the depth whose end ends the unwinding of a cancellation */
     uint16_t values;             /* not started: user values that are set; done: results that are kept */

@@ -17,10 +17,8 @@ enum { FIRST_BUDGET = 512 };
 
 static int open_registry(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
-    lua_newtable(L);
-    vm->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_newtable(L);
-    vm->coroutines = luaL_ref(L, LUA_REGISTRYINDEX);
+    neap_anchors_open(L, &vm->handles);
+    neap_anchors_open(L, &vm->coroutines);
     neap_codec_open(L);
     neap_coroutine_open(L);
     vm->root = neap_task_new_root(L);
@@ -85,7 +83,9 @@ void neap_vm_free(struct neap_vm *vm) {
     neap_codec_close(vm);
     neap_site_close(vm);
     neap_outcome_free(vm->outcome);
-    neap_free(vm->free_slots);
+    neap_anchors_close(&vm->handles);
+    neap_anchors_close(&vm->coroutines);
+    neap_free(vm->idle);
     neap_free(vm->origin);
     neap_free(vm->output.bytes);
     neap_free(vm);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bindings/anchors.h"
 #include "core/list.h"
 #include "core/loop.h"
 
@@ -41,6 +42,12 @@ struct neap_output {
     size_t used, room; /* of bytes: collected, allocated */
 };
 
+/* A coroutine that no task is bound to: its stack is empty. */
+struct neap_idle {
+    lua_State *coroutine;
+    uint32_t slot; /* of vm->coroutines */
+};
+
 struct neap_vm {
     lua_State *main;                           /* the state's main thread */
     struct neap_engine *engine;                /* constant */
@@ -48,15 +55,13 @@ struct neap_vm {
     struct neap_task *root;                    /* stands for code that no task runs: a host's frame */
     struct neap_task *current;                 /* whose code runs; root when no task's does */
     lua_State *volatile running;               /* the innermost coroutine of current; NULL outside tasks. Read by signal handlers */
-    const void *metatables[NEAP_HANDLE_COUNT]; /* addresses, to tell handles apart quickly; NULL until first used */
+    int metatables[NEAP_HANDLE_COUNT];         /* registry references; 0 until first used */
     struct neap_encoder *encoder;              /* the codec's scratch; see codec.h */
     struct neap_list tasks;                    /* neap_task.node: started or not, but not ended */
-    int anchors;                               /* registry reference: a table that keeps the boxes of live tasks, by slot */
-    uint32_t *free_slots;                      /* of anchors; a stack */
-    uint32_t free_slot_count, free_slot_room;  /* of free_slots: used, allocated */
-    uint32_t next_slot;                        /* of anchors: from here on none was ever used */
-    int coroutines;                            /* registry reference: a table of coroutines to use again, 1 .. coroutine_count */
-    int coroutine_count;                       /* of coroutines */
+    struct neap_anchors handles;               /* the boxes of live tasks, by task->slot */
+    struct neap_anchors coroutines;            /* of tasks, bound and idle, by task->coroutine_slot */
+    struct neap_idle *idle;                    /* coroutines to use again: a stack with room for all of `coroutines`; owned */
+    uint32_t idle_count, idle_room;            /* of idle: used, allocated */
     uint32_t budget;                           /* waits that may still be served at once before a task must give way */
     uint32_t needed;                           /* tasks that have not ended and are not daemon */
     struct neap_outcome *outcome;              /* of a thread's main task, once that has ended; owned */

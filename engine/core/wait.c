@@ -15,6 +15,9 @@
  *             serves, and the value is handed over under the same guard. TIMEDOUT and INTERRUPTED are claimed by the
  *             owner's own thread only: a canceller elsewhere posts to the owner's loop and the claim is made there.
  *
+ *             A wait on one object that is local is claimed without the compare-and-swap: all who could claim it run on the
+ *             owner's thread.
+ *
  * INVARIANTS  1. A wait is claimed exactly once between begin and end; who claims it queues it, nobody else.
  *             2. A link that stands in an object's list belongs to a wait that has not ended.
  *             3. A claimer fills in the winner's results before it queues the wait; the owner reads them after.
@@ -96,8 +99,17 @@ void neap_batch_flush(struct neap_batch *batch) {
 
 /* --- for classes --- */
 
+/* A wait on nothing but one local object can be claimed by no other thread: see CLAIMING. */
+static bool claim_local(struct neap_wait *wait) {
+    if (atomic_load_explicit(&wait->state, memory_order_relaxed) != NEAP_WAIT_OPEN) return false;
+    atomic_store_explicit(&wait->state, NEAP_WAIT_WOKEN, memory_order_relaxed);
+    return true;
+}
+
 bool neap_link_claim(struct neap_link *link) {
-    if (!claim(link->wait, NEAP_WAIT_WOKEN)) return false;
+    struct neap_wait *wait = link->wait;
+    bool local = !link->object->shared && wait->link_count == 1;
+    if (!(local ? claim_local(wait) : claim(wait, NEAP_WAIT_WOKEN))) return false;
     neap_list_remove(&link->node);
     link->wait->winner = link;
     link->result = 0;
