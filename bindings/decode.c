@@ -50,7 +50,9 @@ struct reader {
     struct frame *frames;
     uint32_t depth, depth_max; /* of frames: in use, there */
     uint32_t ordinal;          /* of the last table or function */
-    int references;            /* stack index: ordinal -> shared value, -1 - index -> metatable of a class; 0: none */
+    int references;            /* stack index of a table: ordinal -> shared value; 0: none */
+    int classes;               /* stack index of the metatable of the first class; the others follow */
+    uint32_t class_count;      /* of classes */
     int root;                  /* stack index of a table that the first table is read into; 0: none */
     bool body;                 /* of a class: metatables that nobody registered are let in */
 };
@@ -129,8 +131,8 @@ static void take_reference(struct reader *reader) {
 }
 
 static void push_class(struct reader *reader, uint32_t index) {
-    if (reader->references == 0 || lua_rawgeti(reader->L, reader->references, -1 - (lua_Integer)index) != LUA_TTABLE)
-        malformed(reader->L);
+    if (index >= reader->class_count) malformed(reader->L);
+    lua_pushvalue(reader->L, reader->classes + (int)index);
 }
 
 /* --- containers --- */
@@ -356,13 +358,16 @@ static bool push_metatable(lua_State *L, int fresh) {
     return lua_rawget(L, fresh) == LUA_TTABLE;
 }
 
-/* Puts the metatables of the parcel's classes into references. `fresh`: a table of those that are being learned, or 0. */
+/* Pushes the metatables of the parcel's classes. `fresh`: a table of those that are being learned, or 0. */
 static void find_classes(struct reader *reader, int fresh) {
     lua_State *L = reader->L;
     bool learned = fresh != 0;
     uint32_t count, length;
     const char *at, *name;
-    if (!neap_format_classes(reader->parcel, &count, &at)) malformed(L);
+    if (!neap_format_classes(reader->parcel, &count, &at) || count > VALUES_MAX) malformed(L);
+    luaL_checkstack(L, (int)count + STACK_SPARE, "message has too many classes");
+    reader->classes = lua_gettop(L) + 1;
+    reader->class_count = count;
     for (uint32_t i = 0; i < count; i++) {
         if (!neap_format_next_name(reader->parcel, &at, &name, &length)) malformed(L);
         lua_pushlstring(L, name, length);
@@ -376,8 +381,7 @@ static void find_classes(struct reader *reader, int fresh) {
             known = push_metatable(L, fresh);
         }
         if (!known) luaL_error(L, "cannot receive a value of class '%s', which is not known here", lua_tostring(L, -2));
-        lua_rawseti(L, reader->references, -1 - (lua_Integer)i);
-        lua_pop(L, 1);
+        lua_remove(L, -2);
     }
 }
 
@@ -399,27 +403,29 @@ static int read_parcel(struct reader *reader, bool list, int fresh) {
     lua_State *L = reader->L;
     struct neap_format_header header;
     struct frame frames[FRAMES];
-    int top = lua_gettop(L), helpers = 0;
+    int top = lua_gettop(L);
     read_header(reader, &header);
     if (((header.flags & NEAP_FORMAT_LIST) != 0) != list || (!list && header.count != 1)) malformed(L);
-    luaL_checkstack(L, (int)(header.count + STACK_PER_FRAME * header.depth + STACK_SPARE), "message is too deep");
+    int room = (int)(header.count + STACK_PER_FRAME * header.depth + STACK_SPARE);
+    luaL_checkstack(L, room, "message is too deep");
     reader->at = reader->parcel->bytes + sizeof header;
     reader->end = reader->parcel->bytes + (header.classes_at != 0 ? header.classes_at : reader->parcel->size);
     reader->depth_max = header.depth;
-    reader->frames = frames;
-    if (header.depth > FRAMES) {
-        reader->frames = lua_newuserdatauv(L, header.depth * sizeof *frames, 0);
-        helpers++;
-    }
-    if (header.shared > 0 || header.classes_at != 0) {
+    reader->frames = header.depth <= FRAMES ? frames : lua_newuserdatauv(L, header.depth * sizeof *frames, 0);
+    if (header.shared > 0) {
         lua_createtable(L, 0, header.shared < KEYS_EARLY ? (int)header.shared : KEYS_EARLY);
-        reader->references = top + ++helpers;
-        if (header.classes_at != 0) find_classes(reader, fresh);
+        reader->references = lua_gettop(L);
     }
+    if (header.classes_at != 0) find_classes(reader, fresh);
+    luaL_checkstack(L, room, "message is too deep");
+    bool helped = lua_gettop(L) > top;
     promise(reader, header.count);
     for (uint32_t i = 0; i < header.count; i++) read_value(reader);
     if (reader->at != reader->end) malformed(L);
-    for (; helpers > 0; helpers--) lua_remove(L, top + 1);
+    if (helped) { /* what decoding needed lies below the values */
+        lua_rotate(L, top + 1, (int)header.count);
+        lua_settop(L, top + (int)header.count);
+    }
     return (int)header.count;
 }
 

@@ -307,7 +307,7 @@ void neap_scratch_apart(lua_State *L, struct neap_scratch *scratch, lua_CFunctio
 struct neap_frame *neap_scratch_open(lua_State *L, struct neap_scratch *scratch, enum neap_frame_kind kind) {
     if (scratch->depth > NEAP_FORMAT_DEPTH_MAX) neap_scratch_fail(L, scratch, "too deep");
     if (scratch->depth == scratch->stack_depth) {
-        if (!lua_checkstack(L, STACK_STEP * STACK_PER_FRAME + STACK_SPARE)) neap_scratch_fail(L, scratch, "too deep");
+        if (!lua_checkstack(L, STACK_STEP * STACK_PER_FRAME + STACK_SPARE)) neap_scratch_nomem(L, scratch);
         scratch->stack_depth += STACK_STEP;
     }
     if (scratch->depth == scratch->frame_room)
