@@ -1,72 +1,61 @@
 -- The programs in scripts/examples, as users run them.
 
-local runner = os.getenv("NEAP") or "build/neap"
-local examples = "scripts/examples/"
-
-local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
---- Runs a command line; returns what it printed, on both streams, and its exit status.
-local function run_command(command)
-  local pipe = assert(io.popen("timeout -k 5 100 " .. command .. " 2>&1 </dev/null"))
-  local output = pipe:read("a")
-  local _, _, status = pipe:close()
-  return output, status
-end
+local support = require "spec.support"
 
 local function command_of(name, ...)
-  local words = { quote(runner), examples .. name }
-  for _, argument in ipairs { ... } do words[#words + 1] = quote(argument) end
+  local words = { support.quote(support.runner), "scripts/examples/" .. name }
+  for _, argument in ipairs { ... } do words[#words + 1] = support.quote(argument) end
   return table.concat(words, " ")
 end
 
-local function run(...) return run_command(command_of(...)) end
+local function run(...) return support.run_command(command_of(...)) end
 
 --- The same where file modes count: for root they do not.
 local function run_unprivileged(...)
-  local is_root = run_command("id -u") == "0\n"
-  return run_command((is_root and "setpriv --bounding-set=-dac_override,-dac_read_search " or "") .. command_of(...))
+  local is_root = support.run_command("id -u").stdout == "0\n"
+  local setpriv = "setpriv --bounding-set=-dac_override,-dac_read_search "
+  return support.run_command((is_root and setpriv or "") .. command_of(...))
 end
+
+local function says(text) return { status = 0, stdout = text, stderr = "" } end
 
 describe("pipeline.lua", function()
   it("finds the primes", function()
-    assert.are.same({ "303 primes up to 2000, the largest is 1999\n", 0 }, { run("pipeline.lua") })
-    assert.are.same({ "25 primes up to 100, the largest is 97\n", 0 }, { run("pipeline.lua", "100") })
+    assert.are.same(says "303 primes up to 2000, the largest is 1999\n", run("pipeline.lua"))
+    assert.are.same(says "25 primes up to 100, the largest is 97\n", run("pipeline.lua", "100"))
   end)
 
   it("says how it is used", function()
-    local output, status = run("pipeline.lua", "many")
-    assert.is_truthy(output:find("usage: neap pipeline.lua", 1, true))
-    assert.are.equal(1, status)
+    local result = run("pipeline.lua", "many")
+    assert.is_truthy(result.stderr:find("usage: neap pipeline.lua", 1, true))
+    assert.are.equal(1, result.status)
   end)
 end)
 
 describe("philosophers.lua", function()
   it("lets everybody eat", function()
-    local output, status = run("philosophers.lua")
-    assert.are.equal(5, select(2, output:gsub(" ate 3 times\n", "")))
-    assert.are.equal(0, status)
+    local result = run("philosophers.lua")
+    assert.are.equal(5, select(2, result.stdout:gsub(" ate 3 times\n", "")))
+    assert.are.equal("", result.stderr)
+    assert.are.equal(0, result.status)
   end)
 end)
 
 describe("ticker.lua", function()
   it("ticks #preempt", function()
-    local output, status = run("ticker.lua")
-    assert.are.equal("results: 196418 317811 514229 832040\nmessage 1\nmessage 2\nmessage 3\n", output)
-    assert.are.equal(0, status)
+    local numbers = "results: 196418 317811 514229 832040\n"
+    assert.are.same(says(numbers .. "message 1\nmessage 2\nmessage 3\n"), run("ticker.lua"))
   end)
 end)
 
 describe("wordcount.lua", function()
   local folder
 
-  local function write(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "wb"))
-    file:write(text)
-    file:close()
-  end
+  local function write(name, text) support.write_file(folder .. "/" .. name, text) end
 
   --- What it says of the words: the totals and a list of "count word".
-  local function words_of(output)
+  local function words_of(result)
+    local output = result.stdout
     local total, different = output:match("(%d+) words, (%d+) different ones")
     local list = {}
     for count, word in output:gmatch("\n%s+(%d+)  ([^\n]+)") do list[#list + 1] = count .. " " .. word end
@@ -84,24 +73,24 @@ describe("wordcount.lua", function()
   it("counts the words of all files, without regard to case, and both runs agree", function()
     write("a", "the tide, the moon\nThe sea")
     write("b", "moon's tide")
-    local output, status = run("wordcount.lua", folder)
-    assert.are.equal(0, status)
+    local result = run("wordcount.lua", folder)
+    assert.are.equal(0, result.status)
     local list = { "3 the", "2 moon", "2 tide", "1 s", "1 sea" }
-    assert.are.same({ total = 9, different = 5, list = list }, words_of(output))
-    assert.is_truthy(output:find("2 text files under " .. folder .. ": 0.0 MB\n", 1, true))
-    assert.is_truthy(output:find("Both runs agree.\n", 1, true))
+    assert.are.same({ total = 9, different = 5, list = list }, words_of(result))
+    assert.is_truthy(result.stdout:find("2 text files under " .. folder .. ": 0.0 MB\n", 1, true))
+    assert.is_truthy(result.stdout:find("Both runs agree.\n", 1, true))
   end)
 
   it("takes a word that lies across the end of a block for one", function()
     -- Words of seven letters and a space: some end of a block of 2^18 bytes would cut one unless it is moved.
     write("a", "x " .. ("abcdefg "):rep(100000))
-    local output = run("wordcount.lua", folder)
-    assert.are.same({ total = 100001, different = 2, list = { "100000 abcdefg", "1 x" } }, words_of(output))
+    local result = run("wordcount.lua", folder)
+    assert.are.same({ total = 100001, different = 2, list = { "100000 abcdefg", "1 x" } }, words_of(result))
   end)
 
   it("counts letters beyond ASCII as letters", function()
     write("a", "größer größer naïve")
-    assert.are.same({ "2 größer", "1 naïve" }, words_of((run("wordcount.lua", folder))).list)
+    assert.are.same({ "2 größer", "1 naïve" }, words_of(run("wordcount.lua", folder)).list)
   end)
 
   it("copes with odd file names, and passes compressed and binary files over", function()
@@ -111,44 +100,44 @@ describe("wordcount.lua", function()
     write("packed.gz", "four")
     write("binary", "five\0six")
     write("empty", "")
-    local output, status = run("wordcount.lua", folder)
-    assert.are.equal(0, status)
-    assert.are.same({ "1 one", "1 three", "1 two" }, words_of(output).list)
+    local result = run("wordcount.lua", folder)
+    assert.are.equal(0, result.status)
+    assert.are.same({ "1 one", "1 three", "1 two" }, words_of(result).list)
   end)
 
   it("names the files that it cannot read, counts them and goes on", function()
     write("open", "words")
     write("shut", "secret")
     assert(os.execute("chmod 000 " .. folder .. "/shut"))
-    local output, status = run_unprivileged("wordcount.lua", folder)
-    assert.are.equal(0, status)
-    assert.are.same({ "1 words" }, words_of(output).list)
-    assert.is_truthy(output:find("wordcount: " .. folder .. "/shut: Permission denied\n", 1, true))
-    assert.is_truthy(output:find("\n1 files could not be read\n", 1, true))
+    local result = run_unprivileged("wordcount.lua", folder)
+    assert.are.equal(0, result.status)
+    assert.are.same({ "1 words" }, words_of(result).list)
+    assert.is_truthy(result.stderr:find("wordcount: " .. folder .. "/shut: Permission denied\n", 1, true))
+    assert.is_truthy(result.stdout:find("\n1 files could not be read\n", 1, true))
   end)
 
   it("names a file that fails while it is read", function()
-    local output, status = run("wordcount.lua", "/proc/self/mem")
-    assert.is_truthy(output:find("wordcount: /proc/self/mem: Input/output error\n", 1, true))
-    assert.are.equal(2, status)
+    local result = run("wordcount.lua", "/proc/self/mem")
+    assert.is_truthy(result.stderr:find("wordcount: /proc/self/mem: Input/output error\n", 1, true))
+    assert.are.equal(2, result.status)
   end)
 
   it("reads no more than it was told to", function()
     write("a", ("ab "):rep(500000))
-    local output = run("wordcount.lua", "--megabytes", "1", folder)
-    assert.is_truthy(output:find(": 1.0 MB\n", 1, true))
-    assert.is_true(words_of(output).total <= 333334)
+    local result = run("wordcount.lua", "--megabytes", "1", folder)
+    assert.is_truthy(result.stdout:find(": 1.0 MB\n", 1, true))
+    assert.is_true(words_of(result).total <= 333334)
   end)
 
   it("shows its progress on terminals only", function()
     write("a", "word")
-    assert.is_nil(run("wordcount.lua", folder):find("\r", 1, true))
+    assert.is_nil(run("wordcount.lua", folder).stderr:find("\r", 1, true))
   end)
 
   it("prints how it is used", function()
-    local output, status = run("wordcount.lua", "--help")
-    assert.is_truthy(output:find("^usage: neap wordcount.lua"))
-    assert.are.equal(0, status)
+    local result = run("wordcount.lua", "--help")
+    assert.is_truthy(result.stdout:find("^usage: neap wordcount.lua"))
+    assert.are.equal(0, result.status)
   end)
 
   for _, wrong in ipairs {
@@ -160,9 +149,9 @@ describe("wordcount.lua", function()
     { "/usr/no-such-folder", says = "no text to read under /usr/no-such-folder" },
   } do
     it("refuses " .. table.concat(wrong, " "), function()
-      local output, status = run("wordcount.lua", table.unpack(wrong))
-      assert.is_truthy(output:find(wrong.says, 1, true), output)
-      assert.are.equal(2, status)
+      local result = run("wordcount.lua", table.unpack(wrong))
+      assert.is_truthy(result.stderr:find(wrong.says, 1, true), result.stderr)
+      assert.are.equal(2, result.status)
     end)
   end
 end)

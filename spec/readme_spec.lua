@@ -1,8 +1,6 @@
 -- Runs every program in README.md and in the reference (bindings/types), each in a process of its own.
 
-local runner = os.getenv("NEAP") or "build/neap"
--- The interpreter that runs this spec runs the examples of the reference: the runner, or a stock lua5.4.
-local interpreter = arg[-1]:match("[^/]*$"):find("lua", 1, true) and arg[-1] or runner
+local support = require "spec.support"
 
 local function read_lines(path)
   local lines = {}
@@ -14,8 +12,8 @@ end
 local function find_programs(path, prefix)
   local programs, program = {}, nil
   for number, line in ipairs(read_lines(path)) do
-    local text = line:sub(1, #prefix) == prefix and line:sub(#prefix + 1) or nil
-    if program and (not text or text == "```") then
+    local text = line:sub(1, #prefix) == prefix and line:sub(#prefix + 1) or "```"
+    if program and text == "```" then
       programs[#programs + 1] = program
       program = nil
     elseif program then
@@ -27,32 +25,19 @@ local function find_programs(path, prefix)
   return programs
 end
 
---- Runs a program in a new process; returns what it printed, on both streams, and its exit status.
-local function run(command, text)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-  local pipe = assert(io.popen(("timeout -k 5 60 %s %s 2>&1 </dev/null"):format(command, path)))
-  local output = pipe:read("a")
-  local _, _, status = pipe:close()
-  os.remove(path)
-  return (output:gsub(path:gsub("%p", "%%%0"), "program")), status
-end
-
-local reference = {}
-for path in io.popen("ls bindings/types/*.lua"):lines() do
-  for _, program in ipairs(find_programs(path, "---")) do reference[#reference + 1] = program end
-end
-
 describe("the reference", function()
-  it("has examples", function() assert.is_true(#reference > 30) end)
+  -- Where this spec runs, there run the examples: in the runner, or in a plain lua5.4.
+  local run = arg[-1]:match("[^/]*$"):find("lua", 1, true) and support.run_plain or support.run_script
+  local programs = {}
+  for path in io.popen("ls bindings/types/*.lua"):lines() do
+    for _, program in ipairs(find_programs(path, "---")) do programs[#programs + 1] = program end
+  end
 
-  for _, program in ipairs(reference) do
+  it("has examples", function() assert.is_true(#programs > 30) end)
+
+  for _, program in ipairs(programs) do
     it("has an example that runs in silence: " .. program.name, function()
-      local output, status = run(interpreter, 'local neap = require "neap"' .. program.text)
-      assert.are.equal("", output)
-      assert.are.equal(0, status)
+      assert.are.same({ status = 0, stdout = "", stderr = "" }, run(program.text))
     end)
   end
 end)
@@ -60,37 +45,38 @@ end)
 describe("README.md", function()
   local programs = find_programs("README.md", "")
 
-  it("has a program that does what the README says", function()
+  it("has a program of fifteen lines that does what the README says", function()
     assert.are.equal(1, #programs)
-    local output, status = run(runner, programs[1].text)
-    assert.are.equal(0, status)
-    assert.are.equal(10, select(2, output:gsub("1 %+ %.%.%. %+ %d+ = %d+\n", "")))
-    assert.is_truthy(output:find("1 + ... + 1000000 = 500000500000\n", 1, true))
+    assert.are.equal(15, select(2, programs[1].text:gsub("%S[^\n]*\n", "")))
+    local script <close> = support.temporary_file(programs[1].text)
+    local result = support.run_command(support.runner .. " " .. script.path)
+    assert.are.equal("", result.stderr)
+    assert.are.equal(0, result.status)
+    assert.are.equal(10, select(2, result.stdout:gsub("[^\n]+: 1 %+ %.%.%. %+ %d+ = %d+\n", "")))
+    assert.is_truthy(result.stdout:find(": 1 + ... + 1000000 = 500000500000\n", 1, true))
   end)
 
   it("names only files and make targets that exist", function()
-    local makefile = assert(io.open("Makefile")):read("a")
+    local makefile = "\n" .. support.read_file("Makefile")
+    local text = support.read_file("README.md")
     local targets, files = 0, 0
-    for _, line in ipairs(read_lines("README.md")) do
-      for target in line:gmatch("make (%l+)") do
-        targets = targets + 1
-        assert.is_truthy(("\n" .. makefile):find("\n" .. target .. ":", 1, true), "make " .. target)
-      end
-      for path in line:gmatch("%]%(([%w_./-]+)%)") do
-        files = files + 1
-        assert.is_truthy(io.open(path), path)
-      end
+    for target in text:gmatch("make (%l+)%s") do
+      targets = targets + 1
+      assert.is_truthy(makefile:find("\n" .. target .. ":", 1, true), "make " .. target)
+    end
+    for path in text:gmatch("%]%(([%w_./-]+)%)") do
+      files = files + 1
+      assert.is_truthy(io.open(path), path)
     end
     assert.is_true(targets > 0 and files > 0)
   end)
 
   it("says the truth about the command line", function()
-    local function out_of(command)
-      local pipe = assert(io.popen(command .. " 2>&1 </dev/null"))
-      return pipe:read("a"), select(3, pipe:close())
+    local function out_of(words, input)
+      return support.run_command(support.runner .. " " .. words, { input = input }).stdout
     end
-    assert.are.equal("5\n", (out_of(runner .. " -e 'print(2 + 3)'")))
-    assert.are.equal("a b\n", (out_of(("echo 'print(...)' | %s - a b"):format(runner)):gsub("\t", " ")))
-    assert.is_truthy(out_of(runner .. " --version"):find("^neap %d+%.%d+%.%d+"))
+    assert.are.equal("5\n", out_of("-e 'print(2 + 3)'"))
+    assert.are.equal("a\tb\n", out_of("- a b", "print(...)"))
+    assert.is_truthy(out_of("--version"):find("^neap %d+%.%d+%.%d+"))
   end)
 end)

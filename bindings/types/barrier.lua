@@ -12,7 +12,8 @@ local neap = {}
 ---@field waiting integer how many wait now
 local Barrier = {}
 
----Makes a barrier.
+---Makes a barrier. The last one to come calls the action, before anybody goes on; in another thread than the one that
+---made the barrier it is a copy.
 ---
 ---```lua
 ---local rounds = 0
@@ -27,7 +28,7 @@ local Barrier = {}
 ---assert(rounds == 5)
 ---```
 ---@param parties integer 1 or more
----@param action? fun() called each time that all have come, by the last one, before anybody goes on
+---@param action? fun()
 ---@return neap.Barrier
 ---@since 0.1
 function neap.barrier(parties, action) end

@@ -33,11 +33,13 @@ function neap.condition(lock) end
 ---
 ---Errors: the task does not hold the lock.
 ---
----Cancelling: the lock is held again when the error is raised. A notification that had come is passed on.
+---Cancelling: the lock is held again when the error is raised. Who was notified before that returns first, and learns
+---of the cancellation at its next wait: no notification is lost.
 ---@param timeout? number of the waiting; acquiring the lock again has none
----@return true? notified or `true, "abandoned"` if the lock was
----@return string? message
+---@return true? notified
+---@return string? message "abandoned" beside true, if the lock was; "timeout"
 ---@return string? code "timeout"; the lock is held
+---@return string? note "abandoned" beside "timeout", if the lock was
 ---@since 0.1
 function Condition:wait(timeout) end
 

@@ -8,6 +8,8 @@ local neap = {}
 local Guard = {}
 
 ---Gives back early. Leaving the variable then does nothing more.
+---
+---Errors: given back already; the task does not hold it.
 ---@since 0.1
 function Guard:release() end
 
@@ -80,7 +82,7 @@ function Lock:locked() end
 ---Acquires it, calls `fn` with the arguments, releases it, and returns what `fn` returned. An error in `fn` is raised
 ---after the release.
 ---
----Errors: as `acquire`; what `fn` raises.
+---Errors: as `acquire`; what `fn` raises. That the lock was abandoned is not told.
 ---@generic T
 ---@param fn fun(...): T...
 ---@param ... any

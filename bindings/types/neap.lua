@@ -167,8 +167,9 @@ function neap.yield() end
 ---
 ---```lua
 ---local ticks = 0
----local ticker <close> = neap.every(0.001, function() ticks = ticks + 1 end)
+---local ticker = neap.every(0.001, function() ticks = ticks + 1 end)
 ---while ticks < 3 do end -- never waits, and yet the ticker runs
+---ticker:cancel()
 ---```
 ---@param seconds number
 ---@since 0.1

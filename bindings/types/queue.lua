@@ -69,7 +69,7 @@ function Queue:put(value, timeout, priority) end
 ---Takes the next value; waits for one.
 ---@param timeout? number
 ---@return any value nil if there was none
----@return any priority_or_message the priority, of a priority queue; "timeout", "closed", or the reason that `close` was given
+---@return any priority_or_message of a priority queue the priority; "timeout", "closed", or the reason given to `close`
 ---@return string? code "timeout" or "closed"
 ---@since 0.1
 function Queue:get(timeout) end
