@@ -203,6 +203,7 @@ void neap_loop_drain(struct neap_loop *loop) {
     while (neap_loop_has_ready(loop)) {
         collect(loop);
         struct neap_runnable *runnable = loop->first;
+        if (runnable == NULL) continue; /* only notified */
         loop->first = runnable->next;
         runnable->run(runnable);
     }
