@@ -21,19 +21,11 @@
 
 enum { BUDGET = 512 };
 
-int64_t neap_check_timeout(lua_State *L, int index) {
-    if (lua_isnoneornil(L, index)) return NEAP_FOREVER;
+int64_t neap_read_timeout(lua_State *L, int index) {
     if (lua_type(L, index) != LUA_TNUMBER) return luaL_typeerror(L, index, "number of seconds");
     double seconds = lua_tonumber(L, index);
     if (isnan(seconds) || seconds < 0) luaL_argerror(L, index, "timeout must not be negative or NaN");
     return seconds > 0 ? neap_clock_after(seconds) : 0;
-}
-
-struct neap_task *neap_await_begin(lua_State *L) {
-    struct neap_task *task = neap_task_current(L);
-    if (task->flags & NEAP_TASK_PENDING || task->regions != NULL) neap_cancel_check(L, task);
-    neap_message_fini(&task->link.message);
-    return task;
 }
 
 /* --- where Lua cannot yield --- */
@@ -164,6 +156,7 @@ static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link 
 }
 
 int64_t neap_await_limit(const struct neap_task *task, int64_t deadline) {
+    if (task->regions == NULL) return deadline;
     int64_t limit = task->unwinding != 0 ? NEAP_FOREVER : neap_cancel_deadline(task);
     return limit < deadline ? limit : deadline;
 }

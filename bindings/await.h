@@ -5,7 +5,9 @@
 #include <lua.h>
 #include <stdint.h>
 
+#include "bindings/cancel.h"
 #include "bindings/task.h"
+#include "core/clock.h"
 #include "core/wait.h"
 
 /* Called when a wait has ended: pushes the results of the C function and returns how many. `code` is the index of the
@@ -13,11 +15,19 @@
 typedef int (*neap_finish)(lua_State *L, struct neap_task *task, int code);
 
 /* The deadline of the timeout at `index`: nil or none: NEAP_FOREVER; 0: 0. Negative, NaN or no number raises. */
-int64_t neap_check_timeout(lua_State *L, int index);
+int64_t neap_read_timeout(lua_State *L, int index);
+static inline int64_t neap_check_timeout(lua_State *L, int index) {
+    return lua_isnoneornil(L, index) ? NEAP_FOREVER : neap_read_timeout(L, index);
+}
 
 /* To be called first by everything that waits: raises the cancellation that is pending. Returns the running task, whose `link` is
  * empty and ready to be filled in. */
-struct neap_task *neap_await_begin(lua_State *L);
+static inline struct neap_task *neap_await_begin(lua_State *L) {
+    struct neap_task *task = neap_task_current(L);
+    if (task->flags & NEAP_TASK_PENDING || task->regions != NULL) neap_cancel_check(L, task);
+    neap_message_fini(&task->link.message);
+    return task;
+}
 
 /* Waits for one of `links`; they stay in place until `finish`. Returns what the C function must return. Raises when the
  * task was cancelled, when Lua cannot yield here, and when out of memory; what links carry is then dropped. */

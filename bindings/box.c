@@ -88,22 +88,28 @@ static void push_weak_table(lua_State *L, const void *key) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-/* Pushes a metatable like the kind's own, but for an __index table that knows the constant and goes on to the methods. */
-static void make_variant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value) {
-    push_metatable(L, kind);
-    lua_newtable(L);
-    for (lua_pushnil(L); lua_next(L, -3) != 0;) {
+/* Copies the fields of the table at `from` to the one on top of the stack. */
+static void copy_fields(lua_State *L, int from) {
+    from = lua_absindex(L, from);
+    for (lua_pushnil(L); lua_next(L, from) != 0;) {
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, -4);
     }
-    lua_createtable(L, 0, 1);
+}
+
+/* Pushes a metatable like the kind's own, but for an __index table that has the constant beside the methods. */
+static void make_variant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value) {
+    push_metatable(L, kind);
+    lua_newtable(L);
+    copy_fields(L, -2);
+    lua_newtable(L);
+    lua_getfield(L, -2, "__methods");
+    lua_insert(L, -2);
+    copy_fields(L, -2);
+    lua_remove(L, -2);
     lua_pushinteger(L, value);
     lua_setfield(L, -2, field);
-    lua_createtable(L, 0, 1);
-    lua_getfield(L, -4, "__methods");
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, -2);
     lua_setfield(L, -2, "__index");
     lua_remove(L, -2);
 }
@@ -174,26 +180,8 @@ struct neap_object *neap_box_share(lua_State *L, int index) {
 
 /* --- checks --- */
 
-/* A box is told by the address in its first word: of a foreign userdata nothing but that word is read, and only if it has one.
- * A light userdata has no length. */
-static struct neap_box *box_at(lua_State *L, int index) {
-    struct neap_box *box = lua_touserdata(L, index);
-    return box != NULL && lua_rawlen(L, index) >= sizeof *box ? box : NULL;
-}
-
-struct neap_object *neap_box_test(lua_State *L, int index, enum neap_handle kind) {
-    const struct neap_box *box = box_at(L, index);
-    return box != NULL && box->binding == neap_bindings[kind] ? box->object : NULL;
-}
-
-struct neap_object *neap_box_check(lua_State *L, int index, enum neap_handle kind) {
-    struct neap_object *object = neap_box_test(L, index, kind);
-    if (object == NULL) luaL_typeerror(L, index, neap_bindings[kind]->name);
-    return object;
-}
-
 struct neap_object *neap_box_test_any(lua_State *L, int index, enum neap_handle *kind) {
-    const struct neap_box *box = box_at(L, index);
+    const struct neap_box *box = neap_box_at(L, index);
     if (box == NULL) return NULL;
     for (int i = 0; i < NEAP_HANDLE_COUNT; i++) {
         if (neap_bindings[i] == NULL || box->binding != neap_bindings[i]) continue;

@@ -53,10 +53,26 @@ void neap_box_register(lua_State *L, int index, struct neap_object *object);
  * no handle is there. May raise. */
 struct neap_object *neap_box_share(lua_State *L, int index);
 
-/* The object in argument `index` of a C function; raises "bad argument #1 to 'send' (channel expected, got nil)". */
-struct neap_object *neap_box_check(lua_State *L, int index, enum neap_handle kind);
+/* The box at `index`, or NULL. A box is told by the address in its first word: of a foreign userdata nothing but that word is
+ * read, and only if it has one; a light userdata has no length. */
+static inline struct neap_box *neap_box_at(lua_State *L, int index) {
+    struct neap_box *box = lua_touserdata(L, index);
+    return box != NULL && lua_rawlen(L, index) >= sizeof *box ? box : NULL;
+}
+
 /* The object at `index` if a box of `kind` is there, else NULL. */
-struct neap_object *neap_box_test(lua_State *L, int index, enum neap_handle kind);
+static inline struct neap_object *neap_box_test(lua_State *L, int index, enum neap_handle kind) {
+    const struct neap_box *box = neap_box_at(L, index);
+    return box != NULL && box->binding == neap_bindings[kind] ? box->object : NULL;
+}
+
+/* The object in argument `index` of a C function; raises "bad argument #1 to 'send' (channel expected, got nil)". */
+static inline struct neap_object *neap_box_check(lua_State *L, int index, enum neap_handle kind) {
+    struct neap_object *object = neap_box_test(L, index, kind);
+    if (object == NULL) luaL_typeerror(L, index, neap_bindings[kind]->name);
+    return object;
+}
+
 /* The object at `index` if a box of any kind is there, else NULL. `kind` may be NULL. */
 struct neap_object *neap_box_test_any(lua_State *L, int index, enum neap_handle *kind);
 /* Pushes what tostring says of the handle at `index`. */

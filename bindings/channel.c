@@ -29,8 +29,7 @@ int neap_channel_push_code(lua_State *L, const struct neap_channel *channel, int
     int count = neap_push_code(L, code);
     if (code != NEAP_CLOSED || channel->reason.kind == NEAP_MESSAGE_EMPTY) return count;
     neap_decode(L, &channel->reason);
-    lua_replace(L, -3);
-    return count;
+    return count + 1;
 }
 
 static int push_failure(lua_State *L, const struct neap_task *task, int code) {
@@ -83,16 +82,19 @@ static int channel_send(lua_State *L) {
     return neap_await(L, &task->link, 1, deadline, neap_finish_sent);
 }
 
-static int channel_recv(lua_State *L) {
-    return neap_await_object(L, &check(L)->object, NEAP_CHANNEL_RECV, 2, neap_finish_received);
+static int receive(lua_State *L, int64_t deadline) {
+    struct neap_channel *channel = check(L);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = &channel->object;
+    task->link.op = NEAP_CHANNEL_RECV;
+    return neap_await(L, &task->link, 1, deadline, neap_finish_received);
 }
+
+static int channel_recv(lua_State *L) { return receive(L, neap_check_timeout(L, 2)); }
 
 static int channel_close(lua_State *L) { return neap_channel_close_with(L, check(L)); }
 
-static int iterate(lua_State *L) {
-    lua_settop(L, 1);
-    return channel_recv(L);
-}
+static int iterate(lua_State *L) { return receive(L, NEAP_FOREVER); }
 
 static int channel_iter(lua_State *L) {
     check(L);

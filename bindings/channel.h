@@ -7,12 +7,12 @@
 #include "bindings/task.h"
 #include "sync/channel.h"
 
-/* Finishers of waits on the task's own link. SENT: true; RECEIVED: the value; both else nil, message, code, where the message of a
- * closed channel is the reason that was given. */
+/* Finishers of waits on the task's own link. SENT: true; RECEIVED: the value; both else nil, message, code, and the reason
+ * that was given to close. */
 int neap_finish_sent(lua_State *L, struct neap_task *task, int code);
 int neap_finish_received(lua_State *L, struct neap_task *task, int code);
 
-/* nil, message, code */
+/* nil, message, code, and the reason where the channel was closed with one */
 int neap_channel_push_code(lua_State *L, const struct neap_channel *channel, int code);
 
 /* Raises unless the value at `index` can be sent at all: it is not nil. */

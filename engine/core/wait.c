@@ -68,7 +68,7 @@ void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_
     wait->link_count = 0;
 }
 
-static bool claim(struct neap_wait *wait, uint32_t outcome) {
+static inline bool claim(struct neap_wait *wait, uint32_t outcome) {
     uint32_t expected = NEAP_WAIT_OPEN;
     return atomic_compare_exchange_strong_explicit(&wait->state, &expected, outcome, memory_order_acq_rel,
                                                    memory_order_relaxed);
@@ -155,7 +155,7 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
 /* See SPINNING. */
 static void look_a_while(const struct neap_wait *wait, const struct neap_link *link) {
     const struct neap_object *object = link->object;
-    if (!object->shared || object->class->hint == NULL || wait->loop == NULL || neap_loop_has_ready(wait->loop)) return;
+    if (object->class->hint == NULL || wait->loop == NULL || neap_loop_has_ready(wait->loop)) return;
     for (int i = 0; i < SPINS && !object->class->hint(object, link); i++) neap_relax();
 }
 
@@ -184,7 +184,7 @@ static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t dea
     struct neap_object *object = link->object;
     bool may_park = deadline > 0;
     prepare(wait, link);
-    if (may_park) look_a_while(wait, link);
+    if (may_park && object->shared) look_a_while(wait, link);
     neap_object_lock(object);
     bool done = object->class->attempt(object, link, &batch);
     int code = 0;
@@ -293,6 +293,11 @@ int neap_wait_end(struct neap_wait *wait) {
     uint32_t outcome = atomic_load_explicit(&wait->state, memory_order_acquire);
     NEAP_ASSERT(outcome > NEAP_WAIT_OPEN, "wait 1: a wait ends after it was claimed");
     close_timer(wait);
+    if (outcome == NEAP_WAIT_WOKEN && wait->link_count == 1) { /* the common case: nothing to withdraw */
+        atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
+        wait->link_count = 0;
+        return 0;
+    }
     for (uint32_t i = 0; i < wait->link_count; i++)
         if (&wait->links[i] != wait->winner) withdraw(&wait->links[i]);
     atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
