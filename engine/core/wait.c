@@ -289,17 +289,16 @@ static void withdraw(struct neap_link *link) {
     neap_batch_flush(&batch);
 }
 
+static void withdraw_others(struct neap_wait *wait) {
+    for (uint32_t i = 0; i < wait->link_count; i++)
+        if (&wait->links[i] != wait->winner) withdraw(&wait->links[i]);
+}
+
 int neap_wait_end(struct neap_wait *wait) {
     uint32_t outcome = atomic_load_explicit(&wait->state, memory_order_acquire);
     NEAP_ASSERT(outcome > NEAP_WAIT_OPEN, "wait 1: a wait ends after it was claimed");
     close_timer(wait);
-    if (outcome == NEAP_WAIT_WOKEN && wait->link_count == 1) { /* the common case: nothing to withdraw */
-        atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
-        wait->link_count = 0;
-        return 0;
-    }
-    for (uint32_t i = 0; i < wait->link_count; i++)
-        if (&wait->links[i] != wait->winner) withdraw(&wait->links[i]);
+    if (outcome != NEAP_WAIT_WOKEN || wait->link_count > 1) withdraw_others(wait);
     atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
     wait->link_count = 0;
     if (outcome == NEAP_WAIT_WOKEN) {
