@@ -112,7 +112,7 @@ end
 --- Runs `command`; if it is `plain`, it speaks no TAP and its exit status is the verdict.
 local function run(each)
   local name, command, plain = each.name, each.command, each.plain
-  local log_name = ("%s/%s.log"):format(options.logs, name:gsub("[^%w_.-]+", "-"))
+  local log_name = ("%s/%s.log"):format(options.logs, (name:gsub("^%W+", ""):gsub("[^%w_.-]+", "-")))
   local log <close> = assert(io.open(log_name, "w"))
   local limited = ("env %s timeout -k 10 %d %s </dev/null 2>&1"):format(table.concat(environment, " "), options.limit,
     command)
