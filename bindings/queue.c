@@ -22,6 +22,7 @@ static int make(lua_State *L, lua_Integer maxsize, enum neap_order order) {
     struct neap_queue *queue = neap_queue_new((size_t)maxsize, order);
     if (queue == NULL) return luaL_error(L, "not enough memory");
     box->object = &queue->channel.object;
+    neap_box_set_constant(L, NEAP_HANDLE_QUEUE, "maxsize", maxsize);
     return 1;
 }
 
@@ -162,13 +163,9 @@ static int queue_full(lua_State *L) {
     return 1;
 }
 
-static int queue_index(lua_State *L) {
-    const struct neap_channel *channel = &check(L)->channel;
-    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "maxsize") == 0)
-        lua_pushinteger(L, channel->capacity == NEAP_UNBOUNDED ? 0 : (lua_Integer)channel->capacity);
-    else
-        lua_pushnil(L);
-    return 1;
+static void set_maxsize(lua_State *L, struct neap_object *object) {
+    size_t capacity = ((struct neap_channel *)object)->capacity;
+    neap_box_set_constant(L, NEAP_HANDLE_QUEUE, "maxsize", capacity == NEAP_UNBOUNDED ? 0 : (lua_Integer)capacity);
 }
 
 static void describe(struct neap_object *object, char *text, size_t size) {
@@ -200,6 +197,6 @@ const struct neap_binding neap_queue_binding = {
     .class = &neap_queue_class,
     .methods = methods,
     .metamethods = metamethods,
-    .index = queue_index,
     .describe = describe,
+    .arrived = set_maxsize,
 };

@@ -1,0 +1,165 @@
+--- The questions that are put to everything that waits.
+--
+--   grid("lock:acquire", {
+--     blocked = function() return object end,        -- an object on which it has to wait
+--     wait = function(object, timeout) ... end,      -- waits; is sent to threads, so it has no upvalues but neap
+--     serve = function(object) ... end,              -- lets one that waits go on
+--     served = table.pack(true),                     -- what wait returns then
+--     timed_out = table.pack(nil, "timeout", "timeout"), -- what it returns when its time is over (default: this)
+--     all = true,                                    -- serve lets all go on, not just the first
+--     fragile = true,                                -- a timeout or cancellation of one ends the waiting of all
+--   })
+
+local assert = require "luassert"
+local busted = require "busted"
+local neap = require "neap"
+
+local describe, it = busted.describe, busted.it
+
+local grid = {}
+
+--- Lets others run until the task or thread waits. Returns it.
+function grid.park(handle)
+  while handle:status() ~= "waiting" do
+    assert(handle:is_alive(), "it ended instead of waiting")
+    neap.yield()
+  end
+  return handle
+end
+
+local park = grid.park
+
+--- Spawns a task, a thread, and lets it come to where it waits.
+function grid.parked_task(...) return park(neap.spawn(...)) end
+
+function grid.parked_thread(...) return park(neap.thread(...)) end
+
+--- What a cancelled handle ended with is a cancellation.
+function grid.assert_cancelled(handle)
+  local joined, err = pcall(handle.join, handle)
+  assert.is_false(joined)
+  assert.is_true(neap.is_cancelled(err))
+end
+
+local function ask_task_or_thread(case, start)
+  it("waits until it is served", function()
+    local object = case.blocked()
+    local waiter = start(case.wait, object)
+    case.serve(object)
+    assert.are.same(case.served, table.pack(waiter:join()))
+  end)
+
+  it("waits with a timeout that is long enough", function()
+    local object = case.blocked()
+    local waiters = { start(case.wait, object, 3600), start(case.wait, object, math.huge) }
+    for _ = 1, case.all and 1 or 2 do case.serve(object) end
+    for _, waiter in ipairs(waiters) do assert.are.same(case.served, table.pack(waiter:join())) end
+  end)
+
+  it("times out", function()
+    local object = case.blocked()
+    assert.are.same(case.timed_out, table.pack(neap.spawn(case.wait, object, 0.001):join()))
+  end)
+
+  it("is cancelled while it waits", function()
+    local object = case.blocked()
+    local waiter = start(case.wait, object)
+    assert.is_true(waiter:cancel())
+    grid.assert_cancelled(waiter)
+    if case.fragile then return end
+    local next_one = start(case.wait, object)
+    case.serve(object)
+    assert.are.same(case.served, table.pack(next_one:join()))
+  end)
+
+  if case.fragile then return end
+
+  it("passes over those that were cancelled", function()
+    local object = case.blocked()
+    local first, second = start(case.wait, object), start(case.wait, object)
+    first:cancel()
+    if start == grid.parked_thread then first:wait() end -- a thread is asked, and may be served before it looks
+    case.serve(object)
+    grid.assert_cancelled(first)
+    assert.are.same(case.served, table.pack(second:join()))
+  end)
+
+  it(case.all and "serves all" or "serves the first that came", function()
+    local object = case.blocked()
+    local first, second = start(case.wait, object), start(case.wait, object)
+    case.serve(object)
+    assert.are.same(case.served, table.pack(first:join()))
+    if not case.all then
+      assert.are.equal("waiting", park(second):status())
+      case.serve(object)
+    end
+    assert.are.same(case.served, table.pack(second:join()))
+  end)
+end
+
+local function ask_task(case)
+  it("with timeout 0 does not wait", function()
+    assert.are.same(case.timed_out, table.pack(neap.spawn(case.wait, case.blocked(), 0):join()))
+  end)
+
+  it("refuses what is no timeout", function()
+    local object = case.blocked()
+    for _, bad in ipairs({ -1, 0 / 0, -math.huge, "1", {} }) do
+      local ok, message = pcall(case.wait, object, bad)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(message):find("timeout") or tostring(message):find("number of seconds expected"))
+    end
+  end)
+
+  it("ends with the time of neap.timeout around it", function()
+    local object = case.blocked()
+    local waiter = neap.spawn(neap.timeout, 0.001, case.wait, object)
+    assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(waiter:join()))
+  end)
+
+  it("waits inside a coroutine and inside pcall", function()
+    local object = case.blocked()
+    local waiter = grid.parked_task(function()
+      return coroutine.wrap(function() return select(2, pcall(case.wait, object)) end)()
+    end)
+    case.serve(object)
+    assert.are.equal(case.served[1], (waiter:join()))
+  end)
+
+  it("names what it cannot wait in", function()
+    local object = case.blocked()
+    local waiter = neap.spawn(function()
+      table.sort({ 1, 2, 3 }, function() return case.wait(object) ~= nil end)
+    end)
+    local ok, message = pcall(waiter.join, waiter)
+    assert.is_false(ok)
+    assert.is_truthy(message:find("cannot wait inside table.sort", 1, true))
+  end)
+
+  it("keeps what it waits on", function()
+    local kept = setmetatable({ object = case.blocked() }, { __mode = "v" })
+    local serve = coroutine.wrap(function(object) -- holds the object until it is called again
+      coroutine.yield()
+      case.serve(object)
+    end)
+    serve(kept.object)
+    local waiter = grid.parked_task(function() return case.wait(kept.object) end)
+    collectgarbage()
+    collectgarbage()
+    serve()
+    serve = nil -- luacheck: ignore
+    assert.are.same(case.served, table.pack(waiter:join()))
+  end)
+end
+
+--- Describes `name` by the answers.
+function grid.ask(name, case)
+  case.timed_out = case.timed_out or table.pack(nil, "timeout", "timeout")
+  describe(name, function()
+    ask_task(case)
+    describe("in a task", function() ask_task_or_thread(case, grid.parked_task) end)
+    describe("in a thread", function() ask_task_or_thread(case, grid.parked_thread) end)
+  end)
+end
+
+return grid
