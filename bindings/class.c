@@ -1,20 +1,22 @@
 /* class: what neap.register knows, and how a class gets to a state that does not know it.
  *
- * MODEL      A state knows a class by a box: its name, its metatable (user value) and, once something of the class was sent, its
- *            blueprint: an object, constant and shared by all messages, that holds the encoded metatable. A message names its classes and
- *            carries their blueprints; the receiver takes its own class of that name, or reads the blueprint.
+ * MODEL      A state knows a class by a box: its name, its metatable (user value) and, once something of the class was
+ *            sent, its blueprint: an object, constant and shared by all messages, that holds the encoded metatable. A
+ *            message names its classes and carries their blueprints; the receiver takes its own class of that name, or
+ *            reads the blueprint.
  *
  * BODY       The encoded metatable is a parcel of its own, written once. It names other classes (parents, what
- *            methods make) and does not refer to their blueprints: classes refer to one another, and references in a ring would
- *            never be dropped. Instead each message carries the blueprints of all classes that its classes name.
- *            A body may hold tables with metatables that nobody registered: setmetatable(Dog, {__index = Animal}).
+ *            methods make) and does not refer to their blueprints: classes refer to one another, and references in a
+ *            ring would never be dropped. Instead each message carries the blueprints of all classes that its classes
+ *            name. A body may hold tables with metatables that nobody registered, such as {__index = Animal}.
  *
- * MODULES    A class that is a loaded module, or stands in one, is best made known by loading that module, so that the module
- *            and the values that arrive have the same class: `origin`. A receiver that does not find the module reads the body.
+ * MODULES    A class that is a loaded module, or stands in one, is best made known by loading that module, so that the
+ *            module and the values that arrive have the same class: `origin`. A receiver that does not find the module
+ *            reads the body.
  *
  * LEARNING   All unknown classes of a message get an empty table first, then are read, then are known: rings need no
- *            order, and an error leaves nothing half known. A class that was learned gives way when a script registers its own of
- *            that name; what arrived before keeps the old one.
+ *            order, and an error leaves nothing half known. A class that was learned gives way when a script registers
+ *            its own of that name; what arrived before keeps the old one.
  *
  * LIMITS     The body is what the metatable was when the first value of the class was sent. */
 #include "bindings/class.h"
@@ -183,7 +185,7 @@ static bool contains(lua_State *L, int value) {
     return false;
 }
 
-/* Pushes the name of the module that is the metatable at `metatable` or contains it; else nil. Globals are no module. */
+/* Pushes the name of the module that is the metatable at `metatable` or contains it; else nil. The globals are none. */
 static void push_origin(lua_State *L, int metatable) {
     neap_permanent_push_loaded(L);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
@@ -354,7 +356,8 @@ void neap_class_learn(lua_State *L, const struct neap_parcel *parcel) {
     }
     for (uint32_t i = 0; i < parcel->object_count; i++) {
         const struct blueprint *blueprint = blueprint_of(parcel->objects[i]);
-        if (blueprint != NULL && push_fresh(L, fresh, blueprint)) neap_decode_body(L, &blueprint->body, fresh + 1, fresh);
+        if (blueprint != NULL && push_fresh(L, fresh, blueprint))
+            neap_decode_body(L, &blueprint->body, fresh + 1, fresh);
         lua_settop(L, fresh);
     }
     for (uint32_t i = 0; i < parcel->object_count; i++) {

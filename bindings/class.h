@@ -14,8 +14,8 @@ struct neap_scratch;
 /* Makes the tables of classes. */
 void neap_class_open(lua_State *L, struct neap_encoder *encoder);
 
-/* The class whose metatable is on top of the stack, ready to be sent; NULL if there is none. Drops the message and raises when the
- * metatable cannot be sent. */
+/* The class whose metatable is on top of the stack, ready to be sent; NULL if there is none. Drops the message and
+ * raises when the metatable cannot be sent. */
 struct neap_class_box *neap_class_find(lua_State *L, struct neap_scratch *scratch);
 const char *neap_class_name(const struct neap_class_box *box, uint32_t *length);
 /* Adds to the objects of a message what receivers need that do not know its classes. */

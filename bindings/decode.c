@@ -1,14 +1,16 @@
 /* decode: the codec, receiver's half. The bytes are not trusted: whatever they are, the outcome is a value or an error.
  *
- * MODEL      Values are built where they end up, on the Lua stack; a container that is not complete has a frame. All that
- *            decoding needs besides is Lua's own (a userdata for deep values, a table for references), so that an error at any
- *            point leaves nothing behind.
+ * MODEL      Values are built where they end up, on the Lua stack; a container that is not complete has a frame. All
+ *            that decoding needs besides is Lua's own (a userdata for deep values, a table for references), so that an
+ *            error at any point leaves nothing behind.
  *
- * BOUNDS     Every read is checked against the end. A container announces its parts, and each part takes a byte at least: the parts that are
- *            announced and not read (`promised`) never exceed the bytes that are left, so no input makes us ask for more than a
- *            fixed multiple of its size. Depth is announced in the header and bounded.
+ * BOUNDS     Every read is checked against the end. A container announces its parts, and each part takes a byte at
+ *            least: the parts that are announced and not read (`promised`) never exceed the bytes that are left, so no
+ *            input makes us ask for more than a fixed multiple of its size. Depth is announced in the header and
+ *            bounded.
  *
- * METATABLES are set when the table is complete, so that a finaliser sees all of it. Classes that are not known here are learned before
+ * METATABLES are set when the table is complete, so that a finaliser sees all of it. Classes that are not known here
+ * are learned before
  *            the first value is built (class.c). */
 #include <lauxlib.h>
 #include <lua.h>
@@ -38,7 +40,7 @@ struct frame {
     uint32_t array; /* parts without a key in all; function: upvalues */
     uint32_t pairs; /* pairs to come */
     uint32_t class; /* of an instance: index of the class names */
-    uint8_t tag;    /* NEAP_TAG_TABLE, INSTANCE, META or FUNCTION */
+    uint8_t tag;    /* NEAP_TAG_TABLE, INSTANCE, META, ENVIRONMENT or FUNCTION */
     bool has_key;   /* the next part is a value */
 };
 
@@ -218,6 +220,7 @@ static enum outcome take_container(struct reader *reader, int tag) {
     switch (tag & ~NEAP_TAG_SHARED) {
         case NEAP_TAG_TABLE:
         case NEAP_TAG_INSTANCE:
+        case NEAP_TAG_ENVIRONMENT:
         case NEAP_TAG_META: take_table(reader, tag); return OPENED;
         case NEAP_TAG_FUNCTION:
         case NEAP_TAG_PLAIN: return take_function(reader, tag) ? COMPLETE : OPENED;
@@ -300,6 +303,9 @@ static inline bool close_frame(struct reader *reader, const struct frame *frame)
     if (frame->next < frame->array || frame->pairs > 0 || frame->tag == NEAP_TAG_META) return false;
     if (frame->tag == NEAP_TAG_INSTANCE) {
         push_class(reader, frame->class);
+        lua_setmetatable(reader->L, frame->slot);
+    } else if (frame->tag == NEAP_TAG_ENVIRONMENT) {
+        lua_rawgeti(reader->L, LUA_REGISTRYINDEX, neap_encoder_of(reader->L)->environment_ref);
         lua_setmetatable(reader->L, frame->slot);
     }
     reader->depth--;

@@ -1,35 +1,42 @@
 /* encode: the codec, sender's half. Lua values become messages.
  *
- * PURPOSE     What a script sends is copied, whole and once: the receiver shares nothing with the sender but handles. What
- *             cannot be copied raises here, with its path, before anything is sent.
+ * PURPOSE     What a script sends is copied, whole and once: the receiver shares nothing with the sender but handles.
+ *             What cannot be copied raises here, with its path, before anything is sent.
  *
- * MODEL       Small values stand in the message itself (neap_encode decides in a few comparisons; nothing is set up). All
- *             else is a parcel, written by walking the value: depth first, each container once, with a frame for each
- *             container that is open. The frames are ours and the values lie on the Lua stack, so that depth costs
- *             no C stack. A container that was met before is written as a reference to it, which keeps cycles and sharing.
+ * MODEL       Small values stand in the message itself (neap_encode decides in a few comparisons; nothing is set up).
+ *             All else is a parcel, written by walking the value: depth first, each container once, with a frame for
+ *             each container that is open. The frames are ours and the values lie on the Lua stack, so that depth costs
+ *             no C stack. A container that was met before is written as a reference to it, which keeps cycles and
+ *             sharing.
  *
  * WHAT TRAVELS HOW
- *             table       its parts, raw: no metamethod is called. A metatable of a registered class is named (class.c); another
- *                         raises, for a table that silently lost its behaviour would fail much later.
- *             function    its code, an object that is made once (function.c), and its upvalues. One that is the sender's
- *                         globals becomes the receiver's: _ENV by value. Functions that share an upvalue share it afterwards.
+ *             table       its parts, raw: no metamethod is called. A metatable of a registered class is named
+ *                         (class.c); another raises, for a table that silently lost its behaviour would fail much
+ *                         later.
+ *             function    its code, an object that is made once (function.c), and its upvalues. Functions that share an
+ *                         upvalue share it afterwards. An _ENV that is the sender's globals becomes the receiver's,
+ *                         whatever its upvalue is called; another travels as a table. An _ENV that has a metatable (a
+ *                         sandbox, a test runner's) stands in for the globals: its own fields travel, and over there it
+ *                         falls back on the receiver's globals.
  *             permanents  loaded modules, their C functions, everything of neap: by name (permanent.c).
  *             handles     by reference; their objects are shared from here on (box.c).
  *             the rest    coroutines, files, foreign userdata, light userdata: raise.
  *
- * ARRAYS      lua_next visits the keys 1, 2, 3 ... first where they stand in a table's array part. As long as they come in that order only
- *             values are written. (The length operator would not do: to go on with lua_next after key n is right
- *             only if n stands in the array part, and the API does not tell.)
+ * ARRAYS      lua_next visits the keys 1, 2, 3 ... first where they stand in a table's array part. As long as they come
+ *             in that order only values are written. (The length operator would not do: to go on with lua_next after
+ *             key n is right only if n stands in the array part, and the API does not tell.)
  *
  * INVARIANTS  1. A parcel's objects are owned by the scratch until it is finished; the message is written last. So an
  *                error at any point leaves the message empty and, at the latest when the scratch is used again, nothing
  *                behind.
- *             2. While a message is under way nothing is called that raises by itself, collects garbage or runs Lua, but
- *                through neap_scratch_apart: whatever that runs (finalisers send messages) has another scratch.
- *             3. Each address in `seen` belongs to something alive: what the value contains, or what the registry holds.
+ *             2. While a message is under way nothing is called that raises by itself, collects garbage or runs Lua,
+ *                but through neap_scratch_apart: whatever that runs (finalisers send messages) has another scratch.
+ *             3. Each address in `seen` belongs to something alive: what the value contains, or what the registry
+ *                holds.
  *
- * REJECTED    Recursion (a list of 10^5 links is legal); a protected call around each message (it costs more than a small message
- *             does); sizes counted first and filled in one exact pass (two walks); metatables sent with every table. */
+ * REJECTED    Recursion (a list of 10^5 links is legal); a protected call around each message (it costs more than a
+ *             small message does); sizes counted first and filled in one exact pass (two walks); metatables sent with
+ *             every table. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <stddef.h>
@@ -116,6 +123,15 @@ static bool put_again(lua_State *L, struct neap_scratch *scratch, const void *ad
     return true;
 }
 
+/* The value under way is what a function has for its _ENV. */
+static bool is_environment(lua_State *L, const struct neap_scratch *scratch) {
+    const struct neap_frame *frame = &scratch->frames[scratch->depth - 1];
+    if (frame->kind != NEAP_FRAME_FUNCTION) return false;
+    const char *name = lua_getupvalue(L, frame->slot, (int)frame->array);
+    lua_pop(L, 1);
+    return strcmp(name, "_ENV") == 0;
+}
+
 /* The tag of a table whose metatable is on top of the stack (popped), and the index of its class. */
 static int tag_of(lua_State *L, struct neap_scratch *scratch, uint32_t *class) {
     struct neap_class_box *box = neap_class_find(L, scratch);
@@ -124,6 +140,7 @@ static int tag_of(lua_State *L, struct neap_scratch *scratch, uint32_t *class) {
         *class = neap_scratch_class(L, scratch, box);
         return NEAP_TAG_INSTANCE;
     }
+    if (is_environment(L, scratch)) return NEAP_TAG_ENVIRONMENT;
     if (!scratch->body) neap_scratch_fail(L, scratch, "table whose metatable is not registered (see neap.register)");
     return NEAP_TAG_META;
 }
@@ -242,6 +259,10 @@ static bool end_table(lua_State *L, struct neap_scratch *scratch, struct neap_fr
     return begin(L, scratch);
 }
 
+static inline bool is_integer(lua_State *L, int index, lua_Integer value) {
+    return lua_isinteger(L, index) && lua_tointeger(L, index) == value;
+}
+
 static bool walk_table(lua_State *L, struct neap_scratch *scratch, struct neap_frame *frame) {
     int slot = frame->slot; /* the key is above it, the value above that */
     if (frame->phase == NEAP_PHASE_METATABLE) return false;
@@ -251,7 +272,7 @@ static bool walk_table(lua_State *L, struct neap_scratch *scratch, struct neap_f
         lua_settop(L, slot + 1);
     }
     while (lua_next(L, slot)) {
-        if (frame->phase == NEAP_PHASE_ARRAY && lua_isinteger(L, -2) && lua_tointeger(L, -2) == frame->array + INT64_C(1)) {
+        if (frame->phase == NEAP_PHASE_ARRAY && is_integer(L, -2, frame->array + INT64_C(1))) {
             frame->array++;
         } else {
             frame->pairs++;

@@ -245,7 +245,8 @@ static void add_key(lua_State *L, struct path *path, int key) {
     }
 }
 
-static void add_step(lua_State *L, struct path *path, const struct neap_scratch *scratch, const struct neap_frame *frame) {
+static void add_step(lua_State *L, struct path *path, const struct neap_scratch *scratch,
+                     const struct neap_frame *frame) {
     char text[PATH_TEXT];
     if (frame->kind == NEAP_FRAME_LIST) {
         add_text(path, scratch->what);
@@ -285,12 +286,12 @@ int neap_scratch_fail(lua_State *L, struct neap_scratch *scratch, const char *re
 
 /* --- doing something else meanwhile --- */
 
-void neap_scratch_apart(lua_State *L, struct neap_scratch *scratch, lua_CFunction function, int arguments, int results) {
+void neap_scratch_apart(lua_State *L, struct neap_scratch *scratch, lua_CFunction function, int arguments,
+                        int results) {
     struct neap_encoder *encoder = neap_encoder_of(L);
     if (scratch->inner == NULL) {
         scratch->inner = neap_alloc_zeroed(sizeof *scratch->inner);
         if (scratch->inner == NULL) neap_scratch_nomem(L, scratch);
-        scratch->inner->outer = scratch;
     }
     lua_pushcfunction(L, function);
     lua_insert(L, -arguments - 1);

@@ -42,9 +42,9 @@ struct neap_frame {
 
 /* Something that the message mentions and may mention again. */
 struct neap_seen {
-    const void *key;  /* address of a table, function, upvalue, object or class box: each is alive, so all differ */
+    const void *key;  /* address of a table, function, upvalue, object or class box: all alive, so all differ */
     uint32_t number;  /* table, function: ordinal. Upvalue: ordinal of its function. Object, class: index */
-    uint32_t at;      /* table, function, upvalue: offset of the tag to be marked as shared. Code: 1 once sent as plain */
+    uint32_t at;      /* table, function, upvalue: offset of the tag to mark as shared. Code: 1 once sent as plain */
     uint32_t upvalue; /* upvalue: its number */
 };
 
@@ -58,22 +58,22 @@ struct neap_scratch {
     uint32_t stack_depth;       /* the depth up to which the Lua stack has room */
     struct neap_seen *seen;     /* in the order of mention */
     uint32_t seen_count, seen_room;
-    uint32_t *slots;                      /* a hash index of seen: its positions plus 1; used beyond a few */
-    uint32_t slot_count, slot_room;       /* in use, a power of two or 0 (scan seen instead); allocated */
-    struct neap_object **objects;         /* of the message: one reference each */
-    uint32_t object_count, object_room;   /* of objects */
-    struct neap_class_box **classes;      /* of the message, by index; the registry keeps them alive */
-    uint32_t class_count, class_room;     /* of classes */
-    uint32_t ordinal;                     /* of the table or function written last */
-    uint32_t shared;                      /* marked as shared so far */
-    bool body;                            /* the body of a class is being written */
-    bool list;                            /* a list of values is being written */
-    const char *what;                     /* the value's name in errors */
-    struct neap_scratch *outer, *inner;   /* of the message that this one interrupted; for one that interrupts this; NULL */
+    uint32_t *slots;                    /* a hash index of seen: its positions plus 1; used beyond a few */
+    uint32_t slot_count, slot_room;     /* in use, a power of two or 0 (scan seen instead); allocated */
+    struct neap_object **objects;       /* of the message: one reference each */
+    uint32_t object_count, object_room; /* of objects */
+    struct neap_class_box **classes;    /* of the message, by index; the registry keeps them alive */
+    uint32_t class_count, class_room;   /* of classes */
+    uint32_t ordinal;                   /* of the table or function written last */
+    uint32_t shared;                    /* marked as shared so far */
+    bool body;                          /* the body of a class is being written */
+    bool list;                          /* a list of values is being written */
+    const char *what;                   /* the value's name in errors */
+    struct neap_scratch *inner;         /* for messages that are written while this one is under way; NULL */
 };
 
-/* A reference that a userdata holds. Lua calls no finaliser for a userdata that is made while its state closes (a finaliser may
- * send a function), so the encoder has a list of them, and drops what is left. */
+/* A reference that a userdata holds. Lua calls no finaliser for a userdata that is made while its state closes (a
+ * finaliser may send a function), so the encoder has a list of them, and drops what is left. */
 struct neap_kept {
     struct neap_object *object; /* NULL: none */
     uint32_t place;             /* in encoder->kept */
@@ -86,7 +86,7 @@ struct neap_encoder {
     struct neap_scratch first;          /* the outermost */
     struct neap_scratch *scratch;       /* for the next message; see neap_scratch_apart */
     const void *null;                   /* address of neap.null */
-    uint64_t filter[NEAP_FILTER_WORDS]; /* has the bit of every table or Lua function that travels by name or as a class */
+    uint64_t filter[NEAP_FILTER_WORDS]; /* has the bits of all tables and Lua functions that travel by name */
     struct neap_keeping *kept;          /* all references that userdata hold */
     uint32_t kept_count, kept_room;     /* of kept */
     int null_ref;                       /* registry references, constant: neap.null */
@@ -96,6 +96,7 @@ struct neap_encoder {
     int classes_ref;                    /* name of a class -> its box */
     int metatables_ref;                 /* metatable (weak) -> box of its class */
     int require_ref;                    /* the state's require, or nil */
+    int environment_ref;                /* metatable of received environments: falls back on the globals */
     int loaded_ref;                     /* package.loaded */
     bool modules_stale;                 /* a module may have been loaded since modules were named */
     bool modules_watched;               /* modules_stale is set when one is; else it is to be assumed */
@@ -114,7 +115,8 @@ void neap_scratch_fini(struct neap_scratch *scratch);
 /* Empties the scratch and drops what a message that was broken off has left. */
 void neap_scratch_begin(lua_State *L, struct neap_scratch *scratch, const char *what);
 /* Gives the bytes and objects to a new parcel. */
-struct neap_parcel *neap_scratch_finish(lua_State *L, struct neap_scratch *scratch, const struct neap_format_header *header);
+struct neap_parcel *neap_scratch_finish(lua_State *L, struct neap_scratch *scratch,
+                                        const struct neap_format_header *header);
 /* Drops the objects. */
 void neap_scratch_drop(struct neap_scratch *scratch);
 
@@ -122,16 +124,17 @@ void neap_scratch_drop(struct neap_scratch *scratch);
 int neap_scratch_fail(lua_State *L, struct neap_scratch *scratch, const char *reason);
 int neap_scratch_nomem(lua_State *L, struct neap_scratch *scratch);
 
-/* Calls `function` with the `arguments` values on top of the stack, for `results`. Everything that may raise by itself, collect
- * garbage (and so run finalisers) or write another message is done through this, while a message is under way: the
- * others get a scratch of their own, and an error drops ours and goes on. */
+/* Calls `function` with the `arguments` values on top of the stack, for `results`. Everything that may raise by itself,
+ * collect garbage (and so run finalisers) or write another message is done through this, while a message is under way:
+ * the others get a scratch of their own, and an error drops ours and goes on. */
 void neap_scratch_apart(lua_State *L, struct neap_scratch *scratch, lua_CFunction function, int arguments, int results);
 
 void neap_scratch_grow(lua_State *L, struct neap_scratch *scratch, size_t size);
 struct neap_frame *neap_scratch_open(lua_State *L, struct neap_scratch *scratch, enum neap_frame_kind kind);
 
 struct neap_seen *neap_scratch_find(struct neap_scratch *scratch, const void *key);
-struct neap_seen *neap_scratch_note(lua_State *L, struct neap_scratch *scratch, const void *key, uint32_t number, uint32_t at);
+struct neap_seen *neap_scratch_note(lua_State *L, struct neap_scratch *scratch, const void *key, uint32_t number,
+                                    uint32_t at);
 /* The index of `object` among the message's: takes over one reference. */
 uint32_t neap_scratch_object(lua_State *L, struct neap_scratch *scratch, struct neap_object *object);
 /* The index of the class among the message's. */
@@ -184,10 +187,11 @@ static inline bool neap_filter_has(const struct neap_encoder *encoder, const voi
 
 /* --- encode.c, decode.c --- */
 
-/* As neap_encode, for the metatable of a class: that table itself goes by value, and tables keep metatables that nobody registered. */
+/* As neap_encode, for the metatable of a class: that table itself goes by value, and tables keep metatables that nobody
+ * registered. */
 void neap_encode_body(lua_State *L, int index, struct neap_message *message, const char *what);
-/* Fills the empty table at `root` from what neap_encode_body wrote. Classes that are not known here are looked up by name in the
- * table at `fresh`. */
+/* Fills the empty table at `root` from what neap_encode_body wrote. Classes that are not known here are looked up by
+ * name in the table at `fresh`. */
 void neap_decode_body(lua_State *L, const struct neap_message *message, int root, int fresh);
 /* The class names of a parcel: how many, and where the first stands. False: malformed. */
 bool neap_format_classes(const struct neap_parcel *parcel, uint32_t *count, const char **at);

@@ -1,18 +1,19 @@
 /* function: code is dumped once, and loaded as seldom as can be.
  *
- * MODEL      The bytecode of a function is a neap_code: constant, counted, shared between threads. A state refers to it through a box,
- *            a userdata with one reference. Three ways lead to a box, all weak, so that it lives as long as
- *            a function of that code does:
+ * MODEL      The bytecode of a function is a neap_code: constant, counted, shared between threads. A state refers to it
+ *            through a box, a userdata with one reference. Three ways lead to a box, all weak, so that it lives as long
+ *            as a function of that code does:
  *                codes   function -> box          sending it again costs a look-up, also after it was received
  *                boxes   address of code -> box   receiving it again
  *                boxes   hash of the bytes -> box functions made by one piece of source share their code
  *            An address names a code as long as its box lives, for the box holds a reference.
  *
- * PLAIN      A function without upvalues but its globals cannot tell itself from another of its code. The box keeps one (in its user
- *            value), which is handed out each time: no load at all. A script may set its _ENV to something else: then it
- *            is not handed out again.
+ * PLAIN      A function without upvalues but its globals cannot tell itself from another of its code. The box keeps one
+ *            (in its user value), which is handed out each time: no load at all. A script may set its _ENV to something
+ *            else: then it is not handed out again.
  *
- * REJECTED   Stripped code (errors would lose their lines); a table of code for the whole process (a lock on every send). */
+ * REJECTED   Stripped code (errors would lose their lines); a table of code for the whole process (a lock on every
+ *            send). */
 #include "bindings/function.h"
 
 #include <lauxlib.h>
@@ -128,6 +129,10 @@ void neap_function_open(lua_State *L, struct neap_encoder *encoder) {
     lua_pushcfunction(L, box_collected);
     lua_setfield(L, -2, "__gc");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &box_key);
+    lua_createtable(L, 0, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_setfield(L, -2, "__index");
+    encoder->environment_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     encoder->codes_ref = new_weak_table(L, "k");
     encoder->boxes_ref = new_weak_table(L, "v");
 }

@@ -15,17 +15,18 @@ struct neap_scratch;
 /* Makes the tables that functions are kept in. */
 void neap_function_open(lua_State *L, struct neap_encoder *encoder);
 
-/* The code of the Lua function on top of the stack; the function keeps it. `plain`: its globals are its only upvalue, if it has any.
- * Drops the message and raises when out of memory. */
+/* The code of the Lua function on top of the stack; the function keeps it. `plain`: its globals are its only upvalue,
+ * if it has any. Drops the message and raises when out of memory. */
 struct neap_code *neap_function_code(lua_State *L, struct neap_scratch *scratch, bool *plain);
 uint32_t neap_function_upvalues(const struct neap_code *code);
-/* Whether an upvalue of this name, whose value is on top of the stack, is the environment and holds the state's globals. */
+/* Whether an upvalue of this name, whose value is on top of the stack, is the environment and holds the state's
+ * globals. */
 bool neap_function_is_environment(lua_State *L, const char *name);
 
 /* The code in `object`, or NULL if it is something else. */
 struct neap_code *neap_function_test(struct neap_object *object);
-/* Pushes a function of this code: a new one, whose upvalues are to be set; or, if it is plain, perhaps one that was received
- * before. Raises when out of memory. */
+/* Pushes a function of this code: a new one, whose upvalues are to be set; or, if it is plain, perhaps one that was
+ * received before. Raises when out of memory. */
 void neap_function_push(lua_State *L, struct neap_code *code, bool plain);
 
 #endif

@@ -1,13 +1,13 @@
 /* permanent: from values to names and back.
  *
- * MODEL      names (weak keys) maps a value to its name: "string\0format", the module first. It is filled from what stands in
- *            package.loaded, in two steps, for most messages need none or the first only: modules, once a table is sent;
- *            C functions, once one is sent.
+ * MODEL      names (weak keys) maps a value to its name: "string\0format", the module first. It is filled from what
+ *            stands in package.loaded, in two steps, for most messages need none or the first only: modules, once a
+ *            table is sent; C functions, once one is sent.
  *
  * FRESHNESS  A module that is loaded later must be known as well, but to look through package.loaded for every
- *            message costs more than the message. So package.loaded gets a __newindex that notes the change. Where it has a
- *            metatable already, each message that is a parcel looks. A C function without a name has them all taken
- *            again before it is refused. Whether a named module is still loaded is checked each time.
+ *            message costs more than the message. So package.loaded gets a __newindex that notes the change. Where it
+ *            has a metatable already, each message that is a parcel looks. A C function without a name has them all
+ *            taken again before it is refused. Whether a named module is still loaded is checked each time.
  *
  * WHAT COUNTS Modules, whatever they are; C functions in them, and in tables in them (socket.dns.toip). Of neap itself
  *            all tables and functions, also the Lua ones. Data of other modules and their Lua functions are copied. */
@@ -22,9 +22,7 @@ enum { OWN_DEPTH = 2, OTHER_DEPTH = 2 };
 
 /* --- package.loaded --- */
 
-void neap_permanent_push_loaded(lua_State *L) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, neap_encoder_of(L)->loaded_ref);
-}
+void neap_permanent_push_loaded(lua_State *L) { lua_rawgeti(L, LUA_REGISTRYINDEX, neap_encoder_of(L)->loaded_ref); }
 
 /* (loaded, name, module) */
 static int module_loaded(lua_State *L) {
@@ -105,8 +103,8 @@ static bool is_module(lua_State *L, int value) {
     return module;
 }
 
-/* Names what the table on top of the stack contains; its own name is below it. `own`: all that it contains, else C functions
- * only. `depth`: of tables to look into. */
+/* Names what the table on top of the stack contains; its own name is below it. `own`: all that it contains, else C
+ * functions only. `depth`: of tables to look into. */
 static void name_fields(lua_State *L, bool own, int depth) {
     int table = lua_gettop(L), name = table - 1;
     luaL_checkstack(L, LUA_MINSTACK, "names");
@@ -154,7 +152,8 @@ int neap_permanent_name_modules(lua_State *L) {
 
 /* The standard library's own names come first: what other modules offer of it goes by those. */
 static bool is_standard(const char *module) {
-    static const char *const names[] = {"_G", "coroutine", "debug", "io", "math", "os", "package", "string", "table", "utf8"};
+    static const char *const names[] = {"_G", "coroutine", "debug",  "io",    "math",
+                                        "os", "package",   "string", "table", "utf8"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(module, names[i]) == 0) return true;
     return false;
@@ -231,7 +230,7 @@ void neap_permanent_require(lua_State *L) {
     if (type == LUA_TNIL) {
         lua_pop(L, 1);
         lua_rawgeti(L, LUA_REGISTRYINDEX, neap_encoder_of(L)->require_ref);
-        if (lua_isnil(L, -1)) luaL_error(L, "module '%s' is not loaded here, and there is no require", lua_tostring(L, -2));
+        if (lua_isnil(L, -1)) luaL_error(L, "module '%s' is not loaded, and there is no require", lua_tostring(L, -2));
         lua_pushvalue(L, -2);
         lua_call(L, 1, 1);
     }

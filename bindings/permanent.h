@@ -1,5 +1,5 @@
-/* permanent: values that every state has of its own, and that travel by name: loaded modules, the C functions in them, and
- * everything that neap itself offers. */
+/* permanent: values that every state has of its own, and that travel by name: loaded modules, the C functions in them,
+ * and everything that neap itself offers. */
 #ifndef NEAP_BINDINGS_PERMANENT_H
 #define NEAP_BINDINGS_PERMANENT_H
 
