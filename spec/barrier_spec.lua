@@ -1,0 +1,193 @@
+local neap = require "neap"
+local grid = require "spec.grid"
+local support = require "spec.support"
+
+-- What is sent to threads must have the globals for its _ENV, not busted's.
+local assert, describe, it = assert, describe, it
+local _ENV = _G
+
+local function wait(barrier, timeout) return barrier:wait(timeout) end
+
+local broken = table.pack(nil, "broken", "broken")
+
+grid.ask("barrier:wait", { blocked = function() return neap.barrier(2) end, wait = wait,
+  serve = function(barrier) assert(barrier:wait() == 2) end, served = table.pack(1), fragile = true })
+
+describe("barrier", function()
+  it("lets all go when the last has come, again and again", function()
+    local barrier = neap.barrier(3)
+    assert.are.equal(3, barrier.parties)
+    for _ = 1, 3 do
+      local first, second = grid.parked_task(wait, barrier), grid.parked_thread(wait, barrier)
+      assert.are.equal(2, barrier.waiting)
+      assert.are.equal(3, barrier:wait(0))
+      assert.are.equal(1, (first:join()))
+      assert.are.equal(2, (second:join()))
+      assert.are.equal(0, barrier.waiting)
+    end
+    assert.is_false(barrier:is_broken())
+  end)
+
+  it("of one party never waits", function()
+    assert.are.equal(1, neap.barrier(1):wait())
+    assert.are.equal(1, neap.barrier(1):wait(0))
+  end)
+
+  it("breaks when somebody's time is over", function()
+    for _, timeout in ipairs({ 0, 0.001 }) do
+      local barrier = neap.barrier(4)
+      local task, thread = grid.parked_task(wait, barrier), grid.parked_thread(wait, barrier)
+      assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(barrier:wait(timeout)))
+      assert.are.same(broken, table.pack(task:join()))
+      assert.are.same(broken, table.pack(thread:join()))
+      assert.is_true(barrier:is_broken())
+      assert.are.same(broken, table.pack(barrier:wait()))
+      assert.are.same(broken, table.pack(barrier:wait(0)))
+    end
+  end)
+
+  it("breaks when one that waits is cancelled", function()
+    local barrier = neap.barrier(3)
+    local first, second = grid.parked_task(wait, barrier), grid.parked_task(wait, barrier)
+    first:cancel()
+    grid.assert_cancelled(first)
+    assert.are.same(broken, table.pack(second:join()))
+    assert.is_true(barrier:is_broken())
+  end)
+
+  it("is broken by abort, and whole again after reset", function()
+    local barrier = neap.barrier(2)
+    local task, thread = grid.parked_task(wait, barrier), nil
+    barrier:abort()
+    barrier:abort()
+    assert.are.same(broken, table.pack(task:join()))
+    barrier:reset()
+    assert.is_false(barrier:is_broken())
+    thread = grid.parked_thread(wait, barrier)
+    barrier:reset()
+    assert.are.same(broken, table.pack(thread:join()))
+    task = grid.parked_task(wait, barrier)
+    assert.are.equal(2, barrier:wait())
+    assert.are.equal(1, (task:join()))
+  end)
+
+  it("runs its action once a round, by the last, before anybody goes on", function()
+    local events = {}
+    local barrier
+    barrier = neap.barrier(2, function()
+      neap.yield()
+      table.insert(events, "action")
+      assert.are.equal(1, barrier.waiting)
+    end)
+    for _ = 1, 2 do
+      local task = grid.parked_task(function()
+        local number = barrier:wait()
+        table.insert(events, "first goes")
+        return number
+      end)
+      assert.are.equal(2, barrier:wait())
+      assert.are.equal(1, (task:join()))
+    end
+    assert.are.same({ "action", "first goes", "action", "first goes" }, events)
+  end)
+
+  it("breaks when its action fails, which is raised in the one that ran it", function()
+    local barrier = neap.barrier(2, function() error("on purpose", 0) end)
+    local task = grid.parked_task(wait, barrier)
+    assert.has_error(function() barrier:wait() end, "on purpose")
+    assert.are.same(broken, table.pack(task:join()))
+    assert.is_true(barrier:is_broken())
+  end)
+
+  it("breaks when the one that runs its action is cancelled", function()
+    local barrier = neap.barrier(2, function() neap.event():wait() end)
+    local first, last = grid.parked_task(wait, barrier), grid.parked_task(wait, barrier)
+    assert.are.equal(1, barrier.waiting)
+    last:cancel()
+    grid.assert_cancelled(last)
+    assert.are.same(broken, table.pack(first:join()))
+    assert.is_true(barrier:is_broken())
+  end)
+
+  it("is broken for the one that ran the action too, when another gave up meanwhile", function()
+    local go = neap.event()
+    local barrier = neap.barrier(2, function() go:wait() end)
+    local first, last = grid.parked_task(wait, barrier), grid.parked_task(wait, barrier)
+    first:cancel()
+    grid.assert_cancelled(first)
+    go:set()
+    assert.are.same(broken, table.pack(last:join()))
+  end)
+
+  it("keeps those that come during the action for the next round", function()
+    local go, rounds = neap.event(), 0
+    local barrier = neap.barrier(2, function()
+      rounds = rounds + 1
+      go:wait()
+    end)
+    local tasks = {}
+    for i = 1, 6 do tasks[i] = grid.parked_task(wait, barrier) end
+    assert.are.equal(1, rounds)
+    go:set()
+    local numbers = {}
+    for i, task in ipairs(tasks) do numbers[i] = task:join() end
+    assert.are.same({ 1, 2, 1, 2, 1, 2 }, numbers)
+    assert.are.equal(3, rounds)
+  end)
+
+  it("has its action run by a thread that comes last", function()
+    local seen = neap.queue()
+    local barrier = neap.barrier(2, function() seen:put(neap.current().name) end)
+    local task = grid.parked_task(wait, barrier)
+    assert.are.equal(2, (neap.thread({ name = "last" }, wait, barrier):join()))
+    assert.are.equal(1, (task:join()))
+    local thread = grid.parked_thread(wait, barrier)
+    barrier:wait()
+    thread:join()
+    assert.are.equal("last", seen:get(0))
+    assert.is_truthy(seen:get(0))
+    assert.is_nil((seen:get(0)))
+  end)
+
+  it("names an action that cannot be sent when it is sent itself", function()
+    local file = io.tmpfile()
+    local barrier = neap.barrier(1, function() return file end)
+    assert.are.equal(1, barrier:wait()) -- here it will do
+    local ok, message = pcall(neap.thread, wait, barrier)
+    assert.is_false(ok)
+    assert.is_truthy(message:find("cannot send", 1, true))
+    file:close()
+  end)
+
+  it("keeps threads in step", function()
+    local barrier, steps, threads = neap.barrier(3), neap.queue(), {}
+    for i = 1, 3 do
+      threads[i] = neap.thread(function(b, q, times)
+        for step = 1, times do
+          q:put(step)
+          assert(b:wait())
+          if q:qsize() ~= 3 * step then error("somebody is late, or early") end
+          assert(b:wait())
+        end
+      end, barrier, steps, 100 * support.stress)
+    end
+    for _, thread in ipairs(threads) do thread:join() end
+    assert.are.equal(3 * 100 * support.stress, steps:qsize())
+  end)
+
+  it("says how it stands", function()
+    local barrier = neap.barrier(3)
+    assert.is_truthy(tostring(barrier):find("^barrier: .* %(0/3%)$"))
+    local task = grid.parked_task(wait, barrier)
+    assert.is_truthy(tostring(barrier):find("%(1/3%)$"))
+    barrier:abort()
+    assert.is_truthy(tostring(barrier):find("%(broken%)$"))
+    task:join()
+  end)
+
+  it("refuses what is no number of parties and what is no action", function()
+    for _, bad in ipairs({ 0, -1, 1.5, "x", {} }) do assert.has_error(function() neap.barrier(bad) end) end
+    assert.has_error(function() neap.barrier() end)
+    assert.has_error(function() neap.barrier(2, "print") end)
+  end)
+end)
