@@ -11,9 +11,9 @@ static bool is_known(const char *key, const char *const names[]) {
 
 static int raise_unknown(lua_State *L, int index, const char *key, const char *const names[]) {
     luaL_Buffer text;
-    lua_pushfstring(L, "unknown option '%s' (known: ", key);
+    const char *start = lua_pushfstring(L, "unknown option '%s' (known: ", key);
     luaL_buffinit(L, &text);
-    luaL_addstring(&text, lua_tostring(L, -1));
+    luaL_addstring(&text, start);
     for (int i = 0; names[i] != NULL; i++) {
         if (i > 0) luaL_addstring(&text, ", ");
         luaL_addstring(&text, names[i]);
