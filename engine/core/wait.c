@@ -30,8 +30,8 @@
  *             it any more, and it unlinks (5).
  *
  * SELECT      Links of several objects are tried and enlisted while all their guards are held, taken in the order of
- *             their addresses: all cases are looked at in one moment. The order in which they are tried starts at a
- *             random case, so that ready ones are served fairly.
+ *             their addresses: all cases are looked at in one moment. They are tried in random order, so that ready ones
+ *             are served fairly.
  *
  * LOCKS       The guards of objects, in the order of addresses. Nothing is called while one is held but the class's own
  *             functions; waking is put off to after (neap_batch).
@@ -204,24 +204,59 @@ static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t dea
 
 /* --- several links --- */
 
-/* The guards of all objects, each once, in the order of addresses. Selection, not sorting: a select has few cases, and no
- * memory is needed. */
-static struct neap_object *next_object(const struct neap_link *links, uint32_t count, const struct neap_object *after) {
-    struct neap_object *next = NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        struct neap_object *object = links[i].object;
-        if ((uintptr_t)object > (uintptr_t)after && (next == NULL || (uintptr_t)object < (uintptr_t)next)) next = object;
+static const struct neap_object *object_of(const struct neap_list *node) {
+    return NEAP_CONTAINER_OF(node, struct neap_link, node)->object;
+}
+
+/* Takes the first `count` links of the chain `*rest` and returns them as a chain by the addresses of their objects. Chains
+ * go through node.next, which is free until the links are enlisted, and end with NULL: no memory is needed. */
+static struct neap_list *sort_chain(struct neap_list **rest, uint32_t count) {
+    struct neap_list *first, **end = &first;
+    if (count == 1) {
+        first = *rest;
+        *rest = first->next;
+        first->next = NULL;
+        return first;
     }
-    return next;
+    struct neap_list *a = sort_chain(rest, count / 2), *b = sort_chain(rest, count - count / 2);
+    while (a != NULL && b != NULL) {
+        struct neap_list **nearer = (uintptr_t)object_of(b) < (uintptr_t)object_of(a) ? &b : &a;
+        *end = *nearer;
+        end = &(*nearer)->next;
+        *nearer = *end;
+    }
+    *end = a != NULL ? a : b;
+    return first;
 }
 
-static void lock_all(const struct neap_link *links, uint32_t count) {
-    for (struct neap_object *object = NULL; (object = next_object(links, count, object)) != NULL;) neap_object_lock(object);
+/* Takes the guards of all objects, each once, in the order of addresses. Local ones have none. */
+static void lock_all(struct neap_link *links, uint32_t count) {
+    struct neap_list *chain = NULL, *next;
+    const struct neap_object *last = NULL;
+    uint32_t shared = 0;
+    for (uint32_t i = count; i-- > 0;) {
+        links[i].guarded = false;
+        neap_object_check_home(links[i].object);
+        if (!links[i].object->shared) continue;
+        links[i].node.next = chain;
+        chain = &links[i].node;
+        shared++;
+    }
+    if (shared > 1) chain = sort_chain(&chain, shared);
+    for (; chain != NULL; chain = next) {
+        struct neap_link *link = NEAP_CONTAINER_OF(chain, struct neap_link, node);
+        next = chain->next;
+        neap_list_init(chain);
+        if (link->object == last) continue;
+        neap_guard_lock(&link->object->guard);
+        link->guarded = true;
+        last = link->object;
+    }
 }
 
-static void unlock_all(const struct neap_link *links, uint32_t count) {
-    for (struct neap_object *object = NULL; (object = next_object(links, count, object)) != NULL;)
-        neap_object_unlock(object);
+static void unlock_all(struct neap_link *links, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (links[i].guarded) neap_guard_unlock(&links[i].object->guard);
 }
 
 /* A small generator of its own: fairness needs no more, and no state is shared. */
@@ -233,16 +268,34 @@ static uint32_t random_below(uint32_t bound) {
     return state % bound;
 }
 
+/* Tries the links in random order, each once, until one is served; its index, or NEAP_TIMEOUT. The order is drawn step by
+ * step (Fisher and Yates) and stands in the links' own `result` meanwhile. */
+static int attempt_any(struct neap_link *links, uint32_t count, struct neap_batch *batch) {
+    int served = NEAP_TIMEOUT;
+    for (uint32_t i = 0; i < count; i++) links[i].result = (int)i;
+    for (uint32_t i = 0; i < count && served < 0; i++) {
+        uint32_t other = i + random_below(count - i);
+        int at = links[other].result, kept;
+        links[other].result = links[i].result;
+        links[i].result = at;
+        kept = links[at].result;
+        links[at].result = 0;
+        if (links[at].object->class->attempt(links[at].object, &links[at], batch))
+            served = at;
+        else
+            links[at].result = kept;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if ((int)i != served) links[i].result = 0;
+    return served;
+}
+
 static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline) {
     struct neap_batch batch = {NULL, NULL};
-    int served = NEAP_TIMEOUT, code = 0;
+    int code = 0;
     for (uint32_t i = 0; i < count; i++) prepare(wait, &links[i]);
-    uint32_t first = random_below(count);
     lock_all(links, count);
-    for (uint32_t i = 0; i < count && served < 0; i++) {
-        uint32_t at = (first + i) % count;
-        if (links[at].object->class->attempt(links[at].object, &links[at], &batch)) served = (int)at;
-    }
+    int served = attempt_any(links, count, &batch);
     if (served < 0 && deadline > 0) {
         code = open_timer(wait, deadline);
         if (code == 0) {
@@ -292,6 +345,12 @@ static void withdraw(struct neap_link *link) {
 static void withdraw_others(struct neap_wait *wait) {
     for (uint32_t i = 0; i < wait->link_count; i++)
         if (&wait->links[i] != wait->winner) withdraw(&wait->links[i]);
+}
+
+bool neap_wait_abandon(struct neap_wait *wait) {
+    if (!claim(wait, NEAP_WAIT_INTERRUPTED)) return false;
+    neap_wait_end(wait);
+    return true;
 }
 
 int neap_wait_end(struct neap_wait *wait) {

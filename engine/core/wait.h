@@ -39,8 +39,9 @@ struct neap_link {
         int64_t number;         /* result (arrival index) */
         struct neap_hold *hold; /* operand and result of what is held; see the classes */
     };
-    int result; /* 0 or a code: how the operation ended */
-    uint8_t op; /* the class's own number of the operation */
+    int result;   /* 0 or a code: how the operation ended */
+    uint8_t op;   /* the class's own number of the operation */
+    bool guarded; /* neap_wait_begin holds the object's guard through this link */
 };
 
 struct neap_wait {
@@ -84,6 +85,10 @@ int neap_wait_end(struct neap_wait *wait);
 
 /* Claims an open wait for `outcome` and queues it. False when it was not open, or somebody else was faster. Owner's thread. */
 bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome);
+
+/* Claims an open wait and ends it at once: run() does not follow. False when it was not open, or somebody else was faster:
+ * then run() comes. Owner's thread. */
+bool neap_wait_abandon(struct neap_wait *wait);
 
 /* --- for the classes of objects that are waited on; guard held --- */
 
