@@ -33,6 +33,7 @@ struct program {
     int (*load)(lua_State *L, void *argument);
     void *argument;              /* of load */
     struct neap_arena *arena;    /* of the main state */
+    struct neap_wait alarm;      /* ends the grace; queued perhaps until the vm is closed */
 };
 
 /* --- signals --- */
@@ -112,16 +113,14 @@ static void no_op(struct neap_runnable *runnable) { (void)runnable; }
 /* 3 to 5 of the order. True when everything has ended. */
 static bool settle(struct program *program) {
     struct ending ending = {program, neap_clock_after(GRACE_SECONDS)};
-    struct neap_wait alarm;
-    neap_wait_init(&alarm, &program->vm->loop, NULL, no_op);
-    int code = neap_wait_begin(&alarm, NULL, 0, ending.deadline);
+    neap_wait_init(&program->alarm, &program->vm->loop, NULL, no_op);
+    int code = neap_wait_begin(&program->alarm, NULL, 0, ending.deadline);
     neap_vm_stop(program->vm);
     neap_engine_stop(&program->engine);
     neap_loop_run(&program->vm->loop, has_settled, &ending);
     if (code == NEAP_PARKED) {
-        neap_wait_interrupt(&alarm, NEAP_WAIT_INTERRUPTED);
-        neap_loop_run(&program->vm->loop, has_settled, &ending);
-        neap_wait_end(&alarm);
+        neap_wait_interrupt(&program->alarm, NEAP_WAIT_INTERRUPTED);
+        neap_wait_end(&program->alarm);
     }
     return neap_list_is_empty(&program->vm->tasks) && neap_engine_join(&program->engine, neap_clock_now()) == 0;
 }
