@@ -185,11 +185,16 @@ static void take_table(struct reader *reader, int tag) {
     open_frame(reader, tag, array, pairs)->class = class;
 }
 
+static struct neap_code *take_code(struct reader *reader) {
+    struct neap_code *code = neap_function_test(take_object(reader));
+    if (code != NULL) return code;
+    malformed(reader->L);
+}
+
 /* True: complete. */
 static bool take_function(struct reader *reader, int tag) {
     bool plain = (tag & ~NEAP_TAG_SHARED) == NEAP_TAG_PLAIN;
-    struct neap_code *code = neap_function_test(take_object(reader));
-    if (code == NULL) malformed(reader->L);
+    struct neap_code *code = take_code(reader);
     uint32_t upvalues = neap_function_upvalues(code);
     if (plain && upvalues > 1) malformed(reader->L);
     if (!plain) promise(reader, upvalues);
@@ -404,31 +409,37 @@ static void read_header(const struct reader *reader, struct neap_format_header *
         malformed(reader->L);
 }
 
-/* Pushes the values of a parcel; how many. */
-static int read_parcel(struct reader *reader, bool list, int fresh) {
+/* What decoding needs besides the values, below them on the stack: frames, references, classes. */
+static void push_helpers(struct reader *reader, const struct neap_format_header *header, int fresh) {
     lua_State *L = reader->L;
+    if (header->depth > FRAMES) reader->frames = lua_newuserdatauv(L, header->depth * sizeof(struct frame), 0);
+    if (header->shared > 0) {
+        lua_createtable(L, 0, header->shared < KEYS_EARLY ? (int)header->shared : KEYS_EARLY);
+        reader->references = lua_gettop(L);
+    }
+    if (header->classes_at != 0) find_classes(reader, fresh);
+}
+
+/* Pushes the values of a parcel; how many. `root` and `fresh` are not 0 for the body of a class. */
+static int read_parcel(lua_State *L, const struct neap_parcel *parcel, bool list, int root, int fresh) {
     struct neap_format_header header;
     struct frame frames[FRAMES];
+    struct reader reader = {.L = L, .parcel = parcel, .frames = frames, .root = root, .body = root != 0};
     int top = lua_gettop(L);
-    read_header(reader, &header);
+    read_header(&reader, &header);
     if (((header.flags & NEAP_FORMAT_LIST) != 0) != list || (!list && header.count != 1)) malformed(L);
     int room = (int)(header.count + STACK_PER_FRAME * header.depth + STACK_SPARE);
     luaL_checkstack(L, room, "message is too deep");
-    reader->at = reader->parcel->bytes + sizeof header;
-    reader->end = reader->parcel->bytes + (header.classes_at != 0 ? header.classes_at : reader->parcel->size);
-    reader->depth_max = header.depth;
-    reader->frames = header.depth <= FRAMES ? frames : lua_newuserdatauv(L, header.depth * sizeof *frames, 0);
-    if (header.shared > 0) {
-        lua_createtable(L, 0, header.shared < KEYS_EARLY ? (int)header.shared : KEYS_EARLY);
-        reader->references = lua_gettop(L);
-    }
-    if (header.classes_at != 0) find_classes(reader, fresh);
-    luaL_checkstack(L, room, "message is too deep");
+    reader.at = parcel->bytes + sizeof header;
+    reader.end = parcel->bytes + (header.classes_at != 0 ? header.classes_at : parcel->size);
+    reader.depth_max = header.depth;
+    push_helpers(&reader, &header, fresh);
     bool helped = lua_gettop(L) > top;
-    promise(reader, header.count);
-    for (uint32_t i = 0; i < header.count; i++) read_value(reader);
-    if (reader->at != reader->end) malformed(L);
-    if (helped) { /* what decoding needed lies below the values */
+    if (helped) luaL_checkstack(L, room, "message is too deep");
+    promise(&reader, header.count);
+    for (uint32_t i = 0; i < header.count; i++) read_value(&reader);
+    if (reader.at != reader.end) malformed(L);
+    if (helped) {
         lua_rotate(L, top + 1, (int)header.count);
         lua_settop(L, top + (int)header.count);
     }
@@ -436,8 +447,7 @@ static int read_parcel(struct reader *reader, bool list, int fresh) {
 }
 
 void neap_decode_body(lua_State *L, const struct neap_message *message, int root, int fresh) {
-    struct reader reader = {.L = L, .parcel = message->parcel, .root = root, .body = true};
-    read_parcel(&reader, false, fresh);
+    read_parcel(L, message->parcel, false, root, fresh);
     if (!lua_rawequal(L, -1, root)) malformed(L);
     lua_pop(L, 1);
 }
@@ -445,7 +455,6 @@ void neap_decode_body(lua_State *L, const struct neap_message *message, int root
 /* --- messages --- */
 
 void neap_decode(lua_State *L, const struct neap_message *message) {
-    struct reader reader;
     switch (message->kind) {
         case NEAP_MESSAGE_EMPTY: lua_pushnil(L); return;
         case NEAP_MESSAGE_NULL: neap_codec_push_null(L); return;
@@ -456,10 +465,7 @@ void neap_decode(lua_State *L, const struct neap_message *message) {
         case NEAP_MESSAGE_TEXT: lua_pushlstring(L, message->text, message->length); return;
         case NEAP_MESSAGE_BYTES: lua_pushlstring(L, message->parcel->bytes, message->parcel->size); return;
         case NEAP_MESSAGE_OBJECT: neap_box_push(L, message->object); return;
-        case NEAP_MESSAGE_PARCEL:
-            reader = (struct reader){.L = L, .parcel = message->parcel};
-            read_parcel(&reader, false, 0);
-            return;
+        case NEAP_MESSAGE_PARCEL: read_parcel(L, message->parcel, false, 0, 0); return;
         default: malformed(L);
     }
 }
@@ -470,6 +476,5 @@ int neap_decode_all(lua_State *L, const struct neap_message *message) {
         neap_decode(L, message);
         return 1;
     }
-    struct reader reader = {.L = L, .parcel = message->parcel};
-    return read_parcel(&reader, true, 0);
+    return read_parcel(L, message->parcel, true, 0, 0);
 }
