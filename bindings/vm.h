@@ -3,6 +3,7 @@
 #define NEAP_BINDINGS_VM_H
 
 #include <lua.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 
 struct neap_task;
 struct neap_encoder;
+struct neap_job;
 struct neap_outcome;
 struct site_store;
 struct neap_engine;
@@ -70,6 +72,12 @@ struct neap_vm {
     struct site_store *sites;                  /* see failure.c; owned */
     struct neap_output output;                 /* see libraries.c */
     bool open;                                 /* spawning is allowed */
+    struct neap_list node;                     /* in engine->states; its guard */
+    struct neap_job *job;                      /* of the thread, which keeps it; NULL: the main state. Constant once open */
+    /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */
+    int (*interrupted)(lua_State *L);
+    struct neap_runnable reporting;            /* posted at most once: says which tasks have not ended; see report.c */
+    _Atomic bool has_reported;                 /* it has run. Release; by its thread */
 };
 
 /* The vm of any coroutine of a state: its address stands in the extra space of the main thread, which coroutines copy. */

@@ -2,7 +2,7 @@
  *
  * LIVES     A thread record is in `threads` while its body runs, then in `ended` until the system's thread has been joined;
  *           joining happens when the next thread starts (without waiting) and in neap_engine_join (waiting).
- * LOCKS     The engine's guard, taken with no other guard held but the job's inside it. */
+ * LOCKS     The engine's guard is taken with no other guard held; inside it those of jobs and mailboxes are. */
 #include "host/engine.h"
 
 #include <errno.h>
@@ -32,6 +32,8 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_guard_init(&engine->guard);
     neap_list_init(&engine->threads);
     neap_list_init(&engine->ended);
+    neap_list_init(&engine->states);
+    neap_rings_init(&engine->rings);
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
     engine->slices = false;

@@ -11,6 +11,7 @@
 #include "core/list.h"
 #include "core/loop.h"
 #include "host/job.h"
+#include "sync/ring.h"
 
 struct neap_thread;
 
@@ -27,6 +28,8 @@ struct neap_engine {
     struct neap_guard guard;      /* of the lists */
     struct neap_list threads;     /* neap_thread.node: started, not ended */
     struct neap_list ended;       /* neap_thread.node: ended, not joined by the system */
+    struct neap_list states;      /* neap_vm.node, for the bindings: the Lua states that are open; guard */
+    struct neap_rings rings;      /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures; /* the main state wants to be told of failures in others; by its thread */
     bool slices;                  /* the host lets us use a signal to interrupt running Lua. Constant */
