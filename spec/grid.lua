@@ -139,17 +139,13 @@ local function ask_task(case)
   end)
 
   it("keeps what it waits on", function()
-    local kept = setmetatable({ object = case.blocked() }, { __mode = "v" })
-    local serve = coroutine.wrap(function(object) -- holds the object until it is called again
-      coroutine.yield()
-      case.serve(object)
-    end)
-    serve(kept.object)
-    local waiter = grid.parked_task(function() return case.wait(kept.object) end)
+    local object = case.blocked()
+    local kept = setmetatable({ object }, { __mode = "v" })
+    local waiter = grid.parked_task(function(o) return case.wait(o) end, object)
+    object = nil -- luacheck: ignore
     collectgarbage()
     collectgarbage()
-    serve()
-    serve = nil -- luacheck: ignore
+    case.serve(kept[1])
     assert.are.same(case.served, table.pack(waiter:join()))
   end)
 end
