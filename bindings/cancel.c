@@ -7,7 +7,8 @@
  *             swallowed the error? By depth: pcall, xpcall, coroutine.resume and the other frames that catch errors count how
  *             deep they are (neap_cancel_enter). Raising at depth d notes d; while it is noted, waits are let through. The
  *             frame of depth d, or one further out, clears it when it has caught something: by then the variables between have
- *             been closed. Frames inside a `<close>` handler are deeper and clear nothing.
+ *             been closed. Frames inside a `<close>` handler are deeper and clear nothing. A region that such a handler enters
+ *             works as anywhere, and is a shield: what unwinds outside has been told.
  * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions'.
  * GENERATORS  A region belongs to the code between its entry and its exit. When a coroutine of the user's own is left in
  *             the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back. */
@@ -96,12 +97,14 @@ bool neap_cancel_is_due(const struct neap_task *task) {
 
 void neap_cancel_expire(struct neap_task *task) {
     int64_t now = neap_clock_now();
-    for (struct neap_region *region = task->regions; region != NULL && !region->shield; region = region->outer) {
+    for (struct neap_region *region = task->regions; region != NULL; region = region->outer) {
         /* `deadline` is the nearest of this region's and those around it: what is due here and not outside is its own */
-        bool own = region->outer == NULL || region->deadline < region->outer->deadline;
-        if (region->deadline > now || !own) continue;
-        region->cancelled = region->timed_out = true;
-        task->flags |= NEAP_TASK_PENDING;
+        bool own = region->shield || region->outer == NULL || region->deadline < region->outer->deadline;
+        if (region->deadline <= now && own) {
+            region->cancelled = region->timed_out = true;
+            task->flags |= NEAP_TASK_PENDING;
+        }
+        if (region->shield) return;
     }
 }
 
@@ -130,6 +133,8 @@ void neap_cancel_check(lua_State *L, struct neap_task *task) {
         push_reason(L, task);
     else if (due->timed_out)
         lua_pushliteral(L, "timeout");
+    else if (due->reason != 0)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, due->reason);
     else
         lua_pushnil(L);
     neap_cancel_push_error(L, lua_gettop(L));
@@ -138,21 +143,20 @@ void neap_cancel_check(lua_State *L, struct neap_task *task) {
 
 /* --- regions --- */
 
-struct neap_region *neap_region_push(lua_State *L, int64_t deadline, bool shield) {
-    struct neap_region *region = lua_newuserdatauv(L, sizeof *region, 0);
-    *region = (struct neap_region){.outer = NULL, .deadline = deadline, .shield = shield};
-    return region;
-}
-
 void neap_region_enter(struct neap_task *task, struct neap_region *region) {
     region->outer = task->regions;
+    region->unwinding = task->unwinding;
+    if (task->unwinding != 0) region->shield = true; /* see UNWINDING */
+    task->unwinding = 0;
     if (region->outer != NULL && !region->shield && region->outer->deadline < region->deadline)
         region->deadline = region->outer->deadline;
     task->regions = region;
 }
 
 void neap_region_leave(struct neap_task *task, struct neap_region *region) {
-    if (task->regions == region) task->regions = region->outer;
+    if (task->regions != region) return; /* see GENERATORS */
+    task->regions = region->outer;
+    task->unwinding = region->unwinding;
 }
 
 /* --- neap.timeout, neap.shield --- */
@@ -164,14 +168,18 @@ static int leave_region(lua_State *L, int status, lua_KContext depth) {
     neap_region_leave(task, region);
     neap_cancel_leave(task, (uint16_t)depth, failed);
     if (!failed) return lua_gettop(L) - 1;
-    if (region->timed_out && neap_cancel_is_error(L, -1) && !neap_cancel_is_due(task)) return neap_push_code(L, NEAP_TIMEOUT);
+    if (!neap_cancel_is_error(L, -1)) return lua_error(L);
+    if (region->timed_out && !neap_cancel_is_due(task)) return neap_push_code(L, NEAP_TIMEOUT);
+    neap_cancel_check(L, task); /* outwards: the variables there may wait as well */
     return lua_error(L);
 }
 
 /* Stack: function, arguments. Calls it inside a region. */
 static int call_in_region(lua_State *L, int64_t deadline, bool shield) {
     struct neap_task *task = neap_task_current(L);
-    neap_region_enter(task, neap_region_push(L, deadline, shield));
+    struct neap_region *region = lua_newuserdatauv(L, sizeof *region, 0);
+    *region = (struct neap_region){.deadline = deadline, .shield = shield};
+    neap_region_enter(task, region);
     lua_insert(L, 1);
     uint16_t depth = neap_cancel_enter(task);
     int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, depth, leave_region);

@@ -16,6 +16,8 @@ struct neap_region {
     bool shield;               /* cancellations from outside do not pass */
     bool cancelled;            /* asked to stop; stays */
     bool timed_out;            /* it was its deadline that asked */
+    uint16_t unwinding;        /* of the task when it was entered: put back when it is left */
+    int reason;                /* registry reference of what the error will say; 0: nothing. Of who made the region */
 };
 
 /* Raises the cancellation that is pending for `task`, the running one; returns when none is. */
@@ -47,8 +49,7 @@ static inline void neap_cancel_leave(struct neap_task *task, uint16_t depth, boo
 int neap_cancel_timeout(lua_State *L);
 int neap_cancel_shield(lua_State *L);
 int neap_cancel_is_cancelled(lua_State *L);
-/* For scopes: region(function, handle) of scope.c builds on these. */
-struct neap_region *neap_region_push(lua_State *L, int64_t deadline, bool shield);
+/* A region is entered and left around a protected call; scope.c does so too. */
 void neap_region_enter(struct neap_task *task, struct neap_region *region);
 void neap_region_leave(struct neap_task *task, struct neap_region *region);
 
