@@ -1,7 +1,5 @@
--- Counts the words of a tree of text files twice, on one thread and on all cores, and compares.
---
--- Reader tasks put blocks of text into a bounded channel; counter threads take them out and count, each for itself;
--- their counts are merged at the end. `neap wordcount.lua --help` lists the options.
+-- Counts the words of a tree of text files twice, on one thread and on all cores, and compares. Readers (tasks) put blocks
+-- of text into a bounded channel; counters (threads) take them out and count, each for itself, and are merged at the end.
 local neap = require "neap"
 
 local MEGABYTE <const> = 1000000
