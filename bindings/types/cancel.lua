@@ -3,10 +3,12 @@
 ---@class neap
 local neap = {}
 
----Is `err` the error that a cancelled task is stopped with? Such an error is a value of its own; `tostring` makes it
----`cancelled`, or `cancelled: ` and the reason.
----
----Who catches errors and means to go on asks this first; who swallows the error meets it again at the next wait.
+---What a cancelled task is stopped with; `tostring` makes it `cancelled`, or `cancelled: ` and the reason.
+---@class neap.Cancelled
+---@field reason? any what `cancel` was given
+
+---Is `err` the error that a cancelled task is stopped with? Who catches errors and means to go on asks this first; who
+---swallows the error meets it again at the next wait.
 ---
 ---```lua
 ---local outcome

@@ -44,16 +44,18 @@ function neap.channel(capacity) end
 ---@param value any not nil
 ---@param timeout? number
 ---@return true? sent
----@return any message "timeout", "closed", or the reason that `close` was given
+---@return string? message
 ---@return string? code "timeout" or "closed"
+---@return any reason that `close` was given
 ---@since 0.1
 function Channel:send(value, timeout) end
 
 ---Receives the next value; waits for one. `false` is a value too: tell the end by `nil`.
 ---@param timeout? number
 ---@return any value nil if there was none
----@return any message "timeout", "closed" (closed and drained), or the reason that `close` was given
----@return string? code "timeout" or "closed"
+---@return string? message
+---@return string? code "timeout" or "closed": closed and drained
+---@return any reason that `close` was given
 ---@since 0.1
 function Channel:recv(timeout) end
 
@@ -65,10 +67,10 @@ function Channel:recv(timeout) end
 ---ch:send("last")
 ---assert(ch:close("no more tides"))
 ---assert(ch:recv() == "last")
----local value, message, code = ch:recv()
----assert(value == nil and message == "no more tides" and code == "closed")
+---local value, _, code, reason = ch:recv()
+---assert(value == nil and code == "closed" and reason == "no more tides")
 ---```
----@param reason? any given out as message; copied, so it must be something that can be sent
+---@param reason? any given out with the code; copied, so it must be something that can be sent
 ---@return boolean closed false if it was closed before
 ---@since 0.1
 function Channel:close(reason) end

@@ -61,16 +61,18 @@ function neap.priority_queue(maxsize) end
 ---@param timeout? number
 ---@param priority? number by default 0; lower comes first
 ---@return true? put
----@return any message "timeout", "closed", or the reason that `close` was given
+---@return string? message
 ---@return string? code "timeout" or "closed"
+---@return any reason that `close` was given
 ---@since 0.1
 function Queue:put(value, timeout, priority) end
 
 ---Takes the next value; waits for one.
 ---@param timeout? number
 ---@return any value nil if there was none
----@return any priority_or_message of a priority queue the priority; "timeout", "closed", or the reason given to `close`
----@return string? code "timeout" or "closed"
+---@return number|string? priority_or_message the priority, of a priority queue
+---@return string? code "timeout" or "closed": closed and drained
+---@return any reason that `close` was given
 ---@since 0.1
 function Queue:get(timeout) end
 
@@ -80,15 +82,17 @@ function Queue:get(timeout) end
 ---@param value any not nil
 ---@param priority? number
 ---@return true? put
----@return any message
+---@return string? message
 ---@return string? code "full" or "closed"
+---@return any reason that `close` was given
 ---@since 0.1
 function Queue:put_nowait(value, priority) end
 
 ---Takes without waiting.
 ---@return any value
----@return any priority_or_message
----@return string? code "empty" or "closed"
+---@return number|string? priority_or_message
+---@return string? code "empty" or "closed": closed and drained
+---@return any reason that `close` was given
 ---@since 0.1
 function Queue:get_nowait() end
 

@@ -12,8 +12,8 @@ local neap = {}
 ---| a task or thread | it has ended | nothing; ask `join` |
 ---| an event | it is set | nothing |
 ---
----One that is closed is ready, with `nil, "closed", "closed"`. All cases are looked at in one moment. Exactly one is
----carried out; the others are left untouched. Among ready ones the choice is fair.
+---One that is closed is ready, with `nil, "closed", "closed"` and the reason. All cases are looked at in one moment.
+---Exactly one is carried out; the others are left untouched. Among ready ones the choice is fair.
 ---
 ---Errors: an empty list; what is no case; a value that cannot be sent.
 ---

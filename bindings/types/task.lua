@@ -45,7 +45,7 @@ function Handle:wait(timeout) end
 ---Asks it to stop: raises a cancellation error in the wait that it is in, or at its next one, or in a loop that has run
 ---for a slice without any; and again at each later wait. Returns at once. What never ran never will; what caught the
 ---error and returned has the status `"done"`.
----@param reason? any what `tostring` of the error shows
+---@param reason? any stands in the error; copied if the task is of another thread
 ---@return boolean asked false if it had ended or been asked before
 ---@since 0.1
 function Handle:cancel(reason) end

@@ -1,5 +1,5 @@
--- Counts the words of a tree of text files on one thread, then on all cores, and compares. Readers (tasks) put blocks of
--- text into a bounded channel; counters (threads) take them out and count, each for itself, and are merged at the end.
+-- Counts the words of a tree of text files on one thread, then on all cores, and compares. Readers (tasks) put blocks
+-- of text into a bounded channel; counters (threads) take them out and count, each for itself; then that is merged.
 local neap = require "neap"
 
 local MEGABYTE <const> = 1000000
