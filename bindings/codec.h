@@ -21,7 +21,11 @@ void neap_encode_all(lua_State *L, int first, int count, struct neap_message *me
  * value names cannot be loaded, and when the bytes are not what encode wrote. */
 void neap_decode(lua_State *L, const struct neap_message *message);
 
-/* The same for what neap_encode_all wrote: pushes all values, returns how many. An empty message is none. */
+/* The same, and drops the message, also when it raises. Decoding may run code that sends and receives (finalisers, and
+ * modules that it loads): `message` is empty before any of that runs, so it may lie where such code puts its own. */
+void neap_decode_take(lua_State *L, struct neap_message *message);
+
+/* As neap_decode, for what neap_encode_all wrote: pushes all values, returns how many. An empty message is none. */
 int neap_decode_all(lua_State *L, const struct neap_message *message);
 
 /* neap.register(name, metatable), neap.null; opens what the codec keeps in the registry. Called once a state. */

@@ -470,6 +470,25 @@ void neap_decode(lua_State *L, const struct neap_message *message) {
     }
 }
 
+static int decode_one(lua_State *L) {
+    neap_decode(L, lua_touserdata(L, 1));
+    return 1;
+}
+
+void neap_decode_take(lua_State *L, struct neap_message *message) {
+    struct neap_message taken;
+    neap_message_move(&taken, message);
+    if (taken.kind < NEAP_MESSAGE_BYTES) {
+        neap_decode(L, &taken);
+        return;
+    }
+    lua_pushcfunction(L, decode_one);
+    lua_pushlightuserdata(L, &taken);
+    int status = lua_pcall(L, 1, 1, 0);
+    neap_message_fini(&taken);
+    if (status != LUA_OK) lua_error(L);
+}
+
 int neap_decode_all(lua_State *L, const struct neap_message *message) {
     if (message->kind == NEAP_MESSAGE_EMPTY) return 0;
     if (message->kind != NEAP_MESSAGE_PARCEL) {
