@@ -1,0 +1,415 @@
+#include "support.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include "core/loop.h"
+#include "sync/event.h"
+
+/* A runnable that counts its runs. */
+struct job {
+    struct neap_runnable runnable;
+    int runs;
+    bool again; /* queues itself once more each time */
+};
+
+static int order[16], ordered; /* numbers of jobs as they ran */
+
+static void count_run(struct neap_runnable *runnable) {
+    struct job *job = NEAP_CONTAINER_OF(runnable, struct job, runnable);
+    job->runs++;
+    if (job->again) neap_loop_push(neap_loop_here, runnable);
+}
+
+static struct job job_that(bool again) {
+    return (struct job){.runnable = {.run = count_run}, .again = again};
+}
+
+static bool flag_is_set(void *flag) { return *(bool *)flag; }
+
+/* --- turns --- */
+
+static struct job numbered[10];
+
+static void note_number(struct neap_runnable *runnable) {
+    order[ordered++] = (int)(NEAP_CONTAINER_OF(runnable, struct job, runnable) - numbered);
+}
+
+static void runs_in_the_order_of_pushing(void **state) {
+    (void)state;
+    ordered = 0;
+    for (int i = 0; i < 10; i++) {
+        numbered[i].runnable.run = note_number;
+        neap_loop_push(&here, &numbered[i].runnable);
+    }
+    assert_true(neap_loop_has_ready(&here));
+    settle(&here);
+    assert_false(neap_loop_has_ready(&here));
+    for (int i = 0; i < 10; i++) assert_int_equal(order[i], i);
+}
+
+static void a_flood_does_not_keep_timers_from_firing(void **state) {
+    (void)state;
+    struct actor sleeper;
+    struct job flood[3] = {job_that(true), job_that(true), job_that(true)};
+    actor_init(&sleeper, &here);
+    for (int i = 0; i < 3; i++) neap_loop_push(&here, &flood[i].runnable);
+    start_links(&sleeper, 0, soon(2000));
+    assert_int_equal(finish(&sleeper), NEAP_TIMEOUT);
+    for (int i = 0; i < 3; i++) flood[i].again = false;
+    settle(&here);
+    assert_true(flood[2].runs >= flood[0].runs - 1); /* in turn */
+}
+
+static void loops_nest(void **state) {
+    (void)state;
+    struct actor outer, inner;
+    actor_init(&outer, &here);
+    actor_init(&inner, &here);
+    start_links(&outer, 0, soon(300));
+    start_links(&inner, 0, soon(100));
+    assert_int_equal(finish(&inner), NEAP_TIMEOUT);
+    assert_ptr_equal(neap_loop_here, &here);
+    assert_int_equal(finish(&outer), NEAP_TIMEOUT);
+}
+
+static void draining_runs_what_there_is(void **state) {
+    (void)state;
+    struct job local = job_that(false), posted = job_that(false);
+    neap_loop_push(&here, &local.runnable);
+    neap_mailbox_post(here.mailbox, &posted.runnable);
+    neap_mailbox_notify(here.mailbox);
+    neap_loop_drain(&here);
+    assert_int_equal(local.runs + posted.runs, 2);
+    neap_mailbox_notify(here.mailbox); /* and nothing else */
+    neap_loop_drain(&here);
+    assert_false(neap_loop_has_ready(&here));
+}
+
+static void what_was_posted_before_the_end_is_run(void **state) {
+    (void)state;
+    struct neap_loop loop;
+    struct job late = job_that(false);
+    assert_int_equal(neap_loop_init(&loop, NULL, NULL), 0);
+    struct neap_mailbox *mailbox = neap_mailbox_ref(loop.mailbox);
+    neap_mailbox_post(mailbox, &late.runnable);
+    neap_loop_fini(&loop);
+    assert_int_equal(late.runs, 1);
+    assert_int_equal(neap_mailbox_post(mailbox, &late.runnable), NEAP_GONE);
+    neap_mailbox_unref(mailbox);
+}
+
+/* --- deadlines --- */
+
+static void none_fires_early_and_all_in_order(void **state) {
+    (void)state;
+    enum { MANY = 200 };
+    struct actor sleepers[MANY];
+    int64_t deadlines[MANY], last = 0;
+    for (int i = 0; i < MANY; i++) {
+        actor_init(&sleepers[i], &here);
+        deadlines[i] = soon(chance(4000));
+        start_links(&sleepers[i], 0, deadlines[i]);
+    }
+    for (int i = 0; i < MANY; i++)
+        if (deadlines[i] > last) last = deadlines[i];
+    for (int left = MANY; left > 0;) {
+        assert_true(neap_timers_next(&here.timers) <= last);
+        struct neap_wait *next = here.timers.heap[0].wait;
+        finish(NEAP_CONTAINER_OF(next, struct actor, wait));
+        int64_t now = neap_clock_now();
+        left = 0;
+        for (int i = 0; i < MANY; i++) {
+            if (sleepers[i].code == NEAP_PARKED)
+                left++;
+            else
+                assert_true(now >= deadlines[i]);
+        }
+    }
+}
+
+static void a_sleep_can_be_interrupted(void **state) {
+    (void)state;
+    struct actor sleeper;
+    actor_init(&sleeper, &here);
+    assert_int_equal(start_links(&sleeper, 0, 0), NEAP_TIMEOUT);
+    start_links(&sleeper, 0, NEAP_FOREVER);
+    assert_true(cancel(&sleeper));
+    assert_false(cancel(&sleeper));
+    assert_int_equal(finish(&sleeper), NEAP_CANCELLED);
+    assert_int_equal(here.timers.count, 0);
+}
+
+/* --- libuv --- */
+
+static void set_on_timer(uv_timer_t *timer) { *(bool *)timer->data = true; }
+
+static void set_on_close(uv_handle_t *handle) { *(bool *)handle->data = true; }
+
+static void close_handle(uv_handle_t *handle) {
+    bool closed = false;
+    handle->data = &closed;
+    uv_close(handle, set_on_close);
+    neap_loop_run(&here, flag_is_set, &closed);
+}
+
+static void a_timer_of_libuv_fires(void **state) {
+    (void)state;
+    uv_timer_t timer;
+    bool fired = false;
+    uv_loop_t *uv = neap_loop_uv(&here);
+    assert_non_null(uv);
+    assert_ptr_equal(neap_loop_uv(&here), uv);
+    uv_timer_init(uv, &timer);
+    timer.data = &fired;
+    uv_timer_start(&timer, set_on_timer, 2, 0);
+    neap_loop_run(&here, flag_is_set, &fired);
+    close_handle((uv_handle_t *)&timer);
+}
+
+static void note_readable(uv_poll_t *poll, int status, int events) {
+    CHECK(status == 0 && events & UV_READABLE);
+    char byte;
+    CHECK(read(*(int *)poll->data, &byte, 1) == 1);
+    uv_poll_stop(poll);
+    *(int *)poll->data = -1;
+}
+
+static bool was_read(void *descriptor) { return *(int *)descriptor < 0; }
+
+static void write_byte(void *argument) { CHECK(write(*(int *)argument, "x", 1) == 1); }
+
+static void a_pipe_wakes_a_loop_that_is_parked_in_libuv(void **state) {
+    (void)state;
+    for (int i = 0; i < repeated(100); i++) {
+        int ends[2], in;
+        uv_poll_t poll;
+        struct helper helper;
+        assert_int_equal(pipe(ends), 0);
+        uv_poll_init(neap_loop_uv(&here), &poll, ends[0]);
+        in = ends[0];
+        poll.data = &in;
+        uv_poll_start(&poll, UV_READABLE, note_readable);
+        helper_start(&helper, write_byte, &ends[1]);
+        neap_loop_run(&here, was_read, &in);
+        helper_join(&helper);
+        close_handle((uv_handle_t *)&poll);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
+static void deadlines_pass_while_parked_in_libuv(void **state) {
+    (void)state;
+    struct actor sleeper;
+    actor_init(&sleeper, &here);
+    neap_loop_uv(&here);
+    int64_t deadline = soon(3000);
+    start_links(&sleeper, 0, deadline);
+    assert_int_equal(finish(&sleeper), NEAP_TIMEOUT);
+    assert_true(neap_clock_now() >= deadline);
+}
+
+static void a_flood_does_not_keep_libuv_from_its_turn(void **state) {
+    (void)state;
+    struct job flood = job_that(true);
+    uv_timer_t timer;
+    bool fired = false;
+    uv_timer_init(neap_loop_uv(&here), &timer);
+    timer.data = &fired;
+    uv_timer_start(&timer, set_on_timer, 1, 0);
+    neap_loop_push(&here, &flood.runnable);
+    neap_loop_run(&here, flag_is_set, &fired);
+    flood.again = false;
+    close_handle((uv_handle_t *)&timer);
+}
+
+static void out_of_memory_is_an_answer(void **state) {
+    (void)state;
+    struct neap_loop loop;
+    neap_memory_fail_after(0);
+    assert_int_equal(neap_loop_init(&loop, NULL, NULL), NEAP_NOMEM);
+    neap_memory_fail_after(0);
+    assert_null(neap_loop_uv(&here));
+    neap_memory_fail_after(-1);
+    assert_non_null(neap_loop_uv(&here));
+}
+
+/* --- other threads --- */
+
+struct floods {
+    struct neap_mailbox *mailbox;
+    struct job jobs[1000];
+    int sent;
+    atomic_bool stop;
+};
+
+static void count_posted(struct neap_runnable *runnable) { NEAP_CONTAINER_OF(runnable, struct job, runnable)->runs++; }
+
+static void post_all(void *argument) {
+    struct floods *floods = argument;
+    for (int i = 0; i < 1000; i++) {
+        floods->jobs[i].runnable.run = count_posted;
+        CHECK(neap_mailbox_post(floods->mailbox, &floods->jobs[i].runnable) == 0);
+        if (chance(20) == 0) dawdle(3000); /* lets it park */
+    }
+}
+
+static bool all_have_run(void *argument) {
+    const struct floods *floods = argument;
+    for (int i = 999; i >= 0; i--)
+        if (floods->jobs[i].runs == 0) return false;
+    return true;
+}
+
+static void receive_posts(bool in_libuv) {
+    for (int round = 0; round < repeated(5); round++) {
+        static struct floods floods;
+        struct helper helper;
+        floods = (struct floods){.mailbox = here.mailbox};
+        if (in_libuv) assert_non_null(neap_loop_uv(&here));
+        helper_start(&helper, post_all, &floods);
+        neap_loop_run(&here, all_have_run, &floods);
+        helper_join(&helper);
+        for (int i = 0; i < 1000; i++) assert_int_equal(floods.jobs[i].runs, 1);
+    }
+}
+
+static void posts_wake_a_loop_that_is_parked(void **state) {
+    (void)state;
+    receive_posts(false);
+}
+
+static void posts_wake_a_loop_that_is_parked_in_libuv(void **state) {
+    (void)state;
+    receive_posts(true);
+}
+
+/* A predicate that another thread makes true: who notifies is never slept through. */
+struct flipping {
+    atomic_int value;
+    struct neap_mailbox *mailbox;
+    int rounds, expected;
+    atomic_bool seen;
+};
+
+static void flip(void *argument) {
+    struct flipping *flipping = argument;
+    for (int i = 1; i <= flipping->rounds; i++) {
+        dawdle(chance(3) == 0 ? 5000 : 50);
+        atomic_store_explicit(&flipping->value, i, memory_order_relaxed);
+        neap_mailbox_notify(flipping->mailbox);
+        while (!atomic_exchange(&flipping->seen, false)) sched_yield();
+    }
+}
+
+static bool has_flipped(void *argument) {
+    struct flipping *flipping = argument;
+    return atomic_load_explicit(&flipping->value, memory_order_relaxed) == flipping->expected;
+}
+
+static void notifications_are_never_slept_through(void **state) {
+    (void)state;
+    struct flipping flipping = {.mailbox = here.mailbox, .rounds = repeated(5000)};
+    struct helper helper;
+    helper_start(&helper, flip, &flipping);
+    for (int i = 1; i <= flipping.rounds; i++) {
+        flipping.expected = i;
+        neap_loop_run(&here, has_flipped, &flipping);
+        atomic_store(&flipping.seen, true);
+    }
+    helper_join(&helper);
+}
+
+/* --- nothing can happen any more --- */
+
+static atomic_int busy;
+static atomic_int stuck_calls;
+static struct neap_event *rescue;
+
+static void be_stuck(struct neap_loop *loop) {
+    (void)loop;
+    atomic_fetch_add(&stuck_calls, 1);
+    neap_event_set(rescue); /* lets both go */
+}
+
+static void wait_for_each_other(void *argument) {
+    struct neap_loop loop;
+    struct actor actor;
+    (void)argument;
+    struct neap_loop *outer = neap_loop_here;
+    CHECK(neap_loop_init(&loop, &busy, be_stuck) == 0);
+    neap_loop_here = &loop;
+    actor_init(&actor, &loop);
+    CHECK(act(&actor, rescue, NEAP_EVENT_WAIT, NEAP_FOREVER) == 0);
+    settle(&loop);
+    neap_loop_fini(&loop);
+    atomic_fetch_sub(&busy, 1);
+    neap_loop_here = outer;
+}
+
+static void loops_that_wait_for_each_other_are_found(void **state) {
+    (void)state;
+    for (int i = 0; i < repeated(200); i++) {
+        struct helper helpers[2];
+        rescue = neap_event_new();
+        neap_object_share(&rescue->object);
+        atomic_store(&busy, 3); /* the two, and ourselves until both run */
+        atomic_store(&stuck_calls, 0);
+        for (int k = 0; k < 2; k++) helper_start(&helpers[k], wait_for_each_other, NULL);
+        wait_for_each_other(NULL); /* counted as the third */
+        for (int k = 0; k < 2; k++) helper_join(&helpers[k]);
+        assert_int_equal(atomic_load(&stuck_calls), 1);
+        assert_int_equal(atomic_load(&busy), 0);
+        neap_object_unref(&rescue->object);
+    }
+}
+
+static void fail_if_stuck(struct neap_loop *loop) {
+    (void)loop;
+    CHECK(!"not stuck: something can still happen");
+}
+
+static void a_deadline_or_a_handle_is_something_that_can_happen(void **state) {
+    (void)state;
+    struct neap_loop loop;
+    struct actor sleeper;
+    uv_timer_t timer;
+    bool fired = false;
+    atomic_store(&busy, 1);
+    assert_int_equal(neap_loop_init(&loop, &busy, fail_if_stuck), 0);
+    neap_loop_here = &loop;
+    actor_init(&sleeper, &loop);
+    start_links(&sleeper, 0, soon(500));
+    assert_int_equal(finish(&sleeper), NEAP_TIMEOUT);
+    uv_timer_init(neap_loop_uv(&loop), &timer);
+    timer.data = &fired;
+    uv_timer_start(&timer, set_on_timer, 2, 0);
+    neap_loop_run(&loop, flag_is_set, &fired);
+    uv_close((uv_handle_t *)&timer, NULL);
+    neap_loop_here = &here;
+    neap_loop_fini(&loop);
+}
+
+int main(void) {
+    const struct CMUnitTest loop_tests[] = {
+        TEST(runs_in_the_order_of_pushing),
+        TEST(a_flood_does_not_keep_timers_from_firing),
+        TEST(loops_nest),
+        TEST(draining_runs_what_there_is),
+        TEST(what_was_posted_before_the_end_is_run),
+        TEST(none_fires_early_and_all_in_order),
+        TEST(a_sleep_can_be_interrupted),
+        TEST(a_timer_of_libuv_fires),
+        TEST(a_pipe_wakes_a_loop_that_is_parked_in_libuv),
+        TEST(deadlines_pass_while_parked_in_libuv),
+        TEST(a_flood_does_not_keep_libuv_from_its_turn),
+        TEST(out_of_memory_is_an_answer),
+        TEST(posts_wake_a_loop_that_is_parked),
+        TEST(posts_wake_a_loop_that_is_parked_in_libuv),
+        TEST(notifications_are_never_slept_through),
+        TEST(loops_that_wait_for_each_other_are_found),
+        TEST(a_deadline_or_a_handle_is_something_that_can_happen),
+    };
+    return run_once(loop_tests);
+}
