@@ -6,6 +6,7 @@
 #   build/check/    assertions and failing allocations (NEAP_CHECK), for the unit tests
 #   build/asan/     NEAP_CHECK under the address and undefined-behaviour sanitizers
 #   build/tsan/     NEAP_CHECK under the thread sanitizer
+#   build/fuzz/     as asan, by clang, for its fuzzer
 
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
@@ -15,6 +16,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 STRESS_SECONDS ?= 60
+FUZZ_SECONDS ?= 60
 LUA ?= lua5.4
 ifeq ($(origin CC),default)
 CC := gcc
@@ -46,6 +48,7 @@ FLAGS_module := $(CFLAGS) -fPIC -ftls-model=initial-exec -fno-semantic-interposi
 FLAGS_check := $(CHECKED)
 FLAGS_asan := $(CHECKED) -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_tsan := $(CHECKED) -fsanitize=thread -Wno-tsan
+FLAGS_fuzz := $(CHECKED) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-sign-conversion
 
 # The engine does not see Lua's headers. `call includes,source`.
 includes = -Iengine $(if $(filter engine/%,$1),,-I. $(LUA_CFLAGS)) $(UV_CFLAGS)
@@ -56,6 +59,7 @@ ENGINE := $(wildcard engine/*/*.c)
 BINDINGS := $(filter-out bindings/runner.c,$(wildcard bindings/*.c))
 LUA_HALF := $(sort $(wildcard scripts/neap/*.lua))
 UNIT := $(wildcard spec/unit/*_test.c)
+FUZZ := $(wildcard spec/fuzz/*_fuzz.c)
 UNIT_HELPERS := $(filter-out $(UNIT),$(wildcard spec/unit/*.c))
 SPECS := $(sort $(wildcard spec/*_spec.lua))
 STRESS_SPECS := $(shell grep -l '\#stress' /dev/null $(SPECS))
@@ -69,8 +73,10 @@ $(BUILD)/gen/embedded.c: scripts/tools/embed.lua $(LUA_HALF) $(wildcard scripts/
 # --- one flavour: $(call flavour,name,folder) ---
 
 define flavour
+CC_$(1) ?= $$(CC)
+UV_$(1) ?= $$(UV_STATIC)
 objects_$(1) = $$(patsubst %.c,$(2)/obj/%.o,$$(1))
-compile_$(1) = $$(CC) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(call includes,$$<) -MMD -MP -c $$< -o $$@
+compile_$(1) = $$(CC_$(1)) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(call includes,$$<) -MMD -MP -c $$< -o $$@
 
 $(2)/obj/%.o: %.c Makefile
 	@mkdir -p $$(@D)
@@ -90,12 +96,12 @@ $(2)/libneap-bindings.a: $$(call objects_$(1),$$(BINDINGS)) $(2)/obj/embedded.o
 
 # All of Lua is linked in and exported: modules in C look for it in the program.
 $(2)/neap: $$(call objects_$(1),bindings/runner.c) $(2)/libneap-bindings.a $(2)/libneap-engine.a
-	$$(call show,LINK,$$@)$$(CC) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -Wl,-E -o $$@ $$^ \
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -Wl,-E -o $$@ $$^ \
 	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
 
 $(2)/unit/%: $(2)/obj/spec/unit/%.o $$(call objects_$(1),$$(UNIT_HELPERS)) $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
-	$$(call show,LINK,$$@)$$(CC) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) -lm -ldl
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) -lm -ldl
 
 unit_$(1) := $$(patsubst spec/unit/%.c,$(2)/unit/%,$$(UNIT))
 $$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS)): | $(BUILD)/ready/test
@@ -103,10 +109,8 @@ $$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS)): | $(BUILD)/ready/test
 -include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/runner.c $$(UNIT) $$(UNIT_HELPERS)))
 endef
 
-# The thread sanitizer's suppressions name the shared libuv, so that flavour has it.
-UV_release = $(UV_STATIC)
-UV_check = $(UV_STATIC)
-UV_asan = $(UV_STATIC)
+CC_fuzz := clang
+# The thread sanitizer's suppressions name the shared libuv.
 UV_tsan = $(UV_SHARED)
 
 $(eval $(call flavour,release,$(BUILD)))
@@ -114,13 +118,20 @@ $(eval $(call flavour,module,$(BUILD)/module))
 $(eval $(call flavour,check,$(BUILD)/check))
 $(eval $(call flavour,asan,$(BUILD)/asan))
 $(eval $(call flavour,tsan,$(BUILD)/tsan))
+$(eval $(call flavour,fuzz,$(BUILD)/fuzz))
 
 $(BUILD)/neap.so: $(call objects_module,$(BINDINGS) $(ENGINE)) $(BUILD)/module/obj/embedded.o
 	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ $(UV_SHARED)
 
+FUZZERS := $(FUZZ:spec/%.c=$(BUILD)/%)
+$(call objects_fuzz,$(ENGINE) $(BINDINGS) $(FUZZ)): | $(BUILD)/ready/fuzz
+$(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/spec/fuzz/%_fuzz.o $(BUILD)/fuzz/libneap-bindings.a $(BUILD)/fuzz/libneap-engine.a
+	$(call show,LINK,$@)$(CC_fuzz) $(FLAGS_fuzz) -fsanitize=fuzzer -pthread $(LDFLAGS) -o $@ $^ \
+	  $(LUA_STATIC) $(UV_STATIC) -lm -ldl
+
 # --- targets ---
 
-.PHONY: build demo test unit spec lint format asan tsan stress bench install uninstall clean help
+.PHONY: build demo test unit spec lint format asan tsan stress fuzz bench install uninstall clean help
 
 build: $(BUILD)/neap $(BUILD)/neap.so  ## build the runner and the module (the default)
 
@@ -157,12 +168,16 @@ stress: build $(BUILD)/check/neap $(unit_check) | $(BUILD)/ready/test  ## repeat
 	$(run_tests)/stress limit=300 seconds=$(STRESS_SECONDS) tags=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) \
 	  spec=$(BUILD)/neap spec=$(BUILD)/check/neap $(STRESS_SPECS:%=file=%) $(STRESS:%=script=%)
 
+fuzz: $(FUZZERS)  ## feed the decoder what nobody sent, for FUZZ_SECONDS (60)
+	@sh scripts/tools/fuzz.sh $(FUZZ_SECONDS) $(BUILD)/fuzz/corpus $(FUZZERS)
+
 bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same run, print one table
 	$(BUILD)/neap scripts/bench/run.lua
 
 # --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
 
-C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/unit/*.[ch] scripts/bench/*.[ch] scripts/bench/*/*.[ch])
+C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/unit/*.[ch] spec/fuzz/*.[ch] \
+  scripts/bench/*.[ch] scripts/bench/*/*.[ch])
 TIDIED := $(ENGINE) $(wildcard bindings/*.c)
 LINTS := lint-format lint-tidy lint-cppcheck lint-lua lint-layers lint-words lint-types
 .PHONY: $(LINTS)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees that what a group of targets needs is installed, and writes to a file where it is.
-# usage: depend.sh build|test|lint|bench FILE
+# usage: depend.sh build|test|lint|bench|fuzz FILE
 # On Debian and its kin what is missing is installed with apt-get; elsewhere it is listed.
 set -eu
 group=$1
@@ -12,6 +12,10 @@ has_command() { command -v "$1" >/dev/null 2>&1; }
 has_header() { printf '#include <%s>\n' "$1" | "$cc" $2 -E - >/dev/null 2>&1; }
 # cmocka's header wants others before it.
 has_cmocka() { printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' | "$cc" -E - >/dev/null 2>&1; }
+has_fuzzer() {
+  echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d == 0 && n == 1; }' |
+    clang -x c - -fsanitize=fuzzer,address -o /dev/null >/dev/null 2>&1
+}
 
 missing() {
   case $group in
@@ -28,6 +32,10 @@ missing() {
       ;;
     bench)
       has_command pkg-config || echo pkg-config
+      ;;
+    fuzz)
+      has_command clang || echo clang
+      has_fuzzer || echo libclang-rt-dev
       ;;
     lint)
       has_command clang-format || echo clang-format
