@@ -51,7 +51,7 @@
 #include "core/error.h"
 #include "core/loop.h"
 
-enum { SPINS = 400 };
+enum { LOOKS_PAUSES = 512, PAUSES_MAX = 64 };
 
 void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
                     void (*run)(struct neap_runnable *runnable)) {
@@ -156,7 +156,10 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
 static void look_a_while(const struct neap_wait *wait, const struct neap_link *link) {
     const struct neap_object *object = link->object;
     if (object->class->hint == NULL || wait->loop == NULL || neap_loop_has_ready(wait->loop)) return;
-    for (int i = 0; i < SPINS && !object->class->hint(object, link); i++) neap_relax();
+    for (int total = 0, pauses = 1; total < LOOKS_PAUSES && !object->class->hint(object, link); total += pauses) {
+        for (int i = 0; i < pauses; i++) neap_relax();
+        if (pauses < PAUSES_MAX) pauses *= 2;
+    }
 }
 
 /* --- opening --- */
