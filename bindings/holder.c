@@ -54,7 +54,8 @@ static int holder_collected(lua_State *L) {
 
 static int holder_tostring(lua_State *L) {
     struct neap_holder *holder = check(L);
-    lua_pushfstring(L, "guard: %p (%s%s)", (void *)holder, holder->object->class->name, holder->holds ? "" : ", released");
+    lua_pushfstring(L, "guard: %p (%s%s)", (void *)holder, holder->object->class->name,
+                    holder->holds ? "" : ", released");
     return 1;
 }
 

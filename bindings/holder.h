@@ -19,8 +19,8 @@ struct neap_holder {
     struct neap_object *object; /* one reference */
     /* Gives it back: NULL, or what is wrong: "the task does not hold this lock". */
     const char *(*give_back)(lua_State *L, struct neap_holder *holder);
-    struct neap_permit permit;  /* of a semaphore; not used by others */
-    bool holds;                 /* there is something to give back */
+    struct neap_permit permit; /* of a semaphore; not used by others */
+    bool holds;                /* there is something to give back */
 };
 
 /* Pushes a holder of `object`, which holds nothing yet: made first, so that nothing can go wrong once it does. */

@@ -10,7 +10,9 @@
 /* The methods acquire, release, locked, with and guard, of locks, rlocks and conditions. */
 #define NEAP_LOCK_METHODS                                                                                              \
     {"acquire", neap_lock_method_acquire}, {"release", neap_lock_method_release}, {"locked", neap_lock_method_locked}, \
-        {"with", neap_lock_method_with}, {"guard", neap_lock_method_guard}
+        {"with", neap_lock_method_with}, {                                                                             \
+        "guard", neap_lock_method_guard                                                                                \
+    }
 
 int neap_lock_method_acquire(lua_State *L);
 int neap_lock_method_release(lua_State *L);

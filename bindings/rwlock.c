@@ -8,7 +8,9 @@
 #include "core/error.h"
 #include "sync/rwlock.h"
 
-static struct neap_rwlock *check(lua_State *L) { return (struct neap_rwlock *)neap_box_check(L, 1, NEAP_HANDLE_RWLOCK); }
+static struct neap_rwlock *check(lua_State *L) {
+    return (struct neap_rwlock *)neap_box_check(L, 1, NEAP_HANDLE_RWLOCK);
+}
 
 /* neap.rwlock() */
 int neap_rwlock_open(lua_State *L) {

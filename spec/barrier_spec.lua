@@ -4,7 +4,7 @@ local support = require "spec.support"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
-local _ENV = _G
+local _ENV = _G -- luacheck: ignore
 
 local function wait(barrier, timeout) return barrier:wait(timeout) end
 
@@ -57,13 +57,13 @@ describe("barrier", function()
 
   it("is broken by abort, and whole again after reset", function()
     local barrier = neap.barrier(2)
-    local task, thread = grid.parked_task(wait, barrier), nil
+    local task = grid.parked_task(wait, barrier)
     barrier:abort()
     barrier:abort()
     assert.are.same(broken, table.pack(task:join()))
     barrier:reset()
     assert.is_false(barrier:is_broken())
-    thread = grid.parked_thread(wait, barrier)
+    local thread = grid.parked_thread(wait, barrier)
     barrier:reset()
     assert.are.same(broken, table.pack(thread:join()))
     task = grid.parked_task(wait, barrier)

@@ -4,7 +4,7 @@ local support = require "spec.support"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
-local _ENV = _G
+local _ENV = _G -- luacheck: ignore
 
 local closed = table.pack(nil, "closed", "closed")
 
@@ -25,7 +25,8 @@ grid.ask("pipe:recv", { blocked = both, wait = function(o, timeout) return o.her
 grid.ask("pipe:send", { blocked = filled, wait = function(o, timeout) return o.here:send("next", timeout) end,
   serve = function(o) assert(o.there:recv()) end, served = table.pack(true) })
 grid.ask("pipe:poll", { blocked = both, wait = function(o, timeout) return o.here:poll(timeout or math.huge) end,
-  serve = function(o) o.there:send("a value") end, served = table.pack(true), timed_out = table.pack(false), all = true })
+  serve = function(o) o.there:send("a value") end,
+  served = table.pack(true), timed_out = table.pack(false), all = true })
 
 describe("pipe", function()
   it("has two ends that send and receive", function()

@@ -4,7 +4,7 @@ local support = require "spec.support"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
-local _ENV = _G
+local _ENV = _G -- luacheck: ignore
 
 local function read(lock, timeout)
   local results = table.pack(lock:acquire_read(timeout))

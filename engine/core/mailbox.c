@@ -26,7 +26,9 @@ static struct neap_runnable nudged, asleep, idle, closed;
 
 static bool is_sleeping(const struct neap_runnable *head) { return head == &asleep || head == &idle; }
 
-static bool is_mark(const struct neap_runnable *head) { return is_sleeping(head) || head == &nudged || head == &closed; }
+static bool is_mark(const struct neap_runnable *head) {
+    return is_sleeping(head) || head == &nudged || head == &closed;
+}
 
 static struct neap_runnable *head_of(const struct neap_mailbox *mailbox) {
     return atomic_load_explicit(&mailbox->head, memory_order_relaxed);

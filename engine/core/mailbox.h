@@ -17,7 +17,7 @@ struct neap_mailbox {
     _Atomic uint32_t sleep;               /* a futex: 1 from before the loop says that it sleeps until it is to wake */
     atomic_int *busy;                     /* loops of the engine that are not idle; NULL: nobody counts. Constant */
     struct neap_guard guard;              /* keeps the use of alarm apart from its closing */
-    _Atomic(uv_async_t *) alarm;          /* wakes a loop that parks in libuv; NULL when it does not. Written under guard */
+    _Atomic(uv_async_t *) alarm; /* wakes a loop that parks in libuv; NULL when it does not. Written under guard */
 };
 
 struct neap_mailbox *neap_mailbox_new(atomic_int *busy);

@@ -49,7 +49,9 @@ struct neap_condition *neap_condition_new(struct neap_lock *lock) {
     return condition;
 }
 
-static void on_share(struct neap_object *object) { neap_object_share(&((struct neap_condition *)object)->lock->object); }
+static void on_share(struct neap_object *object) {
+    neap_object_share(&((struct neap_condition *)object)->lock->object);
+}
 
 static void destroy(struct neap_object *object) {
     struct neap_condition *condition = (struct neap_condition *)object;

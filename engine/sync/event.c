@@ -49,7 +49,8 @@ struct neap_event *neap_event_new(void) {
 }
 
 static void destroy(struct neap_object *object) {
-    NEAP_ASSERT(neap_list_is_empty(&((struct neap_event *)object)->waiters), "wait 2: who waits keeps the object alive");
+    NEAP_ASSERT(neap_list_is_empty(&((struct neap_event *)object)->waiters),
+                "wait 2: who waits keeps the object alive");
     neap_free(object);
 }
 

@@ -84,9 +84,7 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
     enter((struct neap_lock *)object, link->wait->owner);
 }
 
-static void abandon(struct neap_hold *hold) {
-    let_go(NEAP_CONTAINER_OF(hold, struct neap_lock, hold), NEAP_ABANDONED);
-}
+static void abandon(struct neap_hold *hold) { let_go(NEAP_CONTAINER_OF(hold, struct neap_lock, hold), NEAP_ABANDONED); }
 
 uint32_t neap_lock_release_all(struct neap_lock *lock, struct neap_owner *owner) {
     uint32_t depth = lock->depth;

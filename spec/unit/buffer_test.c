@@ -119,9 +119,12 @@ static void out_of_memory_leaves_it_as_it_was(void **state) {
 
 int main(void) {
     const struct CMUnitTest buffer_tests[] = {
-        TEST(fifo_keeps_the_order_while_it_grows), TEST(lifo_gives_the_latest),
-        TEST(priority_gives_the_least_and_equals_in_order), TEST(infinite_priorities_have_their_places),
-        TEST(what_is_left_is_dropped), TEST(out_of_memory_leaves_it_as_it_was),
+        TEST(fifo_keeps_the_order_while_it_grows),
+        TEST(lifo_gives_the_latest),
+        TEST(priority_gives_the_least_and_equals_in_order),
+        TEST(infinite_priorities_have_their_places),
+        TEST(what_is_left_is_dropped),
+        TEST(out_of_memory_leaves_it_as_it_was),
     };
     return run_once(buffer_tests);
 }

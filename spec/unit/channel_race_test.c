@@ -51,8 +51,7 @@ static void buy(void *argument) {
     struct actor actor;
     actor_init(&actor, chance(3) > 0 ? neap_loop_here : NULL);
     for (;;) {
-        int code =
-            start(&actor, market->channel, NEAP_CHANNEL_RECV, chance(8) == 0 ? soon(chance(20)) : NEAP_FOREVER);
+        int code = start(&actor, market->channel, NEAP_CHANNEL_RECV, chance(8) == 0 ? soon(chance(20)) : NEAP_FOREVER);
         if (code == NEAP_PARKED && chance(8) == 0) cancel(&actor);
         code = finish(&actor);
         if (code == NEAP_CLOSED) return;

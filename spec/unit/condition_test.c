@@ -40,9 +40,7 @@ static int rejoin(struct actor *actor, uint32_t depth) {
     return code;
 }
 
-static int notify(struct actor *actor, size_t count) {
-    return neap_condition_notify(condition, &actor->owner, count);
-}
+static int notify(struct actor *actor, size_t count) { return neap_condition_notify(condition, &actor->owner, count); }
 
 static void waiting_gives_the_lock_up_and_takes_it_again(void **state) {
     (void)state;

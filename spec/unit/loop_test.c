@@ -21,9 +21,7 @@ static void count_run(struct neap_runnable *runnable) {
     if (job->again) neap_loop_push(neap_loop_here, runnable);
 }
 
-static struct job job_that(bool again) {
-    return (struct job){.runnable = {.run = count_run}, .again = again};
-}
+static struct job job_that(bool again) { return (struct job){.runnable = {.run = count_run}, .again = again}; }
 
 static bool flag_is_set(void *flag) { return *(bool *)flag; }
 

@@ -79,8 +79,9 @@ static void out_of_memory_makes_no_parcel(void **state) {
 
 int main(void) {
     const struct CMUnitTest message_tests[] = {
-        TEST(small_values_own_nothing), TEST(a_text_fills_all_its_bytes), TEST(a_handle_holds_one_reference),
-        TEST(a_parcel_drops_its_references_and_itself), TEST(out_of_memory_makes_no_parcel),
+        TEST(small_values_own_nothing),      TEST(a_text_fills_all_its_bytes),
+        TEST(a_handle_holds_one_reference),  TEST(a_parcel_drops_its_references_and_itself),
+        TEST(out_of_memory_makes_no_parcel),
     };
     return run_local_and_shared(message_tests);
 }

@@ -52,7 +52,7 @@ struct actor {
     struct neap_owner owner;
     struct neap_wait wait;
     struct neap_link links[ACTOR_LINKS];
-    int code;                 /* of the last begin or end: index of a link, NEAP_PARKED, NEAP_TIMEOUT, NEAP_CANCELLED, ... */
+    int code; /* of the last begin or end: index of a link, NEAP_PARKED, NEAP_TIMEOUT, NEAP_CANCELLED, ... */
     _Atomic uint32_t claimed; /* no loop: run() was called. A futex */
 };
 
