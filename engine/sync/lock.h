@@ -21,12 +21,11 @@ enum neap_lock_op { NEAP_LOCK_ACQUIRE };
 
 struct neap_lock {
     struct neap_object object;
-    struct neap_list waiters; /* links with ACQUIRE; empty while it is free. guard */
-    _Atomic(struct neap_owner *)
-        holder;            /* NULL: free. Written under the guard; an owner may ask at any time if it is it */
-    uint32_t depth;        /* levels that the holder has acquired; holder's thread, or guard while handed over */
-    bool abandoned;        /* free, and its last holder ended without releasing. guard */
-    struct neap_hold hold; /* the holder's thread, from when it knows that it holds */
+    struct neap_list waiters;            /* links with ACQUIRE; empty while it is free. guard */
+    _Atomic(struct neap_owner *) holder; /* NULL: free. Written under the guard; see 2 in lock.c for reading */
+    uint32_t depth;                      /* levels that are held; holder's thread, guard while it is handed over */
+    bool abandoned;                      /* free, and its last holder ended without releasing. guard */
+    struct neap_hold hold;               /* the holder's thread, from when it knows that it holds */
 };
 
 /* One reference; NULL: no memory. */

@@ -27,15 +27,14 @@ struct neap_reading {
 
 struct neap_rwlock {
     struct neap_object object;
-    struct neap_list waiters; /* links of both operations, in order of arrival. guard */
-    _Atomic(struct neap_owner *)
-        writer;                 /* NULL: nobody writes. Written under the guard; an owner may ask if it is it */
-    _Atomic uint32_t readers;   /* owners that read. Written under the guard */
-    uint32_t waiting_readers;   /* of waiters. guard */
-    uint32_t spare_count;       /* of spare; never less than waiting_readers. guard */
-    struct neap_reading *spare; /* records that are not in use. guard */
-    bool abandoned;             /* a writer ended without releasing, and none has written since. guard */
-    struct neap_hold writing;   /* the writer's; its thread, from when it knows that it holds */
+    struct neap_list waiters;            /* links of both operations, in order of arrival. guard */
+    _Atomic(struct neap_owner *) writer; /* NULL: nobody writes. Written under the guard; read as a lock's holder is */
+    _Atomic uint32_t readers;            /* owners that read. Written under the guard */
+    uint32_t waiting_readers;            /* of waiters. guard */
+    uint32_t spare_count;                /* of spare; never less than waiting_readers. guard */
+    struct neap_reading *spare;          /* records that are not in use. guard */
+    bool abandoned;                      /* a writer ended without releasing, and none has written since. guard */
+    struct neap_hold writing;            /* the writer's; its thread, from when it knows that it holds */
 };
 
 /* One reference; NULL: no memory. */
