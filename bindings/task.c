@@ -31,7 +31,7 @@
 #include "host/engine.h"
 #include "sync/scope.h"
 
-enum { POOLED_COROUTINES = 256 };
+enum { POOLED_COROUTINES = 256, FIRST_IDLE = 8 };
 
 static const char extras_key; /* registry: a table, box -> table, with weak keys */
 
@@ -86,7 +86,7 @@ bool neap_task_push_extras(lua_State *L, int box, bool make) {
 static int make_coroutine(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     if (vm->coroutines.last >= vm->idle_room) {
-        uint32_t room = vm->idle_room == 0 ? POOLED_COROUTINES : vm->idle_room * 2;
+        uint32_t room = vm->idle_room == 0 ? FIRST_IDLE : vm->idle_room * 2;
         struct neap_idle *idle = neap_realloc(vm->idle, room * sizeof *idle);
         if (idle == NULL) return luaL_error(L, "not enough memory");
         vm->idle = idle;
