@@ -20,7 +20,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 enum { OBJECTS = 4, COLLECT_EVERY = 64 };
 
-static struct neap_vm vm; /* of the one state; zero but for what the codec uses */
+static lua_State *state;
+static struct neap_vm vm; /* of `state`; zero but for what the codec uses */
 static struct neap_object *objects[OBJECTS];
 static unsigned inputs;
 
@@ -91,8 +92,7 @@ static void write_seeds(lua_State *L, const char *folder) {
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
-    lua_State *L = luaL_newstate();
-    vm.main = L;
+    lua_State *L = state = luaL_newstate();
     *(struct neap_vm **)lua_getextraspace(L) = &vm;
     lua_pushcfunction(L, open_state);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK) abort();
@@ -117,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < OBJECTS; i++) parcel->objects[i] = neap_object_ref(objects[i]);
     message.kind = NEAP_MESSAGE_PARCEL;
     message.parcel = parcel;
-    lua_State *L = vm.main;
+    lua_State *L = state;
     for (int list = 0; list < 2; list++) {
         lua_pushcfunction(L, list ? decode_all : decode);
         lua_pushlightuserdata(L, &message);
