@@ -3,7 +3,7 @@
 local child = {}
 
 -- Seconds after which a measurement is taken to hang.
-local limit <const> = 120
+local limit <const> = 60
 -- How much of what a failed measurement printed is kept.
 local message_size <const> = 1000
 

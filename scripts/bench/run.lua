@@ -10,7 +10,8 @@ a machine that is slower, or busy, slows both.
 What is measured on one thread counts processor time on both sides, because other programs would only blur it; what is
 about threads or about lateness counts real time on both sides.
 
-What other programs disturb is taken again, a few times; how much stayed disturbed is printed below the table.
+What other programs disturb is taken again, until that has happened too often; how much stayed disturbed is printed below
+the table.
 
 A missed target is printed as such and is no failure; a measurement that cannot be taken is one (status 1).
 --]]
@@ -26,7 +27,8 @@ local rows_of = require "bench.rows"
 
 -- A measurement is disturbed when other programs take more than this share of a processor meanwhile.
 local disturbing <const> = 0.2
-local attempts <const> = 5
+-- How many measurements may still be repeated for that, in all.
+local patience = 50
 
 local usage <const> = "usage: run.lua [--runs N] [--json] [--neap PATH] [--build DIRECTORY] [row ...]"
 
@@ -90,15 +92,14 @@ local function median(numbers)
   return (numbers[half] + numbers[half + 1]) / 2
 end
 
--- One undisturbed measurement, or after some attempts a disturbed one: the number, or nil and a message, and whether it
--- was disturbed.
+-- One measurement, undisturbed if patience allows: the number, or nil and a message, and whether it was disturbed.
 local function take(command)
-  local others, number, message
-  for _ = 1, attempts do
-    others, number, message = disturbance.during(child.run, command)
-    if not number or others <= disturbing then break end
+  while true do
+    local others, number, message = disturbance.during(child.run, command)
+    local disturbed = others > disturbing
+    if not number or not disturbed or patience == 0 then return number, message, disturbed end
+    patience = patience - 1
   end
-  return number, message, others > disturbing
 end
 
 -- Figure and yardstick in turn; a result with their medians, or with the message of the child that failed.
