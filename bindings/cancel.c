@@ -39,10 +39,14 @@ void neap_cancel_push_metatable(lua_State *L) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key) != LUA_TNIL) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 2);
-    lua_pushliteral(L, "neap.Cancelled");
+    lua_pushliteral(L, NEAP_CANCELLED_CLASS);
     lua_setfield(L, -2, "__name");
     lua_pushcfunction(L, error_tostring);
     lua_setfield(L, -2, "__tostring");
+    lua_pushcfunction(L, neap_codec_register);
+    lua_pushliteral(L, NEAP_CANCELLED_CLASS);
+    lua_pushvalue(L, -3);
+    lua_call(L, 2, 0);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
 }

@@ -33,7 +33,8 @@ void neap_cancel_expire(struct neap_task *task);
 
 /* Pushes a new cancellation error with the reason at `index` (0: none). */
 void neap_cancel_push_error(lua_State *L, int index);
-/* The metatable of these errors: travels as the registered class "neap.Cancelled". */
+/* The metatable of these errors: the class of this name, which every state knows without registering it. */
+#define NEAP_CANCELLED_CLASS "neap.Cancelled"
 void neap_cancel_push_metatable(lua_State *L);
 /* Is the value at `index` one? */
 bool neap_cancel_is_error(lua_State *L, int index);

@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "bindings/cancel.h"
 #include "bindings/codec.h"
 #include "bindings/encoder.h"
 #include "bindings/permanent.h"
@@ -110,6 +111,11 @@ static struct neap_class_box *look_up(lua_State *L, int reference) {
 }
 
 bool neap_class_push(lua_State *L) {
+    if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), NEAP_CANCELLED_CLASS) == 0) {
+        lua_pop(L, 1);
+        neap_cancel_push_metatable(L); /* every state has its own */
+        return true;
+    }
     struct neap_class_box *box = look_up(L, neap_encoder_of(L)->classes_ref);
     if (box == NULL) return false;
     lua_getiuservalue(L, -1, 1);
@@ -212,7 +218,10 @@ static int draw(lua_State *L) {
     struct neap_message body;
     neap_message_clear(&body);
     lua_getiuservalue(L, BOX, 1);
-    push_origin(L, METATABLE);
+    if (box->length == sizeof NEAP_CANCELLED_CLASS - 1 && memcmp(box->name, NEAP_CANCELLED_CLASS, box->length) == 0)
+        lua_pushliteral(L, "neap");
+    else
+        push_origin(L, METATABLE);
     lua_pushlstring(L, box->name, box->length);
     lua_pushfstring(L, "class %s", lua_tostring(L, -1));
     lua_remove(L, -2);
