@@ -16,11 +16,13 @@
 
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
+#include "bindings/describe.h"
+#include "bindings/report.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
 
-enum { SITE_DEPTH_MAX = 12, SITES_MAX = 4096, CACHE = 64, CHAIN_TEXT_MAX = 2048 };
+enum { SITE_DEPTH_MAX = 12, SITES_MAX = 4096, CACHE = 16, CHAIN_TEXT_MAX = 2048 };
 
 static const char handler_key; /* registry: the function of neap.on_error */
 
@@ -68,13 +70,22 @@ static struct site_store *get_store(struct neap_vm *vm) {
     return vm->sites;
 }
 
+/* The innermost frame that has lines: what called the running C function, be it through pcall and the like. Pushes its function. */
+static bool find_frame(lua_State *L, lua_Debug *frame) {
+    for (int level = 1; lua_getstack(L, level, frame); level++) {
+        lua_getinfo(L, "fl", frame);
+        if (frame->currentline >= 0) return true;
+        lua_pop(L, 1);
+    }
+    return lua_getstack(L, 1, frame) && lua_getinfo(L, "fl", frame);
+}
+
 struct neap_site *neap_site_here(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     struct site_store *store = get_store(vm);
     const struct neap_site *parent = vm->current->site;
     lua_Debug frame;
-    if (store == NULL || !lua_getstack(L, 1, &frame)) return NULL;
-    lua_getinfo(L, "fl", &frame);
+    if (store == NULL || !find_frame(L, &frame)) return NULL;
     const void *function = lua_topointer(L, -1);
     lua_pop(L, 1);
     while (parent != NULL && parent->depth >= SITE_DEPTH_MAX) parent = parent->parent;
@@ -118,21 +129,22 @@ void neap_site_close(struct neap_vm *vm) {
 
 /* --- tracebacks --- */
 
-/* Pushes "", or what the joined task had to say if the error at index 1 came from a join. Extras on top of the stack. */
-static void push_cause(lua_State *L) {
-    lua_getfield(L, -1, "cause");
-    lua_getfield(L, -2, "cause_traceback");
-    if (lua_isstring(L, -1) && lua_rawequal(L, -2, 1))
+void neap_failure_push_cause(lua_State *L) {
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 8, "traceback");
+    neap_task_push(L, neap_task_current(L));
+    if (neap_task_push_extras(L, -1, false) && lua_getfield(L, -1, "cause") != LUA_TNIL && lua_rawequal(L, -1, 1) &&
+        lua_getfield(L, -2, "cause_traceback") == LUA_TSTRING)
         lua_pushfstring(L, "\ncaused by:\n%s", lua_tostring(L, -1));
     else
         lua_pushliteral(L, "");
-    lua_replace(L, -3);
-    lua_pop(L, 1);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
 }
 
 int neap_failure_handler(lua_State *L) {
     struct neap_task *task = neap_task_current(L);
-    if (neap_cancel_is_error(L, 1)) return 1;
+    if (task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, 1)) return 1;
     lua_settop(L, 1);
     luaL_traceback(L, L, NULL, 1);
     neap_site_push(L, task->site);
@@ -140,7 +152,7 @@ int neap_failure_handler(lua_State *L) {
     neap_task_push(L, task);
     neap_task_push_extras(L, -1, true);
     lua_remove(L, -2);
-    push_cause(L); /* error, stack, sites, origin, extras, cause */
+    neap_failure_push_cause(L); /* error, stack, sites, origin, extras, cause */
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
     lua_pushvalue(L, 4);
@@ -166,142 +178,202 @@ void neap_failure_note_cause(lua_State *L, int error, int traceback) {
 
 /* --- reports --- */
 
-/* Says it on stderr, in one write. The error is at `error`, the traceback (text or nil) at `traceback`. */
+static int to_text(lua_State *L) {
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+/* Pushes what an error says of itself; of one that cannot say it, what it is. Nothing that it does gets out. */
+static void push_text(lua_State *L, int error) {
+    int type = lua_type(L, error);
+    bool speaks = type == LUA_TSTRING || type == LUA_TNUMBER;
+    error = lua_absindex(L, error);
+    if (!speaks && luaL_getmetafield(L, error, "__tostring") != LUA_TNIL) {
+        speaks = true;
+        lua_pop(L, 1);
+    }
+    if (speaks) {
+        lua_pushcfunction(L, to_text);
+        lua_pushvalue(L, error);
+        if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+        lua_pop(L, 1);
+    }
+    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
+}
+
+/* Says it on stderr, in one piece. The error is at `error`, the traceback (text or nil) at `traceback`. */
 static void print_failure(lua_State *L, const char *who, int error, int traceback) {
-    const char *what = luaL_tolstring(L, error, NULL);
-    const char *where = lua_tostring(L, traceback);
-    lua_pushfstring(L, "neap: %s failed: %s\n%s%s", who, what, where == NULL ? "" : where, where == NULL ? "" : "\n");
-    size_t length;
-    const char *text = lua_tolstring(L, -1, &length);
-    fflush(stdout);
-    fwrite(text, 1, length, stderr);
-    lua_pop(L, 2);
+    traceback = lua_absindex(L, traceback);
+    push_text(L, error);
+    const char *where = lua_type(L, traceback) == LUA_TSTRING ? lua_tostring(L, traceback) : NULL;
+    neap_report_print("neap: %s%s\n%s%s", who, lua_tostring(L, -1), where == NULL ? "" : where, where == NULL ? "" : "\n");
+    lua_pop(L, 1);
 }
 
 static int handler_done(lua_State *L, int status, lua_KContext context) {
     (void)context;
-    if (status == LUA_OK || status == LUA_YIELD || neap_cancel_is_error(L, -1)) return 0;
+    if (status == LUA_OK || status == LUA_YIELD) return 0;
+    if (neap_task_current(L)->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1)) return 0;
     lua_pushnil(L);
-    print_failure(L, "the function of on_error", -2, lua_gettop(L));
+    print_failure(L, "the function of on_error failed: ", -2, -1);
     return 0;
 }
 
 /* The body of the task that calls the handler: handler, handle, error, traceback. */
 static int call_handler(lua_State *L) { return handler_done(L, lua_pcallk(L, 3, 0, 0, 0, handler_done), 0); }
 
-/* Stack: handle, error, traceback; they are popped. False when the state has no handler. */
-static bool spawn_handler(lua_State *L) {
-    int first = lua_gettop(L) - 2;
+/* Stack: handle, error, traceback. Lets the state's handler know, in a task of its own; false when it has none, or no task
+ * can start any more. */
+static bool spawn_handler(lua_State *L, int handle) {
     const struct neap_task_options options = {.name = "on_error", .flags = NEAP_TASK_QUIET};
-    bool found = neap_vm_of(L)->open && lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) == LUA_TFUNCTION;
-    if (found) {
-        lua_pushcfunction(L, call_handler);
-        lua_insert(L, first);
-        lua_insert(L, first + 1);
-        neap_task_spawn(L, 4, &options);
-    }
-    lua_settop(L, first - 1);
-    return found;
+    if (!neap_vm_of(L)->open || lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) != LUA_TFUNCTION) return false;
+    lua_pushcfunction(L, call_handler);
+    lua_insert(L, -2);
+    for (int i = 0; i < 3; i++) lua_pushvalue(L, handle + i);
+    neap_task_spawn(L, 4, &options);
+    lua_pop(L, 1);
+    return true;
 }
 
 /* A failure on its way to the main state. */
 struct report {
     struct neap_runnable runnable; /* posted to the main loop */
     struct neap_engine *engine;    /* constant */
-    struct neap_job *job;          /* a reference */
+    struct neap_job *job;          /* a reference; NULL before it is known */
     struct neap_message error;     /* owned */
     struct neap_message traceback; /* owned */
+    struct neap_text who;          /* "task a (thread w1)" */
 };
 
 static void free_report(struct report *report) {
-    neap_object_unref(&report->job->future.object);
+    if (report->job != NULL) neap_object_unref(&report->job->future.object);
     neap_message_fini(&report->error);
     neap_message_fini(&report->traceback);
     neap_free(report);
 }
 
+/* Protected: (report). */
 static int deliver_report(lua_State *L) {
-    struct report *report = lua_touserdata(L, 1);
+    const struct report *report = lua_touserdata(L, 1);
     neap_box_push(L, &report->job->future.object);
     neap_decode(L, &report->error);
     neap_decode(L, &report->traceback);
-    char name[NEAP_JOB_NAME_MAX + 1];
-    neap_job_get_name(report->job, name);
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_insert(L, 2);
-    lua_insert(L, 2);
-    if (!spawn_handler(L)) print_failure(L, name, 2, 3);
+    if (!spawn_handler(L, 2)) print_failure(L, report->who.bytes, 3, 4);
     return 0;
 }
 
+/* On the main thread. */
 static void receive_report(struct neap_runnable *runnable) {
     struct report *report = NEAP_CONTAINER_OF(runnable, struct report, runnable);
     lua_State *L = ((struct neap_vm *)report->engine->context)->main;
     lua_pushcfunction(L, deliver_report);
     lua_pushlightuserdata(L, report);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        neap_report_print("neap: %s(%s)\n", report->who.bytes, lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
     free_report(report);
 }
 
-/* Stack: handle's box, error, traceback. Posts them to the main state. False when that cannot be. */
-static bool forward(lua_State *L, int box) {
+/* Protected: (message, value). */
+static int encode_value(lua_State *L) {
+    neap_encode(L, 2, lua_touserdata(L, 1), "error");
+    return 0;
+}
+
+/* The value at `index`, or its text where it cannot be sent. */
+static void encode_error(lua_State *L, int index, struct neap_message *message) {
+    lua_pushcfunction(L, encode_value);
+    lua_pushlightuserdata(L, message);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+    lua_pop(L, 1);
+    push_text(L, index);
+    neap_encode(L, -1, message, "error");
+    lua_pop(L, 1);
+}
+
+/* Protected: (report, handle's box, error, traceback). Fills it in. */
+static int prepare_report(lua_State *L) {
+    struct report *report = lua_touserdata(L, 1);
+    report->job = (struct neap_job *)neap_object_ref(&neap_task_job(L, 2)->future.object);
+    encode_error(L, 3, &report->error);
+    neap_encode(L, 4, &report->traceback, "traceback");
+    return 0;
+}
+
+/* Stack: 1 the handle's box, error, traceback. Posts them to the main state, if that wants to know; false when not. */
+static bool forward(lua_State *L, const struct neap_text *who) {
     struct neap_vm *vm = neap_vm_of(L);
     struct neap_engine *engine = vm->engine;
     if (engine->context == NULL || engine->context == vm ||
         !atomic_load_explicit(&engine->forward_failures, memory_order_acquire))
         return false;
-    struct neap_job *job = neap_task_job(L, box);
     struct report *report = neap_alloc_zeroed(sizeof *report);
     if (report == NULL) return false;
     report->runnable.run = receive_report;
     report->engine = engine;
-    report->job = (struct neap_job *)neap_object_ref(&job->future.object);
-    luaL_tolstring(L, box + 1, NULL);
-    neap_encode(L, -1, &report->error, "error");
-    neap_encode(L, box + 2, &report->traceback, "traceback");
-    lua_pop(L, 1);
-    if (neap_mailbox_post(engine->main, &report->runnable) == 0) return true;
+    report->who = *who;
+    lua_pushcfunction(L, prepare_report);
+    lua_pushlightuserdata(L, report);
+    for (int i = 1; i <= 3; i++) lua_pushvalue(L, i);
+    if (lua_pcall(L, 4, 0, 0) == LUA_OK && neap_mailbox_post(engine->main, &report->runnable) == 0) return true;
     free_report(report);
     return false;
 }
 
-/* (box, error) */
+/* Pushes the traceback that the task whose box is at `box` has kept, or nil. */
+static void push_traceback(lua_State *L, int box) {
+    if (!neap_task_push_extras(L, box, false)) return;
+    lua_getfield(L, -1, "traceback");
+    lua_remove(L, -2);
+}
+
+/* Protected: (box, error). */
 static int report(lua_State *L) {
     struct neap_task *task = lua_touserdata(L, 1);
-    char name[NEAP_JOB_NAME_MAX + 1];
-    lua_settop(L, 2);
-    if (neap_task_push_extras(L, 1, false))
-        lua_getfield(L, -1, "traceback");
-    else
-        lua_pushnil(L);
-    lua_replace(L, 3);
-    lua_settop(L, 3);
-    if (forward(L, 1)) return 0;
-    neap_task_get_name(L, 1, name);
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) != LUA_TFUNCTION) {
-        print_failure(L, name, 2, 3);
-        return 0;
-    }
-    lua_settop(L, 3);
-    if (task->flags & NEAP_TASK_MAIN && task->job != NULL) {
+    struct neap_text who;
+    neap_text_clear(&who);
+    neap_describe_task(&who, task);
+    neap_text_add(&who, " failed: ");
+    push_traceback(L, 1);
+    if (task->flags & NEAP_TASK_MAIN && task->job != NULL)
         neap_box_push(L, &task->job->future.object);
-        lua_replace(L, 1);
-    }
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, 3);
-    lua_pushvalue(L, 1);
-    lua_insert(L, 4);
-    if (!spawn_handler(L)) print_failure(L, name, 2, 3);
+    else
+        lua_pushvalue(L, 1);
+    lua_insert(L, 2); /* box, handle, error, traceback */
+    if (spawn_handler(L, 2)) return 0;
+    lua_remove(L, 2);
+    if (!forward(L, &who)) print_failure(L, who.bytes, 2, 3);
     return 0;
 }
 
 void neap_failure_report(lua_State *L, int box) {
     int top = lua_gettop(L);
+    luaL_checkstack(L, 4, "report");
     lua_pushcfunction(L, report);
     lua_pushvalue(L, box);
     lua_pushvalue(L, top);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+    neap_report_print("neap: a task failed, and saying so failed, too: %s\n", lua_tostring(L, -1));
+    lua_pop(L, 1);
+}
+
+/* Protected: (box). */
+static int report_main(lua_State *L) {
+    neap_task_push_values(L, 1);
+    push_traceback(L, 1);
+    print_failure(L, "", 2, 3);
+    return 0;
+}
+
+void neap_failure_report_main(lua_State *L, int box) {
+    lua_pushvalue(L, box);
+    lua_pushcfunction(L, report_main);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+    neap_report_print("neap: %s\n", lua_tostring(L, -1));
+    lua_pop(L, 1);
 }
 
 int neap_failure_on_error(lua_State *L) {

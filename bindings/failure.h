@@ -12,6 +12,8 @@ int neap_failure_handler(lua_State *L);
 /* The task whose box is at `box` has failed with the value on top of the stack, and nobody waits for it: tells
  * neap.on_error's function, or stderr. */
 void neap_failure_report(lua_State *L, int box);
+/* The main task of the program, whose box is at `box`, has failed: says so on stderr. */
+void neap_failure_report_main(lua_State *L, int box);
 
 /* Where the code that called the running C function stands, as part of a chain back to the program's start; kept for as
  * long as the state. NULL when out of memory. */
@@ -22,6 +24,10 @@ void neap_site_push(lua_State *L, const struct neap_site *site);
 void neap_site_write(const struct neap_site *site, char *text, size_t size);
 /* Frees all sites of the state. */
 void neap_site_close(struct neap_vm *vm);
+
+/* In a message handler, with the error at index 1: pushes what the traceback goes on with below the stack, if the error
+ * came from a join, or "". */
+void neap_failure_push_cause(lua_State *L);
 
 /* A join is about to raise what `traceback` (index, or 0) tells of: the next traceback of this task goes on there. */
 void neap_failure_note_cause(lua_State *L, int error, int traceback);

@@ -1,24 +1,44 @@
 /* libraries: what threads print.
  *
- * Several threads share one stdout. A line of one must not be torn by another's, however many arguments and calls it took. So a
- * thread other than the main one collects what it prints and hands over whole lines, each lot in one write;
- * an unfinished line follows when the thread ends. The main thread writes at once, each call in one write. */
+ * LINES      Several threads share one stdout. A line of one must not be torn by another's, however many arguments and calls it
+ *            took. So each state collects an unfinished line and hands over whole lines, in one write; the rest follows
+ *            when it is flushed by the script, or when the thread ends. The main state collects only while there are other
+ *            threads and stdout is no terminal: there it writes at once, as plain Lua does.
+ * ORDER      Whole lines go straight into the buffer of the C library, which all threads share, so what one thread prints
+ *            before it wakes another comes before what that one prints. print flushes that buffer, as plain Lua's does: what
+ *            a program prints before it starts another stands before what that one prints.
+ * FILES      Other files are none of our business: their methods go on to the originals, which run in our own frame, so that
+ *            they raise the messages that they always raised and cost no call more.
+ * NO READER  Who writes to a stdout that nobody reads any more (EPIPE) is ended quietly, as other programs are by SIGPIPE, but in
+ *            order: the program ends with the status that a shell gives to SIGPIPE. */
 #include "bindings/libraries.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bindings/cancel.h"
 #include "bindings/module.h"
+#include "bindings/report.h"
 #include "bindings/task.h"
 #include "core/memory.h"
 #include "host/engine.h"
 
+enum { NUMBER_MAX = 64, PIPE_STATUS = 128 + SIGPIPE };
+
 /* --- output --- */
 
 static bool is_main(const struct neap_vm *vm) { return vm->engine->context == NULL || vm->engine->context == vm; }
+
+/* Must unfinished lines wait? */
+static bool collects(const struct neap_vm *vm) {
+    if (!is_main(vm)) return true;
+    return !vm->output.terminal && atomic_load_explicit(&vm->engine->alive, memory_order_relaxed) > 0;
+}
 
 static void append(lua_State *L, struct neap_output *output, const char *text, size_t length) {
     if (output->used + length > output->room) {
@@ -32,7 +52,7 @@ static void append(lua_State *L, struct neap_output *output, const char *text, s
     output->used += length;
 }
 
-/* Writes the first `length` bytes and moves the rest to the front. */
+/* Writes the first `length` bytes and moves the rest to the front. False, with errno, when it failed. */
 static bool write_out(struct neap_output *output, size_t length) {
     bool ok = length == 0 || fwrite(output->bytes, 1, length, stdout) == length;
     output->used -= length;
@@ -41,126 +61,236 @@ static bool write_out(struct neap_output *output, size_t length) {
 }
 
 static size_t whole_lines(const struct neap_output *output) {
-    for (size_t length = output->used; length > 0; length--)
-        if (output->bytes[length - 1] == '\n') return length;
-    return 0;
+    size_t length = output->used;
+    while (length > 0 && output->bytes[length - 1] != '\n') length--;
+    return length;
 }
 
-static bool hand_over(const struct neap_vm *vm, struct neap_output *output) {
-    return write_out(output, is_main(vm) ? output->used : whole_lines(output));
+int neap_libraries_flush(struct neap_vm *vm) {
+    errno = 0;
+    bool ok = write_out(&vm->output, vm->output.used);
+    ok = fflush(stdout) == 0 && ok;
+    if (ok && !ferror(stdout)) return 0;
+    return errno != 0 ? errno : EIO;
 }
 
-void neap_libraries_flush(lua_State *L) {
+/* Writes what `count` strings on top of the stack say, in one piece, with `between` after each but the last and `after` after
+ * that. False, with errno, when it failed. */
+static bool put(lua_State *L, int count, const char *between, const char *after) {
     struct neap_vm *vm = neap_vm_of(L);
-    if (vm->output.used > 0) write_out(&vm->output, vm->output.used);
-    fflush(stdout);
+    struct neap_output *output = &vm->output;
+    int first = lua_gettop(L) - count + 1;
+    bool ok = true, collect = collects(vm);
+    if (!collect) {
+        flockfile(stdout);
+        if (output->used > 0) ok = write_out(output, output->used);
+    }
+    for (int i = 0; i < count; i++) {
+        size_t length;
+        const char *text = lua_tolstring(L, first + i, &length), *tail = i + 1 < count ? between : after;
+        if (collect) {
+            append(L, output, text, length);
+            append(L, output, tail, strlen(tail));
+        } else {
+            ok = fwrite_unlocked(text, 1, length, stdout) == length && ok;
+            ok = fputs_unlocked(tail, stdout) >= 0 && ok;
+        }
+    }
+    if (collect) return write_out(output, whole_lines(output));
+    funlockfile(stdout);
+    return ok;
+}
+
+/* After a write that failed with `error`: ends the program where nobody reads; returns otherwise. */
+static void look_for_reader(lua_State *L, int error) {
+    if (error == EPIPE) neap_libraries_exit(L, PIPE_STATUS);
 }
 
 static int replaced_print(lua_State *L) {
-    struct neap_vm *vm = neap_vm_of(L);
     int count = lua_gettop(L);
-    luaL_Buffer line;
     for (int i = 1; i <= count; i++) {
         luaL_tolstring(L, i, NULL);
         lua_replace(L, i);
     }
-    luaL_buffinit(L, &line);
-    for (int i = 1; i <= count; i++) {
-        if (i > 1) luaL_addchar(&line, '\t');
-        lua_pushvalue(L, i);
-        luaL_addvalue(&line);
+    if (count == 0) {
+        lua_pushliteral(L, "");
+        count = 1;
     }
-    luaL_addchar(&line, '\n');
-    luaL_pushresult(&line);
-    size_t length;
-    const char *text = lua_tolstring(L, -1, &length);
-    append(L, &vm->output, text, length);
-    hand_over(vm, &vm->output);
+    bool ok = put(L, count, "\t", "\n");
+    ok = fflush(stdout) == 0 && ok;
+    if (!ok) look_for_reader(L, errno);
     return 0;
 }
 
-/* Writes arguments `first` .. to stdout; returns what file:write returns. The file is at `file`. */
+/* io.write formats numbers as C does, which tostring does not. */
+static void convert_number(lua_State *L, int index) {
+    char text[NUMBER_MAX];
+    int length = lua_isinteger(L, index) ? lua_integer2str(text, sizeof text, lua_tointeger(L, index))
+                                         : lua_number2str(text, sizeof text, lua_tonumber(L, index));
+    lua_pushlstring(L, text, (size_t)length);
+    lua_replace(L, index);
+}
+
+/* Writes the arguments from `first` on to stdout; returns what file:write returns. The file is at `file`. */
 static int write_to_stdout(lua_State *L, int first, int file) {
-    struct neap_vm *vm = neap_vm_of(L);
-    for (int i = first; i <= lua_gettop(L); i++) luaL_checkstring(L, i);
-    for (int i = first; i <= lua_gettop(L); i++) {
-        size_t length;
-        const char *text = lua_tolstring(L, i, &length);
-        append(L, &vm->output, text, length);
+    int top = lua_gettop(L);
+    for (int i = first; i <= top; i++) {
+        if (lua_type(L, i) == LUA_TNUMBER)
+            convert_number(L, i);
+        else
+            luaL_checkstring(L, i);
     }
-    if (!hand_over(vm, &vm->output)) return luaL_fileresult(L, 0, NULL);
+    bool ok = put(L, top - first + 1, "", "");
+    if (!ok) {
+        int error = errno;
+        look_for_reader(L, error);
+        errno = error;
+        return luaL_fileresult(L, 0, NULL);
+    }
     lua_pushvalue(L, file);
     return 1;
 }
 
+/* --- methods of files --- */
+
+/* Each replaced function has upvalues: 1 the original, 2 the address of the metatable of files. */
+
+/* Is the file at `index` stdout? */
 static bool is_stdout(lua_State *L, int index) {
-    const luaL_Stream *stream = luaL_testudata(L, index, LUA_FILEHANDLE);
-    return stream != NULL && stream->closef != NULL && stream->f == stdout;
+    const luaL_Stream *stream = lua_touserdata(L, index);
+    if (stream == NULL || !lua_getmetatable(L, index)) return false;
+    bool is_file = lua_topointer(L, -1) == lua_touserdata(L, lua_upvalueindex(2));
+    lua_pop(L, 1);
+    return is_file && stream->closef != NULL && stream->f == stdout;
 }
 
-/* file:write(...): upvalue 1 is the original. */
-static int replaced_method(lua_State *L) {
-    if (is_stdout(L, 1)) return write_to_stdout(L, 2, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
+/* Goes on as the original function, in the same frame. */
+static int be_original(lua_State *L) {
+    lua_CFunction original = lua_tocfunction(L, lua_upvalueindex(1));
+    if (original != NULL) return original(L);
+    lua_pushvalue(L, lua_upvalueindex(1)); /* somebody has put a function in Lua in its place */
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
     return lua_gettop(L);
 }
 
-/* io.write(...): upvalue 1 is the original. */
+static void write_collected(lua_State *L) {
+    struct neap_output *output = &neap_vm_of(L)->output;
+    if (!write_out(output, output->used)) look_for_reader(L, errno);
+}
+
+/* Is the default output stdout? */
+static bool is_default_stdout(lua_State *L) {
+    lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
+    bool is = is_stdout(L, -1);
+    lua_pop(L, 1);
+    return is;
+}
+
+/* file:write(...) */
+static int replaced_method(lua_State *L) { return is_stdout(L, 1) ? write_to_stdout(L, 2, 1) : be_original(L); }
+
+/* file:flush(), file:seek(...), file:setvbuf(...) */
+static int replaced_control(lua_State *L) {
+    if (is_stdout(L, 1)) write_collected(L);
+    return be_original(L);
+}
+
+/* io.write(...) */
 static int replaced_write(lua_State *L) {
+    if (!is_default_stdout(L)) return be_original(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
     lua_insert(L, 1);
-    if (is_stdout(L, 1)) return write_to_stdout(L, 2, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_replace(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    return write_to_stdout(L, 2, 1);
 }
 
-/* file:flush and friends go past us: what a thread has collected of a line stays, whole lines are out already. */
+/* io.flush() */
+static int replaced_flush(lua_State *L) {
+    if (is_default_stdout(L)) write_collected(L);
+    return be_original(L);
+}
 
 /* --- os.exit --- */
 
-/* os.exit([status]): ends the program in order; this task first. */
-static int replaced_exit(lua_State *L) {
+int neap_libraries_exit_status(lua_State *L) {
+    if (lua_isboolean(L, 1)) return lua_toboolean(L, 1) ? 0 : 1;
+    return (int)(luaL_optinteger(L, 1, 0) & 0xFF);
+}
+
+int neap_libraries_exit(lua_State *L, int status) {
     struct neap_vm *vm = neap_vm_of(L);
     struct neap_task *task = vm->current;
-    int status = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, 0);
-    neap_engine_exit(vm->engine, status & 0xFF);
+    neap_engine_exit(vm->engine, status);
+    /* in a finaliser the error goes nowhere: the task goes on until the program cancels it with all the others */
+    if (lua_gc(L, LUA_GCCOUNT, 0) < 0) return luaL_error(L, "the program is ending");
     task->flags |= NEAP_TASK_CANCELLED | NEAP_TASK_PENDING;
-    task->unwinding = 0;
-    neap_cancel_check(L, task);
-    return luaL_error(L, "the program is ending"); /* shielded: the error ends what it can */
+    if (task->unwinding == 0) task->unwinding = task->depth;
+    lua_pushliteral(L, "exit");
+    neap_cancel_push_error(L, -1);
+    return lua_error(L);
+}
+
+static int replaced_exit(lua_State *L) { return neap_libraries_exit(L, neap_libraries_exit_status(L)); }
+
+/* --- warn --- */
+
+enum { WARNINGS_OFF, WARNINGS_ON, WARNINGS_CONTINUE };
+
+/* As the one of lua5.4: off until warn("@on"). */
+static void warn(void *argument, const char *message, int to_continue) {
+    struct neap_output *output = &neap_vm_of(argument)->output;
+    if (output->warnings != WARNINGS_CONTINUE && !to_continue && message[0] == '@') {
+        if (strcmp(message, "@on") == 0) output->warnings = WARNINGS_ON;
+        if (strcmp(message, "@off") == 0) output->warnings = WARNINGS_OFF;
+        return;
+    }
+    if (output->warnings == WARNINGS_OFF) return;
+    fprintf(stderr, "%s%s%s", output->warnings == WARNINGS_ON ? "Lua warning: " : "", message, to_continue ? "" : "\n");
+    output->warnings = to_continue ? WARNINGS_CONTINUE : WARNINGS_ON;
 }
 
 /* --- opening --- */
 
 void neap_libraries_open(lua_State *L) {
     luaL_openlibs(L);
+    lua_setwarnf(L, warn, L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, neap_module_open);
     lua_setfield(L, -2, "neap");
     lua_pop(L, 1);
 }
 
-/* Replaces the field `name` of the table on top of the stack by `function`, with the original as its upvalue. */
+/* Replaces the field `name` of the table on top of the stack. The metatable of files is at 1. */
 static void replace_field(lua_State *L, const char *name, lua_CFunction function) {
     lua_getfield(L, -1, name);
-    lua_pushcclosure(L, function, 1);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)lua_topointer(L, 1));
+    lua_pushcclosure(L, function, 2);
     lua_setfield(L, -2, name);
 }
 
-void neap_libraries_replace(lua_State *L) {
+static int replace(lua_State *L) {
+    luaL_getmetatable(L, LUA_FILEHANDLE);
+    lua_getfield(L, 1, "__index");
+    replace_field(L, "write", replaced_method);
+    replace_field(L, "flush", replaced_control);
+    replace_field(L, "seek", replaced_control);
+    replace_field(L, "setvbuf", replaced_control);
     lua_pushglobaltable(L);
     lua_pushcfunction(L, replaced_print);
     lua_setfield(L, -2, "print");
     lua_getfield(L, -1, LUA_IOLIBNAME);
     replace_field(L, "write", replaced_write);
+    replace_field(L, "flush", replaced_flush);
     lua_getfield(L, -2, LUA_OSLIBNAME);
-    replace_field(L, "exit", replaced_exit);
-    luaL_getmetatable(L, LUA_FILEHANDLE);
-    lua_getfield(L, -1, "__index");
-    replace_field(L, "write", replaced_method);
-    lua_pop(L, 5);
+    lua_pushcfunction(L, replaced_exit);
+    lua_setfield(L, -2, "exit");
+    return 0;
 }
+
+void neap_libraries_replace(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    vm->output.terminal = isatty(STDOUT_FILENO) == 1;
+    lua_pushcfunction(L, replace);
+    lua_call(L, 0, 0);
+}
+

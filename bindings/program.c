@@ -1,59 +1,87 @@
 /* program: what the runner promises.
  *
- * ORDER OF THE END   1. the main chunk has returned, or failed, or an exit was asked for (os.exit, a signal, a deadlock);
- *                    2. unless an exit was asked for or main failed: everything that is not daemon has ended; 3. no new work;
- *                    4. the rest is cancelled, `<close>` variables run; 5. threads are joined; 6. the state is closed.
- *                    4 and 5 together take at most GRACE_SECONDS; who has not ended by then is named.
- * SIGNALS            SIGINT and SIGTERM: the handler notes the signal and wakes the main loop, which ends the program as
- *                    os.exit would; the second signal ends the process at once. */
+ * ORDER OF THE END   1. the main chunk has returned and everything that is not daemon has ended; or the main chunk failed, or an end
+ *                    was asked for (os.exit, a signal, a deadlock, nobody reads our output); 2. after a signal: the main task is
+ *                    cancelled, and has a time of grace for its `<close>` variables; 3. ending.c: the rest is cancelled and
+ *                    joined, stragglers are named; 4. the state is closed; 5. what is still in stdout is written.
+ * STATUS             What was asked for first; else 1 if the main chunk or something that nobody joined failed, or somebody
+ *                    did not end in time; else 0, unless the output could not be written.
+ * SIGNALS            SIGINT and SIGTERM are handled on the main thread, be it that another one receives them: the handler
+ *                    notes the signal and wakes the main loop; the second signal ends the process at once. A system call that
+ *                    a signal interrupts is not restarted: so a script that reads from a terminal ends, too. Where a signal was
+ *                    ignored from the start (nohup, background jobs of a shell) it stays so. SIGPIPE is caught and means
+ *                    nothing by itself: a write fails with EPIPE, and one to stdout ends the program (libraries.c). It is
+ *                    caught, not ignored, since programs that we start would inherit that it is ignored. */
 #include "bindings/program.h"
 
+#include <errno.h>
 #include <lauxlib.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bindings/box.h"
-#include "bindings/cancel.h"
+#include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/libraries.h"
 #include "bindings/report.h"
 #include "bindings/task.h"
 #include "core/arena.h"
-#include "core/clock.h"
 #include "host/engine.h"
 
-enum { GRACE_SECONDS = 5 };
+enum { SIGNAL_STATUS = 128 };
 
 struct program {
     struct neap_engine engine;
-    struct neap_vm *vm;
-    struct neap_task *main;      /* NULL once its handle may have been collected; see main_job */
+    struct neap_vm *vm;       /* of the main state */
+    struct neap_arena *arena; /* of the main state */
     int (*load)(lua_State *L, void *argument);
-    void *argument;              /* of load */
-    struct neap_arena *arena;    /* of the main state */
-    struct neap_wait alarm;      /* ends the grace; queued perhaps until the vm is closed */
+    void *argument; /* of load */
+    int main_task;  /* registry reference: the handle of the main task */
+    bool reported;  /* its failure */
 };
 
 /* --- signals --- */
 
-static struct neap_engine *volatile signalled; /* the engine that signals end; one a process */
-static volatile sig_atomic_t signals;          /* that came so far */
+static struct {
+    struct neap_engine *volatile engine; /* that signals end; one a process */
+    volatile sig_atomic_t number;        /* of the first one that came; 0: none */
+    pthread_t thread;                    /* that handles them; constant while engine is set */
+} signals;
 
 static void on_signal(int number) {
-    struct neap_engine *engine = signalled;
-    if (signals++ > 0 || engine == NULL) _exit(128 + number);
-    neap_engine_exit(engine, 128 + number);
+    int saved = errno;
+    struct neap_engine *engine = signals.engine;
+    if (engine == NULL) _exit(SIGNAL_STATUS + number);
+    if (!pthread_equal(pthread_self(), signals.thread)) {
+        pthread_kill(signals.thread, number);
+    } else if (signals.number != 0) {
+        _exit(SIGNAL_STATUS + number);
+    } else {
+        signals.number = number;
+        neap_engine_exit(engine, SIGNAL_STATUS + number);
+    }
+    errno = saved;
+}
+
+static void on_pipe(int number) { (void)number; }
+
+static void catch_signal(int number, void (*handler)(int), int flags) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
+    if (sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN) return;
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
 }
 
 static void catch_signals(struct neap_engine *engine) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    signalled = engine;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    signals.thread = pthread_self();
+    signals.engine = engine;
+    catch_signal(SIGINT, on_signal, 0);
+    catch_signal(SIGTERM, on_signal, 0);
+    catch_signal(SIGPIPE, on_pipe, SA_RESTART);
 }
 
 /* --- the main task --- */
@@ -66,75 +94,93 @@ static int open_main(lua_State *L) {
     neap_vm_open(program->vm, L);
     neap_libraries_replace(L);
     int arguments = program->load(L, program->argument);
-    program->vm->root->site = NULL;
-    program->main = neap_task_spawn(L, arguments, &options);
+    neap_task_spawn(L, arguments, &options)->site = NULL;
     struct neap_job *job = neap_task_job(L, -1);
     program->engine.main_job = (struct neap_job *)neap_object_ref(&job->future.object);
+    program->main_task = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
 
-static bool main_has_ended(const struct program *program) { return program->vm->outcome_state != 0; }
+static bool main_has_ended(void *program) { return ((struct program *)program)->vm->outcome_state != 0; }
 
-static bool exit_was_asked(const struct program *program) {
-    return atomic_load_explicit(&program->engine.exit_status, memory_order_acquire) >= 0;
+static bool main_has_failed(const struct program *program) {
+    return program->vm->outcome_state == NEAP_FUTURE_FAILED;
+}
+
+static int asked_status(const struct program *program) {
+    return atomic_load_explicit(&program->engine.exit_status, memory_order_acquire);
 }
 
 static bool is_over(void *argument) {
     struct program *program = argument;
-    if (exit_was_asked(program)) return true;
-    if (!main_has_ended(program)) return false;
-    if (program->vm->outcome_state != NEAP_FUTURE_DONE) return true;
-    return program->vm->needed == 0 &&
+    if (asked_status(program) >= 0 || main_has_failed(program)) return true;
+    return main_has_ended(program) && program->vm->needed == 0 &&
            atomic_load_explicit(&program->engine.threads_needed, memory_order_acquire) == 0;
 }
 
-/* The main chunk has failed: its error and traceback, before anything else is said. */
+/* Says that the main chunk has failed, once. */
 static void report_main(struct program *program) {
-    if (program->vm->outcome_state == NEAP_FUTURE_FAILED) neap_report_main(program->vm->main, program->vm->outcome);
+    lua_State *L = program->vm->main;
+    if (program->reported || !main_has_failed(program)) return;
+    program->reported = true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, program->main_task);
+    neap_failure_report_main(L, lua_gettop(L));
+    lua_pop(L, 1);
+}
+
+/* Every loop waits for another. See WHO MAY LOOK in report.c. */
+static void on_deadlock(struct neap_loop *loop) {
+    struct neap_vm *vm = loop->context;
+    struct neap_engine *engine = vm->engine;
+    if (vm != engine->context) {
+        neap_mailbox_notify(engine->main);
+        return;
+    }
+    char *text = neap_report_waiting(engine);
+    neap_report_print("neap: %s\n", text != NULL ? text : "deadlock");
+    free(text);
+    neap_engine_exit(engine, 1);
 }
 
 /* --- the end --- */
 
-struct ending {
-    struct program *program;
-    int64_t deadline;
-};
-
-static bool has_settled(void *argument) {
-    struct ending *ending = argument;
-    return (neap_list_is_empty(&ending->program->vm->tasks) &&
-            atomic_load_explicit(&ending->program->engine.alive, memory_order_acquire) == 0) ||
-           neap_clock_now() >= ending->deadline;
+static void cancel_main(struct program *program) {
+    struct neap_message reason = {.kind = NEAP_MESSAGE_TEXT};
+    const char *name = signals.number == SIGINT ? "SIGINT" : "SIGTERM";
+    reason.length = (uint8_t)strlen(name);
+    memcpy(reason.text, name, reason.length);
+    neap_job_cancel(program->engine.main_job, &reason);
 }
 
-/* A wait without links wakes the loop when the grace is over. */
-static void no_op(struct neap_runnable *runnable) { (void)runnable; }
-
-/* 3 to 5 of the order. True when everything has ended. */
-static bool settle(struct program *program) {
-    struct ending ending = {program, neap_clock_after(GRACE_SECONDS)};
-    neap_wait_init(&program->alarm, &program->vm->loop, NULL, no_op);
-    int code = neap_wait_begin(&program->alarm, NULL, 0, ending.deadline);
-    neap_vm_stop(program->vm);
-    neap_engine_stop(&program->engine);
-    neap_loop_run(&program->vm->loop, has_settled, &ending);
-    if (code == NEAP_PARKED) {
-        neap_wait_interrupt(&program->alarm, NEAP_WAIT_INTERRUPTED);
-        neap_wait_end(&program->alarm);
+/* True when every thread has ended. */
+static bool end(struct program *program) {
+    if (signals.number != 0 && !main_has_ended(program)) {
+        cancel_main(program);
+        neap_ending_wait(program->vm, NEAP_GRACE_SECONDS, main_has_ended, program);
     }
-    return neap_list_is_empty(&program->vm->tasks) && neap_engine_join(&program->engine, neap_clock_now()) == 0;
+    report_main(program);
+    bool ended = neap_ending_run(program->vm);
+    report_main(program);
+    return ended;
 }
 
-static int status_of(const struct program *program) {
-    int asked = atomic_load(&program->engine.exit_status);
+/* Before the state is closed. */
+static int status_of(const struct program *program, bool ended) {
+    int asked = asked_status(program);
     if (asked >= 0) return asked;
-    if (program->vm->outcome_state != NEAP_FUTURE_DONE) return 1;
-    return atomic_load(&program->engine.failures) > 0 ? 1 : 0;
+    bool failed = main_has_failed(program) || atomic_load(&program->engine.failures) > 0;
+    return failed || !ended || !neap_list_is_empty(&program->vm->tasks) ? 1 : 0;
 }
 
-static void close_program(struct program *program, lua_State *L) {
-    neap_vm_close(program->vm);
-    lua_close(L);
+static int flush(const struct program *program, int status) {
+    int code = neap_libraries_flush(program->vm);
+    if (code == 0) return status;
+    if (code == EPIPE) return status != 0 ? status : SIGNAL_STATUS + SIGPIPE;
+    neap_report_print("neap: cannot write to standard output: %s\n", strerror(code));
+    return status != 0 ? status : 1;
+}
+
+static void free_program(struct program *program) {
     neap_vm_free(program->vm);
     neap_engine_fini(&program->engine);
     neap_arena_free(program->arena);
@@ -144,28 +190,30 @@ static int run(struct program *program, lua_State *L) {
     lua_pushcfunction(L, open_main);
     lua_pushlightuserdata(L, program);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        fprintf(stderr, "neap: %s\n", luaL_tolstring(L, -1, NULL));
-        lua_pop(L, 2);
+        neap_report_print("neap: %s\n", lua_tostring(L, -1));
         neap_vm_close(program->vm);
+        lua_close(L);
+        free_program(program);
         return 1;
     }
     catch_signals(&program->engine);
     neap_loop_run(&program->vm->loop, is_over, program);
-    report_main(program);
-    bool settled = settle(program);
-    int status = status_of(program);
-    neap_libraries_flush(L);
-    if (settled) return status;
-    neap_report_stragglers(program->vm);
-    fflush(NULL);
-    _exit(status == 0 ? 1 : status); /* they still run: nothing can be freed under them */
+    bool ended = end(program);
+    int status = status_of(program, ended);
+    neap_vm_close(program->vm);
+    lua_close(L);
+    status = flush(program, status);
+    if (!ended) _exit(status); /* what the threads that are left use must stay */
+    signals.engine = NULL;
+    free_program(program);
+    return status;
 }
 
 int neap_program_run(int (*load)(lua_State *L, void *argument), void *argument) {
     struct program program = {.load = load, .argument = argument};
     struct neap_engine *engine = &program.engine;
     neap_engine_init(engine);
-    engine->stuck = neap_report_deadlock;
+    engine->stuck = on_deadlock;
     atomic_store(&engine->busy, 1);
     engine->main = neap_mailbox_new(&engine->busy);
     program.vm = engine->main == NULL ? NULL : neap_vm_new(engine, engine->main);
@@ -177,8 +225,5 @@ int neap_program_run(int (*load)(lua_State *L, void *argument), void *argument) 
     }
     engine->context = program.vm;
     neap_loop_here = &program.vm->loop;
-    int status = run(&program, L);
-    signalled = NULL;
-    close_program(&program, L);
-    return status;
+    return run(&program, L);
 }

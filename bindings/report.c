@@ -1,25 +1,219 @@
+/* report: lists of tasks.
+ *
+ * WHO MAY LOOK   At a deadlock all threads but the main one are parked, and only the main one could wake them: it alone looks
+ *                into all states. (Signals are handled on the main thread, too: see program.c.) What is still running is looked
+ *                at by its own thread only: it is sent a runnable that writes its part. */
 #include "bindings/report.h"
 
 #include <lauxlib.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "bindings/codec.h"
-#include "bindings/task.h"
+#include "bindings/describe.h"
+#include "core/clock.h"
 #include "host/engine.h"
 
-void neap_report_main(lua_State *L, const struct neap_outcome *outcome) {
-    neap_decode(L, &outcome->value);
-    neap_decode(L, &outcome->traceback);
-    const char *text = luaL_tolstring(L, -2, NULL);
-    fflush(stdout);
-    fprintf(stderr, "neap: %s\n%s\n", text, lua_isstring(L, -2) ? lua_tostring(L, -2) : "");
-    lua_pop(L, 3);
+enum { LINES_MAX = 50, HOLDERS_MAX = 3, TRACEBACK_MAX = 20 };
+
+/* A thread that is just stuck in writing to stdout holds nobody up. */
+void neap_report_print(const char *format, ...) {
+    va_list arguments;
+    if (ftrylockfile(stdout) == 0) {
+        fflush(stdout);
+        funlockfile(stdout);
+    }
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
 }
 
-void neap_report_stragglers(struct neap_vm *vm) { (void)vm; fputs("neap: stragglers\n", stderr); }
+static struct neap_vm *vm_at(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct neap_vm, node); }
 
-void neap_report_deadlock(struct neap_loop *loop) {
-    struct neap_vm *vm = loop->context;
-    fputs("neap: deadlock\n", stderr);
-    neap_engine_exit(vm->engine, 1);
+static struct neap_task *task_at(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct neap_task, node); }
+
+static bool is_parked(const struct neap_task *task) {
+    return atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
 }
+
+static double seconds_since(int64_t since) { return (double)(neap_clock_now() - since) / (double)NEAP_SECOND; }
+
+/* --- who holds what --- */
+
+static bool holds(const struct neap_task *task, const struct neap_object *object) {
+    const struct neap_list *held = &task->owner.held;
+    for (const struct neap_list *node = held->next; node != held; node = node->next)
+        if (NEAP_CONTAINER_OF(node, struct neap_hold, node)->object == object) return true;
+    return false;
+}
+
+struct holders {
+    struct neap_text *text;
+    const struct neap_object *object;
+    int count;
+};
+
+static void note_holder(struct holders *holders, struct neap_task *task) {
+    if (!holds(task, holders->object)) return;
+    if (++holders->count > HOLDERS_MAX) return;
+    neap_text_add(holders->text, holders->count == 1 ? ", held by " : ", ");
+    neap_describe_task(holders->text, task);
+}
+
+static void describe_holders(struct neap_text *text, struct neap_engine *engine, const struct neap_task *task) {
+    if (task->wait.link_count != 1) return;
+    struct holders holders = {text, task->wait.links[0].object, 0};
+    for (struct neap_list *state = engine->states.next; state != &engine->states; state = state->next) {
+        struct neap_vm *vm = vm_at(state);
+        note_holder(&holders, vm->root);
+        for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next)
+            note_holder(&holders, task_at(node));
+    }
+    if (holders.count > HOLDERS_MAX) neap_text_add(text, " and %d more", holders.count - HOLDERS_MAX);
+}
+
+/* --- a deadlock --- */
+
+struct listing {
+    FILE *out;
+    struct neap_engine *engine;
+    int lines; /* written */
+    int more;  /* left out */
+};
+
+static void list_waiting(struct listing *listing, struct neap_task *task) {
+    struct neap_text text;
+    if (!is_parked(task)) return;
+    if (listing->lines == LINES_MAX) {
+        listing->more++;
+        return;
+    }
+    listing->lines++;
+    neap_text_clear(&text);
+    neap_describe_task(&text, task);
+    neap_text_add(&text, " has waited for %.2f s in ", seconds_since(task->wait.since));
+    neap_describe_wait(&text, task);
+    neap_describe_place(&text, task);
+    describe_holders(&text, listing->engine, task);
+    fprintf(listing->out, "\n  %s", text.bytes);
+}
+
+char *neap_report_waiting(struct neap_engine *engine) {
+    char *text = NULL;
+    size_t length = 0;
+    struct listing listing = {open_memstream(&text, &length), engine, 0, 0};
+    if (listing.out == NULL) return NULL;
+    fputs("deadlock: all that is left waits, and nothing can wake it:", listing.out);
+    for (struct neap_list *state = engine->states.next; state != &engine->states; state = state->next) {
+        struct neap_vm *vm = vm_at(state);
+        list_waiting(&listing, vm->root);
+        for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next)
+            list_waiting(&listing, task_at(node));
+    }
+    if (listing.more > 0) fprintf(listing.out, "\n  ... and %d more", listing.more);
+    if (fclose(listing.out) == 0) return text;
+    free(text);
+    return NULL;
+}
+
+/* --- what does not end --- */
+
+/* (coroutine, stream). Writes its stack, indented. */
+static int write_stack(lua_State *L) {
+    lua_State *coroutine = lua_touserdata(L, 1);
+    FILE *out = lua_touserdata(L, 2);
+    luaL_traceback(L, coroutine, NULL, 0);
+    luaL_gsub(L, lua_tostring(L, -1), "\n", "\n    ");
+    fprintf(out, "\n    %s", lua_tostring(L, -1));
+    return 0;
+}
+
+static void write_stacks(FILE *out, struct neap_task *task) {
+    lua_State *L = task->vm->main, *coroutine;
+    int depth = 0;
+    while (neap_describe_coroutine(task, depth) != NULL) depth++;
+    for (int written = 0; depth-- > 0 && written < TRACEBACK_MAX; written++) {
+        coroutine = neap_describe_coroutine(task, depth);
+        lua_pushcfunction(L, write_stack);
+        lua_pushlightuserdata(L, coroutine);
+        lua_pushlightuserdata(L, out);
+        if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+    }
+}
+
+static void list_task(FILE *out, struct neap_task *task) {
+    struct neap_text text;
+    neap_text_clear(&text);
+    neap_describe_task(&text, task);
+    if (is_parked(task)) {
+        neap_text_add(&text, " has waited for %.2f s in ", seconds_since(task->wait.since));
+        neap_describe_wait(&text, task);
+    } else {
+        neap_text_add(&text, " is running");
+    }
+    fprintf(out, "\n  %s", text.bytes);
+    if (task->coroutine != NULL) write_stacks(out, task);
+}
+
+static void write_tasks(struct neap_vm *vm) {
+    char *text = NULL;
+    size_t length = 0;
+    int count = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (out == NULL) return;
+    fputs("neap: these were asked to end and have not:", out);
+    for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next)
+        if (count++ < LINES_MAX) list_task(out, task_at(node));
+    if (count > LINES_MAX) fprintf(out, "\n  ... and %d more", count - LINES_MAX);
+    if (fclose(out) == 0) neap_report_print("%s\n", text);
+    free(text);
+}
+
+void neap_report_tasks(struct neap_vm *vm) {
+    if (atomic_load_explicit(&vm->has_reported, memory_order_relaxed)) return;
+    if (!neap_list_is_empty(&vm->tasks) && lua_checkstack(vm->main, 8)) write_tasks(vm);
+    atomic_store_explicit(&vm->has_reported, true, memory_order_release);
+}
+
+/* --- in other threads --- */
+
+/* On the thread of the state. */
+static void report_here(struct neap_runnable *runnable) {
+    struct neap_vm *vm = NEAP_CONTAINER_OF(runnable, struct neap_vm, reporting);
+    neap_report_tasks(vm);
+    neap_mailbox_notify(vm->engine->main);
+}
+
+/* Calls `visit` for each state but `own` that has not reported; the guard is held. */
+static int each_silent(const struct neap_vm *own, void (*visit)(struct neap_vm *vm)) {
+    struct neap_engine *engine = own->engine;
+    int count = 0;
+    neap_guard_lock(&engine->guard);
+    for (struct neap_list *node = engine->states.next; node != &engine->states; node = node->next) {
+        struct neap_vm *vm = vm_at(node);
+        if (vm == own || atomic_load_explicit(&vm->has_reported, memory_order_acquire)) continue;
+        count++;
+        visit(vm);
+    }
+    neap_guard_unlock(&engine->guard);
+    return count;
+}
+
+static void ask(struct neap_vm *vm) {
+    vm->reporting.run = report_here;
+    neap_mailbox_post(vm->loop.mailbox, &vm->reporting);
+}
+
+static void only_count(struct neap_vm *vm) { (void)vm; }
+
+static void name(struct neap_vm *vm) {
+    char text[NEAP_JOB_NAME_MAX + 1] = "";
+    if (vm->job != NULL) neap_job_get_name(vm->job, text);
+    neap_report_print("neap: thread %s was asked to end and does not answer: it runs what cannot be interrupted\n", text);
+}
+
+void neap_report_ask(struct neap_vm *vm) { each_silent(vm, ask); }
+
+int neap_report_silent(const struct neap_vm *vm) { return each_silent(vm, only_count); }
+
+void neap_report_name(const struct neap_vm *vm) { each_silent(vm, name); }

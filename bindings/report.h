@@ -1,17 +1,26 @@
-/* report: what the program says on stderr about its own state. */
+/* report: what a program says on stderr about its own state. */
 #ifndef NEAP_BINDINGS_REPORT_H
 #define NEAP_BINDINGS_REPORT_H
 
 #include <lua.h>
 
+#include "bindings/task.h"
 #include "bindings/vm.h"
-#include "sync/future.h"
 
-/* The error and traceback of the main chunk. */
-void neap_report_main(lua_State *L, const struct neap_outcome *outcome);
-/* Who has not ended in time, with stacks. Called on the main thread. */
-void neap_report_stragglers(struct neap_vm *vm);
-/* Every loop waits for another: who waits for what, since when; then the program ends with status 1. */
-void neap_report_deadlock(struct neap_loop *loop);
+/* Writes to stderr in one piece, after what waits in stdout. */
+void neap_report_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Every loop of the engine is parked, and nothing but the caller, the main state's thread, can wake one: a list of who waits
+ * for what and since when, to be freed with free(); NULL: no memory. */
+char *neap_report_waiting(struct neap_engine *engine);
+
+/* The tasks of `vm` that have not ended, with their stacks; the first time only. By the thread of `vm`, outside of Lua. */
+void neap_report_tasks(struct neap_vm *vm);
+
+/* By the main state's thread. ASK: all other states are to do the same, on their own threads, which then notify the main
+ * loop. SILENT: how many have not done so. NAME: says on stderr which. */
+void neap_report_ask(struct neap_vm *vm);
+int neap_report_silent(const struct neap_vm *vm);
+void neap_report_name(const struct neap_vm *vm);
 
 #endif

@@ -3,7 +3,8 @@
  * START      The function and its arguments are encoded by the spawner, so what cannot be sent raises there. The mailbox of the new
  *            loop is made by the spawner too: the handle can be cancelled and joined before the thread has begun.
  * LIFE       The thread makes a state, spawns a main task that decodes and calls the function, and turns its loop until that
- *            task and every other one that is not daemon has ended; then it cancels the daemons and waits for them.
+ *            task and every other one that is not daemon has ended, or that task has failed or the thread was cancelled;
+ *            then it cancels what is left and waits for it (ending.c).
  * END        The job ends when all of its tasks have: what they held has been released, what they printed is written.
  *            Only then is the state closed, while who joined goes on already. */
 #include "bindings/thread.h"
@@ -14,17 +15,19 @@
 
 #include "bindings/await.h"
 #include "bindings/codec.h"
+#include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/handle.h"
 #include "bindings/libraries.h"
 #include "bindings/module.h"
+#include "bindings/report.h"
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
 
-enum { ORIGIN_MAX = 2048, GRACE_SECONDS = 5 };
+enum { ORIGIN_MAX = 2048 };
 
 /* What a new thread is given; freed by it. */
 struct start {
@@ -32,7 +35,7 @@ struct start {
     struct neap_message function;  /* owned */
     struct neap_message arguments; /* owned */
     char *origin;                  /* where it was spawned; goes to the vm. Owned */
-    uint8_t flags;                 /* NEAP_TASK_QUIET */
+    uint8_t flags;                 /* NEAP_TASK_QUIET, NEAP_TASK_CANCELLED */
 };
 
 static void free_start(struct start *start) {
@@ -75,14 +78,16 @@ static int open_state(lua_State *L) {
     return 0;
 }
 
-static bool needs_nothing(void *vm) { return ((struct neap_vm *)vm)->needed == 0; }
-
-static bool has_no_tasks(void *vm) { return neap_list_is_empty(&((struct neap_vm *)vm)->tasks); }
+static bool is_over(void *argument) {
+    const struct neap_vm *vm = argument;
+    if (vm->outcome_state == 0) return false;
+    return vm->needed == 0 || vm->outcome_state != NEAP_FUTURE_DONE ||
+           atomic_load_explicit(&vm->job->cancel_requested, memory_order_acquire);
+}
 
 static void run_tasks(struct neap_vm *vm) {
-    neap_loop_run(&vm->loop, needs_nothing, vm);
-    neap_vm_stop(vm);
-    neap_loop_run(&vm->loop, has_no_tasks, vm);
+    neap_loop_run(&vm->loop, is_over, vm);
+    neap_ending_run_tasks(vm);
 }
 
 /* The thread could not be brought up, or its main task left nothing: out of memory. */
@@ -104,6 +109,9 @@ static void end_job(struct neap_engine *engine, struct neap_job *job, struct nea
         outcome = make_failure();
         state = NEAP_FUTURE_FAILED;
         if (job->scope == NULL) atomic_fetch_add_explicit(&engine->failures, 1, memory_order_relaxed);
+        char name[NEAP_JOB_NAME_MAX + 1];
+        neap_job_get_name(job, name);
+        neap_report_print("neap: thread %s failed: not enough memory\n", name);
     }
     if (vm != NULL) vm->outcome = NULL;
     struct neap_scope *scope = job->scope;
@@ -120,18 +128,20 @@ static int run_thread(struct neap_thread *thread) {
     if (L != NULL) {
         vm->origin = start->origin;
         start->origin = NULL;
+        vm->job = thread->job;
         neap_loop_here = &vm->loop;
         lua_pushcfunction(L, open_state);
         lua_pushlightuserdata(L, vm);
         lua_pushlightuserdata(L, start);
         lua_pushlightuserdata(L, thread->job);
         if (lua_pcall(L, 3, 0, 0) == LUA_OK) run_tasks(vm);
-        neap_libraries_flush(L);
+        neap_vm_close(vm);
+        neap_libraries_flush(vm);
     }
     end_job(thread->engine, thread->job, vm);
     if (L != NULL) {
-        neap_vm_close(vm);
         lua_close(L);
+        neap_libraries_flush(vm); /* of finalisers */
     }
     if (arena != NULL) neap_arena_free(arena);
     if (vm != NULL) neap_vm_free(vm);
@@ -186,7 +196,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     neap_encode(L, function, &start->function, "function");
     neap_encode_all(L, function + 1, arguments, &start->arguments, "args");
     start->mailbox = neap_mailbox_new(&vm->engine->busy);
-    start->flags = options->flags & NEAP_TASK_QUIET;
+    start->flags = options->flags & (NEAP_TASK_QUIET | NEAP_TASK_CANCELLED);
     start->origin = copy_origin(L);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_THREAD, sizeof *box, 0);
     struct neap_job *job = start->mailbox == NULL || start->origin == NULL
@@ -198,6 +208,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     if (options->name != NULL) neap_job_set_name(job, options->name);
     atomic_store_explicit(&job->daemon, (options->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
     atomic_store_explicit(&job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&job->cancel_requested, (options->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
     if (options->scope != NULL) {
         job->scope = options->scope;
         neap_object_share(&options->scope->object);
@@ -226,27 +237,52 @@ static int run_spawn_thread(lua_State *L) {
 
 /* --- who runs --- */
 
+/* Threads that were found alive; lies in a userdata, which drops the references. */
 struct listing {
-    struct neap_object *objects[1024]; /* a reference each */
-    int count;
+    int count, room;               /* of objects: found, allocated. `count` may be more than there is room for */
+    struct neap_object *objects[]; /* a reference each */
 };
 
-static void note(struct neap_job *job, void *argument) {
-    struct listing *listing = argument;
-    if (listing->count < 1024) listing->objects[listing->count++] = neap_object_ref(&job->future.object);
+static int listing_collected(lua_State *L) {
+    struct listing *listing = lua_touserdata(L, 1);
+    for (int i = 0; i < listing->count && i < listing->room; i++) neap_object_unref(listing->objects[i]);
+    listing->count = 0;
+    return 0;
 }
 
+static struct listing *push_listing(lua_State *L, int room) {
+    struct listing *listing = lua_newuserdatauv(L, sizeof *listing + (size_t)room * sizeof listing->objects[0], 0);
+    listing->count = 0;
+    listing->room = room;
+    if (luaL_newmetatable(L, "neap.thread.listing")) {
+        lua_pushcfunction(L, listing_collected);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return listing;
+}
+
+/* The engine's guard is held. */
+static void note(struct neap_job *job, void *argument) {
+    struct listing *listing = argument;
+    if (neap_future_has_ended(&job->future)) return;
+    if (listing->count < listing->room) listing->objects[listing->count] = neap_object_ref(&job->future.object);
+    listing->count++;
+}
+
+/* neap.threads() */
 static int list_threads(lua_State *L) {
-    struct listing listing = {.count = 0};
-    neap_engine_each(neap_vm_of(L)->engine, note, &listing);
-    lua_createtable(L, listing.count, 0);
-    lua_Integer live = 0;
-    for (int i = 0; i < listing.count; i++) {
-        if (!neap_future_has_ended((struct neap_future *)listing.objects[i])) {
-            neap_box_push(L, listing.objects[i]);
-            lua_rawseti(L, -2, ++live);
-        }
-        neap_object_unref(listing.objects[i]);
+    struct neap_engine *engine = neap_vm_of(L)->engine;
+    struct listing *listing = NULL;
+    for (int room = 8; listing == NULL || listing->count > listing->room; room = listing->count + 8) {
+        lua_settop(L, 0);
+        listing = push_listing(L, room);
+        neap_engine_each(engine, note, listing);
+    }
+    lua_createtable(L, listing->count, 0);
+    for (int i = 0; i < listing->count; i++) {
+        neap_box_push(L, listing->objects[i]);
+        lua_rawseti(L, 2, i + 1);
     }
     return 1;
 }

@@ -7,6 +7,7 @@
 #include "bindings/coroutine.h"
 #include "bindings/failure.h"
 #include "bindings/module.h"
+#include "bindings/ring.h"
 #include "bindings/task.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -33,6 +34,7 @@ struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mai
     neap_loop_init_over(&vm->loop, neap_mailbox_ref(mailbox), engine->stuck);
     vm->loop.context = vm;
     neap_list_init(&vm->tasks);
+    neap_list_init(&vm->node);
     vm->budget = FIRST_BUDGET;
     vm->open = true;
     return vm;
@@ -46,6 +48,9 @@ void neap_vm_open(struct neap_vm *vm, lua_State *L) {
     *(struct neap_vm **)lua_getextraspace(vm->main) = vm;
     lua_pushcfunction(L, open_registry);
     lua_call(L, 0, 0);
+    neap_guard_lock(&vm->engine->guard);
+    neap_list_push_back(&vm->engine->states, &vm->node);
+    neap_guard_unlock(&vm->engine->guard);
 }
 
 void neap_vm_stop(struct neap_vm *vm) {
@@ -63,6 +68,7 @@ static void ignore(struct neap_runnable *runnable) { (void)runnable; }
 static void abandon(struct neap_task *task) {
     task->wait.runnable.run = ignore;
     if (atomic_load(&task->wait.state) == NEAP_WAIT_OPEN) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
+    if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     if (atomic_load(&task->wait.state) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
     neap_message_fini(&task->link.message);
     neap_owner_end(&task->owner);
@@ -71,6 +77,9 @@ static void abandon(struct neap_task *task) {
 void neap_vm_close(struct neap_vm *vm) {
     struct neap_list *node;
     vm->open = false;
+    neap_guard_lock(&vm->engine->guard);
+    neap_list_remove(&vm->node);
+    neap_guard_unlock(&vm->engine->guard);
     while ((node = neap_list_pop_front(&vm->tasks)) != NULL) abandon(NEAP_CONTAINER_OF(node, struct neap_task, node));
     if (vm->root != NULL) abandon(vm->root);
     neap_loop_drain(&vm->loop);

@@ -42,6 +42,8 @@ enum neap_handle {
 struct neap_output {
     char *bytes;       /* owned */
     size_t used, room; /* of bytes: collected, allocated */
+    bool terminal;     /* stdout is one */
+    uint8_t warnings;  /* of warn(): enum in libraries.c */
 };
 
 /* A coroutine that no task is bound to: its stack is empty. */

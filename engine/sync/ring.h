@@ -19,7 +19,6 @@ struct neap_ring_waiter {
     struct neap_ring_waiter *next; /* during a walk: the next one to be looked at */
     struct neap_ring_waiter *from; /* during a walk: who waits for this one */
     uint64_t walk;                 /* the last walk that came here */
-    void *context;                 /* of whoever entered it */
 };
 
 /* Everybody of an engine who does so. */
@@ -39,7 +38,7 @@ bool neap_rings_concern(const struct neap_wait *wait);
  * read, and must not lock, wait or call Lua. */
 typedef void (*neap_ring_visitor)(const struct neap_ring_waiter *member, void *argument);
 
-/* Enters `waiter`, whose `wait` and `context` are set and which must stay until it leaves. When that closes a ring, `visit`
+/* Enters `waiter`, whose `wait` is set and which must stay until it leaves. When that closes a ring, `visit`
  * is called for its members. True if so. Owner's thread, once the wait is open. */
 bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit, void *argument);
 

@@ -1,0 +1,70 @@
+/* ending: the last seconds.
+ *
+ * ORDER      1. no new work; 2. every task is cancelled, in every thread, and its `<close>` variables run; 3. the threads are
+ *            joined. 2 and 3 take at most NEAP_GRACE_SECONDS together.
+ * STRAGGLERS Who has not ended by then is named. The tasks of a parked thread, and of one that runs Lua which can be interrupted, are
+ *            named by their own thread, which needs a moment for that (ANSWER_SECONDS); one that does not find the time runs a
+ *            long call of C, and is named itself. */
+#include "bindings/ending.h"
+
+#include "bindings/report.h"
+#include "bindings/task.h"
+#include "core/clock.h"
+#include "host/engine.h"
+
+static const double ANSWER_SECONDS = 0.5;
+
+/* Ends a wait of the loop's own. */
+struct alarm {
+    struct neap_wait wait; /* without links */
+    bool rung;
+    bool (*done)(void *argument);
+    void *argument; /* of done */
+};
+
+static void ring(struct neap_runnable *runnable) { NEAP_CONTAINER_OF(runnable, struct alarm, wait.runnable)->rung = true; }
+
+static bool is_done_or_late(void *argument) {
+    const struct alarm *alarm = argument;
+    return alarm->rung || alarm->done(alarm->argument);
+}
+
+static bool has_rung(void *argument) { return ((struct alarm *)argument)->rung; }
+
+bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *argument), void *argument) {
+    struct alarm alarm = {.rung = false, .done = done, .argument = argument};
+    neap_wait_init(&alarm.wait, &vm->loop, NULL, ring);
+    if (neap_wait_begin(&alarm.wait, NULL, 0, neap_clock_after(seconds)) != NEAP_PARKED) return done(argument);
+    neap_loop_run(&vm->loop, is_done_or_late, &alarm);
+    if (alarm.rung || !neap_wait_abandon(&alarm.wait)) {
+        neap_loop_run(&vm->loop, has_rung, &alarm); /* it was queued */
+        neap_wait_end(&alarm.wait);
+    }
+    return done(argument);
+}
+
+static bool has_settled(void *argument) {
+    const struct neap_vm *vm = argument;
+    return neap_list_is_empty(&vm->tasks) && atomic_load_explicit(&vm->engine->alive, memory_order_acquire) == 0;
+}
+
+static bool have_answered(void *argument) { return neap_report_silent(argument) == 0; }
+
+bool neap_ending_run(struct neap_vm *vm) {
+    struct neap_engine *engine = vm->engine;
+    neap_vm_stop(vm);
+    neap_engine_stop(engine);
+    if (!neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_settled, vm)) {
+        neap_report_tasks(vm);
+        neap_report_ask(vm);
+        if (!neap_ending_wait(vm, ANSWER_SECONDS, have_answered, vm)) neap_report_name(vm);
+    }
+    return neap_engine_join(engine, neap_clock_now()) == 0;
+}
+
+static bool has_no_tasks(void *argument) { return neap_list_is_empty(&((struct neap_vm *)argument)->tasks); }
+
+void neap_ending_run_tasks(struct neap_vm *vm) {
+    neap_vm_stop(vm);
+    if (!neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_no_tasks, vm)) neap_report_tasks(vm);
+}

@@ -1,0 +1,23 @@
+/* ending: how an engine comes to rest, in order and in bounded time. */
+#ifndef NEAP_BINDINGS_ENDING_H
+#define NEAP_BINDINGS_ENDING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bindings/vm.h"
+
+enum { NEAP_GRACE_SECONDS = 5 };
+
+/* Turns the loop until `done(argument)`, or for `seconds` if that is shorter. True when it was done. */
+bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *argument), void *argument);
+
+/* By the main state's thread, outside of tasks: starts nothing any more, asks all tasks and threads to end, and waits for them for
+ * a time of grace. Who has not ended by then is named on stderr, with stacks. True when all threads have ended: then the
+ * state can be closed, be it that tasks are left in it. */
+bool neap_ending_run(struct neap_vm *vm);
+
+/* By another state's thread, once its main task has ended: the same for its own tasks. */
+void neap_ending_run_tasks(struct neap_vm *vm);
+
+#endif
