@@ -9,16 +9,27 @@
  *            has a metatable already, each message that is a parcel looks. A C function without a name has them all
  *            taken again before it is refused. Whether a named module is still loaded is checked each time.
  *
+ * METHODS    of handles (local send = channel.send) stand in no module. They are the same C functions in every state, and
+ *            named by kind: "neap:channel\0send".
+ *
  * WHAT COUNTS Modules, whatever they are; C functions in them, and in tables in them (socket.dns.toip). Of neap itself
  *            all tables and functions, also the Lua ones. Data of other modules and their Lua functions are copied. */
 #include "bindings/permanent.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "bindings/box.h"
 #include "bindings/encoder.h"
 
-enum { OWN_DEPTH = 2, OTHER_DEPTH = 2 };
+#define METHOD_PREFIX "neap:"
+
+enum {
+    OWN_DEPTH = 2, /* of tables in modules that are looked into */
+    OTHER_DEPTH = 2,
+    NAME_MAX_SIZE = 128 /* of a method's name, in bytes */
+};
 
 /* --- package.loaded --- */
 
@@ -214,8 +225,30 @@ bool neap_permanent_put(lua_State *L, struct neap_scratch *scratch) {
     return found;
 }
 
+static const char *name_in(const luaL_Reg *methods, lua_CFunction function) {
+    for (; methods != NULL && methods->name != NULL; methods++)
+        if (methods->func == function) return methods->name;
+    return NULL;
+}
+
+/* Writes the name of the function on top of the stack, if it is a method of a kind of handles. */
+static bool put_method(lua_State *L, struct neap_scratch *scratch) {
+    lua_CFunction function = lua_tocfunction(L, -1);
+    char name[NAME_MAX_SIZE];
+    for (int kind = 0; kind < NEAP_HANDLE_COUNT; kind++) {
+        const struct neap_binding *binding = neap_bindings[kind];
+        const char *method = binding == NULL ? NULL : name_in(binding->methods, function);
+        if (method == NULL) continue;
+        int size = snprintf(name, sizeof name, METHOD_PREFIX "%s%c%s", binding->name, '\0', method);
+        neap_scratch_put_u32(L, scratch, NEAP_TAG_NAME, (uint32_t)size);
+        neap_scratch_put_bytes(L, scratch, name, (size_t)size);
+        return true;
+    }
+    return false;
+}
+
 bool neap_permanent_put_function(lua_State *L, struct neap_scratch *scratch) {
-    if (neap_permanent_put(L, scratch)) return true;
+    if (neap_permanent_put(L, scratch) || put_method(L, scratch)) return true;
     neap_scratch_apart(L, scratch, name_functions, 0, 0);
     return neap_permanent_put(L, scratch);
 }
@@ -246,7 +279,26 @@ static void fail(lua_State *L, const char *name, size_t size) {
     luaL_error(L, "cannot receive '%s': there is no such value here", lua_tostring(L, -1));
 }
 
+/* Pushes the method of that name, the prefix left out, if there is one. */
+static bool push_method(lua_State *L, const char *name, size_t size) {
+    for (int kind = 0; kind < NEAP_HANDLE_COUNT; kind++) {
+        const struct neap_binding *binding = neap_bindings[kind];
+        size_t length = binding == NULL ? size : strlen(binding->name);
+        if (length >= size || memcmp(name, binding->name, length) != 0 || name[length] != '\0') continue;
+        for (const luaL_Reg *method = binding->methods; method != NULL && method->name != NULL; method++) {
+            if (strlen(method->name) != size - length - 1) continue;
+            if (memcmp(method->name, name + length + 1, size - length - 1) != 0) continue;
+            lua_pushcfunction(L, method->func);
+            return true;
+        }
+    }
+    return false;
+}
+
 void neap_permanent_push(lua_State *L, const char *name, size_t size) {
+    size_t prefix = sizeof METHOD_PREFIX - 1;
+    if (size > prefix && memcmp(name, METHOD_PREFIX, prefix) == 0 && push_method(L, name + prefix, size - prefix))
+        return;
     const char *end = name + size;
     const char *part_end = memchr(name, '\0', size);
     if (part_end == NULL) part_end = end;
