@@ -15,6 +15,9 @@ int neap_finish_received(lua_State *L, struct neap_task *task, int code);
 /* nil, message, code, and the reason where the channel was closed with one */
 int neap_channel_push_code(lua_State *L, const struct neap_channel *channel, int code);
 
+/* Pushes the priority of what was received, where `object` is a queue that has priorities: 1; else 0. */
+int neap_queue_push_priority(lua_State *L, const struct neap_object *object, double priority);
+
 /* Raises unless the value at `index` can be sent at all: it is not nil. */
 void neap_channel_check_value(lua_State *L, int index);
 

@@ -33,4 +33,7 @@ int neap_rlock_open(lua_State *L);
 int neap_rwlock_open(lua_State *L);
 int neap_semaphore_open(lua_State *L);
 
+/* Those that work on several handles: neap.select. */
+int neap_select(lua_State *L);
+
 #endif

@@ -43,6 +43,8 @@ int neap_codec_open(lua_State *L) {
 
 void neap_codec_push_null(lua_State *L) { lua_rawgeti(L, LUA_REGISTRYINDEX, neap_encoder_of(L)->null_ref); }
 
+void neap_codec_touch_modules(lua_State *L) { neap_encoder_of(L)->modules_stale = true; }
+
 void neap_codec_close(struct neap_vm *vm) {
     struct neap_encoder *encoder = vm->encoder;
     if (encoder == NULL) return;

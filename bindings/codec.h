@@ -32,6 +32,8 @@ int neap_decode_all(lua_State *L, const struct neap_message *message);
 int neap_codec_open(lua_State *L);
 int neap_codec_register(lua_State *L);
 void neap_codec_push_null(lua_State *L);
+/* Something was added to neap's own module: it has a name from now on. */
+void neap_codec_touch_modules(lua_State *L);
 /* Frees the scratch. Called after lua_close. */
 void neap_codec_close(struct neap_vm *vm);
 

@@ -8,6 +8,7 @@
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
 #include "bindings/failure.h"
+#include "bindings/instance.h"
 #include "bindings/task.h"
 #include "core/error.h"
 #include "host/engine.h"
@@ -43,6 +44,10 @@ static struct target check_target(lua_State *L) {
         target.job = target.task->job;
         target.future = &target.task->future;
         return target;
+    }
+    if (neap_instance_push_handle(L, 1)) {
+        if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
+        lua_replace(L, 1);
     }
     if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task or thread");
     return target;
@@ -119,41 +124,56 @@ static int joined(lua_State *L, struct neap_task *task, int code) {
     return lua_error(L);
 }
 
-static void refuse_self(lua_State *L, const struct target *target, const char *what) {
-    struct neap_vm *vm = neap_vm_of(L);
-    bool self = target->task != NULL ? target->task == vm->current : own_task(L, target) == vm->current;
-    if (self) luaL_error(L, "a task cannot %s itself: it would never end", what);
+static bool is_current(lua_State *L, const struct target *target) {
+    const struct neap_task *current = neap_task_current(L);
+    return target->task != NULL ? target->task == current : own_task(L, target) == current;
 }
 
-static int handle_join(lua_State *L) {
+bool neap_handle_is_current(lua_State *L, int index) {
+    struct target target;
+    return find_target(L, index, &target) && is_current(L, &target);
+}
+
+static void refuse_self(lua_State *L, const struct target *target, const char *what) {
+    if (is_current(L, target)) luaL_error(L, "a task cannot %s itself: it would never end", what);
+}
+
+int neap_handle_join(lua_State *L) {
     struct target target = check_target(L);
     refuse_self(L, &target, "join");
     lua_settop(L, 2);
     return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, joined);
 }
 
-static int handle_wait(lua_State *L) {
+int neap_handle_wait(lua_State *L) {
     struct target target = check_target(L);
     refuse_self(L, &target, "wait for");
     lua_settop(L, 2);
     return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, neap_finish_true);
 }
 
-static int handle_cancel(lua_State *L) {
-    struct target target = check_target(L);
-    bool asked;
-    lua_settop(L, 2);
+bool neap_handle_cancel(lua_State *L, int index) {
+    struct target target;
+    find_target(L, index, &target);
     if (target.task != NULL) {
         bool is_late_timer = target.task->flags & NEAP_TASK_TIMER && neap_future_state(target.future) != NEAP_FUTURE_NEW;
-        asked = !is_late_timer && neap_task_cancel(L, 1);
-    } else {
-        struct neap_message reason;
-        neap_message_clear(&reason);
-        neap_encode(L, 2, &reason, "reason");
-        asked = neap_job_cancel(target.job, &reason);
-        if (!asked) neap_message_fini(&reason);
+        if (!is_late_timer) return neap_task_cancel(L, lua_absindex(L, index));
+        lua_pop(L, 1);
+        return false;
     }
-    lua_pushboolean(L, asked);
+    struct neap_message reason;
+    neap_message_clear(&reason);
+    neap_encode(L, -1, &reason, "reason");
+    lua_pop(L, 1);
+    bool asked = neap_job_cancel(target.job, &reason);
+    if (!asked) neap_message_fini(&reason);
+    return asked;
+}
+
+static int handle_cancel(lua_State *L) {
+    check_target(L);
+    lua_settop(L, 2);
+    lua_pushboolean(L, neap_handle_cancel(L, 1));
     return 1;
 }
 
@@ -283,7 +303,7 @@ static struct neap_object *task_travels(lua_State *L, int index) {
     return neap_object_ref(&neap_task_job(L, index)->future.object);
 }
 
-static const luaL_Reg methods[] = {{"join", handle_join},           {"wait", handle_wait},     {"cancel", handle_cancel},
+static const luaL_Reg methods[] = {{"join", neap_handle_join},           {"wait", neap_handle_wait},     {"cancel", handle_cancel},
                                    {"status", handle_status},       {"error", handle_error},   {"is_alive", handle_is_alive},
                                    {"traceback", handle_traceback}, {NULL, NULL}};
 

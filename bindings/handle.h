@@ -3,6 +3,7 @@
 #define NEAP_BINDINGS_HANDLE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #include "bindings/box.h"
 #include "sync/future.h"
@@ -13,6 +14,17 @@ extern const struct neap_binding neap_thread_binding;
 
 /* The future of the task or thread at `index`, or NULL if something else is there. */
 struct neap_future *neap_handle_test(lua_State *L, int index);
+
+/* The methods join and wait, also for objects of the class form. */
+int neap_handle_join(lua_State *L);
+int neap_handle_wait(lua_State *L);
+
+/* Is the task or thread at `index` the one that asks? To wait for it would never end. */
+bool neap_handle_is_current(lua_State *L, int index);
+
+/* Asks the task or thread at `index` to stop; the reason (nil: none) is on top of the stack and popped. False when it has ended, or
+ * was asked before. Raises, and has done nothing, when the reason must be sent and cannot. */
+bool neap_handle_cancel(lua_State *L, int index);
 
 /* Pushes the running task's handle: a thread's where it is the thread's main task. */
 int neap_handle_push_current(lua_State *L);

@@ -10,9 +10,13 @@
 #include "bindings/codec.h"
 #include "bindings/embedded.h"
 #include "bindings/failure.h"
+#include "bindings/handle.h"
+#include "bindings/instance.h"
+#include "bindings/scope.h"
 #include "bindings/thread.h"
 #include "bindings/version.h"
 #include "bindings/vm.h"
+#include "bindings/watch.h"
 #include "core/memory.h"
 #include "host/engine.h"
 
@@ -31,6 +35,8 @@ static const luaL_Reg functions[] = {{"barrier", neap_barrier_open},
                                      {"register", neap_codec_register},
                                      {"rlock", neap_rlock_open},
                                      {"rwlock", neap_rwlock_open},
+                                     {"scope", neap_scope_call},
+                                     {"select", neap_select},
                                      {"semaphore", neap_semaphore_open},
                                      {"shield", neap_cancel_shield},
                                      {"timeout", neap_cancel_timeout},
@@ -39,7 +45,17 @@ static const luaL_Reg functions[] = {{"barrier", neap_barrier_open},
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {{NULL, NULL}};
+} lazy[] = {{"as_completed", "neap.group"}, {"gather", "neap.group"}, {"race", "neap.group"}, {"wait", "neap.group"},
+            {"Task", "neap.class"},         {"Thread", "neap.class"}, {NULL, NULL}};
+
+/* What the Lua half is given beside the module, and scripts do not see. */
+static const luaL_Reg internal[] = {{"join", neap_handle_join},
+                                    {"run", neap_instance_run},
+                                    {"start_task", neap_instance_start_task},
+                                    {"start_thread", neap_instance_start_thread},
+                                    {"wait", neap_handle_wait},
+                                    {"watch", neap_watch_open},
+                                    {NULL, NULL}};
 
 static const struct neap_embedded *find_embedded(const char *name) {
     const struct neap_embedded *file = neap_embedded;
@@ -47,15 +63,17 @@ static const struct neap_embedded *find_embedded(const char *name) {
     return file->name != NULL ? file : NULL;
 }
 
-/* Runs a file of the Lua half with the module's table (at 1); it puts its functions there. */
+/* Runs a file of the Lua half with the module's table (at 1) and what is internal; it puts its functions into the module. */
 static void load_embedded(lua_State *L, const char *name) {
     const struct neap_embedded *file = find_embedded(name);
     if (file == NULL) luaL_error(L, "neap was built without %s", name);
     lua_pushfstring(L, "=[%s]", name);
     if (luaL_loadbufferx(L, file->text, file->size, lua_tostring(L, -1), "t") != LUA_OK) lua_error(L);
     lua_pushvalue(L, 1);
-    lua_call(L, 1, 0);
+    luaL_newlib(L, internal);
+    lua_call(L, 2, 0);
     lua_pop(L, 1);
+    neap_codec_touch_modules(L);
 }
 
 /* __index of the module's table: (module, key). */

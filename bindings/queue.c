@@ -85,18 +85,23 @@ static int finish_put_nowait(lua_State *L, struct neap_task *task, int code) {
 static int queue_put_nowait(lua_State *L) { return put(L, 0, 3, finish_put_nowait); }
 
 /* A priority that was given as an integer comes back as one. */
-static int finish_get(lua_State *L, struct neap_task *task, int code) {
-    const struct neap_queue *queue = (struct neap_queue *)task->link.object;
-    double priority = task->link.priority;
+int neap_queue_push_priority(lua_State *L, const struct neap_object *object, double priority) {
     lua_Integer whole;
-    bool got = code >= 0 && task->link.result == 0;
-    int count = neap_finish_received(L, task, code);
-    if (!got || queue->channel.buffer.order != NEAP_PRIORITY) return count;
+    if (object->class != &neap_queue_class || ((const struct neap_channel *)object)->buffer.order != NEAP_PRIORITY)
+        return 0;
     if (lua_numbertointeger(priority, &whole) && (double)whole == priority)
         lua_pushinteger(L, whole);
     else
         lua_pushnumber(L, priority);
-    return count + 1;
+    return 1;
+}
+
+static int finish_get(lua_State *L, struct neap_task *task, int code) {
+    const struct neap_object *queue = task->link.object;
+    double priority = task->link.priority;
+    bool got = code >= 0 && task->link.result == 0;
+    int count = neap_finish_received(L, task, code);
+    return got ? count + neap_queue_push_priority(L, queue, priority) : count;
 }
 
 static int queue_get(lua_State *L) {

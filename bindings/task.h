@@ -57,7 +57,7 @@ enum {
 struct neap_task_options {
     const char *name; /* NULL: none */
     int64_t start;    /* deadline before which it does not run; 0: at once */
-    uint8_t flags;    /* DAEMON, QUIET, TIMER */
+    uint8_t flags;    /* DAEMON, QUIET, TIMER; CANCELLED: it never runs */
     struct neap_scope *scope; /* NULL: none; a reference is taken */
     struct neap_job *job;     /* of the thread whose main task this is; NULL: an ordinary task. Outlives the task */
 };

@@ -82,3 +82,10 @@ uint64_t neap_scope_first_failed(struct neap_scope *scope) {
     neap_object_unlock(&scope->object);
     return id;
 }
+
+uint64_t neap_scope_alive(struct neap_scope *scope) {
+    neap_object_lock(&scope->object);
+    uint64_t alive = scope->alive;
+    neap_object_unlock(&scope->object);
+    return alive;
+}

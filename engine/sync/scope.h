@@ -31,8 +31,9 @@ void neap_scope_enter(struct neap_scope *scope);
 /* A child has ended: by the thread that ran it. */
 void neap_scope_leave(struct neap_scope *scope, uint64_t id, bool failed);
 
-/* Any thread. */
+/* Any thread. ALIVE: how many children have not ended. */
 uint64_t neap_scope_first_failed(struct neap_scope *scope);
+uint64_t neap_scope_alive(struct neap_scope *scope);
 
 extern const struct neap_class neap_scope_class;
 

@@ -1,0 +1,210 @@
+/* select: one wait on several objects.
+ *
+ * The links lie in a userdata on the stack of neap.select: they must stay where they are until the wait has ended. Its user
+ * value is a list of the handles, for the script may change its own list meanwhile. All cases are checked, and the values
+ * encoded, before any is looked at; what was not taken is dropped at the end, or by the finaliser when an error comes
+ * first. */
+#include <lauxlib.h>
+#include <math.h>
+
+#include "bindings/await.h"
+#include "bindings/box.h"
+#include "bindings/channel.h"
+#include "bindings/classes.h"
+#include "bindings/codec.h"
+#include "bindings/handle.h"
+#include "bindings/instance.h"
+#include "core/error.h"
+#include "sync/event.h"
+#include "sync/pipe.h"
+#include "sync/queue.h"
+
+enum { CASES = 1, TIMEOUT, LINKS, HANDLES, CASE }; /* the stack of neap.select; CASE and above only while it is read */
+
+struct links {
+    uint32_t count;          /* of link */
+    struct neap_link link[]; /* one for each case, in order */
+};
+
+static const char links_key; /* registry: the metatable of links */
+
+/* --- links --- */
+
+static void drop_values(struct links *links) {
+    for (uint32_t i = 0; i < links->count; i++) neap_message_fini(&links->link[i].message);
+}
+
+static int links_collected(lua_State *L) {
+    drop_values(lua_touserdata(L, 1));
+    return 0;
+}
+
+static struct links *push_links(lua_State *L, size_t count) {
+    struct links *links = lua_newuserdatauv(L, sizeof *links + count * sizeof links->link[0], 1);
+    links->count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) neap_message_clear(&links->link[i].message);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &links_key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 1);
+        lua_pushcfunction(L, links_collected);
+        lua_setfield(L, -2, "__gc");
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &links_key);
+    }
+    lua_setmetatable(L, -2);
+    lua_createtable(L, (int)count, 0);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, -3, 1);
+    return links;
+}
+
+/* --- cases --- */
+
+/* Raises "bad argument #1 to 'select' (case 2: ...)"; the text is on top of the stack. */
+static int refuse(lua_State *L, uint32_t number) {
+    lua_pushfstring(L, "case %d: %s", (int)number, lua_tostring(L, -1));
+    return luaL_argerror(L, CASES, lua_tostring(L, -1));
+}
+
+static void refuse_type(lua_State *L, uint32_t number, const char *expected) {
+    const char *got = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
+    lua_pushfstring(L, "%s expected, got %s", expected, got);
+    refuse(L, number);
+}
+
+/* A direction of the pipe's end. */
+static struct neap_object *find_stream(lua_State *L, uint32_t number, const struct neap_pipe *pipe, bool sends) {
+    struct neap_stream *stream = sends ? pipe->out : pipe->in;
+    if (neap_pipe_is_closed(pipe) || stream == NULL) {
+        lua_pushstring(L, neap_pipe_is_closed(pipe) ? "this end of the pipe is closed"
+                          : sends                   ? "the reader of a pipe cannot send"
+                                                    : "the writer of a pipe cannot receive");
+        refuse(L, number);
+    }
+    return &stream->channel.object;
+}
+
+/* A case that receives, or waits for an end or an event: the handle at CASE. */
+static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
+    enum neap_handle kind = NEAP_HANDLE_COUNT;
+    struct neap_object *object = neap_box_test_any(L, CASE, &kind);
+    switch (kind) {
+        case NEAP_HANDLE_CHANNEL: link->op = NEAP_CHANNEL_RECV; break;
+        case NEAP_HANDLE_QUEUE: link->op = NEAP_QUEUE_GET; break;
+        case NEAP_HANDLE_EVENT: link->op = NEAP_EVENT_WAIT; break;
+        case NEAP_HANDLE_PIPE:
+            link->op = NEAP_STREAM_RECV;
+            object = find_stream(L, number, (struct neap_pipe *)object, false);
+            break;
+        case NEAP_HANDLE_TASK:
+        case NEAP_HANDLE_TASK_JOB:
+        case NEAP_HANDLE_THREAD:
+            if (neap_handle_is_current(L, CASE)) {
+                lua_pushliteral(L, "a task cannot wait for itself: it would never end");
+                refuse(L, number);
+            }
+            link->op = NEAP_FUTURE_END;
+            object = &neap_handle_test(L, CASE)->object;
+            break;
+        default: refuse_type(L, number, "channel, queue, pipe, event, task or thread");
+    }
+    link->object = object;
+}
+
+/* The third value of {queue, value, priority}, on top of the stack. */
+static double read_priority(lua_State *L, uint32_t number, const struct neap_object *object) {
+    bool orders = object->class == &neap_queue_class && ((const struct neap_channel *)object)->buffer.order == NEAP_PRIORITY;
+    if (lua_isnil(L, -1)) return 0;
+    if (!orders) lua_pushliteral(L, "only a priority queue has priorities");
+    else if (lua_type(L, -1) != LUA_TNUMBER || isnan(lua_tonumber(L, -1)))
+        lua_pushliteral(L, "a priority is a number, and not NaN");
+    else
+        return lua_tonumber(L, -1);
+    refuse(L, number);
+    return 0;
+}
+
+/* {handle, value}, the table at CASE: the handle takes its place. */
+static void read_send(lua_State *L, uint32_t number, struct neap_link *link) {
+    enum neap_handle kind = NEAP_HANDLE_COUNT;
+    lua_rawgeti(L, CASE, 3);
+    lua_rawgeti(L, CASE, 2);
+    lua_rawgeti(L, CASE, 1);
+    struct neap_object *object = neap_box_test_any(L, -1, &kind);
+    if (kind == NEAP_HANDLE_PIPE)
+        object = find_stream(L, number, (struct neap_pipe *)object, true);
+    else if (kind != NEAP_HANDLE_CHANNEL && kind != NEAP_HANDLE_QUEUE)
+        refuse_type(L, number, "{channel, queue or pipe, value}: one of these");
+    lua_replace(L, CASE);
+    if (lua_isnil(L, -1)) {
+        lua_pushliteral(L, "nil cannot be sent (send neap.null, or a table)");
+        refuse(L, number);
+    }
+    const char *what = lua_pushfstring(L, "cases[%d][2]", (int)number);
+    neap_encode(L, -2, &link->message, what);
+    lua_pop(L, 2);
+    link->object = object;
+    link->op = NEAP_CHANNEL_SEND;
+    link->priority = read_priority(L, number, object);
+    lua_pop(L, 1);
+}
+
+static void read_case(lua_State *L, uint32_t number, struct neap_link *link) {
+    lua_rawgeti(L, CASES, number);
+    if (!lua_istable(L, CASE)) {
+        read_handle(L, number, link);
+    } else if (neap_instance_push_handle(L, CASE)) {
+        lua_replace(L, CASE);
+        if (lua_isnil(L, CASE)) {
+            lua_pushliteral(L, "it has not been started");
+            refuse(L, number);
+        }
+        read_handle(L, number, link);
+    } else {
+        read_send(L, number, link);
+    }
+    lua_rawseti(L, HANDLES, number);
+}
+
+/* --- results --- */
+
+static int push_result(lua_State *L, const struct neap_link *link) {
+    const struct neap_class *class = link->object->class;
+    bool carries = class == &neap_channel_class || class == &neap_queue_class || class == &neap_stream_class;
+    if (!carries) return 0;
+    if (link->result != 0) return neap_channel_push_code(L, (const struct neap_channel *)link->object, link->result);
+    if (link->op == NEAP_CHANNEL_SEND) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    neap_decode(L, &link->message);
+    return 1 + neap_queue_push_priority(L, link->object, link->priority);
+}
+
+static int finish(lua_State *L, struct neap_task *task, int code) {
+    struct links *links = lua_touserdata(L, LINKS);
+    (void)task;
+    int count;
+    if (code < 0) {
+        count = neap_push_code(L, code);
+    } else {
+        lua_pushinteger(L, code + 1);
+        count = 1 + push_result(L, &links->link[code]);
+    }
+    drop_values(links);
+    return count;
+}
+
+/* neap.select(cases[, timeout]) */
+int neap_select(lua_State *L) {
+    luaL_checktype(L, CASES, LUA_TTABLE);
+    lua_settop(L, TIMEOUT);
+    int64_t deadline = neap_check_timeout(L, TIMEOUT);
+    size_t count = lua_rawlen(L, CASES);
+    luaL_argcheck(L, count > 0, CASES, "at least one case expected");
+    luaL_argcheck(L, count <= INT32_MAX / sizeof(struct neap_link), CASES, "too many cases");
+    struct links *links = push_links(L, count);
+    for (uint32_t i = 0; i < count; i++) read_case(L, i + 1, &links->link[i]);
+    neap_await_begin(L);
+    return neap_await(L, links->link, (uint32_t)count, deadline, finish);
+}
