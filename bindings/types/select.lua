@@ -9,6 +9,7 @@ local neap = {}
 ---| --- | --- | --- |
 ---| a channel, queue or pipe end | it has a value | the value, and of a queue its priority |
 ---| `{handle, value}` of these | it takes the value | `true` |
+---| `{queue, value, priority}` | it takes the value | `true` |
 ---| a task or thread | it has ended | nothing; ask `join` |
 ---| an event | it is set | nothing |
 ---

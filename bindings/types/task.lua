@@ -90,8 +90,6 @@ neap.Task = {}
 ---it is started, `run` is called in the new task; what it returns is what `join` returns. Classes can be extended
 ---again.
 ---
----Errors: starting an instance whose class has no `run`.
----
 ---```lua
 ---local Counter = neap.Task:extend("Counter")
 ---function Counter:init(limit) self.limit, self.seen = limit, 0 end
@@ -112,9 +110,24 @@ neap.Task = {}
 ---@since 0.1
 function neap.Task:extend(name) end
 
----Starts it and returns it.
+---Reads the options. A class that has an `init` of its own and wants a name, say, calls this one in it.
 ---
----Errors: starting twice, or what was cancelled.
+---```lua
+---local Worker = neap.Task:extend("Worker")
+---function Worker:init(number) neap.Task.init(self, {name = "worker " .. number}) end
+---function Worker:run() return neap.current().name end
+---
+---local worker = Worker(7)
+---worker:start()
+---assert(worker:join() == "worker 7")
+---```
+---@param options? neap.StartOptions
+---@since 0.1
+function neap.Task:init(options) end
+
+---Starts it and returns it. What was cancelled before ends at once, as cancelled.
+---
+---Errors: starting twice; there is neither a `target` nor a method `run`.
 ---
 ---Threads: the one that made it.
 ---@return neap.Task self
@@ -132,8 +145,6 @@ neap.Thread = {}
 
 ---Makes a class of threads, as `neap.Task:extend` does of tasks. The fields of `self` are copied to the thread when it
 ---starts: what either side changes later, the other does not see.
----
----Errors: starting an instance whose fields cannot be sent, or whose class has no `run`.
 ---
 ---```lua
 ---local Summer = neap.Thread:extend("Summer")
@@ -154,9 +165,24 @@ neap.Thread = {}
 ---@since 0.1
 function neap.Thread:extend(name) end
 
----Starts it and returns it.
+---Reads the options. A class that has an `init` of its own and wants a name, say, calls this one in it.
 ---
----Errors: starting twice, or what was cancelled; what cannot be sent; the system's refusal.
+---```lua
+---local Worker = neap.Thread:extend("Worker")
+---function Worker:init(number) neap.Thread.init(self, {name = "worker " .. number}) end
+---function Worker:run() return neap.current().name end
+---
+---local worker = Worker(7)
+---worker:start()
+---assert(worker:join() == "worker 7")
+---```
+---@param options? neap.StartOptions
+---@since 0.1
+function neap.Thread:init(options) end
+
+---Starts it and returns it. What was cancelled before ends at once, as cancelled.
+---
+---Errors: starting twice; neither a `target` nor a method `run`; what cannot be sent; the system's refusal.
 ---
 ---Threads: the one that made it.
 ---@return neap.Thread self
@@ -164,7 +190,7 @@ function neap.Thread:extend(name) end
 function neap.Thread:start() end
 
 ---@class neap.StartOptions
----@field target fun(...): ... what runs
+---@field target? fun(...): ... what runs, unless there is a method `run`
 ---@field args? any[] its arguments
 ---@field name? string
 ---@field daemon? boolean
