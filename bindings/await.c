@@ -236,7 +236,6 @@ int neap_finish_true(lua_State *L, struct neap_task *task, int code) {
 int neap_finish_value(lua_State *L, struct neap_task *task, int code) {
     if (code >= 0) code = task->link.result;
     if (code != 0) return neap_push_code(L, code);
-    neap_decode(L, &task->link.message);
-    neap_message_fini(&task->link.message);
+    neap_decode_take(L, &task->link.message);
     return 1;
 }

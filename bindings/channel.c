@@ -49,8 +49,7 @@ int neap_finish_sent(lua_State *L, struct neap_task *task, int code) {
 int neap_finish_received(lua_State *L, struct neap_task *task, int code) {
     if (code >= 0) code = task->link.result;
     if (code != 0) return push_failure(L, task, code);
-    neap_decode(L, &task->link.message);
-    neap_message_fini(&task->link.message);
+    neap_decode_take(L, &task->link.message);
     return 1;
 }
 
