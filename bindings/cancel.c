@@ -131,6 +131,7 @@ void neap_cancel_check(lua_State *L, struct neap_task *task) {
     if (task->regions != NULL && task->regions->deadline != NEAP_FOREVER) neap_cancel_expire(task);
     const struct neap_region *due = find_due(task, &whole);
     if (due == NULL && !whole) return;
+    if (lua_gc(L, LUA_GCCOUNT, 0) < 0) return; /* in a finaliser: whoever collects would swallow it */
     task->unwinding = task->depth;
     luaL_checkstack(L, 8, "cancellation");
     if (whole)
