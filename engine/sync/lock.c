@@ -66,7 +66,6 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     set_holder(lock, owner);
     lock->depth = 1;
     if (lock->abandoned) link->result = NEAP_ABANDONED;
-    lock->abandoned = false;
     enter(lock, owner);
     return true;
 }

@@ -24,7 +24,7 @@ struct neap_lock {
     struct neap_list waiters;            /* links with ACQUIRE; empty while it is free. guard */
     _Atomic(struct neap_owner *) holder; /* NULL: free. Written under the guard; see 2 in lock.c for reading */
     uint32_t depth;                      /* levels that are held; holder's thread, guard while it is handed over */
-    bool abandoned;                      /* free, and its last holder ended without releasing. guard */
+    bool abandoned;                      /* while it is free: its last holder ended without releasing. guard */
     struct neap_hold hold;               /* the holder's thread, from when it knows that it holds */
 };
 
