@@ -2,7 +2,7 @@ local neap = require "neap"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
-local _ENV = _G
+local _ENV = _G -- luacheck: ignore
 
 -- The ways that a value can go; each returns what arrives.
 local ways = {}
@@ -120,6 +120,14 @@ describe("a value that is sent", function()
     assert.is_true(neap.thread(function(p, f, spawn)
       return p == print and f == string.format and spawn == require "neap".spawn
     end, print, string.format, neap.spawn):join())
+  end)
+
+  it("is a method of a handle, by its name", function()
+    local ch = neap.channel(1)
+    each_place(is_same, { ch.send, ch.recv, neap.lock().acquire, neap.current().join })
+    local send = ch.send
+    neap.thread(function() send(ch, "sent") end):join()
+    assert.are.equal("sent", ch:recv())
   end)
 
   it("is a loaded module, by its name", function()
