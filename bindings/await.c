@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "host/engine.h"
 
 enum { BUDGET = 512 };
 
@@ -118,8 +119,14 @@ static int resumed_to_finish(lua_State *L, int status, lua_KContext context) {
     return ((neap_finish)context)(L, task, end(task));
 }
 
-/* The root's wait has come out of the run queue. */
-static bool has_turn(void *task) { return (((struct neap_task *)task)->flags & NEAP_TASK_TURN) != 0; }
+/* The root's wait has come out of the run queue. It is interrupted when os.exit was called elsewhere. */
+static bool has_turn(void *argument) {
+    struct neap_task *task = argument;
+    const struct neap_engine *engine = task->vm->engine;
+    if (task->vm->interrupted != NULL && atomic_load_explicit(&engine->exit_status, memory_order_acquire) >= 0)
+        neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
+    return (task->flags & NEAP_TASK_TURN) != 0;
+}
 
 static int results_kept(lua_State *L, int status, lua_KContext count) {
     (void)L;

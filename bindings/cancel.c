@@ -127,6 +127,7 @@ static void push_reason(lua_State *L, struct neap_task *task) {
 
 void neap_cancel_check(lua_State *L, struct neap_task *task) {
     bool whole;
+    if (task == task->vm->root && task->vm->interrupted != NULL) task->vm->interrupted(L);
     if (task->unwinding != 0) return;
     if (task->regions != NULL && task->regions->deadline != NEAP_FOREVER) neap_cancel_expire(task);
     const struct neap_region *due = find_due(task, &whole);

@@ -268,22 +268,31 @@ static void replace_field(lua_State *L, const char *name, lua_CFunction function
     lua_setfield(L, -2, name);
 }
 
+/* Pushes the field `name` of the table at `index`: true when it is a table. */
+static bool push_table(lua_State *L, int index, const char *name) { return lua_getfield(L, index, name) == LUA_TTABLE; }
+
+/* A host may have left out what it likes. */
 static int replace(lua_State *L) {
-    luaL_getmetatable(L, LUA_FILEHANDLE);
-    lua_getfield(L, 1, "__index");
-    replace_field(L, "write", replaced_method);
-    replace_field(L, "flush", replaced_control);
-    replace_field(L, "seek", replaced_control);
-    replace_field(L, "setvbuf", replaced_control);
+    bool has_files = luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE;
+    if (has_files && push_table(L, 1, "__index")) {
+        replace_field(L, "write", replaced_method);
+        replace_field(L, "flush", replaced_control);
+        replace_field(L, "seek", replaced_control);
+        replace_field(L, "setvbuf", replaced_control);
+    }
+    lua_settop(L, 1);
     lua_pushglobaltable(L);
     lua_pushcfunction(L, replaced_print);
-    lua_setfield(L, -2, "print");
-    lua_getfield(L, -1, LUA_IOLIBNAME);
-    replace_field(L, "write", replaced_write);
-    replace_field(L, "flush", replaced_flush);
-    lua_getfield(L, -2, LUA_OSLIBNAME);
-    lua_pushcfunction(L, replaced_exit);
-    lua_setfield(L, -2, "exit");
+    lua_setfield(L, 2, "print");
+    if (has_files && push_table(L, 2, LUA_IOLIBNAME)) {
+        replace_field(L, "write", replaced_write);
+        replace_field(L, "flush", replaced_flush);
+    }
+    lua_settop(L, 2);
+    if (push_table(L, 2, LUA_OSLIBNAME)) {
+        lua_pushcfunction(L, replaced_exit);
+        lua_setfield(L, -2, "exit");
+    }
     return 0;
 }
 
