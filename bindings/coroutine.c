@@ -123,6 +123,7 @@ static int advance(lua_State *L, lua_State *coroutine, int arguments) {
     bool blocked = task != vm->root && !lua_isyieldable(L);
     int results = 0;
     task->lua_blocked = (uint8_t)(task->lua_blocked + blocked);
+    *(struct neap_vm **)lua_getextraspace(coroutine) = vm; /* it may be older than the vm, in a plain lua5.4 */
     vm->running = coroutine;
     int status = lua_resume(coroutine, L, arguments, &results);
     vm->running = L;
