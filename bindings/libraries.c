@@ -54,7 +54,8 @@ static void append(lua_State *L, struct neap_output *output, const char *text, s
 
 /* Writes the first `length` bytes and moves the rest to the front. False, with errno, when it failed. */
 static bool write_out(struct neap_output *output, size_t length) {
-    bool ok = length == 0 || fwrite(output->bytes, 1, length, stdout) == length;
+    if (length == 0) return true;
+    bool ok = fwrite(output->bytes, 1, length, stdout) == length;
     output->used -= length;
     memmove(output->bytes, output->bytes + length, output->used);
     return ok;
