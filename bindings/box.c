@@ -1,6 +1,14 @@
+/* box: the userdata that are handles.
+ *
+ * LATE       A plain lua5.4 closes the state with our tasks still in it, and finalises what is newest first: the boxes of the objects
+ *            that these tasks wait on before the engine itself. So what such a box refers to is kept until the tasks
+ *            have been taken out (neap_vm_close). A finaliser below which there is no frame runs because the state is being
+ *            closed, or because a host has called the collector: then it is dropped with the next box. */
 #include "bindings/box.h"
 
 #include <stdio.h>
+
+#include "core/memory.h"
 
 /* Registry keys, by address. */
 static const char boxes_key;     /* weak table: object (light userdata) -> box */
@@ -8,11 +16,35 @@ static const char constants[NEAP_HANDLE_COUNT]; /* each the key of its kind's ta
 
 /* --- metatables --- */
 
+void neap_box_drop_late(struct neap_vm *vm) {
+    while (vm->late_count > 0) neap_object_unref(vm->late[--vm->late_count]);
+}
+
+/* See LATE. False: the object need not be kept, or cannot. */
+static bool keep_late(lua_State *L, struct neap_object *object) {
+    struct neap_vm *vm = neap_vm_of(L);
+    lua_Debug frame;
+    if (vm->interrupted == NULL) return false; /* no plain lua5.4 */
+    if (lua_getstack(L, 1, &frame)) {
+        if (vm->late_count > 0) neap_box_drop_late(vm);
+        return false;
+    }
+    if (vm->late_count == vm->late_room) {
+        uint32_t room = vm->late_room * 2 + 16;
+        struct neap_object **late = neap_realloc(vm->late, room * sizeof(struct neap_object *));
+        if (late == NULL) return false;
+        vm->late = late;
+        vm->late_room = room;
+    }
+    vm->late[vm->late_count++] = object;
+    return true;
+}
+
 static int box_collected(lua_State *L) {
     struct neap_box *box = lua_touserdata(L, 1);
     struct neap_object *object = box->object;
     box->object = NULL;
-    if (object != NULL) neap_object_unref(object);
+    if (object != NULL && !keep_late(L, object)) neap_object_unref(object);
     return 0;
 }
 

@@ -38,6 +38,8 @@ struct neap_binding {
 
 extern const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT];
 
+/* Lets go of vm->late. */
+void neap_box_drop_late(struct neap_vm *vm);
 /* Pushes a new, empty box of `kind` with `uservalues` user values and `size` bytes: made first, then filled, so that an
  * error in between leaks nothing. The caller stores one reference in ->object. */
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues);

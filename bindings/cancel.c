@@ -112,12 +112,11 @@ void neap_cancel_expire(struct neap_task *task) {
     }
 }
 
-/* Pushes the reason that h:cancel gave for the task, or nil. */
-static void push_reason(lua_State *L, struct neap_task *task) {
+void neap_cancel_push_reason(lua_State *L, struct neap_task *task) {
     neap_task_push(L, task);
     int box = lua_gettop(L);
     lua_pushnil(L);
-    if (task->job != NULL && task->job->reason.kind != NEAP_MESSAGE_EMPTY)
+    if (task->job != NULL && task->job->cancel_arrived && task->job->reason.kind != NEAP_MESSAGE_EMPTY)
         neap_decode(L, &task->job->reason);
     else if (neap_task_push_extras(L, box, false))
         lua_getfield(L, -1, "reason");
@@ -136,7 +135,7 @@ void neap_cancel_check(lua_State *L, struct neap_task *task) {
     task->unwinding = task->depth;
     luaL_checkstack(L, 8, "cancellation");
     if (whole)
-        push_reason(L, task);
+        neap_cancel_push_reason(L, task);
     else if (due->timed_out)
         lua_pushliteral(L, "timeout");
     else if (due->reason != 0)

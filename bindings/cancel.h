@@ -33,6 +33,8 @@ void neap_cancel_expire(struct neap_task *task);
 
 /* Pushes a new cancellation error with the reason at `index` (0: none). */
 void neap_cancel_push_error(lua_State *L, int index);
+/* Pushes the reason that h:cancel gave for the task, or nil. */
+void neap_cancel_push_reason(lua_State *L, struct neap_task *task);
 /* The metatable of these errors: the class of this name, which every state knows without registering it. */
 #define NEAP_CANCELLED_CLASS "neap.Cancelled"
 void neap_cancel_push_metatable(lua_State *L);

@@ -161,6 +161,14 @@ bool neap_handle_cancel(lua_State *L, int index) {
         lua_pop(L, 1);
         return false;
     }
+    struct neap_task *own = own_task(L, &target);
+    if (own != NULL) { /* a thread's main task, from inside */
+        neap_task_push(L, own);
+        lua_insert(L, -2);
+        bool asked = neap_task_cancel(L, lua_gettop(L) - 1);
+        lua_pop(L, 1);
+        return asked;
+    }
     struct neap_message reason;
     neap_message_clear(&reason);
     neap_encode(L, -1, &reason, "reason");

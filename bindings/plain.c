@@ -175,6 +175,10 @@ int luaopen_neap(lua_State *L) {
     plain->vm->interrupted = interrupted;
     engine->context = plain->vm;
     neap_vm_open(plain->vm, L);
+    neap_task_push(L, plain->vm->root);
+    engine->main_job = (struct neap_job *)neap_object_ref(&neap_task_job(L, -1)->future.object);
+    neap_job_set_name(engine->main_job, "main");
+    lua_pop(L, 1);
     neap_loop_here = &plain->vm->loop;
     replace_libraries(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &plain_key);

@@ -139,8 +139,11 @@ static int call_protected(struct neap_task *task, lua_CFunction function) {
 }
 
 static int finish_unstarted(lua_State *L) {
-    neap_task_push(L, lua_touserdata(L, 1));
-    neap_cancel_push_error(L, 0);
+    struct neap_task *task = lua_touserdata(L, 1);
+    neap_task_push(L, task);
+    neap_cancel_push_reason(L, task);
+    neap_cancel_push_error(L, -1);
+    lua_remove(L, -2);
     finish(L, 2, 3, 1, LUA_ERRRUN);
     return 0;
 }
@@ -476,7 +479,8 @@ void neap_task_interrupt(struct neap_task *task) {
 
 bool neap_task_cancel(lua_State *L, int box) {
     struct neap_task *task = lua_touserdata(L, box);
-    if (neap_task_has_ended(task) || task->flags & NEAP_TASK_CANCELLED) {
+    bool asked = task->flags & NEAP_TASK_CANCELLED || neap_task_has_ended(task);
+    if (asked || (task->job != NULL && atomic_exchange(&task->job->cancel_requested, true))) {
         lua_pop(L, 1);
         return false;
     }
@@ -545,11 +549,14 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     neap_box_register(L, box, &job->future.object);
     adopt(task, job);
     atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
+    atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
     atomic_store_explicit(&job->future.observed, atomic_load(&task->future.observed), memory_order_relaxed);
     if (neap_task_has_ended(task))
         encode_ended(L, task, job, box);
     else
         atomic_store_explicit(&job->future.state, (uint8_t)neap_future_state(&task->future), memory_order_relaxed);
+    bool waiting = atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
+    atomic_store_explicit(&job->waiting, waiting, memory_order_relaxed);
     return job;
 }
 

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "bindings/box.h"
 #include "bindings/codec.h"
 #include "bindings/coroutine.h"
 #include "bindings/failure.h"
@@ -82,6 +83,7 @@ void neap_vm_close(struct neap_vm *vm) {
     neap_guard_unlock(&vm->engine->guard);
     while ((node = neap_list_pop_front(&vm->tasks)) != NULL) abandon(NEAP_CONTAINER_OF(node, struct neap_task, node));
     if (vm->root != NULL) abandon(vm->root);
+    neap_box_drop_late(vm);
     neap_loop_drain(&vm->loop);
 }
 
@@ -97,5 +99,6 @@ void neap_vm_free(struct neap_vm *vm) {
     neap_free(vm->idle);
     neap_free(vm->origin);
     neap_free(vm->output.bytes);
+    neap_free(vm->late);
     neap_free(vm);
 }

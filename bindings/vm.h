@@ -78,6 +78,8 @@ struct neap_vm {
     struct neap_job *job;                      /* of the thread, which keeps it; NULL: the main state. Constant once open */
     /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */
     int (*interrupted)(lua_State *L);
+    struct neap_object **late;                 /* of boxes that were collected while the state is being closed; see box.c. Owned */
+    uint32_t late_count, late_room;            /* of late: used, allocated */
     struct neap_runnable reporting;            /* posted at most once: says which tasks have not ended; see report.c */
     _Atomic bool has_reported;                 /* it has run. Release; by its thread */
 };

@@ -31,6 +31,7 @@ const struct neap_class neap_thread_job_class = {
 /* On the owner's loop, or on the canceller's thread when the loop has ended: then there is no task any more. */
 static void arrive(struct neap_runnable *runnable) {
     struct neap_job *job = NEAP_CONTAINER_OF(runnable, struct neap_job, cancelling);
+    job->cancel_arrived = true;
     if (job->task != NULL) job->on_cancel(job);
     neap_object_unref(&job->future.object);
 }
@@ -47,6 +48,7 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
     job->scope = NULL;
     neap_message_clear(&job->reason);
     atomic_init(&job->cancel_requested, false);
+    job->cancel_arrived = false;
     atomic_init(&job->waiting, false);
     atomic_init(&job->daemon, false);
     job->id = id;
