@@ -13,6 +13,7 @@
 #include <lualib.h>
 
 #include "bindings/cancel.h"
+#include "bindings/slice.h"
 #include "bindings/task.h"
 #include "bindings/vm.h"
 
@@ -127,6 +128,7 @@ static int advance(lua_State *L, lua_State *coroutine, int arguments) {
     vm->running = coroutine;
     int status = lua_resume(coroutine, L, arguments, &results);
     vm->running = L;
+    neap_slice_leave(vm, &vm->slice, coroutine);
     task->lua_blocked = (uint8_t)(task->lua_blocked - blocked);
     if (status == LUA_YIELD && task != vm->root &&
         (task->flags & NEAP_TASK_TURN || atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE))
@@ -227,6 +229,7 @@ static int close_coroutine(lua_State *L, lua_State *coroutine) {
 #endif
     vm->current->lua_blocked--;
     vm->running = running;
+    neap_slice_leave(vm, &vm->slice, coroutine);
     return status;
 }
 

@@ -13,6 +13,7 @@
 #include "bindings/handle.h"
 #include "bindings/instance.h"
 #include "bindings/scope.h"
+#include "bindings/slice.h"
 #include "bindings/thread.h"
 #include "bindings/version.h"
 #include "bindings/vm.h"
@@ -39,6 +40,7 @@ static const luaL_Reg functions[] = {{"barrier", neap_barrier_open},
                                      {"select", neap_select},
                                      {"semaphore", neap_semaphore_open},
                                      {"shield", neap_cancel_shield},
+                                     {"slice", neap_slice_call},
                                      {"timeout", neap_cancel_timeout},
                                      {NULL, NULL}};
 

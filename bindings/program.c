@@ -214,6 +214,7 @@ int neap_program_run(int (*load)(lua_State *L, void *argument), void *argument) 
     struct neap_engine *engine = &program.engine;
     neap_engine_init(engine);
     engine->stuck = on_deadlock;
+    engine->slices = true;
     atomic_store(&engine->busy, 1);
     engine->main = neap_mailbox_new(&engine->busy);
     program.vm = engine->main == NULL ? NULL : neap_vm_new(engine, engine->main);

@@ -24,6 +24,7 @@
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
 #include "bindings/failure.h"
+#include "bindings/slice.h"
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -102,6 +103,7 @@ static int make_coroutine(lua_State *L) {
 static void release_coroutine(lua_State *L, struct neap_task *task) {
     struct neap_vm *vm = task->vm;
     if (task->coroutine == NULL) return;
+    if (lua_gethook(task->coroutine) != NULL) lua_sethook(task->coroutine, NULL, 0, 0); /* the next task has no part in it */
     if (vm->idle_count < POOLED_COROUTINES)
         vm->idle[vm->idle_count++] = (struct neap_idle){task->coroutine, task->coroutine_slot};
     else
@@ -206,7 +208,11 @@ static void after_resume(struct neap_task *task, lua_State *coroutine, int statu
         if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) return;
         lua_pop(coroutine, results); /* foreign C code has yielded to nobody: we take it for giving way */
         task->flags &= (uint8_t)~NEAP_TASK_TURN;
-        neap_loop_push(&task->vm->loop, &task->wait.runnable);
+        if (task->vm->slice.preempted)
+            neap_loop_push_late(&task->vm->loop, &task->wait.runnable);
+        else
+            neap_loop_push(&task->vm->loop, &task->wait.runnable);
+        task->vm->slice.preempted = false;
     } else if (status != LUA_OK) { /* an error of the engine's own frames */
         fail_outside(task, coroutine);
         lua_resetthread(coroutine);
@@ -222,8 +228,10 @@ static void resume(struct neap_task *task, int arguments) {
     int results = 0;
     vm->current = task;
     vm->running = coroutine;
+    vm->slice.turn++;
     int status = lua_resume(coroutine, NULL, arguments, &results);
     vm->running = outer_running;
+    neap_slice_leave(vm, &vm->slice, coroutine);
     vm->current = outer;
     if (status != LUA_OK) after_resume(task, coroutine, status, results);
 }
@@ -272,6 +280,7 @@ static void init(struct neap_task *task, struct neap_vm *vm) {
     task->values = 0;
     task->flags = 0;
     task->lua_blocked = 0;
+    task->swallowed = 0;
 }
 
 /* Code outside tasks turns the loop itself, until this tells that its wait is over. */
@@ -335,6 +344,7 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
         neap_scope_enter(options->scope);
     }
     neap_list_push_back(&vm->tasks, &task->node);
+    if (!(options->flags & NEAP_TASK_MAIN)) neap_slice_start(vm, &vm->slice);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed++;
     lua_replace(L, function);
     lua_settop(L, function);
@@ -474,6 +484,7 @@ int neap_task_yield(lua_State *L) {
 void neap_task_interrupt(struct neap_task *task) {
     bool waits_to_start = task->coroutine == NULL && task != task->vm->root;
     task->flags |= NEAP_TASK_PENDING;
+    neap_slice_start(task->vm, &task->vm->slice);
     if (waits_to_start || neap_cancel_is_due(task)) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
 }
 

@@ -41,6 +41,7 @@ struct neap_task {
     uint16_t values;             /* not started: user values that are set; done: results that are kept */
     uint8_t flags;               /* NEAP_TASK_* */
     uint8_t lua_blocked;         /* resumes below the running coroutine that cannot be yielded across */
+    uint8_t swallowed;           /* cancellations that interrupted its code and were caught; see slice.c */
 };
 
 enum {

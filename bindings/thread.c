@@ -21,6 +21,7 @@
 #include "bindings/libraries.h"
 #include "bindings/module.h"
 #include "bindings/report.h"
+#include "bindings/slice.h"
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -36,6 +37,8 @@ struct start {
     struct neap_message arguments; /* owned */
     char *origin;                  /* where it was spawned; goes to the vm. Owned */
     uint8_t flags;                 /* NEAP_TASK_QUIET, NEAP_TASK_CANCELLED */
+    int slice_signal;              /* what the spawner has: see slice.h */
+    double slice;                  /* likewise; seconds */
 };
 
 static void free_start(struct start *start) {
@@ -126,6 +129,7 @@ static int run_thread(struct neap_thread *thread) {
     struct neap_arena *arena = vm != NULL ? neap_arena_new() : NULL;
     lua_State *L = arena != NULL ? lua_newstate(neap_arena_alloc, arena) : NULL;
     if (L != NULL) {
+        neap_slice_inherit(vm, start->slice_signal, start->slice);
         vm->origin = start->origin;
         start->origin = NULL;
         vm->job = thread->job;
@@ -197,6 +201,8 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     neap_encode_all(L, function + 1, arguments, &start->arguments, "args");
     start->mailbox = neap_mailbox_new(&vm->engine->busy);
     start->flags = options->flags & (NEAP_TASK_QUIET | NEAP_TASK_CANCELLED);
+    start->slice_signal = vm->slice.signal;
+    start->slice = vm->slice.seconds;
     start->origin = copy_origin(L);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_THREAD, sizeof *box, 0);
     struct neap_job *job = start->mailbox == NULL || start->origin == NULL

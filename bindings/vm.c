@@ -9,6 +9,7 @@
 #include "bindings/failure.h"
 #include "bindings/module.h"
 #include "bindings/ring.h"
+#include "bindings/slice.h"
 #include "bindings/task.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -38,6 +39,7 @@ struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mai
     neap_list_init(&vm->node);
     vm->budget = FIRST_BUDGET;
     vm->open = true;
+    neap_slice_init(vm);
     return vm;
 }
 
@@ -52,10 +54,12 @@ void neap_vm_open(struct neap_vm *vm, lua_State *L) {
     neap_guard_lock(&vm->engine->guard);
     neap_list_push_back(&vm->engine->states, &vm->node);
     neap_guard_unlock(&vm->engine->guard);
+    neap_slice_open(vm);
 }
 
 void neap_vm_stop(struct neap_vm *vm) {
     vm->open = false;
+    neap_slice_stop(vm);
     for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
         struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
         task->flags |= NEAP_TASK_CANCELLED;
@@ -81,6 +85,7 @@ void neap_vm_close(struct neap_vm *vm) {
     neap_guard_lock(&vm->engine->guard);
     neap_list_remove(&vm->node);
     neap_guard_unlock(&vm->engine->guard);
+    neap_slice_close(vm);
     while ((node = neap_list_pop_front(&vm->tasks)) != NULL) abandon(NEAP_CONTAINER_OF(node, struct neap_task, node));
     if (vm->root != NULL) abandon(vm->root);
     neap_box_drop_late(vm);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "bindings/anchors.h"
+#include "bindings/slice.h"
 #include "core/list.h"
 #include "core/loop.h"
 
@@ -74,6 +75,7 @@ struct neap_vm {
     struct site_store *sites;                  /* see failure.c; owned */
     struct neap_output output;                 /* see libraries.c */
     bool open;                                 /* spawning is allowed */
+    struct neap_slice slice;                   /* see slice.c */
     struct neap_list node;                     /* in engine->states; its guard */
     struct neap_job *job;                      /* of the thread, which keeps it; NULL: the main state. Constant once open */
     /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */

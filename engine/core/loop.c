@@ -1,8 +1,12 @@
 /* loop: one turn after the other.
  *
  * A TURN     Collect the mailbox, run a bounded number of runnables, fire the deadlines that have passed, let libuv look
- *            at its descriptors. Bounded, so that a flood of messages starves neither timers nor I/O. Runnables run from
- *            a flat queue: waking a hundred thousand waits, or a chain of them, costs no C stack.
+ *            at its descriptors. Bounded, so that a flood of messages starves neither timers nor I/O; a beat of the thread's
+ *            pulse ends it too, so that slow runnables do not. Runnables run from a flat queue: waking a hundred
+ *            thousand waits, or a chain of them, costs no C stack.
+ * LATE       Those that were interrupted because they ran too long wait apart. One of them at a time joins the run queue, in
+ *            turn, behind all that has become ready meanwhile: so who waits briefly never waits for more than one that
+ *            computes, however many of these there are, and they get on too.
  * IDLE       With nothing to run the loop spins while that has been paying off, then parks: on a futex when it has no
  *            libuv handles, in uv_run otherwise. Waking a parked thread costs 25-40 us on virtual machines, a spin that
  *            sees its message costs nothing; but a spin in vain takes a core from others. So the spin outlasts a wake-up,
@@ -33,12 +37,15 @@ _Thread_local struct neap_loop *neap_loop_here;
 void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, void (*stuck)(struct neap_loop *)) {
     loop->mailbox = mailbox;
     loop->first = loop->last = NULL;
+    loop->late = loop->last_late = loop->recalled = NULL;
     neap_timers_init(&loop->timers);
     loop->now = neap_clock_now();
     loop->spin_ns = SPIN_MAX_NS;
     loop->idle_parks = 0;
     loop->busy = mailbox->busy;
     loop->stuck = stuck;
+    loop->beat = NULL;
+    loop->beaten = 0;
     loop->context = NULL;
     loop->uv = NULL;
 }
@@ -69,7 +76,7 @@ void neap_loop_fini(struct neap_loop *loop) {
         late->run(late);
         late = next;
     }
-    NEAP_ASSERT(loop->first == NULL, "a loop ends with an empty queue");
+    NEAP_ASSERT(loop->first == NULL && loop->late == NULL, "a loop ends with an empty queue");
     NEAP_ASSERT(loop->timers.count == 0, "a loop ends without open waits");
     if (loop->uv != NULL) close_uv(loop);
     neap_timers_fini(&loop->timers);
@@ -120,7 +127,8 @@ static void sleep_in_uv(struct neap_loop *loop, int64_t deadline) {
 /* --- idle --- */
 
 static bool spin(struct neap_loop *loop, int64_t next) {
-    if (loop->busy != NULL && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1) return false; /* who would? */
+    if (loop->busy != NULL && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1)
+        return false; /* who would? */
     if (loop->spin_ns < SPIN_MIN_NS) {
         if (++loop->idle_parks < PARKS_PER_PROBE) return false;
         loop->idle_parks = 0;
@@ -175,15 +183,29 @@ static void fire(struct neap_loop *loop) {
     while ((wait = neap_timers_pop(&loop->timers, loop->now)) != NULL) neap_wait_interrupt(wait, NEAP_WAIT_TIMEDOUT);
 }
 
+/* See LATE. So the queue is empty between turns only if nobody is late either. */
+static void recall(struct neap_loop *loop) {
+    struct neap_runnable *runnable = loop->late;
+    if (runnable == NULL || loop->recalled != NULL) return;
+    loop->late = runnable->next;
+    loop->recalled = runnable;
+    neap_loop_push(loop, runnable);
+}
+
+static void run_first(struct neap_loop *loop) {
+    struct neap_runnable *runnable = loop->first;
+    loop->first = runnable->next;
+    if (runnable == loop->recalled) loop->recalled = NULL;
+    runnable->run(runnable);
+}
+
 static void turn(struct neap_loop *loop) {
+    loop->beaten = 0;
     collect(loop);
-    for (int i = 0; i < RUNS_PER_TURN && loop->first != NULL; i++) {
-        struct neap_runnable *runnable = loop->first;
-        loop->first = runnable->next;
-        runnable->run(runnable);
-    }
+    for (int i = 0; i < RUNS_PER_TURN && loop->first != NULL && !loop->beaten; i++) run_first(loop);
     fire(loop);
     if (loop->uv != NULL && uv_loop_alive(loop->uv)) uv_run(loop->uv, UV_RUN_NOWAIT);
+    recall(loop);
 }
 
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument) {
@@ -202,10 +224,8 @@ void neap_loop_drain(struct neap_loop *loop) {
     neap_loop_here = loop;
     while (neap_loop_has_ready(loop)) {
         collect(loop);
-        struct neap_runnable *runnable = loop->first;
-        if (runnable == NULL) continue; /* only notified */
-        loop->first = runnable->next;
-        runnable->run(runnable);
+        recall(loop);
+        if (loop->first != NULL) run_first(loop); /* else it was only notified */
     }
     neap_loop_here = outer;
 }

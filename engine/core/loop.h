@@ -2,6 +2,7 @@
 #ifndef NEAP_CORE_LOOP_H
 #define NEAP_CORE_LOOP_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,18 +13,22 @@
 #include "core/wait.h"
 
 struct neap_loop {
-    struct neap_runnable *first, *last; /* the run queue; own thread */
-    struct neap_mailbox *mailbox;       /* constant; counted */
-    struct neap_timers timers;          /* own thread */
-    int64_t now;                        /* when this turn began; for reports and slices, never for deadlines */
-    uint32_t spin_ns;                   /* how long to spin before parking; adapts, see park.  Own thread */
-    uint32_t idle_parks;                /* parks since spinning was last tried */
-    atomic_int *busy;                   /* the mailbox's. Constant */
-    void (*stuck)(struct neap_loop *);  /* every loop of the engine waits for another: called by the last. Constant */
-    void *context;                      /* of whoever made the loop */
-    uv_loop_t *uv;                      /* NULL until neap_loop_uv */
-    uv_async_t alarm;                   /* of uv: another thread wakes us */
-    uv_timer_t bell;                    /* of uv: the next deadline */
+    struct neap_runnable *first, *last;     /* the run queue; own thread */
+    struct neap_runnable *late, *last_late; /* what has had more than its share: see LATE. Own thread */
+    struct neap_runnable *recalled;         /* the one of them that is in the run queue; NULL. Own thread */
+    struct neap_mailbox *mailbox;           /* constant; counted */
+    struct neap_timers timers;              /* own thread */
+    int64_t now;                            /* when this turn began; for reports and slices, never for deadlines */
+    uint32_t spin_ns;                       /* how long to spin before parking; adapts, see park.  Own thread */
+    uint32_t idle_parks;                    /* parks since spinning was last tried */
+    atomic_int *busy;                       /* the mailbox's. Constant */
+    void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
+    void (*beat)(struct neap_loop *);  /* called by the signal handler of core/pulse.h; NULL: nobody cares */
+    volatile sig_atomic_t beaten; /* there was a beat in this turn: it ends after the present runnable. Own thread */
+    void *context;                /* of whoever made the loop */
+    uv_loop_t *uv;                /* NULL until neap_loop_uv */
+    uv_async_t alarm;             /* of uv: another thread wakes us */
+    uv_timer_t bell;              /* of uv: the next deadline */
 };
 
 /* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller
@@ -48,9 +53,19 @@ static inline void neap_loop_push(struct neap_loop *loop, struct neap_runnable *
     loop->last = runnable;
 }
 
-/* Own thread: is anything waiting for its turn, in the queue or in the mailbox? */
+/* Own thread: the same for work that was interrupted because it ran too long. */
+static inline void neap_loop_push_late(struct neap_loop *loop, struct neap_runnable *runnable) {
+    runnable->next = 0;
+    if (loop->late == 0)
+        loop->late = runnable;
+    else
+        loop->last_late->next = runnable;
+    loop->last_late = runnable;
+}
+
+/* Own thread: is anything waiting for its turn, in the queues or in the mailbox? */
 static inline bool neap_loop_has_ready(const struct neap_loop *loop) {
-    return loop->first != 0 || !neap_mailbox_is_empty(loop->mailbox);
+    return loop->first != 0 || loop->late != 0 || !neap_mailbox_is_empty(loop->mailbox);
 }
 
 /* Own thread: turns until `done(argument)`. May be called from within a turn (a host's frame that must wait). */

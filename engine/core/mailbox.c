@@ -49,6 +49,7 @@ struct neap_mailbox *neap_mailbox_new(atomic_int *busy) {
     mailbox->busy = busy;
     neap_guard_init(&mailbox->guard);
     atomic_init(&mailbox->alarm, NULL);
+    neap_pulse_init(&mailbox->pulse);
     return mailbox;
 }
 

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "core/guard.h"
+#include "core/pulse.h"
 #include "core/wait.h"
 
 struct neap_mailbox {
@@ -18,6 +19,7 @@ struct neap_mailbox {
     atomic_int *busy;                     /* loops of the engine that are not idle; NULL: nobody counts. Constant */
     struct neap_guard guard;              /* keeps the use of alarm apart from its closing */
     _Atomic(uv_async_t *) alarm; /* wakes a loop that parks in libuv; NULL when it does not. Written under guard */
+    struct neap_pulse pulse;     /* of the loop's thread: interrupts what does not look in here */
 };
 
 struct neap_mailbox *neap_mailbox_new(atomic_int *busy);

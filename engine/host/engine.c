@@ -6,6 +6,7 @@
 #include "host/engine.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 
 #include "core/clock.h"
@@ -37,6 +38,7 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
     engine->slices = false;
+    engine->slice_signal = SIGURG;
     engine->slice = 0.01;
     engine->context = NULL;
     return 0;

@@ -33,7 +33,8 @@ struct neap_engine {
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures; /* the main state wants to be told of failures in others; by its thread */
     bool slices;                  /* the host lets us use a signal to interrupt running Lua. Constant */
-    double slice;                 /* seconds a task may run while others are ready, in new threads; constant */
+    int slice_signal;             /* which; constant */
+    double slice;                 /* seconds a task may run while others are ready, in the main thread at first; constant */
     void *context;                /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
 };
 

@@ -48,7 +48,11 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
     job->scope = NULL;
     neap_message_clear(&job->reason);
     atomic_init(&job->cancel_requested, false);
+<<<<<<< Updated upstream
     job->cancel_arrived = false;
+=======
+    atomic_init(&job->cancel_given, false);
+>>>>>>> Stashed changes
     atomic_init(&job->waiting, false);
     atomic_init(&job->daemon, false);
     job->id = id;
@@ -61,8 +65,12 @@ bool neap_job_cancel(struct neap_job *job, struct neap_message *reason) {
     if (neap_future_has_ended(&job->future)) return false;
     if (atomic_exchange_explicit(&job->cancel_requested, true, memory_order_acq_rel)) return false;
     neap_message_move(&job->reason, reason);
+    atomic_store_explicit(&job->cancel_given, true, memory_order_release);
     neap_object_ref(&job->future.object);
-    if (neap_mailbox_post(job->mailbox, &job->cancelling) == 0) return true;
+    if (neap_mailbox_post(job->mailbox, &job->cancelling) == 0) {
+        neap_pulse_start(&job->mailbox->pulse); /* it may compute, and not look into its mailbox */
+        return true;
+    }
     neap_object_unref(&job->future.object);
     return false;
 }
