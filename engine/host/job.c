@@ -48,11 +48,8 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
     job->scope = NULL;
     neap_message_clear(&job->reason);
     atomic_init(&job->cancel_requested, false);
-<<<<<<< Updated upstream
     job->cancel_arrived = false;
-=======
     atomic_init(&job->cancel_given, false);
->>>>>>> Stashed changes
     atomic_init(&job->waiting, false);
     atomic_init(&job->daemon, false);
     job->id = id;

@@ -22,11 +22,8 @@ struct neap_job {
     struct neap_message reason;        /* of the cancel; written once by who set cancel_requested, before the post */
     struct neap_scope *scope;          /* that it belongs to, a reference; NULL. Set before the start, cleared at the end */
     _Atomic bool cancel_requested;     /* the first one to set it is the canceller */
-<<<<<<< Updated upstream
     bool cancel_arrived;               /* another thread's: `reason` may be read. Owner's thread */
-=======
     _Atomic bool cancel_given;         /* ... and `reason` is there to be read. Released after it, for who interrupts the task */
->>>>>>> Stashed changes
     _Atomic bool waiting;              /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread */
     _Atomic bool daemon;               /* nobody waits for it at the end */
     uint64_t id;                       /* constant */
