@@ -68,8 +68,8 @@ static bool is_ending(const struct neap_vm *vm) {
 
 /* Has another thread cancelled the task, without its loop knowing yet? */
 static bool is_cancelled_elsewhere(const struct neap_task *task) {
-    return task->job != NULL && !(task->flags & NEAP_TASK_CANCELLED) &&
-           atomic_load_explicit(&task->job->cancel_given, memory_order_acquire);
+    return task->job != NULL && !task->job->cancel_arrived &&
+           atomic_load_explicit(&task->job->cancel_given, memory_order_relaxed);
 }
 
 static bool may_have_to_stop(const struct neap_vm *vm, const struct neap_task *task) {
@@ -218,7 +218,7 @@ static void turn_loop(struct neap_vm *vm) {
 
 /* Takes note of requests that have not come through the loop. */
 static void look_around(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
-    if (is_cancelled_elsewhere(task)) task->job->on_cancel(task->job);
+    if (task->job != NULL) neap_job_look(task->job);
     if (!is_ending(vm)) return;
     if (vm->slice.hard_at == 0) neap_slice_stop(vm);
     /* The loop knows better what is to be cancelled, and in which order: but it has to get there. */

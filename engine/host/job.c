@@ -72,6 +72,12 @@ bool neap_job_cancel(struct neap_job *job, struct neap_message *reason) {
     return false;
 }
 
+void neap_job_look(struct neap_job *job) {
+    if (job->cancel_arrived || !atomic_load_explicit(&job->cancel_given, memory_order_acquire)) return;
+    job->cancel_arrived = true;
+    job->on_cancel(job);
+}
+
 void neap_job_set_name(struct neap_job *job, const char *name) {
     neap_object_lock(&job->future.object);
     snprintf(job->name, sizeof job->name, "%s", name);

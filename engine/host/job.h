@@ -23,7 +23,7 @@ struct neap_job {
     struct neap_scope *scope;          /* that it belongs to, a reference; NULL. Set before the start, cleared at the end */
     _Atomic bool cancel_requested;     /* the first one to set it is the canceller */
     bool cancel_arrived;               /* another thread's: `reason` may be read. Owner's thread */
-    _Atomic bool cancel_given;         /* ... and `reason` is there to be read. Released after it, for who interrupts the task */
+    _Atomic bool cancel_given;         /* and `reason` has been written: released after that */
     _Atomic bool waiting;              /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread */
     _Atomic bool daemon;               /* nobody waits for it at the end */
     uint64_t id;                       /* constant */
@@ -35,6 +35,9 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
 
 /* Any thread: asks it to stop. `reason` is taken over on success. False when it has ended or was asked before. */
 bool neap_job_cancel(struct neap_job *job, struct neap_message *reason);
+
+/* Owner's thread, `task` is set: acts on what another thread has asked, if it has not come through the mailbox yet. */
+void neap_job_look(struct neap_job *job);
 
 /* Any thread. */
 void neap_job_set_name(struct neap_job *job, const char *name);
