@@ -27,6 +27,9 @@ struct neap_class {
     /* Guard held. Carries out link->op if it can be done now: true, with link->result, ->number and ->message set, and
      * whoever that wakes added to `batch`. False leaves everything as it was. */
     bool (*attempt)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
+    /* No guard: as attempt, for a shared object that has a way past its guard and can wake nobody. False: ask attempt. May be
+     * NULL. */
+    bool (*quick)(struct neap_object *object, struct neap_link *link);
     /* Guard held, after attempt said no: puts `link` into the list of its operation. */
     void (*enlist)(struct neap_object *object, struct neap_link *link);
     /* No guard: a guess, from relaxed loads, whether attempt would succeed; NULL where spinning is not worth it. */

@@ -142,9 +142,15 @@ static void prepare(struct neap_wait *wait, struct neap_link *link) {
     link->result = 0;
 }
 
+/* The object's own way past its guard, where it has one. */
+static bool is_quick(struct neap_object *object, struct neap_link *link) {
+    return object->shared && object->class->quick != NULL && object->class->quick(object, link);
+}
+
 bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
     struct neap_batch batch = {NULL, NULL};
     prepare(wait, link);
+    if (is_quick(link->object, link)) return true;
     neap_object_lock(link->object);
     bool done = link->object->class->attempt(link->object, link, &batch);
     neap_object_unlock(link->object);
@@ -152,14 +158,16 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
     return done;
 }
 
-/* See SPINNING. */
-static void look_a_while(const struct neap_wait *wait, const struct neap_link *link) {
+/* See SPINNING. True when it may be served now. */
+static bool looked_well(const struct neap_wait *wait, const struct neap_link *link) {
     const struct neap_object *object = link->object;
-    if (object->class->hint == NULL || wait->loop == NULL || neap_loop_has_ready(wait->loop)) return;
-    for (int total = 0, pauses = 1; total < LOOKS_PAUSES && !object->class->hint(object, link); total += pauses) {
+    if (object->class->hint == NULL || wait->loop == NULL || neap_loop_has_ready(wait->loop)) return false;
+    for (int total = 0, pauses = 1; total < LOOKS_PAUSES; total += pauses) {
+        if (object->class->hint(object, link)) return true;
         for (int i = 0; i < pauses; i++) neap_relax();
         if (pauses < PAUSES_MAX) pauses *= 2;
     }
+    return false;
 }
 
 /* --- opening --- */
@@ -187,7 +195,10 @@ static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t dea
     struct neap_object *object = link->object;
     bool may_park = deadline > 0;
     prepare(wait, link);
-    if (may_park && object->shared) look_a_while(wait, link);
+    if (object->shared) {
+        if (is_quick(object, link)) return 0;
+        if (may_park && looked_well(wait, link) && is_quick(object, link)) return 0;
+    }
     neap_object_lock(object);
     bool done = object->class->attempt(object, link, &batch);
     int code = 0;

@@ -44,12 +44,15 @@ static int grow_ring(struct neap_buffer *buffer, size_t room) {
     return 0;
 }
 
-int neap_buffer_reserve(struct neap_buffer *buffer) {
-    if (buffer->count < buffer->room) return 0;
+int neap_buffer_grow(struct neap_buffer *buffer) {
     size_t room = buffer->room == 0 ? FIRST_ROOM : buffer->room * 2;
     int code = buffer->order == NEAP_PRIORITY ? grow_heap(buffer, room) : grow_ring(buffer, room);
     if (code == 0) buffer->room = room;
     return code;
+}
+
+int neap_buffer_reserve(struct neap_buffer *buffer) {
+    return buffer->count < buffer->room ? 0 : neap_buffer_grow(buffer);
 }
 
 static int leaves_before(const struct neap_entry *a, const struct neap_entry *b) {

@@ -37,6 +37,8 @@ void neap_buffer_init(struct neap_buffer *buffer, enum neap_order order);
 void neap_buffer_fini(struct neap_buffer *buffer);
 /* Makes sure that one more fits: 0 or NEAP_NOMEM. */
 int neap_buffer_reserve(struct neap_buffer *buffer);
+/* Doubles the room: 0 or NEAP_NOMEM. */
+int neap_buffer_grow(struct neap_buffer *buffer);
 /* Moves `message` in; there must be room (neap_buffer_reserve). */
 void neap_buffer_put(struct neap_buffer *buffer, struct neap_message *message, double priority);
 /* Moves the next message out; count > 0. */

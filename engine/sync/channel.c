@@ -4,9 +4,11 @@
  *   1. Receivers wait only while the buffer is empty, senders only while it is full (a rendezvous is both at once).
  *   2. Hence never both lists hold an open wait, but for a rendezvous select that waits on both sides of one channel.
  *   3. A closed channel has no waiters.
- *   4. held == buffer.count.
+ *   4. held == buffer.count; with lanes they say how many there are.
  * SEND       hands over to the first receiver; else buffers; else waits. So does a receiver with the sides exchanged: it
  *            takes the oldest message and admits the first waiting sender into the place that became free.
+ * LANES      A buffered channel that is shared has a quick way past the guard: see lanes.c. Behind the guard, between
+ *            enter and leave, `buffer` is what it always was.
  * MEMORY     The place in the buffer is reserved before anything else changes, so running out of memory leaves the channel as
  *            it was; the sender gets NEAP_NOMEM. */
 #include "sync/channel.h"
@@ -14,6 +16,9 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "sync/lanes.h"
+
+enum { LANES_CAPACITY_MAX = 1 << 16 }; /* lanes have all of their places from the start */
 
 static void publish(struct neap_channel *channel) {
     atomic_store_explicit(&channel->held, channel->buffer.count, memory_order_relaxed);
@@ -78,9 +83,30 @@ static bool send(struct neap_channel *channel, struct neap_link *link, struct ne
     return true;
 }
 
+/* The quick way is open while nobody waits, and there is something to send to. */
+static void leave_lanes(struct neap_channel *channel, bool done) {
+    bool quiet = neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders);
+    neap_lanes_leave(channel->lanes, &channel->buffer, done && quiet && !is_closed(channel));
+}
+
 bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_channel *channel = (struct neap_channel *)object;
-    return link->op == NEAP_CHANNEL_RECV ? receive(channel, link, batch) : send(channel, link, batch);
+    if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
+    bool done = link->op == NEAP_CHANNEL_RECV ? receive(channel, link, batch) : send(channel, link, batch);
+    if (channel->lanes != NULL) leave_lanes(channel, done); /* if not done, `link` may be enlisted now: see lanes 3 */
+    return done;
+}
+
+static bool quick(struct neap_object *object, struct neap_link *link) {
+    struct neap_lanes *lanes = ((struct neap_channel *)object)->lanes;
+    if (lanes == NULL) return false;
+    return link->op == NEAP_CHANNEL_RECV ? neap_lanes_take(lanes, &link->message) : neap_lanes_put(lanes, &link->message);
+}
+
+static void on_share(struct neap_object *object) {
+    struct neap_channel *channel = (struct neap_channel *)object;
+    if (channel->capacity == 0 || channel->capacity > LANES_CAPACITY_MAX || is_closed(channel)) return;
+    channel->lanes = neap_lanes_new(&channel->buffer, channel->capacity); /* without memory there is just no quick way */
 }
 
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
@@ -91,7 +117,7 @@ void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
 bool neap_channel_hint(const struct neap_object *object, const struct neap_link *link) {
     const struct neap_channel *channel = (const struct neap_channel *)object;
     if (channel->capacity == 0) return true; /* nothing to see in a rendezvous: no use to look */
-    size_t held = atomic_load_explicit(&channel->held, memory_order_relaxed);
+    size_t held = neap_channel_length(channel);
     return is_closed(channel) || (link->op == NEAP_CHANNEL_RECV ? held > 0 : held < channel->capacity);
 }
 
@@ -103,6 +129,7 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     neap_list_init(&channel->senders);
     atomic_init(&channel->closed, false);
     atomic_init(&channel->held, 0);
+    channel->lanes = NULL;
     channel->sent = 0;
     neap_message_clear(&channel->reason);
 }
@@ -110,6 +137,10 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
 void neap_channel_fini(struct neap_channel *channel) {
     NEAP_ASSERT(neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders),
                 "wait 2: who waits keeps the object alive");
+    if (channel->lanes != NULL) {
+        neap_lanes_enter(channel->lanes, &channel->buffer);
+        neap_lanes_free(channel->lanes);
+    }
     neap_buffer_fini(&channel->buffer);
     neap_message_fini(&channel->reason);
 }
@@ -130,10 +161,12 @@ bool neap_channel_close(struct neap_channel *channel, struct neap_message *reaso
     neap_object_lock(&channel->object);
     bool first = !is_closed(channel);
     if (first) {
+        if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
         neap_message_move(&channel->reason, reason);
         atomic_store_explicit(&channel->closed, true, memory_order_release);
         neap_waiters_claim_all(&channel->receivers, NEAP_CLOSED, &batch);
         neap_waiters_claim_all(&channel->senders, NEAP_CLOSED, &batch);
+        if (channel->lanes != NULL) leave_lanes(channel, true);
     }
     neap_object_unlock(&channel->object);
     neap_batch_flush(&batch);
@@ -141,6 +174,7 @@ bool neap_channel_close(struct neap_channel *channel, struct neap_message *reaso
 }
 
 size_t neap_channel_length(const struct neap_channel *channel) {
+    if (channel->lanes != NULL) return neap_lanes_length(channel->lanes);
     return atomic_load_explicit(&channel->held, memory_order_relaxed);
 }
 
@@ -157,4 +191,6 @@ const struct neap_class neap_channel_class = {
     .attempt = neap_channel_attempt,
     .enlist = neap_channel_enlist,
     .hint = neap_channel_hint,
+    .on_share = on_share,
+    .quick = quick,
 };

@@ -16,6 +16,8 @@
  * SEND  takes message (and priority), which is gone on success and untouched otherwise; NEAP_CLOSED. */
 enum neap_channel_op { NEAP_CHANNEL_RECV, NEAP_CHANNEL_SEND };
 
+struct neap_lanes;
+
 struct neap_channel {
     struct neap_object object;
     struct neap_buffer buffer;   /* guard */
@@ -24,6 +26,7 @@ struct neap_channel {
     struct neap_list senders;    /* links with SEND; only while the buffer is full. guard */
     _Atomic bool closed;         /* written under the guard; read relaxed elsewhere */
     _Atomic size_t held;         /* buffer.count, published for hint and length; written under the guard */
+    struct neap_lanes *lanes;    /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
     uint64_t sent;               /* messages that ever came in, buffered or handed over. guard */
     struct neap_message reason;  /* why it was closed; written once, under the guard, before `closed` */
 };
