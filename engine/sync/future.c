@@ -1,3 +1,5 @@
+/* future: an outcome may refer to the very future that owns it: what a thread returns contains its own handle. Such references
+ * are not counted, else they would keep both for ever: the outcome lives no longer than the future. */
 #include "sync/future.h"
 
 #include <stddef.h>
@@ -15,20 +17,42 @@ void neap_future_init(struct neap_future *future, const struct neap_class *class
     atomic_init(&future->observed, false);
 }
 
+static uint32_t count_references(const struct neap_message *message, const struct neap_object *object) {
+    uint32_t count = 0;
+    if (message->kind == NEAP_MESSAGE_OBJECT) return message->object == object;
+    if (message->kind != NEAP_MESSAGE_PARCEL) return 0;
+    for (uint32_t i = 0; i < message->parcel->object_count; i++) count += message->parcel->objects[i] == object;
+    return count;
+}
+
+/* Takes references to `object` out of what is about to be freed. */
+static void forget_references(struct neap_message *message, const struct neap_object *object) {
+    if (message->kind == NEAP_MESSAGE_OBJECT && message->object == object) neap_message_clear(message);
+    if (message->kind != NEAP_MESSAGE_PARCEL) return;
+    struct neap_parcel *parcel = message->parcel;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < parcel->object_count; i++)
+        if (parcel->objects[i] != object) parcel->objects[kept++] = parcel->objects[i];
+    parcel->object_count = kept;
+}
+
 void neap_future_fini(struct neap_future *future) {
     NEAP_ASSERT(neap_list_is_empty(&future->waiters), "wait 2: who waits keeps the object alive");
+    if (future->outcome != NULL) forget_references(&future->outcome->value, &future->object);
     neap_outcome_free(future->outcome);
 }
 
 bool neap_future_end(struct neap_future *future, enum neap_future_state state, struct neap_outcome *outcome) {
     struct neap_batch batch = {NULL, NULL};
     NEAP_ASSERT(!neap_future_has_ended(future), "a future ends once");
+    uint32_t own = outcome != NULL ? count_references(&outcome->value, &future->object) : 0;
     neap_object_lock(&future->object);
     if (outcome != NULL) future->outcome = outcome;
     atomic_store_explicit(&future->state, (uint8_t)state, memory_order_release);
     neap_waiters_claim_all(&future->waiters, 0, &batch);
     neap_object_unlock(&future->object);
     neap_batch_flush(&batch);
+    while (own-- > 0) neap_object_unref(&future->object); /* not the last: the caller has one */
     return batch.first != NULL;
 }
 
