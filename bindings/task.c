@@ -561,7 +561,8 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     adopt(task, job);
     atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
     atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
-    atomic_store_explicit(&job->future.observed, atomic_load(&task->future.observed), memory_order_relaxed);
+    bool observed = task->scope != NULL || atomic_load(&task->future.observed); /* a scope tells of its failures */
+    atomic_store_explicit(&job->future.observed, observed, memory_order_relaxed);
     if (neap_task_has_ended(task))
         encode_ended(L, task, job, box);
     else
