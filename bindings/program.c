@@ -32,7 +32,7 @@
 #include "core/arena.h"
 #include "host/engine.h"
 
-enum { SIGNAL_STATUS = 128 };
+enum { SIGNAL_STATUS = 128, ARGUMENTS_MAX = 200 };
 
 struct program {
     struct neap_engine engine;
@@ -86,6 +86,33 @@ static void catch_signals(struct neap_engine *engine) {
 
 /* --- the main task --- */
 
+static int chunk_returned(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    (void)context;
+    return lua_gettop(L);
+}
+
+/* The body of a main task with many arguments: (chunk, table of arguments). */
+static int call_with_table(lua_State *L) {
+    int count = (int)lua_rawlen(L, 2);
+    luaL_checkstack(L, count, "too many arguments to the script");
+    for (int i = 1; i <= count; i++) lua_rawgeti(L, 2, i);
+    lua_remove(L, 2);
+    lua_callk(L, count, LUA_MULTRET, 0, chunk_returned);
+    return chunk_returned(L, LUA_OK, 0);
+}
+
+/* Stack: the chunk and its arguments. A task takes no more than a few hundred as they are. */
+static int pack_arguments(lua_State *L, int count) {
+    if (count <= ARGUMENTS_MAX) return count;
+    lua_createtable(L, count, 0);
+    lua_insert(L, -count - 1);
+    for (int i = count; i >= 1; i--) lua_rawseti(L, -i - 1, i);
+    lua_pushcfunction(L, call_with_table);
+    lua_insert(L, -3);
+    return 2;
+}
+
 /* Protected: (program). */
 static int open_main(lua_State *L) {
     struct program *program = lua_touserdata(L, 1);
@@ -93,7 +120,7 @@ static int open_main(lua_State *L) {
     neap_libraries_open(L);
     neap_vm_open(program->vm, L);
     neap_libraries_replace(L);
-    int arguments = program->load(L, program->argument);
+    int arguments = pack_arguments(L, program->load(L, program->argument));
     neap_task_spawn(L, arguments, &options)->site = NULL;
     struct neap_job *job = neap_task_job(L, -1);
     program->engine.main_job = (struct neap_job *)neap_object_ref(&job->future.object);
