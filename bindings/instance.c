@@ -83,13 +83,18 @@ static void read_options(lua_State *L, struct neap_task_options *options) {
     *options = (struct neap_task_options){.name = neap_options_string(L, RECORD, "name", NULL)};
     if (neap_options_boolean(L, RECORD, "daemon", false)) options->flags |= NEAP_TASK_DAEMON;
     if (neap_options_boolean(L, RECORD, "quiet", false)) options->flags |= NEAP_TASK_QUIET;
-    if (neap_options_boolean(L, RECORD, "cancelled", false)) options->flags |= NEAP_TASK_CANCELLED;
 }
 
 /* Protected: (object, record, function, arguments...) -> handle */
 static int spawn_thread(lua_State *L) {
     struct neap_task_options options;
     read_options(L, &options);
+    if (neap_options_boolean(L, RECORD, "cancelled", false)) {
+        options.flags |= NEAP_TASK_CANCELLED;
+        get_raw(L, RECORD, "reason");
+        lua_replace(L, SELF);
+        options.reason = SELF;
+    }
     neap_thread_spawn(L, lua_gettop(L) - RECORD - 1, &options);
     return 1;
 }
@@ -129,6 +134,10 @@ int neap_instance_start_task(lua_State *L) {
     begin(L, "neap.Task");
     read_options(L, &options);
     neap_task_spawn(L, push_call(L), &options);
+    if (neap_options_boolean(L, RECORD, "cancelled", false)) {
+        get_raw(L, RECORD, "reason");
+        neap_handle_cancel(L, -2);
+    }
     return end(L);
 }
 

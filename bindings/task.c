@@ -333,7 +333,10 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     task->id = (uint32_t)neap_engine_next_id(vm->engine);
     task->site = neap_site_here(L);
     task->slot = neap_anchors_add(L, &vm->handles);
-    if (options->job != NULL) adopt(task, options->job);
+    if (options->job != NULL) {
+        adopt(task, options->job);
+        neap_job_look(options->job); /* what is cancelled before it begins never runs */
+    }
     if (options->name != NULL) set_name(L, options->name);
     if (schedule(task, options->start) != 0) {
         neap_anchors_remove(L, &vm->handles, task->slot);

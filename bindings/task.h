@@ -60,6 +60,7 @@ struct neap_task_options {
     int64_t start;    /* deadline before which it does not run; 0: at once */
     uint8_t flags;    /* DAEMON, QUIET, TIMER; CANCELLED: it never runs */
     struct neap_scope *scope; /* NULL: none; a reference is taken */
+    int reason;       /* of a thread that is CANCELLED: its place on the stack, from the bottom; 0: none */
     struct neap_job *job;     /* of the thread whose main task this is; NULL: an ordinary task. Outlives the task */
 };
 

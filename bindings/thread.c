@@ -36,7 +36,7 @@ struct start {
     struct neap_message function;  /* owned */
     struct neap_message arguments; /* owned */
     char *origin;                  /* where it was spawned; goes to the vm. Owned */
-    uint8_t flags;                 /* NEAP_TASK_QUIET, NEAP_TASK_CANCELLED */
+    uint8_t flags;                 /* NEAP_TASK_QUIET */
     int slice_signal;              /* what the spawner has: see slice.h */
     double slice;                  /* likewise; seconds */
 };
@@ -200,7 +200,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     neap_encode(L, function, &start->function, "function");
     neap_encode_all(L, function + 1, arguments, &start->arguments, "args");
     start->mailbox = neap_mailbox_new(&vm->engine->busy);
-    start->flags = options->flags & (NEAP_TASK_QUIET | NEAP_TASK_CANCELLED);
+    start->flags = options->flags & NEAP_TASK_QUIET;
     start->slice_signal = vm->slice.signal;
     start->slice = vm->slice.seconds;
     start->origin = copy_origin(L);
@@ -214,7 +214,10 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     if (options->name != NULL) neap_job_set_name(job, options->name);
     atomic_store_explicit(&job->daemon, (options->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
     atomic_store_explicit(&job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
-    atomic_store_explicit(&job->cancel_requested, (options->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
+    if (options->flags & NEAP_TASK_CANCELLED) {
+        if (options->reason != 0) neap_encode(L, options->reason, &job->reason, "reason");
+        neap_job_cancel_early(job);
+    }
     if (options->scope != NULL) {
         job->scope = options->scope;
         neap_object_share(&options->scope->object);

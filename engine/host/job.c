@@ -72,6 +72,11 @@ bool neap_job_cancel(struct neap_job *job, struct neap_message *reason) {
     return false;
 }
 
+void neap_job_cancel_early(struct neap_job *job) {
+    atomic_store_explicit(&job->cancel_requested, true, memory_order_relaxed);
+    atomic_store_explicit(&job->cancel_given, true, memory_order_relaxed);
+}
+
 void neap_job_look(struct neap_job *job) {
     if (job->cancel_arrived || !atomic_load_explicit(&job->cancel_given, memory_order_acquire)) return;
     job->cancel_arrived = true;

@@ -36,6 +36,9 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
 /* Any thread: asks it to stop. `reason` is taken over on success. False when it has ended or was asked before. */
 bool neap_job_cancel(struct neap_job *job, struct neap_message *reason);
 
+/* Before its thread is started: it begins cancelled, for the `reason` that stands in it. */
+void neap_job_cancel_early(struct neap_job *job);
+
 /* Owner's thread, `task` is set: acts on what another thread has asked, if it has not come through the mailbox yet. */
 void neap_job_look(struct neap_job *job);
 

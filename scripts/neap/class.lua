@@ -1,9 +1,9 @@
 -- The class form of tasks and threads: neap.Task, neap.Thread.
 --
 -- A class is the metatable of its objects, and inherits from its parent through a metatable of its own. An object is a
--- plain table with the script's fields, and `_record` for what is ours: name, daemon, quiet, target, args, cancelled
--- (asked before the start); handle (after it). "name", "id" and the like are never raw fields, so that __index and
--- __newindex see them.
+-- plain table with the script's fields, and `_record` for what is ours: name, daemon, quiet, target, args; cancelled
+-- and reason, when that was asked before the start; handle, after it. "name", "id" and the like are never raw fields,
+-- so that __index and __newindex see them.
 --
 -- An object that is copied to its thread takes its class along: classes are registered, by their name and the place
 -- that extends. What a class has from here stands in neap.Task or neap.Thread, and so goes by name.
@@ -90,9 +90,9 @@ end
 local function cancel(self, reason)
   local record = record_of(self, "cancel")
   if record.handle then return record.handle:cancel(reason) end
-  local asked = not record.cancelled
-  record.cancelled = true
-  return asked
+  if record.cancelled then return false end
+  record.cancelled, record.reason = true, reason
+  return true
 end
 
 local function to_string(self)
