@@ -11,7 +11,10 @@
  *             works as anywhere, and is a shield: what unwinds outside has been told.
  * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions'.
  * GENERATORS  A region belongs to the code between its entry and its exit. When a coroutine of the user's own is left in
- *             the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back. */
+ *             the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back; when it goes on,
+ *             its own are put inside those of who resumes it then. Depth is counted in each coroutine by itself, since its frames
+ *             may be resumed from elsewhere: INSIDE is where a coroutine begins, and OUTSIDE is noted within when somebody
+ *             outside is unwinding: no frame of the coroutine is so far out that it would clear that. */
 #include "bindings/cancel.h"
 
 #include <lauxlib.h>
@@ -20,6 +23,8 @@
 #include "bindings/codec.h"
 #include "core/clock.h"
 #include "core/error.h"
+
+enum { OUTSIDE = 1, INSIDE = 2, UNWINDING_SHIFT = 16, DEPTH_MASK = 0xffff };
 
 static const char error_key; /* registry: the metatable of cancellation errors */
 
@@ -148,13 +153,20 @@ void neap_cancel_check(lua_State *L, struct neap_task *task) {
 
 /* --- regions --- */
 
+/* Puts the region inside `outer`. */
+static void nest(struct neap_region *region, struct neap_region *outer) {
+    region->outer = outer;
+    region->deadline = region->own_deadline;
+    if (outer != NULL && !region->shield && outer->deadline < region->deadline) region->deadline = outer->deadline;
+}
+
 void neap_region_enter(struct neap_task *task, struct neap_region *region) {
-    region->outer = task->regions;
+    region->coroutine = task->vm->running;
+    region->own_deadline = region->deadline;
     region->unwinding = task->unwinding;
     if (task->unwinding != 0) region->shield = true; /* see UNWINDING */
     task->unwinding = 0;
-    if (region->outer != NULL && !region->shield && region->outer->deadline < region->deadline)
-        region->deadline = region->outer->deadline;
+    nest(region, task->regions);
     task->regions = region;
 }
 
@@ -162,6 +174,61 @@ void neap_region_leave(struct neap_task *task, struct neap_region *region) {
     if (task->regions != region) return; /* see GENERATORS */
     task->regions = region->outer;
     task->unwinding = region->unwinding;
+}
+
+/* --- coroutines of the user's own: see GENERATORS --- */
+
+static lua_KContext stand(const struct neap_task *task) {
+    return (lua_KContext)task->depth | (lua_KContext)task->unwinding << UNWINDING_SHIFT;
+}
+
+lua_KContext neap_cancel_enter_coroutine(struct neap_task *task) {
+    lua_KContext outside = stand(task);
+    task->depth = INSIDE;
+    if (task->unwinding != 0) task->unwinding = OUTSIDE;
+    return outside;
+}
+
+void neap_cancel_leave_coroutine(struct neap_task *task, lua_KContext outside, bool failed, bool caught) {
+    bool raised = failed && !caught && task->unwinding > OUTSIDE;
+    task->depth = (uint16_t)(outside & DEPTH_MASK);
+    task->unwinding = (uint16_t)(outside >> UNWINDING_SHIFT);
+    if (raised && task->unwinding == 0) task->unwinding = task->depth;
+}
+
+bool neap_cancel_suspend(const struct neap_task *task, lua_KContext *inside, struct neap_region **innermost) {
+    struct neap_region *region = task->regions;
+    *inside = stand(task);
+    *innermost = region != NULL && region->coroutine == task->vm->running ? region : NULL;
+    return task->depth != INSIDE || task->unwinding > OUTSIDE;
+}
+
+/* From the outermost to `region`: a chain that was cut off gets into `outer`. */
+static void nest_all(struct neap_region *region, struct neap_region *outer) {
+    if (region->outer != NULL) {
+        nest_all(region->outer, outer);
+        outer = region->outer;
+    }
+    nest(region, outer);
+}
+
+void neap_cancel_resume(struct neap_task *task, struct neap_region *innermost, lua_KContext inside) {
+    uint16_t unwinding = (uint16_t)(inside >> UNWINDING_SHIFT);
+    task->depth = (uint16_t)(inside & DEPTH_MASK);
+    if (unwinding > OUTSIDE) task->unwinding = unwinding;
+    if (innermost == NULL) return;
+    nest_all(innermost, task->regions);
+    task->regions = innermost;
+}
+
+void neap_region_cut(struct neap_task *task, struct neap_region *resumer) {
+    struct neap_region *region = task->regions;
+    task->regions = resumer;
+    while (region != NULL && region != resumer) {
+        struct neap_region *outer = region->outer;
+        if (outer == resumer) region->outer = NULL;
+        region = outer;
+    }
 }
 
 /* --- neap.timeout, neap.shield --- */

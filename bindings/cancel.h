@@ -12,6 +12,8 @@
  * userdata on the stack of the call that it stands for. */
 struct neap_region {
     struct neap_region *outer; /* NULL for the outermost of the task */
+    lua_State *coroutine;      /* that entered it */
+    int64_t own_deadline;      /* of this region alone */
     int64_t deadline;          /* the nearest one that counts within: of this region and, unless shielded, those around it */
     bool shield;               /* cancellations from outside do not pass */
     bool cancelled;            /* asked to stop; stays */
@@ -47,6 +49,17 @@ static inline void neap_cancel_leave(struct neap_task *task, uint16_t depth, boo
     task->depth = (uint16_t)(depth - 1);
     if (failed && task->unwinding >= depth) task->unwinding = 0;
 }
+
+/* A coroutine of the user's own has its own count of depth. enter returns what leave wants: how it stood outside. `failed`: an
+ * error came out of the coroutine; `caught`: it goes no further. */
+lua_KContext neap_cancel_enter_coroutine(struct neap_task *task);
+void neap_cancel_leave_coroutine(struct neap_task *task, lua_KContext outside, bool failed, bool caught);
+/* The running coroutine is left by coroutine.yield. True when protected calls of its own are open: then `*inside` and
+ * `*innermost`, its region or NULL, are to be given to resume when it goes on. */
+bool neap_cancel_suspend(const struct neap_task *task, lua_KContext *inside, struct neap_region **innermost);
+void neap_cancel_resume(struct neap_task *task, struct neap_region *innermost, lua_KContext inside);
+/* Cuts the task's regions off from those of who resumed the coroutine, and gives the task these back. */
+void neap_region_cut(struct neap_task *task, struct neap_region *resumer);
 
 /* neap.timeout, neap.shield, neap.is_cancelled */
 int neap_cancel_timeout(lua_State *L);

@@ -5,7 +5,7 @@
  *                suspended by the engine (a wait, a time slice): then they yield in turn, outwards to the loop, and resume the
  *                coroutine when they are resumed. To a script nothing differs from plain Lua.
  * MARKS          A coroutine that the engine has suspended is noted in a table, so that nobody else can resume it meanwhile.
- * DEPTH          Each of these frames catches errors: see UNWINDING in cancel.c.
+ * DEPTH          Each of these frames catches errors: see UNWINDING in cancel.c; and GENERATORS there.
  * AT THE BASE    A task's own body looks to itself like the main chunk: it cannot coroutine.yield, and is not yieldable. */
 #include "bindings/coroutine.h"
 
@@ -146,29 +146,30 @@ static int advance(lua_State *L, lua_State *coroutine, int arguments) {
     return results;
 }
 
-/* Stack of a resuming frame: 1 the coroutine, 2 the regions before; then results. Context: the depth. */
-static int give_resumed(lua_State *L, int results, lua_KContext depth);
-static int give_wrapped(lua_State *L, int results, lua_KContext depth);
+/* Stack of a resuming frame: 1 the coroutine, 2 the regions before; then results. Context: how it stood outside. */
+static int give_resumed(lua_State *L, int results, lua_KContext outside);
+static int give_wrapped(lua_State *L, int results, lua_KContext outside);
 
-static int go_on(lua_State *L, int results, lua_KContext depth, lua_KFunction again,
+static int go_on(lua_State *L, int results, lua_KContext outside, lua_KFunction again,
                  int (*give)(lua_State *, int, lua_KContext)) {
     struct neap_task *task = neap_task_current(L);
     if (results == SUSPENDED) {
         mark(L, 1, true);
-        return lua_yieldk(L, 0, depth, again);
+        return lua_yieldk(L, 0, outside, again);
     }
-    task->regions = lua_touserdata(L, 2);
-    return give(L, results, depth);
+    struct neap_region *regions = lua_touserdata(L, 2);
+    if (task->regions != regions) neap_region_cut(task, regions);
+    return give(L, results, outside);
 }
 
-static int resume_again(lua_State *L, int status, lua_KContext depth) {
+static int resume_again(lua_State *L, int status, lua_KContext outside) {
     (void)status;
     mark(L, 1, false);
-    return go_on(L, advance(L, lua_tothread(L, 1), 0), depth, resume_again, give_resumed);
+    return go_on(L, advance(L, lua_tothread(L, 1), 0), outside, resume_again, give_resumed);
 }
 
-static int give_resumed(lua_State *L, int results, lua_KContext depth) {
-    neap_cancel_leave(neap_task_current(L), (uint16_t)depth, results == FAILED);
+static int give_resumed(lua_State *L, int results, lua_KContext outside) {
+    neap_cancel_leave_coroutine(neap_task_current(L), outside, results == FAILED, true);
     lua_pushboolean(L, results != FAILED);
     int count = results == FAILED ? 1 : results;
     lua_insert(L, -(count + 1));
@@ -204,16 +205,16 @@ static int replaced_resume(lua_State *L) {
     }
     struct neap_task *task = neap_task_current(L);
     lua_pushlightuserdata(L, task->regions);
-    uint16_t depth = neap_cancel_enter(task);
-    return go_on(L, advance(L, coroutine, arguments), depth, resume_again, give_resumed);
+    lua_KContext outside = neap_cancel_enter_coroutine(task);
+    return go_on(L, advance(L, coroutine, arguments), outside, resume_again, give_resumed);
 }
 
 /* --- wrap --- */
 
-static int wrap_again(lua_State *L, int status, lua_KContext depth) {
+static int wrap_again(lua_State *L, int status, lua_KContext outside) {
     (void)status;
     mark(L, 1, false);
-    return go_on(L, advance(L, lua_tothread(L, 1), 0), depth, wrap_again, give_wrapped);
+    return go_on(L, advance(L, lua_tothread(L, 1), 0), outside, wrap_again, give_wrapped);
 }
 
 /* Closes a failed coroutine, as plain Lua does, with its variables; nothing can wait there. */
@@ -248,8 +249,8 @@ static int raise_wrapped(lua_State *L, lua_State *coroutine) {
     return lua_error(L);
 }
 
-static int give_wrapped(lua_State *L, int results, lua_KContext depth) {
-    neap_cancel_leave(neap_task_current(L), (uint16_t)depth, false);
+static int give_wrapped(lua_State *L, int results, lua_KContext outside) {
+    neap_cancel_leave_coroutine(neap_task_current(L), outside, results == FAILED, false);
     return results == FAILED ? raise_wrapped(L, lua_tothread(L, 1)) : results;
 }
 
@@ -261,8 +262,8 @@ static int call_wrapped(lua_State *L) {
     if (!prepare(L, coroutine)) return raise_wrapped(L, coroutine);
     struct neap_task *task = neap_task_current(L);
     lua_pushlightuserdata(L, task->regions);
-    uint16_t depth = neap_cancel_enter(task);
-    return go_on(L, advance(L, coroutine, arguments), depth, wrap_again, give_wrapped);
+    lua_KContext outside = neap_cancel_enter_coroutine(task);
+    return go_on(L, advance(L, coroutine, arguments), outside, wrap_again, give_wrapped);
 }
 
 static int replaced_wrap(lua_State *L) {
@@ -282,9 +283,23 @@ static bool is_base(lua_State *L) {
     return L == vm->main || L == vm->current->coroutine;
 }
 
+/* Stack: 1 the innermost region of the coroutine, then what it was resumed with. */
+static int yield_ended(lua_State *L, int status, lua_KContext inside) {
+    (void)status;
+    neap_cancel_resume(neap_task_current(L), lua_touserdata(L, 1), inside);
+    return lua_gettop(L) - 1;
+}
+
 static int replaced_yield(lua_State *L) {
     if (is_base(L)) return luaL_error(L, "attempt to yield from outside a coroutine");
-    return lua_yield(L, lua_gettop(L));
+    int count = lua_gettop(L);
+    lua_KContext inside;
+    struct neap_region *innermost;
+    if (!neap_cancel_suspend(neap_task_current(L), &inside, &innermost)) return lua_yield(L, count);
+    luaL_checkstack(L, 1, "coroutine");
+    lua_pushlightuserdata(L, innermost);
+    lua_insert(L, 1);
+    return lua_yieldk(L, count, inside, yield_ended);
 }
 
 static int replaced_status(lua_State *L) {
