@@ -5,7 +5,10 @@ local neap = {}
 
 ---Waits for all of `list` and returns a list of the first result of each, in their order.
 ---
----The first failure in time is raised at once; the others go on. An empty list gives an empty list.
+---The first failure in time is raised at once, as is a cancellation of one of them; the others go on. An empty list
+---gives an empty list.
+---
+---Cancelling: cancels none of the list.
 ---
 ---```lua
 ---local tasks = {}
@@ -45,7 +48,9 @@ function neap.race(list, timeout) end
 ---@field when? "all"|"first"|"first_error" what it waits for; `"first_error"`: a failure, or the end of all
 
 ---Waits for some of `list` and says which have ended and which have not, both in the order of `list`. It raises no
----failures, and a timeout is no special result: the lists tell.
+---failures, and a timeout is no special result: the lists tell. A cancellation is no failure to `"first_error"`.
+---
+---Cancelling: cancels none of the list.
 ---
 ---```lua
 ---local quick, slow = neap.spawn(function() end), neap.spawn({daemon = true}, neap.sleep, 60)
@@ -59,10 +64,12 @@ function neap.race(list, timeout) end
 ---@since 0.1
 function neap.wait(list, options) end
 
----Iterates over the handles of `list` as they end. The loop ends after the last one.
+---Iterates over the handles of `list` as they end, however they end. The loop ends after the last one.
 ---
----Errors: when `timeout`, counted from the call, has passed, the loop raises an error with the word `timeout`: an
----iterator has no other way to say it.
+---Errors: when `timeout`, counted from the call, has passed and the next one has not ended, the loop raises the string
+---`"timeout"`: an iterator has no other way to say it.
+---
+---Cancelling: cancels none of the list.
 ---
 ---```lua
 ---local slow = neap.spawn(function() neap.sleep(0.01) return "slow" end)

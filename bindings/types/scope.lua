@@ -3,7 +3,8 @@
 ---@class neap
 local neap = {}
 
----What the body of `neap.scope` is given: whatever it starts has ended when the scope returns.
+---What the body of `neap.scope` is given: whatever it starts has ended when the scope returns. Children may use it too;
+---what is started in a scope that was cancelled or has failed never runs. It belongs to its thread: it cannot be sent.
 ---@class neap.Scope
 local Scope = {}
 
@@ -33,12 +34,26 @@ function Scope:spawn(options, fn, ...) end
 ---@since 0.1
 function Scope:thread(options, fn, ...) end
 
----Cancels everything in the scope: what it has started, and its body at the next wait. That is no failure: the scope
----then returns `nil, "cancelled", "cancelled"`.
+---Cancels everything in the scope: what it has started, and its body at the next wait. That is no failure. If it
+---stops the body, the scope returns `nil, "cancelled", "cancelled"`; a body that returns all the same has its results
+---returned.
+---
+---Errors: the scope has ended; a reason that cannot be sent, if threads are to be told.
 ---
 ---Threads: the one of the scope.
----@param reason? any
----@return boolean asked false if it was asked before
+---
+---```lua
+---local ticks = 0
+---local answer = neap.scope(function(s)
+---  s:spawn(function() while true do neap.sleep(0.001) ticks = ticks + 1 end end)
+---  neap.sleep(0.01)
+---  s:cancel()
+---  return "done"
+---end)
+---assert(answer == "done" and ticks > 0)
+---```
+---@param reason? any what `tostring` of the errors shows
+---@return boolean asked false if it was asked before, or something has failed
 ---@since 0.1
 function Scope:cancel(reason) end
 
@@ -47,7 +62,8 @@ function Scope:cancel(reason) end
 ---The first failure, in `fn` or in what it started, cancels the rest; when all has ended it is raised, the original
 ---value, with the other failures listed in its traceback. A child that is cancelled through its handle is no failure.
 ---
----Cancelling: cancels all that is in it, waits for that, then raises.
+---Cancelling: cancels all that is in it, waits for that, then raises. The same at the deadline of a `neap.timeout`
+---around it. That last wait is not given up, so a child that will not end holds up its scope.
 ---
 ---```lua
 ---local total = 0
