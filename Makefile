@@ -95,8 +95,8 @@ $(2)/libneap-bindings.a: $$(call objects_$(1),$$(BINDINGS)) $(2)/obj/embedded.o
 	$$(call show,AR,$$@)$$(AR) rcs $$@ $$^
 
 # All of Lua is linked in and exported: modules in C look for it in the program.
-$(2)/neap: $$(call objects_$(1),bindings/runner.c) $(2)/libneap-bindings.a $(2)/libneap-engine.a
-	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -Wl,-E -o $$@ $$^ \
+$(2)/neap: $$(call objects_$(1),bindings/runner.c $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ \
 	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
 
 $(2)/unit/%: $(2)/obj/spec/unit/%.o $$(call objects_$(1),$$(UNIT_HELPERS)) $(2)/libneap-engine.a
@@ -110,8 +110,10 @@ $$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS)): | $(BUILD)/ready/test
 endef
 
 CC_fuzz := clang
-# The thread sanitizer's suppressions name the shared libuv.
+# The thread sanitizer's suppressions name the shared libuv. For the rest see spec/tsan.c.
 UV_tsan = $(UV_SHARED)
+MORE_tsan := spec/tsan.c
+LINK_tsan := -Wl,--wrap=__longjmp_chk
 
 $(eval $(call flavour,release,$(BUILD)))
 $(eval $(call flavour,module,$(BUILD)/module))
@@ -176,7 +178,7 @@ bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same r
 
 # --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
 
-C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/unit/*.[ch] spec/fuzz/*.[ch] \
+C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/*.[ch] spec/unit/*.[ch] spec/fuzz/*.[ch] \
   scripts/bench/*.[ch] scripts/bench/*/*.[ch])
 TIDIED := $(ENGINE) $(wildcard bindings/*.c)
 LINTS := lint-format lint-tidy lint-cppcheck lint-lua lint-layers lint-words lint-types
