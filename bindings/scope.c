@@ -41,6 +41,7 @@ struct box {
     struct neap_region shield; /* around the wait for the children, once stopped */
     lua_Integer children;      /* in the list */
     lua_Integer sweep_at;      /* so many of them are the occasion to look who is still needed */
+    bool has_body;             /* which has not ended */
     bool stopped;              /* the children have been asked to stop */
     bool shielded;             /* inside `shield` */
     bool interrupted;          /* the body ended by a cancellation, not by itself */
@@ -71,10 +72,29 @@ static void stop_children(lua_State *L, const struct box *box, int list) {
     lua_pop(L, 1);
 }
 
+static bool is_within(const struct neap_task *task, const struct neap_region *region) {
+    const struct neap_region *around = task->regions;
+    while (around != NULL && around != region) around = around->outer;
+    return around != NULL;
+}
+
+/* Who runs the body: the owner, but for a scope in a generator that another task goes on with. NULL: nobody at the moment. */
+static struct neap_task *find_runner(const struct box *box) {
+    struct neap_vm *vm = box->owner->vm;
+    if (is_within(box->owner, &box->region)) return box->owner;
+    if (is_within(vm->root, &box->region)) return vm->root;
+    for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
+        struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
+        if (is_within(task, &box->region)) return task;
+    }
+    return NULL;
+}
+
 /* The body is asked to stop, if it runs; no memory is needed. */
 static void stop_body(struct box *box) {
+    struct neap_task *runner = box->has_body ? find_runner(box) : NULL;
     box->stopped = box->region.cancelled = true;
-    neap_task_interrupt(box->owner);
+    if (runner != NULL) neap_task_interrupt(runner);
 }
 
 /* Box at `index`; the reason is on top of the stack, and popped. */
@@ -372,6 +392,7 @@ static int body_ended(lua_State *L, int status, lua_KContext depth) {
         lua_pushliteral(L, "too many results");
         raised = true;
     }
+    box->has_body = false;
     neap_region_leave(task, &box->region);
     neap_cancel_leave(task, (uint16_t)depth, raised);
     bool cancelled = is_cancelled(task);
@@ -477,6 +498,7 @@ int neap_scope_call(lua_State *L) {
     lua_pushcclosure(L, keep_traceback, 1);
     lua_insert(L, HANDLER);
     lua_pushvalue(L, 1); /* box, handler, function, box */
+    box->has_body = true;
     neap_region_enter(task, &box->region);
     uint16_t depth = neap_cancel_enter(task);
     return body_ended(L, lua_pcallk(L, 1, LUA_MULTRET, HANDLER, depth, body_ended), depth);
