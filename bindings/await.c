@@ -10,6 +10,7 @@
 #include "bindings/await.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 #include <math.h>
 
 #include "bindings/cancel.h"
@@ -32,21 +33,40 @@ int64_t neap_read_timeout(lua_State *L, int index) {
 
 /* --- where Lua cannot yield --- */
 
+/* Replaces the function at `function` by its name, if the table on top, a module called `module`, has it. Pops the table. */
+static bool name_function(lua_State *L, int function, const char *module) {
+    int table = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, function)) continue;
+        lua_pushfstring(L, module[0] != '\0' ? "%s.%s" : "%s%s", module, lua_tostring(L, -2));
+        lua_replace(L, function);
+        lua_settop(L, table - 1);
+        return true;
+    }
+    lua_settop(L, table - 1);
+    return false;
+}
+
 /* Pushes "table.sort" for the C function of `frame`, or what the frame itself says of its name. */
 static void push_function_name(lua_State *L, lua_Debug *frame) {
+    static const char *const standard[] = {LUA_TABLIBNAME, LUA_STRLIBNAME, LUA_COLIBNAME, LUA_DBLIBNAME, LUA_UTF8LIBNAME, NULL};
     lua_getinfo(L, "f", frame);
     int function = lua_gettop(L);
+    lua_pushglobaltable(L);
+    if (name_function(L, function, "")) return;
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
-        for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-            if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, function)) continue;
-            const char *module = lua_tostring(L, -4), *name = lua_tostring(L, -2);
-            if (module[0] == '_' && module[1] == 'G' && module[2] == '\0')
-                lua_pushstring(L, name);
-            else
-                lua_pushfstring(L, "%s.%s", module, name);
-            lua_replace(L, function);
+    for (int i = 0; standard[i] != NULL; i++) { /* before others that have taken the function over */
+        if (lua_getfield(L, -1, standard[i]) != LUA_TTABLE)
+            lua_pop(L, 1);
+        else if (name_function(L, function, standard[i])) {
+            lua_settop(L, function);
+            return;
+        }
+    }
+    for (lua_pushnil(L); lua_next(L, -2) != 0;) {
+        if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING)
+            lua_pop(L, 1);
+        else if (name_function(L, function, lua_tostring(L, -2))) {
             lua_settop(L, function);
             return;
         }

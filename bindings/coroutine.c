@@ -4,7 +4,8 @@
  *                to whoever resumed the generator. So resume and wrap look whether the coroutine yielded by itself, or was
  *                suspended by the engine (a wait, a time slice): then they yield in turn, outwards to the loop, and resume the
  *                coroutine when they are resumed. To a script nothing differs from plain Lua.
- * MARKS          A coroutine that the engine has suspended is noted in a table, so that nobody else can resume it meanwhile.
+ * MARKS          A coroutine that the engine has suspended is noted in a table, so that nobody else can resume it meanwhile;
+ *                and so is, for good, the base of a task that a script has got hold of.
  * DEPTH          Each of these frames catches errors: see UNWINDING in cancel.c; and GENERATORS there.
  * AT THE BASE    A task's own body looks to itself like the main chunk: it cannot coroutine.yield, and is not yieldable. */
 #include "bindings/coroutine.h"
@@ -98,7 +99,7 @@ static bool is_marked(lua_State *L, int index) {
 
 static lua_State *check_coroutine(lua_State *L) {
     lua_State *coroutine = lua_tothread(L, 1);
-    if (coroutine == NULL) luaL_typeerror(L, 1, "coroutine");
+    if (coroutine == NULL) luaL_typeerror(L, 1, "thread");
     return coroutine;
 }
 
@@ -309,12 +310,14 @@ static int replaced_status(lua_State *L) {
 
 static int replaced_running(lua_State *L) {
     lua_pushthread(L);
-    lua_pushboolean(L, is_base(L));
+    bool base = is_base(L);
+    if (base && L != neap_vm_of(L)->main) mark(L, lua_gettop(L), true); /* a script now knows it, and must not resume it */
+    lua_pushboolean(L, base);
     return 2;
 }
 
 static int replaced_isyieldable(lua_State *L) {
-    lua_State *coroutine = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+    lua_State *coroutine = lua_isnone(L, 1) ? L : check_coroutine(L);
     lua_pushboolean(L, !is_base(coroutine) && lua_isyieldable(coroutine));
     return 1;
 }
