@@ -51,7 +51,7 @@ static void priority_gives_the_least_and_equals_in_order(void **state) {
     struct {
         double priority;
         bool there;
-    } model[MOST];
+    } model[MOST] = {{0, false}};
     struct neap_buffer buffer;
     int in = 0;
     neap_buffer_init(&buffer, NEAP_PRIORITY);
