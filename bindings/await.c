@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <math.h>
+#include <string.h>
 
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
@@ -75,6 +76,11 @@ static void push_function_name(lua_State *L, lua_Debug *frame) {
     lua_pushstring(L, frame->name != NULL ? frame->name : "a C function");
 }
 
+/* Functions that can be yielded across, by their names. */
+static bool is_passable(const char *name) {
+    return strcmp(name, "pcall") == 0 || strcmp(name, "xpcall") == 0 || strncmp(name, "neap.", 5) == 0;
+}
+
 /* Raises an error that names what stands between the waiting function and the loop. */
 static int raise_obstacle(lua_State *L) {
     lua_Debug frame;
@@ -84,7 +90,9 @@ static int raise_obstacle(lua_State *L) {
         lua_getinfo(L, "nS", &frame);
         if (frame.what[0] != 'C') continue;
         push_function_name(L, &frame);
-        return luaL_error(L, "cannot wait inside %s: Lua cannot yield across it", lua_tostring(L, -1));
+        const char *name = lua_tostring(L, -1);
+        if (!is_passable(name)) return luaL_error(L, "cannot wait inside %s: Lua cannot yield across it", name);
+        lua_pop(L, 1);
     }
     return luaL_error(L, "cannot wait here: a coroutine between this code and its task was resumed where Lua cannot yield");
 }
