@@ -67,89 +67,101 @@ static size_t whole_lines(const struct neap_output *output) {
     return length;
 }
 
+/* A write to stdout has failed. Returns its errno. */
+static int note_error(const struct neap_vm *vm) {
+    int none = 0, error = errno != 0 ? errno : EIO;
+    atomic_compare_exchange_strong_explicit(&vm->engine->output_error, &none, error, memory_order_relaxed,
+                                            memory_order_relaxed);
+    return error;
+}
+
 int neap_libraries_flush(struct neap_vm *vm) {
     errno = 0;
     bool ok = write_out(&vm->output, vm->output.used);
     ok = fflush(stdout) == 0 && ok;
-    if (ok && !ferror(stdout)) return 0;
-    return errno != 0 ? errno : EIO;
+    if (!ok) note_error(vm);
+    return atomic_load_explicit(&vm->engine->output_error, memory_order_relaxed);
 }
 
-/* Writes what `count` strings on top of the stack say, in one piece, with `between` after each but the last and `after` after
- * that. False, with errno, when it failed. */
-static bool put(lua_State *L, int count, const char *between, const char *after) {
-    struct neap_vm *vm = neap_vm_of(L);
-    struct neap_output *output = &vm->output;
-    int first = lua_gettop(L) - count + 1;
-    bool ok = true, collect = collects(vm);
-    if (!collect) {
-        flockfile(stdout);
-        if (output->used > 0) ok = write_out(output, output->used);
-    }
-    for (int i = 0; i < count; i++) {
+/* The bytes of the string or number at `index`. io.write formats numbers as C does, which tostring does not. */
+static const char *get_text(lua_State *L, int index, char buffer[NUMBER_MAX], size_t *length) {
+    if (lua_type(L, index) != LUA_TNUMBER) return lua_tolstring(L, index, length);
+    *length = (size_t)(lua_isinteger(L, index) ? lua_integer2str(buffer, NUMBER_MAX, lua_tointeger(L, index))
+                                               : lua_number2str(buffer, NUMBER_MAX, lua_tonumber(L, index)));
+    return buffer;
+}
+
+/* What is written in one piece: the arguments from `first` on. */
+struct piece {
+    int first;
+    const char *between, *after; /* after each but the last; after the last */
+    bool flush;                  /* at once */
+};
+
+static bool collect_piece(lua_State *L, struct neap_output *output, const struct piece *piece) {
+    char buffer[NUMBER_MAX];
+    for (int i = piece->first, top = lua_gettop(L); i <= top; i++) {
         size_t length;
-        const char *text = lua_tolstring(L, first + i, &length), *tail = i + 1 < count ? between : after;
-        if (collect) {
-            append(L, output, text, length);
-            append(L, output, tail, strlen(tail));
-        } else {
-            ok = fwrite_unlocked(text, 1, length, stdout) == length && ok;
-            ok = fputs_unlocked(tail, stdout) >= 0 && ok;
-        }
+        const char *text = get_text(L, i, buffer, &length), *tail = i < top ? piece->between : piece->after;
+        append(L, output, text, length);
+        append(L, output, tail, strlen(tail));
     }
-    if (collect) return write_out(output, whole_lines(output));
+    bool ok = write_out(output, whole_lines(output));
+    return (!piece->flush || fflush(stdout) == 0) && ok;
+}
+
+static bool write_piece(lua_State *L, struct neap_output *output, const struct piece *piece) {
+    char buffer[NUMBER_MAX];
+    bool ok = true;
+    flockfile(stdout);
+    if (output->used > 0) ok = write_out(output, output->used);
+    for (int i = piece->first, top = lua_gettop(L); i <= top; i++) {
+        size_t length;
+        const char *text = get_text(L, i, buffer, &length), *tail = i < top ? piece->between : piece->after;
+        ok = fwrite_unlocked(text, 1, length, stdout) == length && ok;
+        if (tail[0] != '\0') ok = putc_unlocked(tail[0], stdout) != EOF && ok;
+    }
+    if (piece->flush) ok = fflush_unlocked(stdout) == 0 && ok;
     funlockfile(stdout);
     return ok;
 }
 
-/* After a write that failed with `error`: ends the program where nobody reads; returns otherwise. */
-static void look_for_reader(lua_State *L, int error) {
+/* 0 or an errno. Where nobody reads any more it ends the program, and raises. */
+static int put(lua_State *L, const struct piece *piece) {
+    struct neap_vm *vm = neap_vm_of(L);
+    errno = 0;
+    if (collects(vm) ? collect_piece(L, &vm->output, piece) : write_piece(L, &vm->output, piece)) return 0;
+    int error = note_error(vm);
     if (error == EPIPE) neap_libraries_exit(L, PIPE_STATUS);
+    return error;
 }
 
 static int replaced_print(lua_State *L) {
+    const struct piece line = {.first = 1, .between = "\t", .after = "\n", .flush = true};
     int count = lua_gettop(L);
+    if (count == 0) lua_pushliteral(L, "");
     for (int i = 1; i <= count; i++) {
         luaL_tolstring(L, i, NULL);
         lua_replace(L, i);
     }
-    if (count == 0) {
-        lua_pushliteral(L, "");
-        count = 1;
-    }
-    bool ok = put(L, count, "\t", "\n");
-    ok = fflush(stdout) == 0 && ok;
-    if (!ok) look_for_reader(L, errno);
+    put(L, &line);
     return 0;
 }
 
-/* io.write formats numbers as C does, which tostring does not. */
-static void convert_number(lua_State *L, int index) {
-    char text[NUMBER_MAX];
-    int length = lua_isinteger(L, index) ? lua_integer2str(text, sizeof text, lua_tointeger(L, index))
-                                         : lua_number2str(text, sizeof text, lua_tonumber(L, index));
-    lua_pushlstring(L, text, (size_t)length);
-    lua_replace(L, index);
-}
-
-/* Writes the arguments from `first` on to stdout; returns what file:write returns. The file is at `file`. */
-static int write_to_stdout(lua_State *L, int first, int file) {
-    int top = lua_gettop(L);
-    for (int i = first; i <= top; i++) {
-        if (lua_type(L, i) == LUA_TNUMBER)
-            convert_number(L, i);
-        else
-            luaL_checkstring(L, i);
+/* Writes the arguments from `first` on to stdout, and pushes what file:write returns; the file is on top of the stack. */
+static int write_to_stdout(lua_State *L, int first) {
+    const struct piece piece = {.first = first + 1, .between = "", .after = "", .flush = false};
+    int top = lua_gettop(L) - 1;
+    for (int i = first; i <= top; i++)
+        if (lua_type(L, i) != LUA_TNUMBER) luaL_checkstring(L, i);
+    lua_insert(L, 1);
+    int error = put(L, &piece);
+    if (error == 0) {
+        lua_settop(L, 1);
+        return 1;
     }
-    bool ok = put(L, top - first + 1, "", "");
-    if (!ok) {
-        int error = errno;
-        look_for_reader(L, error);
-        errno = error;
-        return luaL_fileresult(L, 0, NULL);
-    }
-    lua_pushvalue(L, file);
-    return 1;
+    errno = error;
+    return luaL_fileresult(L, 0, NULL);
 }
 
 /* --- methods of files --- */
@@ -176,20 +188,25 @@ static int be_original(lua_State *L) {
 }
 
 static void write_collected(lua_State *L) {
-    struct neap_output *output = &neap_vm_of(L)->output;
-    if (!write_out(output, output->used)) look_for_reader(L, errno);
+    const struct piece nothing = {.first = lua_gettop(L) + 1, .between = "", .after = "", .flush = false};
+    struct neap_vm *vm = neap_vm_of(L);
+    if (vm->output.used > 0) write_piece(L, &vm->output, &nothing);
 }
 
-/* Is the default output stdout? */
-static bool is_default_stdout(lua_State *L) {
+/* Pushes the default output, if that is stdout. */
+static bool push_default_stdout(lua_State *L) {
     lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
-    bool is = is_stdout(L, -1);
+    if (is_stdout(L, -1)) return true;
     lua_pop(L, 1);
-    return is;
+    return false;
 }
 
 /* file:write(...) */
-static int replaced_method(lua_State *L) { return is_stdout(L, 1) ? write_to_stdout(L, 2, 1) : be_original(L); }
+static int replaced_method(lua_State *L) {
+    if (!is_stdout(L, 1)) return be_original(L);
+    lua_pushvalue(L, 1);
+    return write_to_stdout(L, 2);
+}
 
 /* file:flush(), file:seek(...), file:setvbuf(...) */
 static int replaced_control(lua_State *L) {
@@ -198,16 +215,14 @@ static int replaced_control(lua_State *L) {
 }
 
 /* io.write(...) */
-static int replaced_write(lua_State *L) {
-    if (!is_default_stdout(L)) return be_original(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
-    lua_insert(L, 1);
-    return write_to_stdout(L, 2, 1);
-}
+static int replaced_write(lua_State *L) { return push_default_stdout(L) ? write_to_stdout(L, 1) : be_original(L); }
 
 /* io.flush() */
 static int replaced_flush(lua_State *L) {
-    if (is_default_stdout(L)) write_collected(L);
+    if (push_default_stdout(L)) {
+        lua_pop(L, 1);
+        write_collected(L);
+    }
     return be_original(L);
 }
 

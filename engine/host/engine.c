@@ -28,6 +28,7 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->alive, 0);
     atomic_init(&engine->stopping, false);
     atomic_init(&engine->exit_status, -1);
+    atomic_init(&engine->output_error, 0);
     engine->main = NULL;
     engine->main_job = NULL;
     neap_guard_init(&engine->guard);

@@ -23,6 +23,7 @@ struct neap_engine {
     _Atomic uint32_t alive;       /* threads whose body has not ended; a futex of neap_engine_join */
     _Atomic bool stopping;        /* no thread may start any more; set under guard */
     _Atomic int exit_status;      /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
+    _Atomic int output_error;     /* the errno of the first write to stdout that failed; 0: none. Relaxed */
     struct neap_mailbox *main;    /* of the loop that stays to the end; counted. Constant once set */
     struct neap_job *main_job;    /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
     struct neap_guard guard;      /* of the lists */
