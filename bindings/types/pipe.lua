@@ -3,8 +3,9 @@
 ---@class neap
 local neap = {}
 
----One end of a connection between two. Values are buffered, without bound, and arrive in order. Tasks that share an end
----share it by reference: closing it closes it for everyone. Leaving the `<close>` variable that holds an end closes it.
+---One end of a connection between two. Values are buffered, up to 1024 each way, and arrive in order. Tasks that share an
+---end share it by reference: closing it closes it for everyone. Leaving the `<close>` variable that holds an end closes
+---it, and so does its collection when no handle to it is left anywhere.
 ---@class neap.Pipe
 local Pipe = {}
 
@@ -30,15 +31,16 @@ local Pipe = {}
 ---@since 0.1
 function neap.pipe(duplex) end
 
----Sends a copy of `value` to the other end. It never waits.
+---Sends a copy of `value` to the other end; waits for room in the buffer.
 ---
 ---Errors: `value` is nil, or cannot be sent; this end was closed; this is the reader.
 ---@param value any not nil
+---@param timeout? number
 ---@return true? sent
 ---@return string? message
----@return string? code "closed": the other end was closed
+---@return string? code "timeout", or "closed": the other end was closed
 ---@since 0.1
-function Pipe:send(value) end
+function Pipe:send(value, timeout) end
 
 ---Receives the next value; waits for one. After the other end was closed, what is left is received first.
 ---
