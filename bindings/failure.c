@@ -49,7 +49,8 @@ struct site_store {
     struct site_cache cache[CACHE];
 };
 
-static struct neap_site *find_site(struct site_store *store, const char *source, int line, const struct neap_site *parent) {
+static struct neap_site *find_site(struct site_store *store, const char *source, int line,
+                                   const struct neap_site *parent) {
     for (struct neap_site *site = store->first; site != NULL; site = site->next)
         if (site->line == line && site->parent == parent && strcmp(site->source, source) == 0) return site;
     if (store->count >= SITES_MAX) return NULL;
@@ -91,7 +92,8 @@ struct neap_site *neap_site_here(lua_State *L) {
     while (parent != NULL && parent->depth >= SITE_DEPTH_MAX) parent = parent->parent;
     size_t hash = ((uintptr_t)function >> 4 ^ (uintptr_t)parent >> 4 ^ (uintptr_t)frame.currentline) % CACHE;
     struct site_cache *cached = &store->cache[hash];
-    if (cached->function == function && cached->line == frame.currentline && cached->parent == parent && cached->site != NULL)
+    if (cached->function == function && cached->line == frame.currentline && cached->parent == parent &&
+        cached->site != NULL)
         return cached->site;
     lua_getinfo(L, "S", &frame);
     struct neap_site *site = find_site(store, frame.short_src, frame.currentline, parent);
@@ -206,7 +208,8 @@ static void print_failure(lua_State *L, const char *who, int error, int tracebac
     traceback = lua_absindex(L, traceback);
     push_text(L, error);
     const char *where = lua_type(L, traceback) == LUA_TSTRING ? lua_tostring(L, traceback) : NULL;
-    neap_report_print("neap: %s%s\n%s%s", who, lua_tostring(L, -1), where == NULL ? "" : where, where == NULL ? "" : "\n");
+    neap_report_print("neap: %s%s\n%s%s", who, lua_tostring(L, -1), where == NULL ? "" : where,
+                      where == NULL ? "" : "\n");
     lua_pop(L, 1);
 }
 

@@ -156,7 +156,8 @@ bool neap_handle_cancel(lua_State *L, int index) {
     struct target target;
     find_target(L, index, &target);
     if (target.task != NULL) {
-        bool is_late_timer = target.task->flags & NEAP_TASK_TIMER && neap_future_state(target.future) != NEAP_FUTURE_NEW;
+        bool is_late_timer =
+            target.task->flags & NEAP_TASK_TIMER && neap_future_state(target.future) != NEAP_FUTURE_NEW;
         if (!is_late_timer) return neap_task_cancel(L, lua_absindex(L, index));
         lua_pop(L, 1);
         return false;
@@ -284,8 +285,10 @@ static int handle_index(lua_State *L) {
 static int handle_newindex(lua_State *L) {
     struct target target = check_target(L);
     const char *key = luaL_tolstring(L, 2, NULL);
-    if (strcmp(key, "daemon") == 0) return luaL_error(L, "daemon can be set before the start only: give it as an option");
-    if (strcmp(key, "name") != 0) return luaL_error(L, "a %s has no field '%s' to set", neap_bindings[target.kind]->name, key);
+    if (strcmp(key, "daemon") == 0)
+        return luaL_error(L, "daemon can be set before the start only: give it as an option");
+    if (strcmp(key, "name") != 0)
+        return luaL_error(L, "a %s has no field '%s' to set", neap_bindings[target.kind]->name, key);
     luaL_argcheck(L, lua_type(L, 3) == LUA_TSTRING, 3, "a name is a string");
     if (target.job != NULL) neap_job_set_name(target.job, lua_tostring(L, 3));
     if (target.task == NULL) return 0;
@@ -311,8 +314,9 @@ static struct neap_object *task_travels(lua_State *L, int index) {
     return neap_object_ref(&neap_task_job(L, index)->future.object);
 }
 
-static const luaL_Reg methods[] = {{"join", neap_handle_join},           {"wait", neap_handle_wait},     {"cancel", handle_cancel},
-                                   {"status", handle_status},       {"error", handle_error},   {"is_alive", handle_is_alive},
+static const luaL_Reg methods[] = {{"join", neap_handle_join},      {"wait", neap_handle_wait},
+                                   {"cancel", handle_cancel},       {"status", handle_status},
+                                   {"error", handle_error},         {"is_alive", handle_is_alive},
                                    {"traceback", handle_traceback}, {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {{"__tostring", handle_tostring}, {"__newindex", handle_newindex}, {NULL, NULL}};

@@ -65,7 +65,8 @@ static int push_call(lua_State *L) {
         return 1;
     }
     lua_pop(L, 1);
-    if (get_raw(L, RECORD, "target") == LUA_TNIL) luaL_error(L, "there is nothing to start: neither a method run nor a target");
+    if (get_raw(L, RECORD, "target") == LUA_TNIL)
+        luaL_error(L, "there is nothing to start: neither a method run nor a target");
     if (get_raw(L, RECORD, "args") != LUA_TTABLE) {
         lua_pop(L, 1);
         return 0;

@@ -47,8 +47,13 @@ static const luaL_Reg functions[] = {{"barrier", neap_barrier_open},
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {{"as_completed", "neap.group"}, {"gather", "neap.group"}, {"race", "neap.group"}, {"wait", "neap.group"},
-            {"Task", "neap.class"},         {"Thread", "neap.class"}, {NULL, NULL}};
+} lazy[] = {{"as_completed", "neap.group"},
+            {"gather", "neap.group"},
+            {"race", "neap.group"},
+            {"wait", "neap.group"},
+            {"Task", "neap.class"},
+            {"Thread", "neap.class"},
+            {NULL, NULL}};
 
 /* What the Lua half is given beside the module, and scripts do not see. */
 static const luaL_Reg internal[] = {{"join", neap_handle_join},

@@ -113,9 +113,11 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
 
 /* The third value of {queue, value, priority}, on top of the stack. */
 static double read_priority(lua_State *L, uint32_t number, const struct neap_object *object) {
-    bool orders = object->class == &neap_queue_class && ((const struct neap_channel *)object)->buffer.order == NEAP_PRIORITY;
+    bool orders =
+        object->class == &neap_queue_class && ((const struct neap_channel *)object)->buffer.order == NEAP_PRIORITY;
     if (lua_isnil(L, -1)) return 0;
-    if (!orders) lua_pushliteral(L, "only a priority queue has priorities");
+    if (!orders)
+        lua_pushliteral(L, "only a priority queue has priorities");
     else if (lua_type(L, -1) != LUA_TNUMBER || isnan(lua_tonumber(L, -1)))
         lua_pushliteral(L, "a priority is a number, and not NaN");
     else

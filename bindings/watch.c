@@ -205,7 +205,8 @@ enum { LIST = 1, NAME, KEEPER, HANDLES }; /* the stack of neap_watch_open */
 /* In the name of the function that called us. The text is on top of the stack. */
 static int refuse(lua_State *L, int name) {
     luaL_where(L, 2);
-    lua_pushfstring(L, "%sbad argument #1 to '%s' (%s)", lua_tostring(L, -1), lua_tostring(L, name), lua_tostring(L, -2));
+    lua_pushfstring(L, "%sbad argument #1 to '%s' (%s)", lua_tostring(L, -1), lua_tostring(L, name),
+                    lua_tostring(L, -2));
     return lua_error(L);
 }
 
@@ -219,7 +220,8 @@ static void push_handle(lua_State *L, int number) {
         refuse(L, NAME);
     }
     if (neap_handle_test(L, -1) == NULL) {
-        const char *got = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
+        const char *got =
+            luaL_getmetafield(L, -1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
         lua_pushfstring(L, "list[%d]: task or thread expected, got %s", number, got);
         refuse(L, NAME);
     }

@@ -50,11 +50,11 @@ struct neap_wait {
     uint32_t timer;                /* place in the loop's timers, or NEAP_NO_TIMER; owner's thread */
     int64_t deadline;              /* of the open wait; owner's thread */
     int64_t since;                 /* when it parked; for reports */
-    struct neap_loop *loop;        /* constant; NULL: run() is called at once, by the waker's thread (a host's C thread) */
-    struct neap_owner *owner;      /* constant: in whose name locks are taken */
-    struct neap_link *links;       /* of the open wait; NULL while sleeping */
-    struct neap_link *winner;      /* written by the claimer before it queues the wait */
-    uint32_t link_count;           /* of links */
+    struct neap_loop *loop;   /* constant; NULL: run() is called at once, by the waker's thread (a host's C thread) */
+    struct neap_owner *owner; /* constant: in whose name locks are taken */
+    struct neap_link *links;  /* of the open wait; NULL while sleeping */
+    struct neap_link *winner; /* written by the claimer before it queues the wait */
+    uint32_t link_count;      /* of links */
 };
 
 #define NEAP_NO_TIMER UINT32_MAX

@@ -39,7 +39,8 @@ static void tell_owner(struct neap_runnable *runnable) {
     neap_object_unref(&scope->object);
 }
 
-struct neap_scope *neap_scope_new(struct neap_mailbox *mailbox, void (*on_failure)(struct neap_scope *scope), void *owner) {
+struct neap_scope *neap_scope_new(struct neap_mailbox *mailbox, void (*on_failure)(struct neap_scope *scope),
+                                  void *owner) {
     struct neap_scope *scope = neap_alloc(sizeof *scope);
     if (scope == NULL) return NULL;
     neap_object_init(&scope->object, &neap_scope_class);
