@@ -8,6 +8,7 @@ local BLOCK <const> = 256 * 1024 -- bytes that are read and sent at once
 local READERS <const> = 4 -- tasks that read
 local SHOWN <const> = 10 -- most frequent words that are printed
 local LETTER <const> = "[%a\128-\255]" -- of ASCII, and whatever UTF-8 has beyond it
+local LONGEST <const> = 1000 -- bytes of a word that is taken care not to cut in two
 
 local USAGE <const> = [[
 usage: neap wordcount.lua [options] [path]
@@ -27,8 +28,7 @@ local function refuse(message)
 end
 
 local function parse_arguments(...)
-  local arguments = {...}
-  local path, megabytes = nil, 256
+  local arguments, path, megabytes = {...}, nil, 256
   while #arguments > 0 do
     local argument = table.remove(arguments, 1)
     if argument == "--help" then
@@ -46,22 +46,22 @@ local function parse_arguments(...)
   return path or "/usr/share", megabytes * MEGABYTE
 end
 
--- Iterates over the first `limit` bytes of a file in blocks. A block ends between two words, unless it is all one word.
+-- Iterates over the first bytes of a file, about `limit`, in blocks that end between two words (unless one is very long).
 local function blocks_of(path, limit)
-  local file = assert(io.open(path, "rb"))
-  local carried = ""
+  local file, problem = io.open(path, "rb")
+  if not file then error(problem, 0) end
   local function next_block()
+    if limit <= 0 then return nil end
     local block, message = file:read(math.min(BLOCK, limit))
     if message then error(path .. ": " .. message, 0) end
-    if not block or block == "" then
-      block, carried = carried, ""
-      return block ~= "" and block or nil
+    if not block then return nil end
+    local rest, last = "", block:sub(-1)
+    while last and last:find(LETTER) and #rest < LONGEST do
+      last = file:read(1)
+      rest = rest .. (last or "")
     end
-    limit = limit - #block
-    local cut = #block
-    while cut > 0 and block:find("^" .. LETTER, cut) do cut = cut - 1 end
-    block, carried = carried .. block:sub(1, cut), block:sub(cut + 1)
-    return block
+    limit = limit - #block - #rest
+    return block .. rest
   end
   return next_block, nil, nil, file
 end
@@ -82,7 +82,7 @@ local function find_files(path, limit)
   local listing <close> = assert(io.popen("find -H " .. quoted .. " -type f ! -name '*.gz' -print0"))
   local files = {bytes = 0, unreadable = 0}
   for name in listing:read("a"):gmatch("[^\0]+") do
-    if files.bytes == limit then break end
+    if files.bytes >= limit then break end
     local ok, bytes = pcall(measure, name, limit - files.bytes)
     if neap.is_cancelled(bytes) then error(bytes, 0) end
     if not ok then
@@ -195,6 +195,6 @@ local words, alone = run("one thread", count_alone, files)
 local others, together = run("all cores", count_together, files)
 print(("%.2f times as fast"):format(alone / together))
 print_words(others)
-if files.unreadable > 0 then print(files.unreadable .. " files could not be read") end
+if files.unreadable > 0 then print("files that could not be read: " .. files.unreadable) end
 assert(contains(words, others) and contains(others, words), "the two runs do not agree")
 print("Both runs agree.")
