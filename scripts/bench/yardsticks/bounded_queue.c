@@ -44,29 +44,44 @@ static int64_t take(void) {
     return item;
 }
 
-static void *put_all(void *share) {
+struct worker {
+    int64_t share; /* items to put or take */
+    struct span span;
+};
+
+static void *put_all(void *argument) {
+    struct worker *worker = argument;
     pthread_barrier_wait(&ready);
-    for (int64_t i = 0; i < *(int64_t *)share; i++) put(i);
+    worker->span.from = real_time();
+    for (int64_t i = 0; i < worker->share; i++) put(i);
+    worker->span.to = real_time();
     return NULL;
 }
 
-static void *take_all(void *share) {
+static void *take_all(void *argument) {
+    struct worker *worker = argument;
     pthread_barrier_wait(&ready);
-    for (int64_t i = 0; i < *(int64_t *)share; i++) take();
+    worker->span.from = real_time();
+    for (int64_t i = 0; i < worker->share; i++) take();
+    worker->span.to = real_time();
     return NULL;
 }
 
 int main(int argc, char **argv) {
-    int sides = argc > 1 ? atoi(argv[1]) : 1;
+    int sides = argc > 1 ? atoi(argv[1]) : 1, count = 2 * sides;
     if (sides < 1 || sides > MOST) return 2;
-    int64_t share = COUNT / sides;
     pthread_t threads[2 * MOST];
-    pthread_barrier_init(&ready, NULL, (unsigned)(2 * sides + 1));
-    for (int i = 0; i < 2 * sides; i++)
-        if (pthread_create(&threads[i], NULL, i < sides ? put_all : take_all, &share) != 0) return 1;
-    pthread_barrier_wait(&ready);
-    double start = real_time();
-    for (int i = 0; i < 2 * sides; i++) pthread_join(threads[i], NULL);
-    printf("%.9g\n", (double)(share * sides) / (real_time() - start));
+    struct worker workers[2 * MOST];
+    struct span spans[2 * MOST] = {{0}};
+    pthread_barrier_init(&ready, NULL, (unsigned)count);
+    for (int i = 0; i < count; i++) {
+        workers[i].share = COUNT / sides;
+        if (pthread_create(&threads[i], NULL, i < sides ? put_all : take_all, &workers[i]) != 0) return 1;
+    }
+    for (int i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+        spans[i] = workers[i].span;
+    }
+    printf("%.9g\n", (double)(COUNT / sides * sides) / seconds_of_all(spans, count));
     return 0;
 }

@@ -10,24 +10,26 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t ready;
 static volatile long counter; /* under mutex */
 
-static void *count(void *unused) {
+static void *count(void *argument) {
+    struct span *span = argument;
     pthread_barrier_wait(&ready);
+    span->from = real_time();
     for (int i = 0; i < COUNT; i++) {
         pthread_mutex_lock(&mutex);
         counter++;
         pthread_mutex_unlock(&mutex);
     }
-    return unused;
+    span->to = real_time();
+    return NULL;
 }
 
 int main(void) {
     pthread_t threads[2];
-    pthread_barrier_init(&ready, NULL, 3);
+    struct span spans[2];
+    pthread_barrier_init(&ready, NULL, 2);
     for (int i = 0; i < 2; i++)
-        if (pthread_create(&threads[i], NULL, count, NULL) != 0) return 1;
-    pthread_barrier_wait(&ready);
-    double start = real_time();
+        if (pthread_create(&threads[i], NULL, count, &spans[i]) != 0) return 1;
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    printf("%.9g\n", (real_time() - start) / (double)counter);
+    printf("%.9g\n", seconds_of_all(spans, 2) / (double)counter);
     return 0;
 }
