@@ -182,34 +182,25 @@ static struct box *check(lua_State *L) {
     return box;
 }
 
-/* [options,] fn, ... from 2 on; the index of fn. */
-static int read_call(lua_State *L, struct box *box, struct neap_task_options *options) {
-    int function = neap_run_options(L, 2, options);
+/* s, [options,] fn, ... */
+static int start(lua_State *L, bool thread) {
+    struct box *box = check(L);
+    struct neap_task_options options;
+    int function = neap_run_options(L, 2, &options);
     luaL_checktype(L, function, LUA_TFUNCTION);
-    options->scope = box->scope;
-    if (box->stopped) options->flags |= NEAP_TASK_CANCELLED; /* it never runs */
-    return function;
-}
-
-/* s:spawn([options,] fn, ...) */
-static int scope_spawn(lua_State *L) {
-    struct box *box = check(L);
-    struct neap_task_options options;
-    int function = read_call(L, box, &options);
+    options.scope = box->scope;
+    if (box->stopped) options.flags |= NEAP_TASK_CANCELLED; /* it never runs */
     reserve(L, box);
-    neap_task_spawn(L, lua_gettop(L) - function, &options);
+    if (thread)
+        neap_thread_spawn(L, lua_gettop(L) - function, &options);
+    else
+        neap_task_spawn(L, lua_gettop(L) - function, &options);
     return enter(L, box);
 }
 
-/* s:thread([options,] fn, ...) */
-static int scope_thread(lua_State *L) {
-    struct box *box = check(L);
-    struct neap_task_options options;
-    int function = read_call(L, box, &options);
-    reserve(L, box);
-    neap_thread_spawn(L, lua_gettop(L) - function, &options);
-    return enter(L, box);
-}
+static int scope_spawn(lua_State *L) { return start(L, false); }
+
+static int scope_thread(lua_State *L) { return start(L, true); }
 
 /* s:cancel([reason]) */
 static int scope_cancel(lua_State *L) {

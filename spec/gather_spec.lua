@@ -6,6 +6,12 @@ local support = require "spec.support"
 local after_each, assert, describe, it = after_each, assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local timed_out = table.pack(nil, "timeout", "timeout")
 
 -- --- tasks that end when they are told ---
@@ -377,7 +383,7 @@ describe("as_completed", function()
     assert.are.equal(50, seen)
   end)
 
-  it("is collected while its handles end, here and elsewhere", function()
+  it_races("is collected while its handles end, here and elsewhere", function()
     local seed = os.time()
     math.randomseed(seed)
     for _ = 1, 30 * support.stress do

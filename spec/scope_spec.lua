@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local cancelled = table.pack(nil, "cancelled", "cancelled")
 
 local function pack_scope(...) return table.pack(neap.scope(...)) end
@@ -233,7 +239,7 @@ describe("scope", function()
       assert.is_truthy(traceback:find("\n\t... and 79 more", 1, true))
     end)
 
-    it("takes the first of threads that fail together", function()
+    it_races("takes the first of threads that fail together", function()
       local seed = os.time()
       math.randomseed(seed)
       for round = 1, 50 * support.stress do

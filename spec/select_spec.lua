@@ -6,6 +6,12 @@ local support = require "spec.support"
 local after_each, assert, describe, it = after_each, assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local function pack_select(...) return table.pack(neap.select(...)) end
 
 local function assert_refuses(expected, ...)
@@ -186,7 +192,7 @@ describe("select", function()
       end
     end)
 
-    it("is woken by a closing in another thread, many times", function()
+    it_races("is woken by a closing in another thread, many times", function()
       local function close_all(list, random)
         for ch in list:iter() do
           for _ = 1, random(0, 50) do end -- luacheck: ignore
@@ -322,7 +328,7 @@ describe("select", function()
     assert.are.same(table.pack(2, 5), receiver:join())
   end)
 
-  it("neither loses nor doubles a value", function()
+  it_races("neither loses nor doubles a value", function()
     local seed = os.time()
     math.randomseed(seed)
     local function produce(channels, first, last)
@@ -361,7 +367,7 @@ describe("select", function()
     for value = 1, 4 * each do assert.are.equal(1, times[value], "seed " .. seed .. ": " .. value) end
   end)
 
-  it("loses no value to a cancellation", function()
+  it_races("loses no value to a cancellation", function()
     local ch, times = neap.channel(), 1000 * support.stress
     local thread = neap.thread(function(values, count)
       for i = 1, count do values:send(i) end
