@@ -56,7 +56,7 @@ function neap.shield(fn, ...) end
 ---`seconds`. It covers every wait inside, and a loop that never waits. Of nested ones the nearest counts.
 ---
 ---At the deadline `fn` is cancelled: its `<close>` variables run, and may wait. What the deadline does not reach is
----what `fn` has spawned outside a scope. 0: `fn` runs until it would wait.
+---what `fn` has spawned outside a scope. With 0 the first call inside that could wait is stopped.
 ---
 ---Errors: raises what `fn` raises.
 ---

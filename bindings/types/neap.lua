@@ -12,7 +12,8 @@
 ---  `load`, a module that `require` runs and `__gc` Lua cannot suspend: there a call that must wait raises.
 ---- **Results**: what was expected to be possible is returned as `nil, message, code`: `nil, "timeout", "timeout"`.
 ---  Compare codes only: `"timeout"`, `"closed"`, `"full"`, `"empty"`, `"broken"`.
----- **Errors**: misuse raises, as in `bad argument #1 to 'send' (value expected)`; unknown options raise too.
+---- **Errors**: misuse raises, as in `bad argument #1 to 'channel' (capacity must not be negative)`; unknown options
+---  raise too.
 ---- **Cancelling** a task raises at the wait that it is in, and at every later one. The wait has then done nothing: it
 ---  took no value, delivered none, holds nothing.
 ---- **Threads**: handles may be used in every thread. They are shared by reference; all other values are copied when

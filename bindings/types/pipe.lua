@@ -3,9 +3,9 @@
 ---@class neap
 local neap = {}
 
----One end of a connection between two. Values are buffered, up to 1024 each way, and arrive in order. Tasks that share an
----end share it by reference: closing it closes it for everyone. Leaving the `<close>` variable that holds an end closes
----it, and so does its collection when no handle to it is left anywhere.
+---One end of a connection between two. Values are buffered, up to 1024 each way, and arrive in order. Tasks that share
+---an end share it by reference: closing it closes it for everyone. Leaving the `<close>` variable that holds an end
+---closes it, and so does its collection when no handle to it is left anywhere.
 ---@class neap.Pipe
 local Pipe = {}
 

@@ -34,8 +34,8 @@ function Scope:spawn(options, fn, ...) end
 ---@since 0.1
 function Scope:thread(options, fn, ...) end
 
----Cancels everything in the scope: what it has started, and its body at the next wait. That is no failure. If it
----stops the body, the scope returns `nil, "cancelled", "cancelled"`; a body that returns all the same has its results
+---Cancels everything in the scope: what it has started, and its body at the next wait. That is no failure. If it stops
+---the body, the scope returns `nil, "cancelled", "cancelled"`; a body that returns all the same has its results
 ---returned.
 ---
 ---Errors: the scope has ended; a reason that cannot be sent, if threads are to be told.

@@ -197,7 +197,7 @@ function neap.Thread:start() end
 ---@field quiet? boolean
 
 ---@class neap.SpawnOptions
----@field name? string what reports call it; by default `task` or `thread` and its id
+---@field name? string what reports call it; by default `task-` or `thread-` and its id
 ---@field quiet? boolean a failure is not reported; it is still raised by `join`, and counts for the exit status
 ---@field daemon? boolean the program does not wait for it; it is cancelled at the end
 

@@ -46,7 +46,7 @@ local function parse_arguments(...)
   return path or "/usr/share", megabytes * MEGABYTE
 end
 
--- Iterates over the first bytes of a file, about `limit`, in blocks that end between two words (unless one is very long).
+-- Iterates over a file's first bytes, about `limit`, in blocks that end between two words (but for very long words).
 local function blocks_of(path, limit)
   local file, problem = io.open(path, "rb")
   if not file then error(problem, 0) end
