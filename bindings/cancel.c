@@ -21,6 +21,7 @@
 
 #include "bindings/await.h"
 #include "bindings/codec.h"
+#include "bindings/slice.h"
 #include "core/clock.h"
 #include "core/error.h"
 
@@ -238,6 +239,7 @@ static int leave_region(lua_State *L, int status, lua_KContext depth) {
     struct neap_region *region = lua_touserdata(L, 1);
     bool failed = status != LUA_OK && status != LUA_YIELD;
     neap_region_leave(task, region);
+    if (region->shield) neap_slice_look_again(L, task);
     neap_cancel_leave(task, (uint16_t)depth, failed);
     if (!failed) return lua_gettop(L) - 1;
     if (!neap_cancel_is_error(L, -1)) return lua_error(L);

@@ -96,6 +96,11 @@ static bool must_give_way(const struct neap_vm *vm) {
 
 static bool swallows(const struct neap_task *task) { return task->swallowed >= SWALLOWED_MAX; }
 
+/* Is it asked to stop, and not protected by a shield, and has it swallowed that too often? */
+static bool is_pressed(const struct neap_task *task) {
+    return swallows(task) && (task->unwinding != 0 || neap_cancel_is_due(task));
+}
+
 /* --- setting the hook; in the handler too --- */
 
 static struct neap_foreign_hook *find_foreign(struct neap_slice *slice, const lua_State *L) {
@@ -144,6 +149,11 @@ static void arm(struct neap_vm *vm, lua_State *L) {
     set_to_act(L, foreign);
 }
 
+void neap_slice_look_again(lua_State *L, const struct neap_task *task) {
+    struct neap_vm *vm = task->vm;
+    if (swallows(task) && L == vm->running) arm(vm, L);
+}
+
 /* A beat, in the signal handler. */
 static void on_beat(struct neap_loop *loop) {
     struct neap_vm *vm = loop->context;
@@ -183,7 +193,7 @@ static void restore(struct neap_slice *slice, lua_State *L) {
 void neap_slice_settle(struct neap_vm *vm, lua_State *left) {
     struct neap_slice *slice = &vm->slice;
     struct neap_foreign_hook *foreign = find_foreign(slice, left);
-    bool stays = swallows(vm->current);
+    bool stays = is_pressed(vm->current);
     if (lua_gethook(left) != on_hook) {
         if (foreign != NULL) foreign->coroutine = NULL;
     } else if (!stays || foreign != NULL) {
@@ -243,6 +253,22 @@ static void stop(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
     lua_error(L);
 }
 
+/* Was the running code asked to stop, be it that a shield holds that off? */
+static bool is_asked(const struct neap_task *task) {
+    for (const struct neap_region *region = task->regions; region != NULL; region = region->outer)
+        if (region->cancelled) return true;
+    return (task->flags & NEAP_TASK_CANCELLED) != 0;
+}
+
+/* Nothing is due: because nothing was asked, or a shield holds it off, which then counts as swallowing. */
+static void note_shield(const struct neap_vm *vm, struct neap_task *task) {
+    if (task->unwinding != 0) return;
+    if (!is_asked(task))
+        task->swallowed = 0;
+    else if (vm->slice.beats >= STOP_BEATS && !swallows(task))
+        task->swallowed++;
+}
+
 /* Calls the hook again when a function has returned: perhaps it is the one across which Lua cannot yield. */
 static void watch_returns(lua_State *L, struct neap_foreign_hook *foreign) {
     if (foreign == NULL)
@@ -251,32 +277,34 @@ static void watch_returns(lua_State *L, struct neap_foreign_hook *foreign) {
         set_hook(L, foreign, foreign->mask | LUA_MASKRET, foreign->count);
 }
 
-static void act(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *foreign) {
-    struct neap_slice *slice = &vm->slice;
+static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *foreign) {
     struct neap_task *task = vm->current;
-    slice->armed = 1; /* it may have been left on a coroutine that goes on now */
+    look_around(L, vm, task);
+    if (neap_cancel_is_due(task) || uses_force(vm, task)) stop(L, vm, task);
+    note_shield(vm, task);
+    bool gives_way = must_give_way(vm), yields = gives_way && can_yield(L, task);
+    if (!is_pressed(task)) {
+        if (gives_way && !yields)
+            watch_returns(L, foreign);
+        else
+            restore(&vm->slice, L);
+    }
+    if (!yields) return;
+    vm->slice.beats = 0;
+    vm->slice.preempted = true;
+    task->flags |= NEAP_TASK_TURN;
+    lua_yield(L, 0);
+}
+
+static void act(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *foreign) {
+    vm->slice.armed = 1; /* it may have been left on a coroutine that goes on now */
     if (L != (vm->running != NULL ? vm->running : vm->main) || in_finaliser(L)) {
-        restore(slice, L);
-    } else if (task == vm->root) {
-        restore(slice, L);
+        restore(&vm->slice, L);
+    } else if (vm->current == vm->root) {
+        restore(&vm->slice, L);
         if (must_give_way(vm)) turn_loop(vm);
     } else {
-        look_around(L, vm, task);
-        bool due = neap_cancel_is_due(task);
-        if (due || uses_force(vm, task)) stop(L, vm, task);
-        if (task->unwinding == 0) task->swallowed = 0;
-        bool gives_way = must_give_way(vm), yields = gives_way && can_yield(L, task);
-        if (!swallows(task)) {
-            if (gives_way && !yields)
-                watch_returns(L, foreign);
-            else
-                restore(slice, L);
-        }
-        if (!yields) return;
-        slice->beats = 0;
-        slice->preempted = true;
-        task->flags |= NEAP_TASK_TURN;
-        lua_yield(L, 0);
+        act_on_task(L, vm, foreign);
     }
 }
 

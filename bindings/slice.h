@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct neap_task;
 struct neap_vm;
 
 enum { NEAP_FOREIGN_HOOKS = 4 };
@@ -50,6 +51,10 @@ static inline void neap_slice_start(struct neap_vm *vm, const struct neap_slice 
 
 /* Every task was asked to stop: what has not ended some seconds from now is stopped by force. */
 void neap_slice_stop(struct neap_vm *vm);
+
+/* A shield of the running task has ended: if it has long been asked to stop, that is looked at at once. So a loop that spends nearly
+ * all of its time inside shields is stopped, too. */
+void neap_slice_look_again(lua_State *L, const struct neap_task *task);
 
 /* To be called after each lua_resume of `left`, when vm->running has been set to the resumer (NULL: no coroutine), and before vm->current
  * is. */
