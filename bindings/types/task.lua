@@ -3,8 +3,7 @@
 ---@class neap
 local neap = {}
 
----What a task and a thread have in common. Leaving the `<close>` variable that holds one waits for its end; leaving it
----by an error cancels it first.
+---What a task and a thread have in common.
 ---@class neap.Handle
 ---@field name string what reports call it; writable
 ---@field id integer positive; no other task or thread of the program has or had it
