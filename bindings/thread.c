@@ -30,11 +30,14 @@
 
 enum { ORIGIN_MAX = 2048 };
 
+static const char *const path_fields[] = {"path", "cpath"}; /* of package */
+
 /* What a new thread is given; freed by it. */
 struct start {
     struct neap_mailbox *mailbox;  /* of its loop; a reference */
     struct neap_message function;  /* owned */
     struct neap_message arguments; /* owned */
+    struct neap_message paths;     /* where the spawner looks for modules: package.path and cpath. Owned */
     char *origin;                  /* where it was spawned; goes to the vm. Owned */
     uint8_t flags;                 /* NEAP_TASK_QUIET */
     int slice_signal;              /* what the spawner has: see slice.h */
@@ -44,6 +47,7 @@ struct start {
 static void free_start(struct start *start) {
     neap_message_fini(&start->function);
     neap_message_fini(&start->arguments);
+    neap_message_fini(&start->paths);
     if (start->mailbox != NULL) neap_mailbox_unref(start->mailbox);
     neap_free(start->origin);
     neap_free(start);
@@ -57,10 +61,24 @@ static int body_returned(lua_State *L, int status, lua_KContext context) {
     return lua_gettop(L);
 }
 
+/* Looks for modules where the spawner does. */
+static void set_paths(lua_State *L, const struct start *start) {
+    int count = neap_decode_all(L, &start->paths), top = lua_gettop(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (count == 2 && lua_getfield(L, -1, LUA_LOADLIBNAME) == LUA_TTABLE) {
+        for (int i = 0; i < 2; i++) {
+            lua_pushvalue(L, top - 1 + i);
+            lua_setfield(L, -2, path_fields[i]);
+        }
+    }
+    lua_settop(L, top - count);
+}
+
 /* The main task: (start). Decodes what it was given and calls it. */
 static int thread_body(lua_State *L) {
     struct start *start = lua_touserdata(L, 1);
     lua_settop(L, 0);
+    set_paths(L, start);
     neap_decode(L, &start->function);
     int count = neap_decode_all(L, &start->arguments);
     lua_callk(L, count, LUA_MULTRET, 0, body_returned);
@@ -170,6 +188,16 @@ static char *copy_origin(lua_State *L) {
     return origin;
 }
 
+/* A script that has no such strings leaves the new thread its own. */
+static void encode_paths(lua_State *L, struct start *start) {
+    int top = lua_gettop(L), count = 0;
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, LUA_LOADLIBNAME) == LUA_TTABLE)
+        for (int i = 0; i < 2; i++) count += lua_getfield(L, top + 2, path_fields[i]) == LUA_TSTRING;
+    if (count == 2) neap_encode_all(L, top + 3, 2, &start->paths, "package.path");
+    lua_settop(L, top);
+}
+
 /* A box that frees the start if an error comes before the thread does. */
 static int start_collected(lua_State *L) {
     struct start **keeper = lua_touserdata(L, 1);
@@ -199,6 +227,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     struct start *start = *keeper;
     neap_encode(L, function, &start->function, "function");
     neap_encode_all(L, function + 1, arguments, &start->arguments, "args");
+    encode_paths(L, start);
     start->mailbox = neap_mailbox_new(&vm->engine->busy);
     start->flags = options->flags & NEAP_TASK_QUIET;
     start->slice_signal = vm->slice.signal;
