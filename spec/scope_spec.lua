@@ -335,7 +335,7 @@ describe("scope", function()
     it("stops the children and the body", function()
       local log = {}
       assert.are.same(cancelled, pack_scope(function(s)
-        s:spawn(sleep_and_note, log, "task")
+        grid.park(s:spawn(sleep_and_note, log, "task"))
         grid.park(s:thread(function() neap.sleep(3600) end))
         assert.is_true(s:cancel())
         assert.is_false(s:cancel())
