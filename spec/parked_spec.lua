@@ -5,7 +5,7 @@ local support = require "spec.support"
 local parked = [[
   local done = neap.queue()
   local lock, rwlock, written, condition = neap.lock(), neap.rwlock(), neap.rwlock(), neap.condition()
-  local semaphore, event, barrier, full = neap.semaphore(0), neap.event(), neap.barrier(99), neap.queue(1)
+  local semaphore, event, full = neap.semaphore(0), neap.event(), neap.queue(1)
   local receiving, sending = neap.channel(), neap.channel()
   local here, there = neap.pipe()
   lock:acquire()
@@ -18,7 +18,7 @@ local parked = [[
     function() condition:with(function() condition:wait() end) end,
     function() condition:with(function() condition:wait_for(function() end, 3600) end) end,
     function() semaphore:acquire() end, function() semaphore:guard() end, function() event:wait() end,
-    function() barrier:wait() end, function() receiving:recv() end, function() sending:send(1, 3600) end,
+    function() neap.barrier(2):wait() end, function() receiving:recv() end, function() sending:send(1, 3600) end,
     function() full:put(2) end, function() full:join() end, function() here:recv() end, function() there:poll(3600) end,
   }
   local waiters = {}
