@@ -10,6 +10,11 @@
 
 #include "core/memory.h"
 
+enum {
+    OBJECT_SIZE = 384,   /* about what an object with a little in it takes */
+    LOT_SIZE = 32 * 1024 /* bytes of objects */
+};
+
 /* Registry keys, by address. */
 static const char boxes_key;     /* weak table: object (light userdata) -> box */
 static const char constants[NEAP_HANDLE_COUNT]; /* each the key of its kind's table with weak values: constant -> metatable */
@@ -161,7 +166,17 @@ void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *fiel
 
 /* --- boxes --- */
 
+/* Lua sees a few words of a handle, not the object behind it, and so would let very many pile up. It is told by the lot. */
+static void tell_collector(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    vm->outside += OBJECT_SIZE;
+    if (vm->outside < LOT_SIZE) return;
+    vm->outside = 0;
+    lua_gc(L, LUA_GCSTEP, LOT_SIZE / 1024);
+}
+
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues) {
+    if (!neap_bindings[kind]->in_place) tell_collector(L);
     struct neap_box *box = lua_newuserdatauv(L, size, uservalues);
     box->binding = neap_bindings[kind];
     box->object = NULL;
