@@ -237,9 +237,9 @@ int neap_libraries_exit(lua_State *L, int status) {
     struct neap_vm *vm = neap_vm_of(L);
     struct neap_task *task = vm->current;
     neap_engine_exit(vm->engine, status);
+    neap_vm_stop(vm); /* nobody here goes on as if nothing had happened */
     /* in a finaliser the error goes nowhere: the task goes on until the program cancels it with all the others */
     if (lua_gc(L, LUA_GCCOUNT, 0) < 0) return luaL_error(L, "the program is ending");
-    task->flags |= NEAP_TASK_CANCELLED | NEAP_TASK_PENDING;
     if (task->unwinding == 0) task->unwinding = task->depth;
     lua_pushliteral(L, "exit");
     neap_cancel_push_error(L, -1);

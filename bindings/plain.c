@@ -65,6 +65,7 @@ static void on_deadlock(struct neap_loop *loop) {
 /* Ends the process, in order; the main chunk's frame. Does not return. */
 static void leave(lua_State *L, struct plain *plain) {
     int status = atomic_load(&plain->engine.exit_status);
+    plain->vm->interrupted = NULL; /* the variables that are closed with the state may wait */
     if (!neap_ending_run(plain->vm)) {
         neap_libraries_flush(plain->vm);
         _exit(status); /* what the threads that are left use must stay */

@@ -39,47 +39,63 @@ end
 
 local option_names = { input = true, limit = true, environment = true }
 
---- Runs a command line. Options: `input`, the text of its standard input (default: none); `limit`, after how many
+--- Starts a command line. Options: `input`, the text of its standard input (default: none); `limit`, after how many
 -- seconds it is killed (default 20, longer under a sanitizer; its status is then 124 or 137); `environment`, a table
--- of variables. Returns { status =, stdout =, stderr = }; the status of what a signal has ended is 128 + its number.
-function support.run_command(command, options)
+-- of variables. Returns a function that waits for its end and returns { status =, stdout =, stderr = }; the status of
+-- what a signal has ended is 128 + its number.
+function support.start_command(command, options)
   options = options or {}
   for name in pairs(options) do assert(option_names[name], "run_command: unknown option " .. tostring(name)) end
-  local out <close> = support.temporary_file()
-  local err <close> = support.temporary_file()
-  local input <close> = support.temporary_file(options.input)
+  local out, err, input = support.temporary_file(), support.temporary_file(), support.temporary_file(options.input)
   local variables = {}
   for name, value in pairs(options.environment or {}) do variables[#variables + 1] = name .. "=" .. quote(value) end
   local limit = options.limit or (support.sanitizer and 60 or 20)
-  local _, reason, status = os.execute(("env %s timeout -k 5 %d %s <%s >%s 2>%s"):format(
-    table.concat(variables, " "), limit, command, quote(input.path), quote(out.path), quote(err.path)))
-  if reason == "signal" then status = 128 + status end
-  return { status = status, stdout = support.read_file(out.path), stderr = support.read_file(err.path) }
+  -- Whoever runs us in the background may have us ignore signals.
+  local shell = assert(io.popen(("env --default-signal %s timeout -k 5 %d %s <%s >%s 2>%s; echo $?"):format(
+    table.concat(variables, " "), limit, command, quote(input.path), quote(out.path), quote(err.path))))
+  return function()
+    local _ <close> = out
+    local _ <close> = err
+    local _ <close> = input
+    local status = shell:read("n")
+    shell:close()
+    return { status = status, stdout = support.read_file(out.path), stderr = support.read_file(err.path) }
+  end
 end
 
-local function run_file_of(interpreter, code, arguments, options)
-  local script <close> = support.temporary_file(code)
+--- The same, and waits for its end.
+function support.run_command(command, options) return support.start_command(command, options)() end
+
+local function start_file(interpreter, code, arguments, options)
+  local script = support.temporary_file(code)
   local words = { interpreter, quote(script.path) }
   for _, argument in ipairs(arguments or {}) do words[#words + 1] = quote(tostring(argument)) end
-  local result = support.run_command(table.concat(words, " "), options)
-  -- messages name the script: by a name that is the same each time
-  local pattern = script.path:gsub("%p", "%%%0")
-  result.stdout, result.stderr = result.stdout:gsub(pattern, "script"), result.stderr:gsub(pattern, "script")
-  return result
+  local finish = support.start_command(table.concat(words, " "), options)
+  return function()
+    local _ <close> = script
+    local result = finish()
+    -- messages name the script: by a name that is the same each time
+    local pattern = script.path:gsub("%p", "%%%0")
+    result.stdout, result.stderr = result.stdout:gsub(pattern, "script"), result.stderr:gsub(pattern, "script")
+    return result
+  end
 end
 
 local prelude = 'local neap = require "neap"; '
 
---- Runs a program in the runner: `code` finds the library in the local `neap`, and its first line is line 1 of
--- `script`, as messages name the file. Options as in run_command.
-function support.run_script(code, arguments, options)
-  return run_file_of(quote(support.runner), prelude .. code, arguments, options)
+--- Starts a program in the runner: `code` finds the library in the local `neap`, and its first line is line 1 of
+-- `script`, as messages name the file. Options and result as in start_command.
+function support.start_script(code, arguments, options)
+  return start_file(quote(support.runner), prelude .. code, arguments, options)
 end
+
+--- The same, and waits for its end.
+function support.run_script(code, arguments, options) return support.start_script(code, arguments, options)() end
 
 --- The same in a plain lua5.4, with the module.
 function support.run_plain(code, arguments, options)
   local path = os.getenv("LUA_CPATH") or "./build/?.so;;"
-  return run_file_of("env LUA_CPATH=" .. quote(path) .. " " .. support.lua, prelude .. code, arguments, options)
+  return start_file("env LUA_CPATH=" .. quote(path) .. " " .. support.lua, prelude .. code, arguments, options)()
 end
 
 return support
