@@ -540,7 +540,7 @@ describe("a variable that is closed by a cancellation", function()
     assert.are.same({ true, "timeout", "generated", "joined", false, true }, seen)
   end)
 
-  it("that swallowed nothing is followed by a cancellation at each wait of code that has swallowed the error", function()
+  it("is followed by a cancellation at each wait of code that has swallowed the error", function()
     local again
     local task = grid.parked_task(function()
       pcall(function()

@@ -24,7 +24,8 @@ local snippets = {
     print(xpcall(function(...) return ... end, print, 1, nil, 3))
     print(xpcall(error, function(e) return "h:" .. tostring(e), 2 end, "x", 0))
     print(xpcall(function() local x = nil; x() end, function(e) return (debug.traceback(e):gsub("\n.*", "")) end))
-    print(pcall(xpcall)) print(pcall(xpcall, print)) print(pcall(xpcall, print, 1)) print(xpcall(nil, function() return 1 end))]],
+    print(pcall(xpcall)) print(pcall(xpcall, print)) print(pcall(xpcall, print, 1))
+    print(xpcall(nil, function() return 1 end))]],
   ["xpcall, a handler that fails"] = [[
     local ok, e = xpcall(error, function(x) error(x) end, "a") print(ok, type(e))
     print(xpcall(error, function() return nil end, "a"))]],
@@ -42,13 +43,15 @@ local snippets = {
   ["coroutines, many values"] = [[
     local co = coroutine.wrap(function(...) while true do coroutine.yield(select("#", ...), ...) end end)
     print((co(table.unpack({}, 1, 200)))) print(select("#", co()))
-    local n = coroutine.create(function() return table.unpack({}, 1, 5000) end) print(select("#", coroutine.resume(n)))]],
+    local n = coroutine.create(function() return table.unpack({}, 1, 5000) end)
+    print(select("#", coroutine.resume(n)))]],
   ["coroutines, errors"] = [[
     local co = coroutine.create(function() error("x") end)
     print(coroutine.resume(co)) print(coroutine.status(co)) print(coroutine.resume(co)) print(coroutine.close(co))
     local t = {} co = coroutine.create(error) print(select(2, coroutine.resume(co, t)) == t)
     print(coroutine.resume(coroutine.create(error), nil))
-    print(pcall(coroutine.wrap(function() error("w") end))) print(pcall(coroutine.wrap(function() error(t) end)) == false)
+    print(pcall(coroutine.wrap(function() error("w") end)))
+    print(pcall(coroutine.wrap(function() error(t) end)) == false)
     print(pcall(coroutine.wrap(function() error("w", 0) end)))
     local w = coroutine.wrap(function() end) w() print(pcall(w))]],
   ["coroutines, wrong arguments"] = [[
@@ -74,20 +77,23 @@ local snippets = {
     print(coroutine.resume(co)) print(pcall(coroutine.close, co)) print(coroutine.isyieldable(co))
     print(coroutine.wrap(function()
       local c, m = coroutine.running()
-      return type(c), m, coroutine.isyieldable(), coroutine.status(c), coroutine.isyieldable(co), coroutine.isyieldable(c)
+      return type(c), m, coroutine.isyieldable(), coroutine.status(c),
+        coroutine.isyieldable(co), coroutine.isyieldable(c)
     end)())
     local fresh = coroutine.create(print) print(coroutine.isyieldable(fresh))]],
   ["yield outside of a coroutine"] = [[ print(pcall(coroutine.yield, 1)) print(select("#", pcall(coroutine.yield))) ]],
   ["yield across pcall, xpcall, metamethods, iterators"] = [[
     local y = coroutine.yield
-    local mt = { __index = function(_, k) return y("index", k) end, __newindex = function(_, k, v) y("newindex", k, v) end,
+    local mt = { __index = function(_, k) return y("index", k) end,
+      __newindex = function(_, k, v) y("newindex", k, v) end,
       __add = function() return y("add") end, __concat = function() return y("concat") end,
       __lt = function() return y("lt") end, __le = function() return y("le") end, __eq = function() return y("eq") end,
       __len = function() return y("len") end, __call = function(_, ...) return y("call", ...) end,
       __unm = function() return y("unm") end, __close = function() y("close") end }
     local a, b = setmetatable({}, mt), setmetatable({}, mt)
     local co = coroutine.wrap(function()
-      print(pcall(y, "p")) print(xpcall(y, print, "x")) print(a.k) a.k = 1 print(a + 1, a .. "s", "s" .. a .. "t", a < b, a <= b, a == b)
+      print(pcall(y, "p")) print(xpcall(y, print, "x")) print(a.k) a.k = 1
+      print(a + 1, a .. "s", "s" .. a .. "t", a < b, a <= b, a == b)
       print(#a, a(1, 2), -a)
       do local _ <close> = a end
       for i in function() return y("iterator") end do print(i) end
@@ -120,7 +126,8 @@ local snippets = {
     end
     for _, fail in ipairs({ false, true }) do
       local co = make(fail) print(coroutine.close(co)) print(coroutine.status(co))
-      co = make(fail) coroutine.resume(co) print(coroutine.close(co)) print(coroutine.status(co)) print(coroutine.close(co))
+      co = make(fail) coroutine.resume(co) print(coroutine.close(co)) print(coroutine.status(co))
+      print(coroutine.close(co))
     end]],
   ["closing: in a wrap that fails"] = [[
     print(pcall(coroutine.wrap(function()
@@ -151,8 +158,10 @@ local snippets = {
     end
     for p in coroutine.wrap(function() permute({ "a", "b", "c" }, 3) end) do io.write(p, " ") end print()]],
   ["debug.traceback of a coroutine"] = [[
-    local co = coroutine.create(function() local function inner() coroutine.yield() end inner() end) coroutine.resume(co)
-    print(debug.traceback(co)) print(debug.traceback(co, "m")) print(debug.traceback(co, nil, 1)) print(debug.getinfo(co, 1, "l").currentline)]],
+    local co = coroutine.create(function() local function inner() coroutine.yield() end inner() end)
+    coroutine.resume(co)
+    print(debug.traceback(co)) print(debug.traceback(co, "m")) print(debug.traceback(co, nil, 1))
+    print(debug.getinfo(co, 1, "l").currentline)]],
 }
 
 describe("coroutine.*, pcall and xpcall behave as in plain Lua:", function()
@@ -364,7 +373,8 @@ describe("where Lua cannot yield", function()
     it("a wait names " .. name, function()
       local ok, message = pcall(in_task, call, function() neap.sleep(1) end)
       assert.is_false(ok)
-      assert.is_truthy(tostring(message):find("cannot wait inside " .. name .. ": Lua cannot yield across it", 1, true), message)
+      assert.is_truthy(tostring(message):find("cannot wait inside " .. name .. ": Lua cannot yield across it", 1, true),
+        message)
     end)
 
     it("a wait inside a coroutine inside " .. name .. " raises as well", function()
@@ -501,7 +511,8 @@ describe("the base of a task", function()
       assert.is_true(is_main)
       assert.are.equal("running", coroutine.status(co))
       assert.is_false(coroutine.isyieldable())
-      assert.are.same(table.pack(false, "attempt to yield from outside a coroutine"), table.pack(pcall(coroutine.yield)))
+      assert.are.same(table.pack(false, "attempt to yield from outside a coroutine"),
+        table.pack(pcall(coroutine.yield)))
       assert.are.same(table.pack(false, "cannot resume non-suspended coroutine"), table.pack(coroutine.resume(co)))
       assert.are.equal("normal", coroutine.wrap(function() return coroutine.status(co) end)())
     end)

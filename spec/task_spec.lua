@@ -50,7 +50,8 @@ describe("spawn", function()
   end)
 
   it("gives the function its arguments, of every number, with holes", function()
-    for _, arguments in ipairs({ table.pack(), table.pack(nil), table.pack(1, nil, 3, nil), table.pack(nil, nil, false) }) do
+    for _, arguments in ipairs({ table.pack(), table.pack(nil), table.pack(1, nil, 3, nil),
+      table.pack(nil, nil, false) }) do
       local given
       neap.spawn(function(...) given = table.pack(...) end, table.unpack(arguments, 1, arguments.n)):join()
       assert.are.same(arguments, given)
@@ -101,7 +102,8 @@ describe("join", function()
   end)
 
   it("raises what the function raised, the value itself, each time", function()
-    for _, err in ipairs({ "text", 1, true, {}, print, setmetatable({}, { __tostring = function() return "x" end }) }) do
+    for _, err in ipairs({ "text", 1, true, {}, print,
+      setmetatable({}, { __tostring = function() return "x" end }) }) do
       local task = fail_quietly(err, 0)
       for _ = 1, 2 do
         local joined, raised = pcall(task.join, task)
@@ -359,7 +361,8 @@ describe("a task", function()
     finish(outer)
     local traceback = outer:traceback()
     assert.is_truthy(traceback:find("caused by", 1, true))
-    assert.is_truthy(traceback:find("spawned at [^\n]*task_spec.lua:" .. line .. "\n\tspawned at [^\n]*task_spec.lua"), traceback)
+    assert.is_truthy(traceback:find("spawned at [^\n]*task_spec.lua:" .. line ..
+      "\n\tspawned at [^\n]*task_spec.lua"), traceback)
   end)
 
   it("that was cancelled has its cancellation and no traceback", function()
@@ -457,7 +460,8 @@ describe("a task seen from another thread", function()
       return { table.pack(d:join()), err, neap.is_cancelled(cancellation), cancellation.reason, f:traceback() ~= nil,
         d:status(), f:status(), c:status(), d:is_alive(), f:error().code, d:error() }
     end, done, failed, cancelled):join()
-    assert.are.same({ table.pack(1, nil), { code = 7 }, true, "over", true, "done", "failed", "cancelled", false, 7 }, results)
+    assert.are.same({ table.pack(1, nil), { code = 7 },
+      true, "over", true, "done", "failed", "cancelled", false, 7 }, results)
   end)
 
   it("raises there what it raised, by value, with its traceback", function()
@@ -662,7 +666,8 @@ describe("cancel", function()
   end)
 
   it("knows no cancellation but its own", function()
-    for _, value in ipairs({ "cancelled", {}, setmetatable({ reason = 1 }, { __name = "neap.cancelled" }), 1, false }) do
+    for _, value in ipairs({ "cancelled", {},
+      setmetatable({ reason = 1 }, { __name = "neap.cancelled" }), 1, false }) do
       assert.is_false(neap.is_cancelled(value))
     end
     assert.is_false(neap.is_cancelled(nil))
@@ -673,7 +678,8 @@ end)
 describe("current, main and tasks", function()
   it("tell who runs", function()
     local task
-    task = neap.spawn(function() return neap.current() == task, coroutine.wrap(function() return neap.current() end)() end)
+    task = neap.spawn(function() return neap.current() == task,
+      coroutine.wrap(function() return neap.current() end)() end)
     local same, inside = task:join()
     assert.is_true(same)
     assert.are.equal(task, inside)
@@ -776,7 +782,8 @@ describe("the end of a plain Lua", function()
   it("takes tasks out of what they wait on, whatever is collected first", function()
     local result = support.run_plain([[
       for _, wait in ipairs({ neap.event().wait, neap.sleep, neap.channel().recv, neap.spawn(neap.yield).join }) do
-        local objects = { [neap.sleep] = math.huge, [neap.event().wait] = neap.event(), [neap.channel().recv] = neap.channel() }
+        local objects = { [neap.sleep] = math.huge, [neap.event().wait] = neap.event(),
+          [neap.channel().recv] = neap.channel() }
         for _ = 1, 3 do
           neap.spawn({ daemon = true }, wait, objects[wait] or neap.spawn({ daemon = true }, neap.sleep, math.huge))
         end

@@ -13,7 +13,8 @@ local function fail_quietly(...) return neap.thread({ quiet = true }, error, ...
 
 describe("thread", function()
   it("runs the function with copies of its arguments, of every number, with holes", function()
-    for _, arguments in ipairs({ table.pack(), table.pack(nil), table.pack(1, nil, 3, nil), table.pack({ a = { 1 } }, false) }) do
+    for _, arguments in ipairs({ table.pack(), table.pack(nil), table.pack(1, nil, 3, nil),
+      table.pack({ a = { 1 } }, false) }) do
       local thread = neap.thread(function(...) return ... end, table.unpack(arguments, 1, arguments.n))
       assert.are.same(arguments, table.pack(thread:join()))
     end
@@ -87,7 +88,8 @@ describe("thread", function()
   end)
 
   it("refuses what is no function, and options that it does not know", function()
-    for _, arguments in ipairs({ { n = 0 }, { 1 }, { {} }, { {}, 1 }, { { nome = "a" }, print }, { { name = 1 }, print } }) do
+    for _, arguments in ipairs({ { n = 0 }, { 1 }, { {} }, { {}, 1 }, { { nome = "a" }, print },
+      { { name = 1 }, print } }) do
       local ok, message = pcall(neap.thread, table.unpack(arguments))
       assert.is_false(ok)
       assert.is_truthy(message:find("thread", 1, true) or message:find("option", 1, true), message)

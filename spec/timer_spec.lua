@@ -88,7 +88,8 @@ describe("a timeout", function()
       for _, bad in ipairs(not_times) do
         local ok, message = pcall(wait, bad)
         assert.is_false(ok)
-        assert.is_truthy(message:find("number of seconds expected", 1, true) or message:find("timeout must not be", 1, true))
+        assert.is_truthy(message:find("number of seconds expected", 1, true)
+          or message:find("timeout must not be", 1, true))
       end
     end)
 
@@ -317,7 +318,9 @@ describe("every", function()
   end)
 
   it("refuses a period that is none", function()
-    for _, bad in ipairs({ 0, -1, 0 / 0, math.huge, "1" }) do assert.has_error(function() neap.every(bad, print) end) end
+    for _, bad in ipairs({ 0, -1, 0 / 0, math.huge, "1" }) do
+      assert.has_error(function() neap.every(bad, print) end)
+    end
     assert.has_error(function() neap.every(1) end)
     assert.has_error(function() neap.every({}, 1) end)
   end)
