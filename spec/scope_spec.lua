@@ -230,8 +230,14 @@ describe("scope", function()
       local unspeakable = setmetatable({}, { __tostring = function() error("no words") end })
       local err, traceback = fail_in_task(function()
         neap.scope(function(s)
-          for i = 1, 100 do s:spawn({ name = "t" .. i }, error, i == 2 and unspeakable or i) end
-          neap.shield(neap.sleep, 0) -- all begin, and fail
+          local gate = neap.event()
+          for i = 1, 100 do
+            grid.park(s:spawn({ name = "t" .. i }, neap.shield, function()
+              gate:wait()
+              error(i == 2 and unspeakable or i)
+            end))
+          end
+          gate:set()
         end)
       end)
       assert.are.equal(1, err)
