@@ -169,6 +169,15 @@ static void on_deadlock(struct neap_loop *loop) {
     neap_engine_exit(engine, 1);
 }
 
+/* In a signal handler: what the main thread does cannot be interrupted, so nothing else will ever end it. */
+static void on_overdue(struct neap_engine *engine) {
+    static const char text[] = "neap: the program did not end: its main thread runs what cannot be interrupted\n";
+    int status = atomic_load_explicit(&engine->exit_status, memory_order_relaxed);
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)written;
+    _exit(status > 0 ? status : 1);
+}
+
 /* --- the end --- */
 
 static void cancel_main(struct program *program) {
@@ -241,6 +250,7 @@ int neap_program_run(int (*load)(lua_State *L, void *argument), void *argument) 
     struct neap_engine *engine = &program.engine;
     neap_engine_init(engine);
     engine->stuck = on_deadlock;
+    engine->overdue = on_overdue;
     engine->slices = true;
     atomic_store(&engine->busy, 1);
     engine->main = neap_mailbox_new(&engine->busy);

@@ -23,6 +23,8 @@
  * OUTSIDE     Code that no task runs (the main chunk of a plain lua5.4) has nobody to yield to: the hook turns the loop once.
  * BY FORCE    A few seconds after the program or the thread was asked to stop, `<close>` handlers and shields hold nothing
  *             off any more.
+ *             What even that does not reach is a long call of C, and a message handler of xpcall that never returns
+ *             (while a hook raises, no hook is called): engine->overdue may then end the process.
  * FOREIGN     A coroutine has one hook. That of somebody else is noted, gets its events through ours, and is put back. If it waits for the
  *             line event, so do we: after a hook has yielded, no other may run before the same instruction. A count starts
  *             anew after each interruption; so who counts to more than LONG_COUNT is stopped, but not made to share.
@@ -52,7 +54,8 @@ enum {
     LONG_COUNT = 10000, /* instructions; see FOREIGN */
     BEAT_MAX_NS = 5 * NEAP_MILLISECOND,
     BEAT_MIN_NS = NEAP_MILLISECOND / 2, /* the system looks at its timers hardly more often */
-    HARD_SECONDS = 3                    /* less than the grace of ending.c */
+    HARD_SECONDS = 3,                   /* less than the grace of ending.c */
+    OVERDUE_SECONDS = 4                 /* after that */
 };
 
 static void on_hook(lua_State *L, lua_Debug *event);
@@ -154,6 +157,14 @@ void neap_slice_look_again(lua_State *L, const struct neap_task *task) {
     if (swallows(task) && L == vm->running) arm(vm, L);
 }
 
+/* Is nothing left to be tried? The main task has been running for seconds since it was to be stopped by force. */
+static bool is_overdue(struct neap_vm *vm, const struct neap_slice *slice) {
+    if (vm != vm->engine->context || vm->running == NULL || !is_ending(vm)) return false;
+    if (slice->hard_at == 0) neap_slice_stop(vm);
+    return slice->beats >= OVERDUE_SECONDS * (NEAP_SECOND / BEAT_MAX_NS) &&
+           neap_clock_now() >= slice->hard_at + OVERDUE_SECONDS * NEAP_SECOND;
+}
+
 /* A beat, in the signal handler. */
 static void on_beat(struct neap_loop *loop) {
     struct neap_vm *vm = loop->context;
@@ -167,6 +178,7 @@ static void on_beat(struct neap_loop *loop) {
         return;
     }
     if (slice->beats < INT_MAX) slice->beats++;
+    if (vm->engine->overdue != NULL && is_overdue(vm, slice)) vm->engine->overdue(vm->engine);
     if (L == NULL && task == vm->root) L = vm->main;
     if (L == NULL || slice->beats < (slice->patience < STOP_BEATS ? slice->patience : STOP_BEATS)) return;
     /* timers: of them only the number may be read here, what lies behind it may just be moved to another place */

@@ -38,6 +38,7 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_rings_init(&engine->rings);
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
+    engine->overdue = NULL;
     engine->slices = false;
     engine->slice_signal = SIGURG;
     engine->slice = 0.01;

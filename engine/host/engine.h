@@ -33,6 +33,8 @@ struct neap_engine {
     struct neap_rings rings;      /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures; /* the main state wants to be told of failures in others; by its thread */
+    void (*overdue)(struct neap_engine *engine); /* in a signal handler: the program is to end, and its main thread does not
+                                                  * come back to its loop; NULL: nobody cares. Constant */
     bool slices;                  /* the host lets us use a signal to interrupt running Lua. Constant */
     int slice_signal;             /* which; constant */
     double slice;                 /* seconds a task may run while others are ready, in the main thread at first; constant */
