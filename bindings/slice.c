@@ -9,9 +9,9 @@
  *             it, and the real-time signals, which some do, are not needed; it is ignored by default, so that a spare one does no
  *             harm, also to a program that we start; what it means by itself, urgent data on a socket, hardly anybody asks for,
  *             and who does gets it too.
- * BEATS       The handler counts the beats since the running task was resumed. Two of them are half a slice each, or 5 ms, apart; a
- *             slice has passed after `patience`. A request to stop is looked at after STOP_BEATS, also where slices are
- *             off. The handler makes a rough guess whether there is anything to do; what takes more than reading a few
+ * BEATS       The handler counts the beats since the running task was resumed, and somebody wanted something of it. They are half
+ *             a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop is looked at after STOP_BEATS, also
+ *             where slices are off. The handler only guesses whether there is anything to do; what takes more than reading a few
  *             words is left to the hook.
  * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while true do pcall(work) end`)
  *                has swallowed a few when the hook stays from then on, and raises at every instruction outside of `<close>`
@@ -91,10 +91,12 @@ static bool is_awaited(const struct neap_vm *vm) {
 static bool may_be_over(const struct neap_vm *vm) { return vm->outcome_state != 0 || vm->needed == 0 || is_ending(vm); }
 
 /* Must the running task give way now? */
-static bool must_give_way(const struct neap_vm *vm) {
-    const struct neap_slice *slice = &vm->slice;
-    if (slice->beats >= STOP_BEATS && may_be_over(vm)) return true;
-    return slice->seconds > 0 && slice->beats >= slice->patience && is_awaited(vm);
+static bool must_give_way(struct neap_vm *vm) {
+    struct neap_slice *slice = &vm->slice;
+    if (may_be_over(vm)) return slice->beats >= STOP_BEATS;
+    if (is_awaited(vm)) return slice->seconds > 0 && slice->beats >= slice->patience;
+    slice->beats = 0;
+    return false;
 }
 
 static bool swallows(const struct neap_task *task) { return task->swallowed >= SWALLOWED_MAX; }
@@ -165,26 +167,28 @@ static bool is_overdue(struct neap_vm *vm, const struct neap_slice *slice) {
            neap_clock_now() >= slice->hard_at + OVERDUE_SECONDS * NEAP_SECOND;
 }
 
+/* Might somebody be waiting for the thread? Of timers only the number may be read here: what lies behind it may just be
+ * moved to another place. */
+static bool may_be_awaited(const struct neap_loop *loop) {
+    return neap_loop_has_ready(loop) || loop->timers.count > 0 || loop->uv != NULL;
+}
+
 /* A beat, in the signal handler. */
 static void on_beat(struct neap_loop *loop) {
     struct neap_vm *vm = loop->context;
     struct neap_slice *slice = &vm->slice;
-    const struct neap_task *task = vm->current;
-    lua_State *L = vm->running;
+    lua_State *L = vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
+    bool stop = may_have_to_stop(vm, vm->current) || may_be_over(vm),
+         share = slice->seconds > 0 && may_be_awaited(loop);
     loop->beaten = 1;
-    if (slice->seen != slice->turn) {
+    if (slice->seen != slice->turn || !(stop || share)) {
         slice->seen = slice->turn;
         slice->beats = 0;
         return;
     }
     if (slice->beats < INT_MAX) slice->beats++;
     if (vm->engine->overdue != NULL && is_overdue(vm, slice)) vm->engine->overdue(vm->engine);
-    if (L == NULL && task == vm->root) L = vm->main;
-    if (L == NULL || slice->beats < (slice->patience < STOP_BEATS ? slice->patience : STOP_BEATS)) return;
-    /* timers: of them only the number may be read here, what lies behind it may just be moved to another place */
-    if (may_have_to_stop(vm, task) || may_be_over(vm) || neap_loop_has_ready(loop) || loop->timers.count > 0 ||
-        loop->uv != NULL)
-        arm(vm, L);
+    if (L != NULL && ((stop && slice->beats >= STOP_BEATS) || (share && slice->beats >= slice->patience))) arm(vm, L);
 }
 
 /* --- taking it away --- */
