@@ -7,6 +7,7 @@
  *            long call of C, and is named itself. */
 #include "bindings/ending.h"
 
+#include "bindings/cancel.h"
 #include "bindings/report.h"
 #include "bindings/task.h"
 #include "core/clock.h"
@@ -67,4 +68,11 @@ static bool has_no_tasks(void *argument) { return neap_list_is_empty(&((struct n
 void neap_ending_run_tasks(struct neap_vm *vm) {
     neap_vm_stop(vm);
     if (!neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_no_tasks, vm)) neap_report_tasks(vm);
+}
+
+void neap_ending_follow(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    if (atomic_load_explicit(&vm->engine->exit_status, memory_order_acquire) < 0) return;
+    neap_vm_stop(vm);
+    neap_cancel_check(L, vm->current);
 }

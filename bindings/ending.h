@@ -2,6 +2,7 @@
 #ifndef NEAP_BINDINGS_ENDING_H
 #define NEAP_BINDINGS_ENDING_H
 
+#include <lua.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,5 +20,9 @@ bool neap_ending_run(struct neap_vm *vm);
 
 /* By another state's thread, once its main task has ended: the same for its own tasks. */
 void neap_ending_run_tasks(struct neap_vm *vm);
+
+/* The running task has found that something else was cancelled: if that is because the program is to end, it is cancelled itself, as
+ * it is going to be anyhow, and raises; so its `<close>` variables may wait. Returns where it is not so. */
+void neap_ending_follow(lua_State *L);
 
 #endif

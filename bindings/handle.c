@@ -7,6 +7,7 @@
 #include "bindings/await.h"
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
+#include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/instance.h"
 #include "bindings/task.h"
@@ -116,6 +117,7 @@ static int joined(lua_State *L, struct neap_task *task, int code) {
     if (code < 0) return neap_push_code(L, code);
     int count = push_outcome(L, &target, 1);
     if (count >= 0) return count;
+    if (neap_future_state(target.future) == NEAP_FUTURE_CANCELLED) neap_ending_follow(L);
     if (neap_future_state(target.future) == NEAP_FUTURE_FAILED) {
         push_traceback(L, &target, 1);
         neap_failure_note_cause(L, -2, -1);
