@@ -162,17 +162,23 @@ function neap.sleep(seconds) end
 function neap.yield() end
 
 ---Sets how long a task may run while others of its thread are ready; then it is put back in the queue, wherever Lua can
----be suspended. The beginning is 0.01. 0 turns it off; so it is in a stock `lua5.4`, until this is called.
+---be suspended. 0 turns that off. It is 0.01 to begin with, and 0 in a stock `lua5.4`.
+---
+---Slices are made by a signal, SIGURG, that a thread sends itself while a task runs too long. Cancelling reaches a loop
+---that never waits by the same way: in a stock `lua5.4` only once slices have been turned on.
 ---
 ---Threads: counts for the thread that calls it.
 ---
 ---```lua
+---neap.slice(0.01) -- for a stock lua5.4
 ---local ticks = 0
 ---local ticker = neap.every(0.001, function() ticks = ticks + 1 end)
 ---while ticks < 3 do end -- never waits, and yet the ticker runs
 ---ticker:cancel()
+---ticker:wait()
 ---```
----@param seconds number
+---@param seconds? number nil leaves it as it is
+---@return number seconds what it was
 ---@since 0.1
 function neap.slice(seconds) end
 

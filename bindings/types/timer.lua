@@ -8,12 +8,12 @@ local neap = {}
 ---pending one keeps the program alive, unless it is `daemon`.
 ---
 ---```lua
+---local timer = neap.timer(60, print, "never")
+---assert(timer:cancel() and not timer:cancel())
+---
 ---local ch = neap.channel(1)
 ---neap.timer(0.01, ch.send, ch, "late")
 ---assert(ch:recv() == "late")
----
----local timer = neap.timer(60, print, "never")
----assert(timer:cancel() and not timer:cancel())
 ---```
 ---@param options neap.SpawnOptions may be left out
 ---@param seconds number
