@@ -355,7 +355,7 @@ static void check_round(void *argument) {
 static void all_of_a_round_go_or_none(void **state) {
     (void)state;
     struct all_or_none race;
-    run_race(&(struct race){begin_round, give_up, come_last, check_round}, &race, repeated(3000));
+    run_race(&(struct race){begin_round, give_up, come_last, check_round}, &race, repeated(1500));
 }
 
 #define PLAIN(function) cmocka_unit_test_setup_teardown(function, make, drop)

@@ -61,7 +61,7 @@ static void buy(void *argument) {
 
 static void trade(size_t capacity) {
     static _Atomic uint8_t seen[CROWD * MANY];
-    struct market market = {.channel = new_shared(capacity), .rounds = repeated(5000), .sellers = CROWD, .seen = seen};
+    struct market market = {.channel = new_shared(capacity), .rounds = repeated(2000), .sellers = CROWD, .seen = seen};
     struct helper sellers[CROWD], buyers[CROWD];
     if (market.rounds > MANY) market.rounds = MANY;
     for (int i = 0; i < CROWD * market.rounds; i++) atomic_store(&seen[i], 0);
@@ -138,7 +138,7 @@ static void a_value_is_with_exactly_one_side(void **state) {
     (void)state;
     struct handover handover;
     run_race(&(struct race){begin_handover, receive_and_give_up, send_and_give_up, check_handover}, &handover,
-             repeated(5000));
+             repeated(2000));
 }
 
 /* --- closing --- */
@@ -197,7 +197,7 @@ static void check_closing(void *argument) {
 static void closing_ends_every_wait(void **state) {
     (void)state;
     struct closing closing;
-    run_race(&(struct race){begin_closing, wait_in_all_ways, close_twice, check_closing}, &closing, repeated(3000));
+    run_race(&(struct race){begin_closing, wait_in_all_ways, close_twice, check_closing}, &closing, repeated(1500));
 }
 
 /* --- select against select --- */
@@ -244,7 +244,7 @@ static void selects_meet_once(void **state) {
     (void)state;
     struct exchange exchange = {.channels = {new_shared(0), new_shared(0)}};
     run_race(&(struct race){begin_exchange, send_to_either, receive_from_either, check_exchange}, &exchange,
-             repeated(5000));
+             repeated(2000));
     for (int i = 0; i < 2; i++) neap_object_unref(&exchange.channels[i]->object);
 }
 

@@ -185,7 +185,7 @@ static void empty(void *argument) { exchange(argument, 1); }
 
 static void no_notification_is_lost_between_threads(void **state) {
     (void)state;
-    struct store store = {0, repeated(5000)};
+    struct store store = {0, repeated(2000)};
     struct helper helpers[2];
     helper_start(&helpers[0], fill, &store);
     helper_start(&helpers[1], empty, &store);
@@ -245,7 +245,7 @@ static void a_notification_is_never_lost_to_a_wait_that_gives_up(void **state) {
     (void)state;
     struct notification race;
     run_race(&(struct race){begin_notification, give_up_if_not_notified, notify_one, check_who_was_notified}, &race,
-             repeated(3000));
+             repeated(1500));
 }
 
 #define CONDITION_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)

@@ -124,7 +124,7 @@ static void a_signal_just_before_the_park_is_not_lost(void **state) {
     (void)state;
     struct signalling signalling = {.event = event};
     run_race(&(struct race){begin_signalling, send_signal, await_signal, check_signalling}, &signalling,
-             repeated(10000));
+             repeated(3000));
 }
 
 #define EVENT_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)

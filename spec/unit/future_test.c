@@ -146,7 +146,7 @@ static void check_joining(void *argument) { (void)argument; /* tear_down counts 
 static void many_join_one_that_ends_elsewhere(void **state) {
     (void)state;
     struct joining joining;
-    run_race(&(struct race){begin_joining, end_it, join_it, check_joining}, &joining, repeated(3000));
+    run_race(&(struct race){begin_joining, end_it, join_it, check_joining}, &joining, repeated(1500));
 }
 
 #define FUTURE_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)

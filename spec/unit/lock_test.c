@@ -289,7 +289,7 @@ static void check_handover(void *argument) {
 static void a_lock_is_never_lost_to_a_wait_that_gives_up(void **state) {
     (void)state;
     struct handover handover;
-    run_race(&(struct race){begin_handover, give_up, stop_waiting, check_handover}, &handover, repeated(3000));
+    run_race(&(struct race){begin_handover, give_up, stop_waiting, check_handover}, &handover, repeated(1500));
 }
 
 #define LOCK_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)

@@ -308,7 +308,7 @@ static bool has_flipped(void *argument) {
 
 static void notifications_are_never_slept_through(void **state) {
     (void)state;
-    struct flipping flipping = {.mailbox = here.mailbox, .rounds = repeated(5000)};
+    struct flipping flipping = {.mailbox = here.mailbox, .rounds = repeated(2000)};
     struct helper helper;
     helper_start(&helper, flip, &flipping);
     for (int i = 1; i <= flipping.rounds; i++) {

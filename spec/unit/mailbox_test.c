@@ -160,7 +160,7 @@ static void send_letters(void *argument) {
 static void letters_of_many_senders_come_once_and_in_order(void **state) {
     (void)state;
     static struct letter letters[SENDERS][MOST];
-    struct post_office office = {mailbox, letters, 0, repeated(5000)};
+    struct post_office office = {mailbox, letters, 0, repeated(2000)};
     struct helper helpers[SENDERS];
     int next[SENDERS] = {0}, received = 0;
     if (office.each > MOST) office.each = MOST;
@@ -221,7 +221,7 @@ static void check_ending(void *argument) {
 static void a_late_letter_is_received_or_refused(void **state) {
     (void)state;
     struct ending ending;
-    run_race(&(struct race){begin_ending, end_loop, send_late, check_ending}, &ending, repeated(10000));
+    run_race(&(struct race){begin_ending, end_loop, send_late, check_ending}, &ending, repeated(3000));
 }
 
 #define MAILBOX_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)

@@ -184,7 +184,7 @@ static void threads_talk_over_it(void **state) {
     (void)state;
     struct helper helper;
     helper_start(&helper, echo, right);
-    for (int i = 0; i < repeated(3000); i++) {
+    for (int i = 0; i < repeated(1500); i++) {
         assert_int_equal(put_in(&a, left->out, i, NEAP_FOREVER), 0);
         assert_int_equal(act(&a, left->in, NEAP_STREAM_POLL, NEAP_FOREVER), 0);
         assert_int_equal(receive(&a, left->in, 0), 0);
@@ -236,7 +236,7 @@ static void check_closing(void *argument) {
 static void closing_races_with_sending_and_polling(void **state) {
     (void)state;
     struct closing closing;
-    run_race(&(struct race){begin_closing, poll_and_send, close_end, check_closing}, &closing, repeated(3000));
+    run_race(&(struct race){begin_closing, poll_and_send, close_end, check_closing}, &closing, repeated(1500));
 }
 
 #define DUPLEX(function) cmocka_unit_test_setup_teardown(function, make, drop)

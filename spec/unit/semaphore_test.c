@@ -247,7 +247,7 @@ static void check_release(void *argument) {
 static void a_permit_is_never_lost_to_a_wait_that_gives_up(void **state) {
     (void)state;
     struct release_race race;
-    run_race(&(struct race){begin_release, wait_for_permit, release_some, check_release}, &race, repeated(3000));
+    run_race(&(struct race){begin_release, wait_for_permit, release_some, check_release}, &race, repeated(1500));
 }
 
 struct traffic {

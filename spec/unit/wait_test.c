@@ -351,7 +351,7 @@ static void exactly_one_claims(void **state) {
     (void)state;
     struct claiming claiming = {.gate = new_gate()};
     neap_object_share(&claiming.gate->object);
-    run_race(&(struct race){begin_claiming, wait_and_give_up, claim_it, check_claiming}, &claiming, repeated(10000));
+    run_race(&(struct race){begin_claiming, wait_and_give_up, claim_it, check_claiming}, &claiming, repeated(3000));
     neap_object_unref(&claiming.gate->object);
 }
 
@@ -386,7 +386,7 @@ static void wait_on_all(void *argument) {
 static void selects_over_the_same_objects_do_not_lock_each_other_out(void **state) {
     (void)state;
     enum { THREADS = 3 };
-    struct crowd crowd = {.waiting = THREADS, .rounds = repeated(1000)};
+    struct crowd crowd = {.waiting = THREADS, .rounds = repeated(200)};
     struct helper helpers[THREADS];
     for (int i = 0; i < CROWD_GATES; i++) {
         crowd.gates[i] = new_gate();
