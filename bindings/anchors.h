@@ -6,11 +6,11 @@
 #include <stdint.h>
 
 struct neap_anchors {
-    int table;       /* registry reference */
-    uint32_t *free;  /* slots that were given back: a stack; owned */
-    uint32_t count;  /* used of free */
-    uint32_t room;   /* allocated of free: at least `last`, so that giving back cannot fail */
-    uint32_t last;   /* slots beyond were never used */
+    int table;      /* registry reference */
+    uint32_t *free; /* slots that were given back: a stack; owned */
+    uint32_t count; /* used of free */
+    uint32_t room;  /* allocated of free: at least `last`, so that giving back cannot fail */
+    uint32_t last;  /* slots beyond were never used */
 };
 
 /* `anchors` is zeroed. May raise. */

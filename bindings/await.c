@@ -50,7 +50,8 @@ static bool name_function(lua_State *L, int function, const char *module) {
 
 /* Pushes "table.sort" for the C function of `frame`, or what the frame itself says of its name. */
 static void push_function_name(lua_State *L, lua_Debug *frame) {
-    static const char *const standard[] = {LUA_TABLIBNAME, LUA_STRLIBNAME, LUA_COLIBNAME, LUA_DBLIBNAME, LUA_UTF8LIBNAME, NULL};
+    static const char *const standard[] = {LUA_TABLIBNAME, LUA_STRLIBNAME,  LUA_COLIBNAME,
+                                           LUA_DBLIBNAME,  LUA_UTF8LIBNAME, NULL};
     lua_getinfo(L, "f", frame);
     int function = lua_gettop(L);
     lua_pushglobaltable(L);
@@ -94,7 +95,8 @@ static int raise_obstacle(lua_State *L) {
         if (!is_passable(name)) return luaL_error(L, "cannot wait inside %s: Lua cannot yield across it", name);
         lua_pop(L, 1);
     }
-    return luaL_error(L, "cannot wait here: a coroutine between this code and its task was resumed where Lua cannot yield");
+    return luaL_error(
+        L, "cannot wait here: a coroutine between this code and its task was resumed where Lua cannot yield");
 }
 
 static bool can_yield(lua_State *L, const struct neap_task *task) {
@@ -183,8 +185,8 @@ static int give_way(lua_State *L, struct neap_task *task, int count) {
     return lua_yieldk(L, 0, count, results_kept);
 }
 
-static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link *links, uint32_t count, int64_t deadline,
-                         neap_finish finish) {
+static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link *links, uint32_t count,
+                         int64_t deadline, neap_finish finish) {
     int code = count == 0 ? NEAP_TIMEOUT : neap_wait_begin(&task->wait, links, count, 0);
     if (code >= 0) return finish(L, task, code);
     if (code == NEAP_TIMEOUT && deadline == 0) return finish(L, task, code);

@@ -14,12 +14,12 @@ struct neap_region {
     struct neap_region *outer; /* NULL for the outermost of the task */
     lua_State *coroutine;      /* that entered it */
     int64_t own_deadline;      /* of this region alone */
-    int64_t deadline;          /* the nearest one that counts within: of this region and, unless shielded, those around it */
-    bool shield;               /* cancellations from outside do not pass */
-    bool cancelled;            /* asked to stop; stays */
-    bool timed_out;            /* it was its deadline that asked */
-    uint16_t unwinding;        /* of the task when it was entered: put back when it is left */
-    int reason;                /* registry reference of what the error will say; 0: nothing. Of who made the region */
+    int64_t deadline;   /* the nearest one that counts within: of this region and, unless shielded, those around it */
+    bool shield;        /* cancellations from outside do not pass */
+    bool cancelled;     /* asked to stop; stays */
+    bool timed_out;     /* it was its deadline that asked */
+    uint16_t unwinding; /* of the task when it was entered: put back when it is left */
+    int reason;         /* registry reference of what the error will say; 0: nothing. Of who made the region */
 };
 
 /* Raises the cancellation that is pending for `task`, the running one; returns when none is. */

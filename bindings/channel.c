@@ -9,7 +9,9 @@
 #include "bindings/codec.h"
 #include "core/error.h"
 
-static struct neap_channel *check(lua_State *L) { return (struct neap_channel *)neap_box_check(L, 1, NEAP_HANDLE_CHANNEL); }
+static struct neap_channel *check(lua_State *L) {
+    return (struct neap_channel *)neap_box_check(L, 1, NEAP_HANDLE_CHANNEL);
+}
 
 /* neap.channel([capacity]) */
 int neap_channel_open(lua_State *L) {
@@ -122,8 +124,8 @@ static void describe(struct neap_object *object, char *text, size_t size) {
              neap_channel_is_closed(channel) ? ", closed" : "");
 }
 
-static const luaL_Reg methods[] = {{"send", channel_send},           {"recv", channel_recv}, {"close", channel_close},
-                                   {"iter", channel_iter},           {"is_closed", channel_is_closed}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"send", channel_send}, {"recv", channel_recv},           {"close", channel_close},
+                                   {"iter", channel_iter}, {"is_closed", channel_is_closed}, {NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__len", channel_length}, {NULL, NULL}};
 
 const struct neap_binding neap_channel_binding = {

@@ -18,7 +18,8 @@
 #include "bindings/task.h"
 #include "bindings/vm.h"
 
-static const char suspended_key; /* registry: a table with weak keys, coroutine -> true while the engine has suspended it */
+static const char
+    suspended_key; /* registry: a table with weak keys, coroutine -> true while the engine has suspended it */
 
 /* --- pcall, xpcall --- */
 
@@ -44,7 +45,9 @@ static int replaced_pcall(lua_State *L) {
 }
 
 /* Below the results: the function and the handler. */
-static int xprotected_done(lua_State *L, int status, lua_KContext depth) { return protected_ended(L, status, depth, 2); }
+static int xprotected_done(lua_State *L, int status, lua_KContext depth) {
+    return protected_ended(L, status, depth, 2);
+}
 
 static int replaced_xpcall(lua_State *L) {
     int arguments = lua_gettop(L) - 2;
@@ -132,7 +135,8 @@ static int advance(lua_State *L, lua_State *coroutine, int arguments) {
     neap_slice_leave(vm, &vm->slice, coroutine);
     task->lua_blocked = (uint8_t)(task->lua_blocked - blocked);
     if (status == LUA_YIELD && task != vm->root &&
-        (task->flags & NEAP_TASK_TURN || atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE))
+        (task->flags & NEAP_TASK_TURN ||
+         atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE))
         return SUSPENDED;
     if (status != LUA_OK && status != LUA_YIELD) {
         lua_xmove(coroutine, L, 1);
@@ -311,7 +315,8 @@ static int replaced_status(lua_State *L) {
 static int replaced_running(lua_State *L) {
     lua_pushthread(L);
     bool base = is_base(L);
-    if (base && L != neap_vm_of(L)->main) mark(L, lua_gettop(L), true); /* a script now knows it, and must not resume it */
+    if (base && L != neap_vm_of(L)->main)
+        mark(L, lua_gettop(L), true); /* a script now knows it, and must not resume it */
     lua_pushboolean(L, base);
     return 2;
 }

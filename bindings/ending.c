@@ -23,7 +23,9 @@ struct alarm {
     void *argument; /* of done */
 };
 
-static void ring(struct neap_runnable *runnable) { NEAP_CONTAINER_OF(runnable, struct alarm, wait.runnable)->rung = true; }
+static void ring(struct neap_runnable *runnable) {
+    NEAP_CONTAINER_OF(runnable, struct alarm, wait.runnable)->rung = true;
+}
 
 static bool is_done_or_late(void *argument) {
     const struct alarm *alarm = argument;

@@ -318,4 +318,3 @@ void neap_libraries_replace(lua_State *L) {
     lua_pushcfunction(L, replace);
     lua_call(L, 0, 0);
 }
-

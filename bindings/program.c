@@ -130,9 +130,7 @@ static int open_main(lua_State *L) {
 
 static bool main_has_ended(void *program) { return ((struct program *)program)->vm->outcome_state != 0; }
 
-static bool main_has_failed(const struct program *program) {
-    return program->vm->outcome_state == NEAP_FUTURE_FAILED;
-}
+static bool main_has_failed(const struct program *program) { return program->vm->outcome_state == NEAP_FUTURE_FAILED; }
 
 static int asked_status(const struct program *program) {
     return atomic_load_explicit(&program->engine.exit_status, memory_order_acquire);

@@ -209,7 +209,8 @@ static void only_count(struct neap_vm *vm) { (void)vm; }
 static void name(struct neap_vm *vm) {
     char text[NEAP_JOB_NAME_MAX + 1] = "";
     if (vm->job != NULL) neap_job_get_name(vm->job, text);
-    neap_report_print("neap: thread %s was asked to end and does not answer: it runs what cannot be interrupted\n", text);
+    neap_report_print("neap: thread %s was asked to end and does not answer: it runs what cannot be interrupted\n",
+                      text);
 }
 
 void neap_report_ask(struct neap_vm *vm) { each_silent(vm, ask); }

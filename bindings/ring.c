@@ -15,7 +15,7 @@ enum { MEMBERS_MAX = 16, WHO_MAX = 159, PLACE_MAX = 95 };
 /* A task in a possible ring. Its name is taken while its own thread can: others cannot ask its state. */
 struct member {
     struct neap_ring_waiter waiter; /* first */
-    char name[WHO_MAX + 1];       /* "task a (thread w1)"; constant while entered */
+    char name[WHO_MAX + 1];         /* "task a (thread w1)"; constant while entered */
     char place[PLACE_MAX + 1];      /* " at script.lua:12"; constant while entered */
 };
 
@@ -50,7 +50,8 @@ static void tell(const struct circle *circle) {
     if (out == NULL) return;
     fputs("neap: deadlock: these wait for each other's locks, and will for ever:\n", out);
     for (int i = 0; i < shown; i++) {
-        fprintf(out, "  %s waits for %s%s", circle->members[i].name, circle->members[i].wanted, circle->members[i].place);
+        fprintf(out, "  %s waits for %s%s", circle->members[i].name, circle->members[i].wanted,
+                circle->members[i].place);
         if (i + 1 < shown)
             fputs(", held by\n", out);
         else if (shown == circle->count)

@@ -44,8 +44,7 @@ static void push_arg_table(lua_State *L, const struct command *command) {
 
 /* Only text: bytecode can be made to crash the machine that runs it. */
 static int load_chunk(lua_State *L, const struct command *command) {
-    if (command->code != NULL)
-        return luaL_loadbufferx(L, command->code, strlen(command->code), "=(command line)", "t");
+    if (command->code != NULL) return luaL_loadbufferx(L, command->code, strlen(command->code), "=(command line)", "t");
     bool is_input = command->zero == command->argc || strcmp(command->argv[command->zero], "-") == 0;
     return luaL_loadfilex(L, is_input ? NULL : command->argv[command->zero], "t");
 }
@@ -68,9 +67,7 @@ static bool is(const char *argument, const char *name, const char *other) {
     return strcmp(argument, name) == 0 || strcmp(argument, other) == 0;
 }
 
-static int print(const char *text) {
-    return fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? 0 : 1;
-}
+static int print(const char *text) { return fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? 0 : 1; }
 
 static int complain(const char *what, const char *which) {
     fprintf(stderr, "neap: %s%s\n%s", what, which, usage);

@@ -103,7 +103,8 @@ static int make_coroutine(lua_State *L) {
 static void release_coroutine(lua_State *L, struct neap_task *task) {
     struct neap_vm *vm = task->vm;
     if (task->coroutine == NULL) return;
-    if (lua_gethook(task->coroutine) != NULL) lua_sethook(task->coroutine, NULL, 0, 0); /* the next task has no part in it */
+    if (lua_gethook(task->coroutine) != NULL)
+        lua_sethook(task->coroutine, NULL, 0, 0); /* the next task has no part in it */
     if (vm->idle_count < POOLED_COROUTINES)
         vm->idle[vm->idle_count++] = (struct neap_idle){task->coroutine, task->coroutine_slot};
     else
@@ -413,7 +414,8 @@ static struct neap_outcome *make_outcome(lua_State *L, int box, int first, int c
 
 static enum neap_future_state state_after(lua_State *L, struct neap_task *task, int status) {
     if (status == LUA_OK) return NEAP_FUTURE_DONE;
-    return task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED;
+    return task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED
+                                                                            : NEAP_FUTURE_FAILED;
 }
 
 /* Tells other threads, and who waits here. True when somebody waited. */

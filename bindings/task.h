@@ -45,22 +45,22 @@ struct neap_task {
 };
 
 enum {
-    NEAP_TASK_DAEMON = 1,     /* nobody waits for it at the end */
-    NEAP_TASK_QUIET = 2,      /* a failure is not reported */
-    NEAP_TASK_CANCELLED = 4,  /* asked to stop, as a whole */
-    NEAP_TASK_TURN = 8,       /* gave way: runs again after the others */
-    NEAP_TASK_REPORTED = 16,  /* its failure counts in engine->failures */
-    NEAP_TASK_PENDING = 32,   /* some cancellation may have to be raised: looked at by each wait */
-    NEAP_TASK_TIMER = 64,     /* made by neap.timer or neap.every */
-    NEAP_TASK_MAIN = 128      /* the first of its state: its outcome is kept in the vm */
+    NEAP_TASK_DAEMON = 1,    /* nobody waits for it at the end */
+    NEAP_TASK_QUIET = 2,     /* a failure is not reported */
+    NEAP_TASK_CANCELLED = 4, /* asked to stop, as a whole */
+    NEAP_TASK_TURN = 8,      /* gave way: runs again after the others */
+    NEAP_TASK_REPORTED = 16, /* its failure counts in engine->failures */
+    NEAP_TASK_PENDING = 32,  /* some cancellation may have to be raised: looked at by each wait */
+    NEAP_TASK_TIMER = 64,    /* made by neap.timer or neap.every */
+    NEAP_TASK_MAIN = 128     /* the first of its state: its outcome is kept in the vm */
 };
 
 struct neap_task_options {
-    const char *name; /* NULL: none */
-    int64_t start;    /* deadline before which it does not run; 0: at once */
-    uint8_t flags;    /* DAEMON, QUIET, TIMER; CANCELLED: it never runs */
+    const char *name;         /* NULL: none */
+    int64_t start;            /* deadline before which it does not run; 0: at once */
+    uint8_t flags;            /* DAEMON, QUIET, TIMER; CANCELLED: it never runs */
     struct neap_scope *scope; /* NULL: none; a reference is taken */
-    int reason;       /* of a thread that is CANCELLED: its place on the stack, from the bottom; 0: none */
+    int reason;               /* of a thread that is CANCELLED: its place on the stack, from the bottom; 0: none */
     struct neap_job *job;     /* of the thread whose main task this is; NULL: an ordinary task. Outlives the task */
 };
 

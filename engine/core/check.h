@@ -6,8 +6,8 @@
 #ifdef NEAP_CHECK
 #include <stdio.h>
 #include <stdlib.h>
-#define NEAP_ASSERT(condition, rule)                                                              \
-    ((condition) ? (void)0                                                                        \
+#define NEAP_ASSERT(condition, rule) \
+    ((condition) ? (void)0           \
                  : (fprintf(stderr, "%s:%d: broken rule: %s (%s)\n", __FILE__, __LINE__, rule, #condition), abort()))
 #else
 #define NEAP_ASSERT(condition, rule) ((void)0)

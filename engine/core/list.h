@@ -10,7 +10,7 @@ struct neap_list {
     struct neap_list *prev; /* last, for a head */
 };
 
-#define NEAP_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define NEAP_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void neap_list_init(struct neap_list *node) { node->next = node->prev = node; }
 

@@ -50,8 +50,8 @@ struct neap_object {
         };
         struct neap_object *next_dead; /* once refs is 0: the next one that awaits its end on this thread */
     };
-    bool shared;                    /* see above */
-    uint8_t kind;                   /* free for the class: sub-kinds ("rlock") */
+    bool shared;  /* see above */
+    uint8_t kind; /* free for the class: sub-kinds ("rlock") */
 #ifdef NEAP_CHECK
     const void *home; /* identifies the owning thread: a local object is used there only */
 #endif

@@ -17,7 +17,9 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { STACK_SIZE = 8 << 20 }; /* sanitizers make frames several times as large */
 #else
-enum { STACK_SIZE = 1 << 20 }; /* 200 nested C calls of Lua with its largest frames take a half; small ones are cached */
+enum {
+    STACK_SIZE = 1 << 20
+}; /* 200 nested C calls of Lua with its largest frames take a half; small ones are cached */
 #endif
 
 int neap_engine_init(struct neap_engine *engine) {
@@ -119,7 +121,8 @@ static int create(struct neap_thread *thread) {
     return -code;
 }
 
-int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *), void *argument) {
+int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
+                      void *argument) {
     bool needed = !atomic_load_explicit(&job->daemon, memory_order_relaxed);
     reap(engine, false);
     struct neap_thread *thread = neap_alloc(sizeof *thread);
@@ -164,7 +167,8 @@ static void cancel(struct neap_job *job, void *argument) {
 
 void neap_engine_exit(struct neap_engine *engine, int status) {
     int none = -1;
-    atomic_compare_exchange_strong_explicit(&engine->exit_status, &none, status, memory_order_release, memory_order_relaxed);
+    atomic_compare_exchange_strong_explicit(&engine->exit_status, &none, status, memory_order_release,
+                                            memory_order_relaxed);
     if (engine->main != NULL) neap_mailbox_notify(engine->main);
 }
 

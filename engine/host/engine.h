@@ -16,39 +16,41 @@
 struct neap_thread;
 
 struct neap_engine {
-    atomic_int busy;              /* loops that are not idle: see COUNTING in core/mailbox.c */
-    _Atomic uint64_t ids;         /* the last id given to a task or thread; relaxed */
-    atomic_int failures;          /* tasks and threads that failed and that nobody has joined; relaxed */
-    atomic_int threads_needed;    /* threads that have not ended and are not daemon */
-    _Atomic uint32_t alive;       /* threads whose body has not ended; a futex of neap_engine_join */
-    _Atomic bool stopping;        /* no thread may start any more; set under guard */
-    _Atomic int exit_status;      /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
-    _Atomic int output_error;     /* the errno of the first write to stdout that failed; 0: none. Relaxed */
-    struct neap_mailbox *main;    /* of the loop that stays to the end; counted. Constant once set */
-    struct neap_job *main_job;    /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
-    struct neap_guard guard;      /* of the lists */
-    struct neap_list threads;     /* neap_thread.node: started, not ended */
-    struct neap_list ended;       /* neap_thread.node: ended, not joined by the system */
-    struct neap_list states;      /* neap_vm.node, for the bindings: the Lua states that are open; guard */
-    struct neap_rings rings;      /* who waits for a lock while holding others */
+    atomic_int busy;           /* loops that are not idle: see COUNTING in core/mailbox.c */
+    _Atomic uint64_t ids;      /* the last id given to a task or thread; relaxed */
+    atomic_int failures;       /* tasks and threads that failed and that nobody has joined; relaxed */
+    atomic_int threads_needed; /* threads that have not ended and are not daemon */
+    _Atomic uint32_t alive;    /* threads whose body has not ended; a futex of neap_engine_join */
+    _Atomic bool stopping;     /* no thread may start any more; set under guard */
+    _Atomic int exit_status;   /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
+    _Atomic int output_error;  /* the errno of the first write to stdout that failed; 0: none. Relaxed */
+    struct neap_mailbox *main; /* of the loop that stays to the end; counted. Constant once set */
+    struct neap_job
+        *main_job; /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
+    struct neap_guard guard;               /* of the lists */
+    struct neap_list threads;              /* neap_thread.node: started, not ended */
+    struct neap_list ended;                /* neap_thread.node: ended, not joined by the system */
+    struct neap_list states;               /* neap_vm.node, for the bindings: the Lua states that are open; guard */
+    struct neap_rings rings;               /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
-    _Atomic bool forward_failures; /* the main state wants to be told of failures in others; by its thread */
-    void (*overdue)(struct neap_engine *engine); /* in a signal handler: the program is to end, and its main thread does not
+    _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */
+    void (*overdue)(
+        struct neap_engine *engine); /* in a signal handler: the program is to end, and its main thread does not
                                                   * come back to its loop; NULL: nobody cares. Constant */
-    bool slices;                  /* the host lets us use a signal to interrupt running Lua. Constant */
-    int slice_signal;             /* which; constant */
-    double slice;                 /* seconds a task may run while others are ready, in the main thread at first; constant */
-    void *context;                /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
+    bool slices;                     /* the host lets us use a signal to interrupt running Lua. Constant */
+    int slice_signal;                /* which; constant */
+    double slice;  /* seconds a task may run while others are ready, in the main thread at first; constant */
+    void *context; /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
 };
 
 /* A name for an OS thread, a body, and the job that stands for it. */
 struct neap_thread {
-    struct neap_list node;        /* in a list of the engine; its guard */
-    struct neap_engine *engine;   /* constant */
-    struct neap_job *job;         /* one reference */
-    pthread_t system;             /* constant */
+    struct neap_list node;                   /* in a list of the engine; its guard */
+    struct neap_engine *engine;              /* constant */
+    struct neap_job *job;                    /* one reference */
+    pthread_t system;                        /* constant */
     int (*body)(struct neap_thread *thread); /* runs on the new thread; ends the job */
-    void *argument;               /* body's */
+    void *argument;                          /* body's */
 };
 
 int neap_engine_init(struct neap_engine *engine);
@@ -59,7 +61,8 @@ uint64_t neap_engine_next_id(struct neap_engine *engine);
 
 /* Starts an OS thread that runs `body`; the thread record is the engine's from then on. Takes over one reference to
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
-int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *), void *argument);
+int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
+                      void *argument);
 
 /* Any thread: the program is to end with `status`, in order. The first one to ask wins. */
 void neap_engine_exit(struct neap_engine *engine, int status);

@@ -14,20 +14,21 @@
 enum { NEAP_JOB_NAME_MAX = 63 };
 
 struct neap_job {
-    struct neap_future future;         /* first; shared from the start; ended by the owner's thread */
-    struct neap_mailbox *mailbox;      /* of the loop that runs it; counted. Constant */
-    struct neap_runnable cancelling;   /* posted once, with a reference of its own */
-    void (*on_cancel)(struct neap_job *job); /* run on the owner's loop when a cancel arrives and `task` is set. Constant */
-    void *task;                        /* what it stands for; NULL once ended. Owner's thread */
-    struct neap_message reason;        /* of the cancel; written once by who set cancel_requested, before the post */
-    struct neap_scope *scope;          /* that it belongs to, a reference; NULL. Set before the start, cleared at the end */
-    _Atomic bool cancel_requested;     /* the first one to set it is the canceller */
-    bool cancel_arrived;               /* another thread's: `reason` may be read. Owner's thread */
-    _Atomic bool cancel_given;         /* and `reason` has been written: released after that */
-    _Atomic bool waiting;              /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread */
-    _Atomic bool daemon;               /* nobody waits for it at the end */
-    uint64_t id;                       /* constant */
-    char name[NEAP_JOB_NAME_MAX + 1];  /* terminated, cut; under the object's guard */
+    struct neap_future future;       /* first; shared from the start; ended by the owner's thread */
+    struct neap_mailbox *mailbox;    /* of the loop that runs it; counted. Constant */
+    struct neap_runnable cancelling; /* posted once, with a reference of its own */
+    void (*on_cancel)(
+        struct neap_job *job);     /* run on the owner's loop when a cancel arrives and `task` is set. Constant */
+    void *task;                    /* what it stands for; NULL once ended. Owner's thread */
+    struct neap_message reason;    /* of the cancel; written once by who set cancel_requested, before the post */
+    struct neap_scope *scope;      /* that it belongs to, a reference; NULL. Set before the start, cleared at the end */
+    _Atomic bool cancel_requested; /* the first one to set it is the canceller */
+    bool cancel_arrived;           /* another thread's: `reason` may be read. Owner's thread */
+    _Atomic bool cancel_given;     /* and `reason` has been written: released after that */
+    _Atomic bool waiting;          /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread */
+    _Atomic bool daemon;           /* nobody waits for it at the end */
+    uint64_t id;                   /* constant */
+    char name[NEAP_JOB_NAME_MAX + 1]; /* terminated, cut; under the object's guard */
 };
 
 /* For a task (class neap_task_job_class) or thread (neap_thread_job_class). One reference, shared; NULL: no memory. */

@@ -100,13 +100,15 @@ bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, st
 static bool quick(struct neap_object *object, struct neap_link *link) {
     struct neap_lanes *lanes = ((struct neap_channel *)object)->lanes;
     if (lanes == NULL) return false;
-    return link->op == NEAP_CHANNEL_RECV ? neap_lanes_take(lanes, &link->message) : neap_lanes_put(lanes, &link->message);
+    return link->op == NEAP_CHANNEL_RECV ? neap_lanes_take(lanes, &link->message)
+                                         : neap_lanes_put(lanes, &link->message);
 }
 
 static void on_share(struct neap_object *object) {
     struct neap_channel *channel = (struct neap_channel *)object;
     if (channel->capacity == 0 || channel->capacity > LANES_CAPACITY_MAX || is_closed(channel)) return;
-    channel->lanes = neap_lanes_new(&channel->buffer, channel->capacity); /* without memory there is just no quick way */
+    channel->lanes =
+        neap_lanes_new(&channel->buffer, channel->capacity); /* without memory there is just no quick way */
 }
 
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
@@ -121,7 +123,8 @@ bool neap_channel_hint(const struct neap_object *object, const struct neap_link 
     return is_closed(channel) || (link->op == NEAP_CHANNEL_RECV ? held > 0 : held < channel->capacity);
 }
 
-void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity, enum neap_order order) {
+void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity,
+                       enum neap_order order) {
     neap_object_init(&channel->object, class);
     neap_buffer_init(&channel->buffer, order);
     channel->capacity = capacity;

@@ -20,21 +20,22 @@ struct neap_lanes;
 
 struct neap_channel {
     struct neap_object object;
-    struct neap_buffer buffer;   /* guard */
-    size_t capacity;             /* constant; 0: rendezvous; NEAP_UNBOUNDED */
-    struct neap_list receivers;  /* links with RECV; only while the buffer is empty. guard */
-    struct neap_list senders;    /* links with SEND; only while the buffer is full. guard */
-    _Atomic bool closed;         /* written under the guard; read relaxed elsewhere */
-    _Atomic size_t held;         /* buffer.count, published for hint and length; written under the guard */
-    struct neap_lanes *lanes;    /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
-    uint64_t sent;               /* messages that ever came in, buffered or handed over. guard */
-    struct neap_message reason;  /* why it was closed; written once, under the guard, before `closed` */
+    struct neap_buffer buffer;  /* guard */
+    size_t capacity;            /* constant; 0: rendezvous; NEAP_UNBOUNDED */
+    struct neap_list receivers; /* links with RECV; only while the buffer is empty. guard */
+    struct neap_list senders;   /* links with SEND; only while the buffer is full. guard */
+    _Atomic bool closed;        /* written under the guard; read relaxed elsewhere */
+    _Atomic size_t held;        /* buffer.count, published for hint and length; written under the guard */
+    struct neap_lanes *lanes;   /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
+    uint64_t sent;              /* messages that ever came in, buffered or handed over. guard */
+    struct neap_message reason; /* why it was closed; written once, under the guard, before `closed` */
 };
 
 #define NEAP_UNBOUNDED SIZE_MAX
 
 /* In place, for what embeds a channel (queue). */
-void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity, enum neap_order order);
+void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity,
+                       enum neap_order order);
 void neap_channel_fini(struct neap_channel *channel);
 
 /* One reference; NULL: no memory. */

@@ -22,7 +22,7 @@ enum neap_future_op { NEAP_FUTURE_END };
 
 /* What other states can read of an ended future; constant once published. */
 struct neap_outcome {
-    struct neap_message value;     /* done: the results, as the codec packs several; failed, cancelled: the error value */
+    struct neap_message value; /* done: the results, as the codec packs several; failed, cancelled: the error value */
     struct neap_message traceback; /* of a failure: text; empty otherwise */
 };
 

@@ -148,7 +148,8 @@ static bool find_ring(struct neap_rings *rings, struct neap_ring_waiter *start) 
 
 /* --- entering and leaving --- */
 
-bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit, void *argument) {
+bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit,
+                      void *argument) {
     neap_guard_lock(&rings->guard);
     neap_list_push_back(bucket_of(rings, waiter->wait->owner), &waiter->node);
     waiter->walk = 0;

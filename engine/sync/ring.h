@@ -23,10 +23,10 @@ struct neap_ring_waiter {
 
 /* Everybody of an engine who does so. */
 struct neap_rings {
-    struct neap_guard guard;                    /* taken last: nothing is locked inside it */
+    struct neap_guard guard;                     /* taken last: nothing is locked inside it */
     struct neap_list buckets[NEAP_RING_BUCKETS]; /* by the address of the owner */
-    uint64_t walk;                              /* the last walk; guard */
-    uint32_t count;                             /* of waiters; guard */
+    uint64_t walk;                               /* the last walk; guard */
+    uint32_t count;                              /* of waiters; guard */
 };
 
 void neap_rings_init(struct neap_rings *rings);
@@ -40,7 +40,8 @@ typedef void (*neap_ring_visitor)(const struct neap_ring_waiter *member, void *a
 
 /* Enters `waiter`, whose `wait` is set and which must stay until it leaves. When that closes a ring, `visit`
  * is called for its members. True if so. Owner's thread, once the wait is open. */
-bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit, void *argument);
+bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit,
+                      void *argument);
 
 /* The waiter of `wait`, which leaves; NULL when it had not been entered. Owner's thread, after run() and before neap_wait_end. */
 struct neap_ring_waiter *neap_rings_leave(struct neap_rings *rings, const struct neap_wait *wait);
