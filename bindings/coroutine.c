@@ -345,6 +345,8 @@ int neap_coroutine_open(lua_State *L) {
                                          {"yield", replaced_yield},     {"status", replaced_status},
                                          {"running", replaced_running}, {"isyieldable", replaced_isyieldable},
                                          {"close", replaced_close},     {NULL, NULL}};
+    push_marks(L); /* there from the start: a finaliser must not come between the beginning of a wait and its yield */
+    lua_pop(L, 1);
     lua_pushglobaltable(L);
     lua_pushcfunction(L, replaced_pcall);
     lua_setfield(L, -2, "pcall");
