@@ -156,7 +156,10 @@ int neap_handle_wait(lua_State *L) {
 
 bool neap_handle_cancel(lua_State *L, int index) {
     struct target target;
-    find_target(L, index, &target);
+    if (!find_target(L, index, &target)) { /* collected */
+        lua_pop(L, 1);
+        return false;
+    }
     if (target.task != NULL) {
         bool is_late_timer =
             target.task->flags & NEAP_TASK_TIMER && neap_future_state(target.future) != NEAP_FUTURE_NEW;

@@ -48,14 +48,18 @@ static int holder_collected(lua_State *L) {
     if (object == NULL) return 0;
     neap_permit_return(&holder->permit);
     holder->object = NULL;
+    holder->holds = false; /* another finaliser may still have it */
     neap_object_unref(object);
     return 0;
 }
 
 static int holder_tostring(lua_State *L) {
     struct neap_holder *holder = check(L);
-    lua_pushfstring(L, "guard: %p (%s%s)", (void *)holder, holder->object->class->name,
-                    holder->holds ? "" : ", released");
+    if (holder->object == NULL)
+        lua_pushfstring(L, "guard: %p (released)", (void *)holder);
+    else
+        lua_pushfstring(L, "guard: %p (%s%s)", (void *)holder, holder->object->class->name,
+                        holder->holds ? "" : ", released");
     return 1;
 }
 

@@ -563,6 +563,20 @@ describe("the life of a channel", function()
     assert.are.equal(200, #other)
   end)
 
+  it("is refused when it has been collected and a finaliser still has it", function()
+    assert.are.same({ status = 0, stdout = ("false\n"):rep(6), stderr = "" }, support.run_script([[
+      for _, make in ipairs { function() return neap.channel(1) end, neap.pipe } do
+        local holder = setmetatable({}, { __gc = function(self)
+          print((pcall(neap.select, { self.handle }, 0)))
+          print((pcall(neap.select, { { self.handle, 1 } }, 0)))
+          print((pcall(self.handle.recv, self.handle)))
+        end })
+        holder.handle = make() -- made later, so it is finalised first
+        holder = nil
+        collectgarbage()
+      end]]))
+  end)
+
   it("is short for very many without filling the memory #stress", function()
     local result = support.run_script([[
       local function resident()

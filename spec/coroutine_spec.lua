@@ -544,3 +544,40 @@ describe("the base of a task", function()
     assert.is_false((coroutine.resume(base, print, "must not be called")))
   end)
 end)
+
+describe("a generator", function()
+  it("that a task waits in for the first time is not disturbed by finalisers", function()
+    assert.are.same({ status = 0, stdout = "a\tfalse\n", stderr = "" }, support.run_script([[
+      local channel, other, gate = neap.channel(), neap.channel(1), neap.event()
+      local task = neap.spawn(function()
+        local value = coroutine.wrap(function()
+          collectgarbage("incremental", 100, 1000, 40)
+          collectgarbage()
+          setmetatable({}, { __gc = function() other:send({ 1 }, 0) end })
+          collectgarbage("restart") -- collects at the next allocation
+          return channel:recv()
+        end)()
+        gate:wait()
+        return value
+      end)
+      neap.sleep(0.01)
+      channel:send("a")
+      local again = channel:send("b", 0)
+      gate:set()
+      print(task:join(), again or false)]]))
+  end)
+
+  it("that is left for good in a scope with threads is collected", function()
+    assert.are.same({ status = 0, stdout = "over\n", stderr = "" }, support.run_script([[
+      for _ = 1, 3 do
+        coroutine.wrap(function()
+          neap.scope(function(s)
+            for _ = 1, 3 do s:thread(function() require "neap".sleep(0.1) end) end
+            coroutine.yield()
+          end)
+        end)()
+        collectgarbage()
+      end
+      print "over"]]))
+  end)
+end)
