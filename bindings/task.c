@@ -441,8 +441,8 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     luaL_checkstack(L, 6, "results");
     neap_message_fini(&task->link.message);
     neap_owner_end(&task->owner);
-    if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state);
     keep_values(L, task, box, count);
+    if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state); /* no finaliser runs from here to publish */
     release_coroutine(L, task);
     neap_list_remove(&task->node);
     bool awaited = publish(task, state, shared_state, outcome);
@@ -454,6 +454,7 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
         task->flags |= NEAP_TASK_REPORTED;
         if (!awaited && !(task->flags & NEAP_TASK_QUIET)) neap_failure_report(L, box);
     }
+    neap_owner_end(&task->owner); /* what finalisers have taken in its name meanwhile */
     neap_anchors_remove(L, &vm->handles, task->slot);
 }
 
@@ -555,6 +556,10 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     box = lua_absindex(L, box);
     neap_task_push_extras(L, box, true);
     struct neap_box *keeper = neap_box_new(L, NEAP_HANDLE_TASK_JOB, sizeof *keeper, 0);
+    if (task->job != NULL) { /* a finaliser has just sent it */
+        lua_pop(L, 2);
+        return task->job;
+    }
     struct neap_job *job = neap_job_new(&neap_task_job_class, task->vm->loop.mailbox, task->id);
     if (job == NULL) luaL_error(L, "not enough memory");
     keeper->object = &job->future.object;
@@ -562,12 +567,12 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     lua_pop(L, 1);
     lua_setfield(L, -2, "job");
     lua_pop(L, 1);
-    neap_box_register(L, box, &job->future.object);
     adopt(task, job);
     atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
     atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
     bool observed = task->scope != NULL || atomic_load(&task->future.observed); /* a scope tells of its failures */
     atomic_store_explicit(&job->future.observed, observed, memory_order_relaxed);
+    neap_box_register(L, box, &job->future.object);
     if (neap_task_has_ended(task))
         encode_ended(L, task, job, box);
     else

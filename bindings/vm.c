@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <string.h>
 
 #include "bindings/box.h"
 #include "bindings/codec.h"
@@ -15,6 +16,7 @@
 #include "core/memory.h"
 #include "host/engine.h"
 #include "sync/future.h"
+#include "sync/scope.h"
 
 enum { FIRST_BUDGET = 512 };
 
@@ -67,27 +69,59 @@ void neap_vm_stop(struct neap_vm *vm) {
     }
 }
 
-static void ignore(struct neap_runnable *runnable) { (void)runnable; }
+static void arrive(struct neap_runnable *runnable) {
+    NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable)->flags |= NEAP_TASK_TURN;
+}
 
-/* Takes a task that will never run again out of what it waits on. */
+static bool has_arrived(void *task) { return (((struct neap_task *)task)->flags & NEAP_TASK_TURN) != 0; }
+
+/* Takes a task that will never run again out of what it waits on. When another thread has claimed its wait, that thread still has
+ * to queue it: the record must not go before. */
 static void abandon(struct neap_task *task) {
-    task->wait.runnable.run = ignore;
-    if (atomic_load(&task->wait.state) == NEAP_WAIT_OPEN) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
-    if (atomic_load(&task->wait.state) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
+    if (!neap_wait_abandon(&task->wait) && atomic_load(&task->wait.state) != NEAP_WAIT_IDLE) {
+        neap_loop_run(&task->vm->loop, has_arrived, task);
+        neap_wait_end(&task->wait);
+    }
     neap_message_fini(&task->link.message);
     neap_owner_end(&task->owner);
 }
 
-void neap_vm_close(struct neap_vm *vm) {
+/* Other threads learn that an abandoned task will not go on, and reach it no more. */
+static void end_job(struct neap_job *job) {
+    static const char text[] = "its thread ended before it did";
+    struct neap_outcome *outcome = neap_outcome_new();
+    job->task = NULL;
+    if (outcome == NULL) return; /* who joins it waits for ever */
+    outcome->value.kind = NEAP_MESSAGE_TEXT;
+    outcome->value.length = sizeof text - 1;
+    memcpy(outcome->value.text, text, sizeof text - 1);
+    neap_future_end(&job->future, NEAP_FUTURE_CANCELLED, outcome);
+}
+
+static void abandon_all(struct neap_vm *vm) {
     struct neap_list *node;
+    for (node = vm->tasks.next; node != &vm->tasks; node = node->next) {
+        struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
+        task->wait.runnable.run = arrive;
+        task->flags &= (uint8_t)~NEAP_TASK_TURN;
+    }
+    while ((node = neap_list_pop_front(&vm->tasks)) != NULL) {
+        struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
+        abandon(task);
+        if (task->scope != NULL) neap_scope_leave(task->scope, task->id, false);
+        if (task->job != NULL && task->job != vm->job) end_job(task->job);
+    }
+    if (vm->root != NULL) abandon(vm->root);
+}
+
+void neap_vm_close(struct neap_vm *vm) {
     vm->open = false;
     neap_guard_lock(&vm->engine->guard);
     neap_list_remove(&vm->node);
     neap_guard_unlock(&vm->engine->guard);
     neap_slice_close(vm);
-    while ((node = neap_list_pop_front(&vm->tasks)) != NULL) abandon(NEAP_CONTAINER_OF(node, struct neap_task, node));
-    if (vm->root != NULL) abandon(vm->root);
+    abandon_all(vm);
     neap_box_drop_late(vm);
     neap_loop_drain(&vm->loop);
 }

@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local function held(make)
   return function()
     local lock = make()
@@ -197,7 +203,7 @@ for _, kind in ipairs({ "lock", "rlock" }) do
       lock:release()
     end)
 
-    it("excludes tasks of several threads from each other", function()
+    it_races("excludes tasks of several threads from each other", function()
       local lock, turns, threads = neap[kind](), neap.channel(1), {}
       turns:send(0)
       for i = 1, 3 do
@@ -237,6 +243,37 @@ describe("a lock", function()
     end
     lock:release()
     assert.is_false(lock:locked())
+  end)
+
+  it("has guards that finalisers may still have when they have been collected", function()
+    local result = support.run_script([[
+      local lock = neap.lock()
+      do
+        local holder = setmetatable({}, { __gc = function(self)
+          print(self.guard, pcall(self.guard.release, self.guard))
+        end })
+        holder.guard = lock:guard()
+      end
+      collectgarbage()
+      print(lock:locked())]])
+    assert.are.same({ 0, "" }, { result.status, result.stderr })
+    assert.is_truthy(result.stdout:find("^guard: %S+ %(released%)\tfalse\tthis guard has been released already\ntrue\n$"))
+  end)
+
+  it("is abandoned by a task whose last finaliser took it", function()
+    assert.are.same({ status = 0, stdout = "true\tabandoned\n", stderr = "" }, support.run_script([[
+      local function finalise_soon(f) -- at the next allocation
+        collectgarbage("incremental", 100, 1000, 40)
+        collectgarbage()
+        setmetatable({}, { __gc = f })
+        collectgarbage("restart")
+      end
+      local lock = neap.lock()
+      neap.spawn(function()
+        finalise_soon(function() lock:acquire(0) end)
+        return 1, 2, 3
+      end):join()
+      print(lock:acquire(1))]]))
   end)
 end)
 

@@ -440,6 +440,59 @@ describe("a task", function()
 end)
 
 describe("a task seen from another thread", function()
+  it("is joined there when a finaliser sent it while it was ending", function()
+    assert.are.same({ status = 0, stdout = "1\t2\t3\n", stderr = "" }, support.run_script([[
+      local function finalise_soon(f) -- at the next allocation
+        collectgarbage("incremental", 100, 1000, 40)
+        collectgarbage()
+        setmetatable({}, { __gc = f })
+        collectgarbage("restart")
+      end
+      local sent = neap.channel(1)
+      local thread = neap.thread(function(channel) return channel:recv():join() end, sent)
+      neap.spawn(function()
+        finalise_soon(function() sent:send(neap.current(), 0) end)
+        return 1, 2, 3
+      end)
+      print(thread:join())]]))
+  end)
+
+  it("is one, also when a finaliser sends it while it is being sent", function()
+    assert.are.same({ status = 0, stdout = "true\t1\n", stderr = "" }, support.run_script([[
+      local function finalise_soon(f) -- at the next allocation
+        collectgarbage("incremental", 100, 1000, 40)
+        collectgarbage()
+        setmetatable({}, { __gc = f })
+        collectgarbage("restart")
+      end
+      local sent = neap.channel(2)
+      local thread = neap.thread(function(channel)
+        local first, second = channel:recv(), channel:recv()
+        return first == second, first:wait(5) and first:join()
+      end, sent)
+      neap.spawn(function()
+        finalise_soon(function() sent:send(neap.current(), 0) end)
+        sent:send(neap.current())
+        return 1
+      end)
+      print(thread:join())]]))
+  end)
+
+  it("has ended when its thread has, although it did not do so in time", function()
+    local result = support.run_script([[
+      local sent = neap.channel(1)
+      local thread = neap.thread(function(channel)
+        local hang = neap.event()
+        channel:send(neap.spawn({ daemon = true }, neap.shield, function() hang:wait() end))
+        neap.yield()
+      end, sent)
+      local task = sent:recv()
+      thread:join()
+      print(task:status(), task:cancel(), task:wait(1), pcall(task.join, task))]])
+    assert.are.same({ 0, "cancelled\tfalse\ttrue\tfalse\tits thread ended before it did\n" },
+      { result.status, result.stdout })
+  end)
+
   it("is joined there", function()
     local task = grid.parked_task(function(gate) return gate:recv(), nil, { 2 } end, neap.channel())
     task:cancel()
