@@ -25,18 +25,42 @@ local function find_programs(path, prefix)
   return programs
 end
 
+--- The functions declared in a file of annotations, each with the comment above it.
+local function find_functions(path)
+  local functions, comment = {}, {}
+  for number, line in ipairs(read_lines(path)) do
+    local name = line:match("^function ([%w_.:]+)")
+    if name then
+      local place = ("%s:%d: %s"):format(path, number, name)
+      functions[#functions + 1] = { name = place, comment = table.concat(comment, "\n") }
+    end
+    if line:find("^%-%-%-") then comment[#comment + 1] = line else comment = {} end
+  end
+  return functions
+end
+
 describe("the reference", function()
   -- Where this spec runs, there run the examples: in the runner, or in a plain lua5.4.
   local run = arg[-1]:match("[^/]*$"):find("lua", 1, true) and support.run_plain or support.run_script
-  local programs = {}
+  local programs, functions = {}, {}
   for path in io.popen("ls bindings/types/*.lua"):lines() do
     for _, program in ipairs(find_programs(path, "---")) do programs[#programs + 1] = program end
+    for _, declared in ipairs(find_functions(path)) do functions[#functions + 1] = declared end
   end
+
+  it("says of every function what it does and since which version", function()
+    assert.is_true(#functions > 100)
+    for _, declared in ipairs(functions) do
+      assert.is_truthy(declared.comment:find("^%-%-%-%u") or declared.comment:find("\n%-%-%-%u"), declared.name)
+      assert.is_truthy(declared.comment:find("\n%-%-%-@since %d"), declared.name)
+    end
+  end)
 
   it("has examples", function() assert.is_true(#programs > 30) end)
 
   for _, program in ipairs(programs) do
-    it("has an example that runs in silence: " .. program.name, function()
+    local tag = program.text:find("neap.slice", 1, true) and " #preempt" or ""
+    it("has an example that runs in silence: " .. program.name .. tag, function()
       assert.are.same({ status = 0, stdout = "", stderr = "" }, run(program.text))
     end)
   end

@@ -45,10 +45,9 @@ function neap.is_cancelled(err) end
 ---task:wait()
 ---assert(saved and task:status() == "cancelled")
 ---```
----@generic T
----@param fn fun(...): T...
+---@param fn fun(...): ...
 ---@param ... any
----@return T ...
+---@return any ...
 ---@since 0.1
 function neap.shield(fn, ...) end
 
@@ -66,11 +65,10 @@ function neap.shield(fn, ...) end
 ---assert(value == nil and code == "timeout")
 ---assert(neap.timeout(60, function() return "done" end) == "done")
 ---```
----@generic T
 ---@param seconds number
----@param fn fun(...): T...
+---@param fn fun(...): ...
 ---@param ... any
----@return T ...
+---@return any ...
 ---@since 0.1
 function neap.timeout(seconds, fn, ...) end
 
