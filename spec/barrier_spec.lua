@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local function wait(barrier, timeout) return barrier:wait(timeout) end
 
 local broken = table.pack(nil, "broken", "broken")
@@ -159,7 +165,7 @@ describe("barrier", function()
     file:close()
   end)
 
-  it("keeps threads in step", function()
+  it_races("keeps threads in step", function()
     local barrier, steps, threads = neap.barrier(3), neap.queue(), {}
     for i = 1, 3 do
       threads[i] = neap.thread(function(b, q, times)

@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local not_held = "the task does not hold the lock of this condition"
 
 local function wait(condition, timeout)
@@ -230,7 +236,7 @@ describe("condition", function()
     assert.is_true((task:join()))
   end)
 
-  it("passes a thing between threads, with many notifications", function()
+  it_races("passes a thing between threads, with many notifications", function()
     local condition, store, times = neap.condition(), neap.queue(), 300 * support.stress
     local threads = {}
     for i = 1, 2 do

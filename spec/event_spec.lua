@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 grid.ask("event:wait", { blocked = neap.event, wait = function(e, timeout) return e:wait(timeout) end,
   serve = function(e)
     e:set()
@@ -48,7 +54,7 @@ describe("event", function()
     thread:join()
   end)
 
-  it("is never slept through", function()
+  it_races("is never slept through", function()
     local there, back = neap.event(), neap.event()
     local times = 500 * support.stress
     local thread = neap.thread(function(a, b, count)

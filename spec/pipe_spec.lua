@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local closed = table.pack(nil, "closed", "closed")
 
 -- Both ends in one, as the questions have it.
@@ -113,7 +119,7 @@ describe("pipe", function()
     assert.is_false(b:poll(0))
   end)
 
-  it("talks with a thread, whose end closes with it", function()
+  it_races("talks with a thread, whose end closes with it", function()
     local here, there = neap.pipe()
     local thread = neap.thread(function(conn)
       local _ <close> = conn

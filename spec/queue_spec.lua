@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local function full()
   local queue = neap.queue(1)
   queue:put("first")
@@ -192,7 +198,7 @@ describe("queue", function()
     assert.is_true((queue:join(0)))
   end)
 
-  it("is joined when workers in other threads are done", function()
+  it_races("is joined when workers in other threads are done", function()
     local queue, sums = neap.queue(4), neap.queue()
     local threads = {}
     for i = 1, 2 do

@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local function read(lock, timeout)
   local results = table.pack(lock:acquire_read(timeout))
   if results[1] then lock:release() end
@@ -183,7 +189,7 @@ describe("rwlock", function()
     lock:release()
   end)
 
-  it("keeps threads that write from those that read", function()
+  it_races("keeps threads that write from those that read", function()
     local lock, page, threads = neap.rwlock(), neap.queue(1), {}
     page:put(0)
     for i = 1, 3 do

@@ -6,6 +6,12 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
 local function release(semaphore) semaphore:release() end
 
 local function guard(semaphore, timeout)
@@ -123,7 +129,7 @@ for _, kind in ipairs({ "semaphore", "bounded_semaphore" }) do
       assert.are.same({ 1, 2, 3, 4 }, order)
     end)
 
-    it("lets no more in than it has permits, of whatever thread", function()
+    it_races("lets no more in than it has permits, of whatever thread", function()
       local semaphore, inside, threads = neap[kind](2), neap.semaphore(2), {}
       for i = 1, 4 do
         threads[i] = neap.thread(function(s, places, times)
