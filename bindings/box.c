@@ -230,7 +230,7 @@ struct neap_object *neap_box_share(lua_State *L, int index) {
 
 struct neap_object *neap_box_test_any(lua_State *L, int index, enum neap_handle *kind) {
     const struct neap_box *box = neap_box_at(L, index);
-    if (box == NULL || box->object == NULL) return NULL; /* not filled yet; or collected, and a finaliser still has it */
+    if (box == NULL || box->object == NULL) return NULL; /* not filled yet, or collected already */
     for (int i = 0; i < NEAP_HANDLE_COUNT; i++) {
         if (neap_bindings[i] == NULL || box->binding != neap_bindings[i]) continue;
         if (kind != NULL) *kind = (enum neap_handle)i;

@@ -442,7 +442,8 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     neap_message_fini(&task->link.message);
     neap_owner_end(&task->owner);
     keep_values(L, task, box, count);
-    if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state); /* no finaliser runs from here to publish */
+    /* From here to publish no finaliser runs: a job that one made is seen here. */
+    if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state);
     release_coroutine(L, task);
     neap_list_remove(&task->node);
     bool awaited = publish(task, state, shared_state, outcome);
