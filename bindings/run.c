@@ -79,7 +79,7 @@ static int run_timer(lua_State *L) {
 }
 
 /* The body of neap.every's task: 1 the period, 2 the next time, 3 fn, then its arguments. */
-static int every_called(lua_State *L, int status, lua_KContext context);
+static int every_called(lua_State *L, int status, lua_KContext top);
 
 static int every_slept(lua_State *L, struct neap_task *task, int code) {
     (void)task;
