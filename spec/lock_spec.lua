@@ -257,7 +257,8 @@ describe("a lock", function()
       collectgarbage()
       print(lock:locked())]])
     assert.are.same({ 0, "" }, { result.status, result.stderr })
-    assert.is_truthy(result.stdout:find("^guard: %S+ %(released%)\tfalse\tthis guard has been released already\ntrue\n$"))
+    assert.is_truthy(result.stdout:find(
+      "^guard: %S+ %(released%)\tfalse\tthis guard has been released already\ntrue\n$"))
   end)
 
   it("is abandoned by a task whose last finaliser took it", function()
