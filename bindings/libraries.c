@@ -48,7 +48,7 @@ static void append(lua_State *L, struct neap_output *output, const char *text, s
         output->bytes = bytes;
         output->room = room;
     }
-    memcpy(output->bytes + output->used, text, length);
+    if (length > 0) memcpy(output->bytes + output->used, text, length);
     output->used += length;
 }
 

@@ -24,7 +24,9 @@ void neap_report_print(const char *format, ...) {
         funlockfile(stdout);
     }
     va_start(arguments, format);
+    flockfile(stderr); /* vfprintf writes long texts in pieces */
     vfprintf(stderr, format, arguments);
+    funlockfile(stderr);
     va_end(arguments);
 }
 

@@ -104,10 +104,10 @@ describe("the output of a thread", function()
   it("is there before join and wait return", function()
     local result = run_script([[
       neap.thread(function() io.write("unfinished") end):join()
-      io.write("|")
+      print("|")
       neap.thread(function() io.write("unfinished") end):wait()
-      io.write("|")]])
-    assert.are.same(printed("unfinished|unfinished|"), result)
+      print("|")]])
+    assert.are.same(printed("unfinished|\nunfinished|\n"), result)
   end)
 
   it("is in order with what it wakes others for", function()

@@ -14,6 +14,14 @@ local function in_thread(options, code)
   return ("neap.thread(%s, function() local neap = require 'neap' %s end)"):format(options, code)
 end
 
+--- Tells `meet` that it has come so far; and waits.
+local stay = "ready:release() neap.sleep(60)"
+
+--- Waits for so many that stay; comes before they do.
+local function meet(count)
+  return "local ready = neap.semaphore(0) ", ("for _ = 1, %d do ready:acquire() end "):format(count)
+end
+
 local quietly = { status = 0, stdout = "", stderr = "" }
 
 local function assert_result(status, stdout, result)
@@ -50,10 +58,10 @@ describe("a program", function()
   end)
 
   it("cancels its daemons at the end, whose variables are closed", function()
-    local result = run_script([[
-      neap.spawn({ daemon = true }, function() ]] .. with_close("task", "neap.sleep(60)") .. [[ end)
-      ]] .. in_thread("{ daemon = true }", with_close("thread", "neap.sleep(60)")) .. [[
-      neap.sleep(0.02)]])
+    local before, after = meet(2)
+    local result = run_script(before .. [[
+      neap.spawn({ daemon = true }, function() ]] .. with_close("task", stay) .. [[ end)
+      ]] .. in_thread("{ daemon = true }", with_close("thread", stay)) .. after)
     assert.are.equal(0, result.status)
     assert.is_truthy(result.stdout:find("closed task\n", 1, true))
     assert.is_truthy(result.stdout:find("closed thread\n", 1, true))
@@ -68,9 +76,10 @@ describe("a program", function()
   end)
 
   it("ends with status 1, its error and a traceback when its main chunk fails; the rest is cancelled", function()
-    local result = run_script([[neap.spawn(function() ]] .. with_close("task", "neap.sleep(60)") .. [[ end)
-      ]] .. in_thread("{}", with_close("thread", "neap.sleep(60)")) .. [[
-      neap.sleep(0.02)
+    local before, after = meet(2)
+    local result = run_script(before .. [[
+      neap.spawn(function() ]] .. with_close("task", stay) .. [[ end)
+      ]] .. in_thread("{}", with_close("thread", stay)) .. after .. [[
       local function fail() error("boom") end
       fail()]])
     assert.are.equal(1, result.status)
@@ -90,7 +99,7 @@ describe("a program", function()
         end })
         neap.sleep(60)
       end)
-      neap.sleep(0.01)]])
+      neap.yield()]])
     assert_result(0, "false\tcannot spawn: the program is ending\n" ..
       "false\tcannot start a thread: the program is ending\n", result)
   end)
@@ -180,8 +189,10 @@ describe("os.exit", function()
   end)
 
   it("ends a program that computes #preempt", function()
-    local result = run_script(with_close("main",
-      in_thread("{}", with_close("thread", "neap.timer(0.01, os.exit, 3) while true do end")) .. "while true do end"))
+    local before, after = meet(1)
+    local result = run_script(with_close("main", before ..
+      in_thread("{}", with_close("thread", "ready:release() neap.timer(0.01, os.exit, 3) while true do end")) .. after ..
+      "while true do end"))
     assert.are.equal(3, result.status)
     assert.is_truthy(result.stdout:find("closed thread\n", 1, true))
     assert.is_truthy(result.stdout:find("closed main\n", 1, true))
@@ -192,17 +203,18 @@ describe("the end of a program", function()
   it("comes although a task swallows its cancellation #preempt", function()
     assert.are.same(quietly, run_script([[
       neap.spawn({ daemon = true }, function() while true do pcall(neap.sleep, 1) end end)
-      neap.sleep(0.01)]]))
+      neap.yield()]]))
   end)
 
   it("comes although a task of a thread swallows its cancellation #preempt", function()
-    assert.are.same(quietly, run_script([[
+    local before, after = meet(1)
+    assert.are.same(quietly, run_script(before .. [[
       neap.thread({ daemon = true }, function()
         local neap = require "neap"
         neap.spawn(function() while true do pcall(neap.sleep, 1) end end)
+        ready:release()
         while true do pcall(neap.sleep, 1) end
-      end)
-      neap.sleep(0.01)]]))
+      end) ]] .. after))
   end)
 
   it("finds tasks and threads parked in every primitive", function()
@@ -290,15 +302,15 @@ describe("who does not end in time", function()
   local stubborn, unheard, asked
 
   setup(function()
-    stubborn = support.start_script([[
+    local before, after = meet(1)
+    stubborn = support.start_script(before .. [[
       local function hold() neap.shield(neap.sleep, 60) end
       neap.spawn({ daemon = true, name = "stubborn" }, function() hold() end)
       neap.thread({ daemon = true, name = "worker" }, function()
         local neap = require "neap"
-        neap.spawn({ name = "deaf" }, function() neap.shield(neap.sleep, 60) end)
+        neap.spawn({ name = "deaf" }, function() neap.shield(function() ]] .. stay .. [[ end) end)
         neap.sleep(60)
-      end)
-      neap.sleep(0.05)]])
+      end) ]] .. after)
     unheard = support.start_script([[
       neap.thread({ daemon = true, name = "reader" }, function() io.popen("exec sleep 9 >/dev/null"):close() end)
       neap.sleep(0.1)]])
@@ -334,8 +346,9 @@ end)
 
 describe("in a plain lua5.4", function()
   it("os.exit ends tasks and threads in order, and closes the state", function()
-    local code = with_close("main", "neap.spawn(function() " .. with_close("task", "neap.sleep(60)") .. [[ end)
-      ]] .. in_thread("{}", with_close("thread", "neap.sleep(60)")) .. "neap.sleep(0.02) os.exit(3)")
+    local before, after = meet(2)
+    local code = with_close("main", before .. "neap.spawn(function() " .. with_close("task", stay) .. [[ end)
+      ]] .. in_thread("{}", with_close("thread", stay)) .. after .. "os.exit(3)")
     local result = run_plain(code)
     assert.are.equal(3, result.status)
     assert.are.equal("", result.stderr)
@@ -351,9 +364,10 @@ describe("in a plain lua5.4", function()
   end)
 
   it("threads that are not daemon are waited for, and the others cancelled", function()
-    local result = run_plain([[
+    local before, after = meet(1)
+    local result = run_plain(before .. [[
       neap.thread(function() require "neap".sleep(0.02) print "thread" end)
-      ]] .. in_thread("{ daemon = true }", with_close("daemon", "neap.sleep(60)")) .. "neap.sleep(0.01)")
+      ]] .. in_thread("{ daemon = true }", with_close("daemon", stay)) .. after)
     assert_result(0, "thread\nclosed daemon\n", result)
   end)
 
