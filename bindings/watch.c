@@ -17,7 +17,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX /* no index */
 
 enum condition { NEXT, FIRST, ALL, FAILURE, TROUBLE }; /* operations of a link; as in watch.h */
 
