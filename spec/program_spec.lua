@@ -191,7 +191,8 @@ describe("os.exit", function()
   it("ends a program that computes #preempt", function()
     local before, after = meet(1)
     local result = run_script(with_close("main", before ..
-      in_thread("{}", with_close("thread", "ready:release() neap.timer(0.01, os.exit, 3) while true do end")) .. after ..
+      in_thread("{}", with_close("thread", "ready:release() neap.timer(0.01, os.exit, 3) while true do end")) ..
+        after ..
       "while true do end"))
     assert.are.equal(3, result.status)
     assert.is_truthy(result.stdout:find("closed thread\n", 1, true))

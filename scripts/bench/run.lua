@@ -10,7 +10,8 @@ a machine that is slower, or busy, slows both.
 What is measured on one thread counts processor time on both sides, because other programs would only blur it; what is
 about threads or about lateness counts real time on both sides.
 
-What other programs disturb is taken again, until that has happened too often; how much stayed disturbed is printed below
+What other programs disturb is taken again, until that has happened too often; how much stayed disturbed is printed
+below
 the table.
 
 A missed target is printed as such and is no failure; a measurement that cannot be taken is one (status 1).
