@@ -11,8 +11,7 @@ What is measured on one thread counts processor time on both sides, because othe
 about threads or about lateness counts real time on both sides.
 
 What other programs disturb is taken again, until that has happened too often; how much stayed disturbed is printed
-below
-the table.
+below the table.
 
 A missed target is printed as such and is no failure; a measurement that cannot be taken is one (status 1).
 --]]
