@@ -164,20 +164,13 @@ static int results_kept(lua_State *L, int status, lua_KContext count) {
     return (int)count;
 }
 
-static bool one_turn(void *flag) {
-    bool done = *(bool *)flag;
-    *(bool *)flag = true;
-    return done;
-}
-
 /* See BUDGET. `count` results are on the stack. */
 static int give_way(lua_State *L, struct neap_task *task, int count) {
     struct neap_vm *vm = task->vm;
     vm->budget = BUDGET;
     if (!neap_loop_has_ready(&vm->loop) && vm->loop.timers.count == 0) return count;
     if (task == vm->root) {
-        bool done = false;
-        neap_loop_run(&vm->loop, one_turn, &done);
+        neap_loop_give_way(&vm->loop);
         return count;
     }
     if (!can_yield(L, task)) return count;

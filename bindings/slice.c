@@ -20,7 +20,7 @@
  *                of the script on the way to it (coroutine.c), what this yield means.
  *             3. where Lua cannot yield (below table.sort, string.gsub, require, a metamethod called from C) waits for functions to
  *                return until it can.
- * OUTSIDE     Code that no task runs (the main chunk of a plain lua5.4) has nobody to yield to: the hook turns the loop once.
+ * OUTSIDE     Code that no task runs (the main chunk of a plain lua5.4) has nobody to yield to: the hook turns the loop.
  * BY FORCE    A few seconds after the program or the thread was asked to stop, `<close>` handlers and shields hold nothing
  *             off any more.
  *             What even that does not reach is a long call of C, and a message handler of xpcall that never returns
@@ -180,7 +180,7 @@ static void on_beat(struct neap_loop *loop) {
     lua_State *L = vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
     bool stop = may_have_to_stop(vm, vm->current) || may_be_over(vm),
          share = slice->seconds > 0 && may_be_awaited(loop);
-    loop->beaten = 1;
+    loop->cut = 1;
     if (slice->seen != slice->turn || !(stop || share)) {
         slice->seen = slice->turn;
         slice->beats = 0;
@@ -228,19 +228,6 @@ static bool can_yield(lua_State *L, const struct neap_task *task) {
 }
 
 static bool in_finaliser(lua_State *L) { return lua_gc(L, LUA_GCCOUNT, 0) < 0; }
-
-static bool once(void *flag) {
-    bool done = *(bool *)flag;
-    *(bool *)flag = true;
-    return done;
-}
-
-/* See OUTSIDE. */
-static void turn_loop(struct neap_vm *vm) {
-    bool done = false;
-    vm->slice.beats = 0;
-    neap_loop_run(&vm->loop, once, &done);
-}
 
 /* Takes note of requests that have not come through the loop. */
 static void look_around(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
@@ -318,7 +305,9 @@ static void act(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *fore
         restore(&vm->slice, L);
     } else if (vm->current == vm->root) {
         restore(&vm->slice, L);
-        if (must_give_way(vm)) turn_loop(vm);
+        if (!must_give_way(vm)) return;
+        vm->slice.beats = 0;
+        neap_loop_give_way(&vm->loop);
     } else {
         act_on_task(L, vm, foreign);
     }

@@ -286,7 +286,9 @@ static void init(struct neap_task *task, struct neap_vm *vm) {
 
 /* Code outside tasks turns the loop itself, until this tells that its wait is over. */
 static void run_root(struct neap_runnable *runnable) {
-    NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable)->flags |= NEAP_TASK_TURN;
+    struct neap_task *root = NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable);
+    root->flags |= NEAP_TASK_TURN;
+    root->vm->loop.cut = 1;
 }
 
 struct neap_task *neap_task_new_root(lua_State *L) {
@@ -468,19 +470,12 @@ static int turn_again(lua_State *L, int status, lua_KContext context) {
     return 0;
 }
 
-static bool once(void *flag) {
-    bool done = *(bool *)flag;
-    *(bool *)flag = true;
-    return done;
-}
-
 int neap_task_yield(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     struct neap_task *task = vm->current;
     neap_cancel_check(L, task);
     if (task == vm->root) {
-        bool done = false;
-        if (neap_loop_has_ready(&vm->loop)) neap_loop_run(&vm->loop, once, &done);
+        if (neap_loop_has_ready(&vm->loop)) neap_loop_give_way(&vm->loop);
         return 0;
     }
     if (L != vm->running || !lua_isyieldable(L) || task->lua_blocked > 0) return 0;

@@ -45,7 +45,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->busy = mailbox->busy;
     loop->stuck = stuck;
     loop->beat = NULL;
-    loop->beaten = 0;
+    loop->cut = 0;
     loop->context = NULL;
     loop->uv = NULL;
 }
@@ -200,9 +200,9 @@ static void run_first(struct neap_loop *loop) {
 }
 
 static void turn(struct neap_loop *loop) {
-    loop->beaten = 0;
+    loop->cut = 0;
     collect(loop);
-    for (int i = 0; i < RUNS_PER_TURN && loop->first != NULL && !loop->beaten; i++) run_first(loop);
+    for (int i = 0; i < RUNS_PER_TURN && loop->first != NULL && !loop->cut; i++) run_first(loop);
     fire(loop);
     if (loop->uv != NULL && uv_loop_alive(loop->uv)) uv_run(loop->uv, UV_RUN_NOWAIT);
     recall(loop);
@@ -217,6 +217,27 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
         turn(loop);
     }
     neap_loop_here = outer;
+}
+
+/* A place in the queue. */
+struct place {
+    struct neap_runnable runnable;
+    struct neap_loop *loop;
+    bool reached;
+};
+
+static void reach(struct neap_runnable *runnable) {
+    struct place *place = NEAP_CONTAINER_OF(runnable, struct place, runnable);
+    place->reached = true;
+    place->loop->cut = 1;
+}
+
+static bool is_reached(void *place) { return ((struct place *)place)->reached; }
+
+void neap_loop_give_way(struct neap_loop *loop) {
+    struct place place = {.runnable = {.run = reach}, .loop = loop, .reached = false};
+    neap_loop_push(loop, &place.runnable);
+    neap_loop_run(loop, is_reached, &place);
 }
 
 void neap_loop_drain(struct neap_loop *loop) {

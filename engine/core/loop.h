@@ -24,11 +24,11 @@ struct neap_loop {
     atomic_int *busy;                       /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
     void (*beat)(struct neap_loop *);  /* called by the signal handler of core/pulse.h; NULL: nobody cares */
-    volatile sig_atomic_t beaten; /* there was a beat in this turn: it ends after the present runnable. Own thread */
-    void *context;                /* of whoever made the loop */
-    uv_loop_t *uv;                /* NULL until neap_loop_uv */
-    uv_async_t alarm;             /* of uv: another thread wakes us */
-    uv_timer_t bell;              /* of uv: the next deadline */
+    volatile sig_atomic_t cut;         /* this turn ends after the present runnable. Own thread, signal handlers too */
+    void *context;                     /* of whoever made the loop */
+    uv_loop_t *uv;                     /* NULL until neap_loop_uv */
+    uv_async_t alarm;                  /* of uv: another thread wakes us */
+    uv_timer_t bell;                   /* of uv: the next deadline */
 };
 
 /* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller
@@ -68,8 +68,12 @@ static inline bool neap_loop_has_ready(const struct neap_loop *loop) {
     return loop->first != 0 || loop->late != 0 || !neap_mailbox_is_empty(loop->mailbox);
 }
 
-/* Own thread: turns until `done(argument)`. May be called from within a turn (a host's frame that must wait). */
+/* Own thread: turns until `done(argument)`. Whoever makes that true cuts the turn, or what is queued behind it runs first, for as
+ * long as that takes. May be called from within a turn (a host's frame that must wait). */
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument);
+
+/* Own thread: runs what is queued, and comes back when those that are behind would have their turn. */
+void neap_loop_give_way(struct neap_loop *loop);
 
 /* Own thread: runs everything that is queued or posted, without waiting for more. */
 void neap_loop_drain(struct neap_loop *loop);
