@@ -78,3 +78,10 @@ void neap_ending_follow(lua_State *L) {
     neap_vm_stop(vm);
     neap_cancel_check(L, vm->current);
 }
+
+void neap_ending_refuse(lua_State *L, const char *what) {
+    struct neap_vm *vm = neap_vm_of(L);
+    if (vm->open) neap_vm_stop(vm);
+    neap_cancel_check(L, vm->current);
+    luaL_error(L, "cannot %s: the program is ending", what);
+}

@@ -24,5 +24,8 @@ void neap_ending_run_tasks(struct neap_vm *vm);
 /* The running task has found that something else was cancelled: if that is because the program is to end, it is cancelled itself, as
  * it is going to be anyhow, and raises; so its `<close>` variables may wait. Returns where it is not so. */
 void neap_ending_follow(lua_State *L);
+/* The running task wants to start something, and nothing starts any more: likewise; while its `<close>` variables run, raises
+ * "cannot spawn: the program is ending". Does not return. */
+void neap_ending_refuse(lua_State *L, const char *what);
 
 #endif

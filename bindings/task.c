@@ -23,6 +23,7 @@
 #include "bindings/await.h"
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
+#include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/slice.h"
 #include "core/check.h"
@@ -322,7 +323,7 @@ static void set_name(lua_State *L, const char *name) {
 
 struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
-    if (!vm->open) luaL_error(L, "cannot spawn: the program is ending");
+    if (!vm->open) neap_ending_refuse(L, "spawn");
     if (arguments > 250) luaL_error(L, "too many arguments (at most 250 can be given to a task)");
     int function = lua_gettop(L) - arguments;
     struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, 1 + arguments);

@@ -257,8 +257,8 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     if (code != 0) {
         neap_object_unref(&job->future.object);
         if (options->scope != NULL) neap_scope_leave(options->scope, job->id, false);
-        luaL_error(L, "cannot start a thread: %s",
-                   code == NEAP_CLOSED ? "the program is ending" : neap_code_name(code));
+        if (code == NEAP_CLOSED) neap_ending_refuse(L, "start a thread");
+        luaL_error(L, "cannot start a thread: %s", neap_code_name(code));
     }
     *keeper = NULL;
     lua_replace(L, function);

@@ -122,7 +122,7 @@ describe("a signal", function()
       neap.shield(neap.sleep, 60)]])
   end)
 
-  it("ends at once when it is the second one, in a busy loop that nothing interrupts", function()
+  it("ends at once when it is the second one, in a call that nothing interrupts #preempt", function()
     assert_result(143, "", run [[
       neap.thread({ daemon = true }, function(pid)
         io.popen("sleep 0.05; kill -TERM " .. pid .. "; sleep 0.05; kill -TERM " .. pid):close()
