@@ -59,6 +59,47 @@ static void a_flood_does_not_keep_timers_from_firing(void **state) {
     assert_true(flood[2].runs >= flood[0].runs - 1); /* in turn */
 }
 
+/* A runnable that ran too long each time, and another that it is to let through. */
+static void note_and_be_late(struct neap_runnable *runnable) {
+    note_number(runnable);
+    if (ordered < 12) neap_loop_push_late(neap_loop_here, runnable);
+}
+
+static void note_and_come_again(struct neap_runnable *runnable) {
+    note_number(runnable);
+    if (ordered < 12) neap_loop_push(neap_loop_here, runnable);
+    neap_loop_here->cut = 1;
+}
+
+static void who_is_late_is_let_in_one_at_a_time(void **state) {
+    static const int expected[] = {0, 1, 2, 9, 9, 0, 9, 9, 1, 9, 9, 2};
+    (void)state;
+    ordered = 0;
+    for (int i = 0; i < 3; i++) {
+        numbered[i].runnable.run = note_and_be_late;
+        neap_loop_push(&here, &numbered[i].runnable);
+    }
+    numbered[9].runnable.run = note_and_come_again;
+    neap_loop_push(&here, &numbered[9].runnable);
+    settle(&here);
+    assert_false(neap_loop_has_ready(&here));
+    assert_true(ordered >= 12);
+    for (int i = 0; i < 12; i++) assert_int_equal(order[i], expected[i]);
+}
+
+static void who_gives_way_comes_back_in_turn(void **state) {
+    (void)state;
+    struct job job = job_that(true);
+    neap_loop_give_way(&here);
+    neap_loop_push(&here, &job.runnable);
+    for (int i = 1; i <= 3; i++) {
+        neap_loop_give_way(&here);
+        assert_int_equal(job.runs, i);
+    }
+    job.again = false;
+    settle(&here);
+}
+
 static void loops_nest(void **state) {
     (void)state;
     struct actor outer, inner;
@@ -393,6 +434,8 @@ int main(void) {
     const struct CMUnitTest loop_tests[] = {
         TEST(runs_in_the_order_of_pushing),
         TEST(a_flood_does_not_keep_timers_from_firing),
+        TEST(who_is_late_is_let_in_one_at_a_time),
+        TEST(who_gives_way_comes_back_in_turn),
         TEST(loops_nest),
         TEST(draining_runs_what_there_is),
         TEST(what_was_posted_before_the_end_is_run),
