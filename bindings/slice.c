@@ -400,7 +400,7 @@ int neap_slice_call(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     struct neap_slice *slice = &vm->slice;
     double before = slice->seconds;
-    if (!lua_isnone(L, 1)) {
+    if (!lua_isnoneornil(L, 1)) {
         if (lua_type(L, 1) != LUA_TNUMBER) return luaL_typeerror(L, 1, "number of seconds");
         double seconds = lua_tonumber(L, 1);
         luaL_argcheck(L, seconds >= 0, 1, "a slice must not be negative or NaN");

@@ -167,7 +167,11 @@ function neap.yield() end
 ---Slices are made by a signal, SIGURG, that a thread sends itself while a task runs too long. Cancelling reaches a loop
 ---that never waits by the same way: in a stock `lua5.4` only once slices have been turned on.
 ---
----Threads: counts for the thread that calls it.
+---Lua cannot be suspended below a comparator of `table.sort`, a function of `string.gsub`, `require`; and nothing
+---interrupts one long call of C. A hook of `debug.sethook` goes on as before; one that counts more than 10,000
+---instructions keeps its coroutine from being suspended.
+---
+---Threads: counts for the thread that calls it, and those that it starts from then on.
 ---
 ---```lua
 ---neap.slice(0.01) -- for a stock lua5.4
