@@ -12,8 +12,8 @@
  *            sees its message costs nothing; but a spin in vain takes a core from others. So the spin outlasts a wake-up,
  *            is halved each time it found nothing, and is tried again after a number of parks.
  * CLOCK      Deadlines are compared with a fresh clock, never with a cached one, and never fire early. A park until a
- *            deadline more than two milliseconds away is rounded up to a whole millisecond, so that many sleepers share
- *            one wake-up.
+ *            deadline more than two milliseconds away, or of one sleeper among many, is rounded up to a whole
+ *            millisecond, so that they share a wake-up.
  * STUCK      See COUNTING in mailbox.c. */
 #include "core/loop.h"
 
@@ -29,6 +29,7 @@ enum {
     SPIN_MAX_NS = 60000,  /* outlasts a wake-up */
     SPIN_MIN_NS = 2000,   /* below this it is not tried */
     PARKS_PER_PROBE = 32, /* after so many parks without spinning, try again */
+    CROWD = 64,           /* deadlines: so many that a millisecond has several */
     PAUSES_PER_LOOK = 16  /* between two looks at the clock */
 };
 
@@ -152,7 +153,7 @@ static bool spin(struct neap_loop *loop, int64_t next) {
 static void park(struct neap_loop *loop) {
     int64_t next = neap_timers_next(&loop->timers);
     bool endless = next == NEAP_FOREVER && loop->busy != NULL && !has_io(loop);
-    if (next != NEAP_FOREVER && next - loop->now > 2 * NEAP_MILLISECOND)
+    if (next != NEAP_FOREVER && (next - loop->now > 2 * NEAP_MILLISECOND || loop->timers.count >= CROWD))
         next = (next / NEAP_MILLISECOND + 1) * NEAP_MILLISECOND;
     if (!neap_mailbox_retire(loop->mailbox)) return;
     bool stuck = endless && neap_mailbox_leave(loop->mailbox);
