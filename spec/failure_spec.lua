@@ -206,16 +206,16 @@ describe("errors of tasks and threads", function()
       local function level(depth)
         local neap = require "neap"
         if depth == 0 then error({ message = "deep", list = { true } }) end
-        neap.thread(debug.getinfo(1, "f").func, depth - 1):join()
+        neap.thread({ quiet = true }, debug.getinfo(1, "f").func, depth - 1):join()
       end
-      local ok, err = pcall(function() neap.thread(level, 3):join() end)
+      local ok, err = pcall(function() neap.thread({ quiet = true }, level, 3):join() end)
       print(ok, type(err), err.message, err.list[1])]]))
   end)
 
   it("that cannot be sent are replaced by the reason", function()
     assert.are.same({ status = 0, stdout = "false\ttrue\n", stderr = "" }, run_script([[
       local ok, err = pcall(function()
-        neap.thread(function() error({ inner = coroutine.create(print) }) end):join()
+        neap.thread({ quiet = true }, function() error({ inner = coroutine.create(print) }) end):join()
       end)
       print(ok, tostring(err):find("cannot send", 1, true) ~= nil)]]))
   end)
