@@ -2,8 +2,9 @@
  *
  * LINES      Several threads share one stdout. A line of one must not be torn by another's, however many arguments and calls it
  *            took. So each state collects an unfinished line and hands over whole lines, in one write; the rest follows
- *            when it is flushed by the script, or when the thread ends. The main state collects only while there are other
- *            threads and stdout is no terminal: there it writes at once, as plain Lua does.
+ *            when it is flushed by the script, or when the thread ends. A state that has called setvbuf("no") does not wait
+ *            for lines. The main state collects only while there are other threads and stdout is no terminal: there it
+ *            writes at once, as plain Lua does.
  * ORDER      Whole lines go straight into the buffer of the C library, which all threads share, so what one thread prints
  *            before it wakes another comes before what that one prints. print flushes that buffer, as plain Lua's does: what
  *            a program prints before it starts another stands before what that one prints.
