@@ -5,13 +5,13 @@
 set -eu
 group=$1
 file=$2
-cc=${CC:-gcc}
+cc=${CC:-gcc} # may be two words: "ccache gcc"
 
 # Each need is a package of Debian and a command that succeeds if it is there.
 has_command() { command -v "$1" >/dev/null 2>&1; }
-has_header() { printf '#include <%s>\n' "$1" | "$cc" $2 -E - >/dev/null 2>&1; }
+has_header() { printf '#include <%s>\n' "$1" | $cc $2 -E - >/dev/null 2>&1; }
 # cmocka's header wants others before it.
-has_cmocka() { printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' | "$cc" -E - >/dev/null 2>&1; }
+has_cmocka() { printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' | $cc -E - >/dev/null 2>&1; }
 has_fuzzer() {
   echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d == 0 && n == 1; }' |
     clang -x c - -fsanitize=fuzzer,address -o /dev/null >/dev/null 2>&1
@@ -20,7 +20,7 @@ has_fuzzer() {
 missing() {
   case $group in
     build)
-      has_command "$cc" || echo gcc
+      has_command "${cc%% *}" || echo gcc
       has_header stdio.h "" || echo libc6-dev
       has_command lua5.4 || echo lua5.4
       has_header lua5.4/lua.h "" || echo liblua5.4-dev
