@@ -10,6 +10,11 @@ static void *map(size_t size) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+static void *map_file(int fd, size_t size, bool writable) {
+    void *memory = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 #ifdef NEAP_CHECK
 
 static _Thread_local long countdown = -1; /* allocations of this thread until one fails; negative: never */
@@ -49,6 +54,12 @@ void *neap_map(size_t size) {
     return memory;
 }
 
+void *neap_map_file(int fd, size_t size, bool writable) {
+    void *memory = must_fail() ? NULL : map_file(fd, size, writable);
+    if (memory != NULL) atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    return memory;
+}
+
 void neap_unmap(void *memory, size_t size) {
     atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
     munmap(memory, size);
@@ -63,6 +74,8 @@ void *neap_realloc(void *block, size_t size) { return realloc(block, size); }
 void neap_free(void *block) { free(block); }
 
 void *neap_map(size_t size) { return map(size); }
+
+void *neap_map_file(int fd, size_t size, bool writable) { return map_file(fd, size, writable); }
 
 void neap_unmap(void *memory, size_t size) { munmap(memory, size); }
 

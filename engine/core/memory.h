@@ -3,6 +3,7 @@
 #ifndef NEAP_CORE_MEMORY_H
 #define NEAP_CORE_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *neap_alloc(size_t size);
@@ -13,6 +14,8 @@ void neap_free(void *block);
 
 /* Whole pages, zeroed, that really go back to the system when they are given back: for large memory that comes and goes. */
 void *neap_map(size_t size);
+/* The first `size` bytes of the file `fd`, shared with whoever has them mapped too. Unmapped like the others. */
+void *neap_map_file(int fd, size_t size, bool writable);
 /* `size` is the one that was asked for. */
 void neap_unmap(void *memory, size_t size);
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "core/cell.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/futex.h"
@@ -37,6 +38,7 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_list_init(&engine->threads);
     neap_list_init(&engine->ended);
     neap_list_init(&engine->states);
+    atomic_init(&engine->cells, NULL);
     neap_rings_init(&engine->rings);
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
@@ -50,6 +52,19 @@ int neap_engine_init(struct neap_engine *engine) {
 
 uint64_t neap_engine_next_id(struct neap_engine *engine) {
     return atomic_fetch_add_explicit(&engine->ids, 1, memory_order_relaxed) + 1;
+}
+
+struct neap_cells *neap_engine_cells(struct neap_engine *engine) {
+    /* acquires what the exchange below published */
+    struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_acquire);
+    if (cells != NULL) return cells;
+    struct neap_cells *made = neap_cells_new();
+    if (made == NULL) return NULL;
+    if (atomic_compare_exchange_strong_explicit(&engine->cells, &cells, made, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return made;
+    neap_cells_close(made); /* another thread was first */
+    return cells;
 }
 
 static void forget(struct neap_thread *thread) {
@@ -82,6 +97,8 @@ static void reap(struct neap_engine *engine, bool wait) {
 
 void neap_engine_fini(struct neap_engine *engine) {
     reap(engine, true);
+    struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
+    if (cells != NULL) neap_cells_close(cells);
     if (engine->main_job != NULL) neap_object_unref(&engine->main_job->future.object);
     if (engine->main != NULL) neap_mailbox_unref(engine->main);
 }

@@ -13,6 +13,7 @@
 #include "host/job.h"
 #include "sync/ring.h"
 
+struct neap_cells;
 struct neap_thread;
 
 struct neap_engine {
@@ -31,6 +32,7 @@ struct neap_engine {
     struct neap_list threads;              /* neap_thread.node: started, not ended */
     struct neap_list ended;                /* neap_thread.node: ended, not joined by the system */
     struct neap_list states;               /* neap_vm.node, for the bindings: the Lua states that are open; guard */
+    _Atomic(struct neap_cells *) cells;    /* NULL until the first is asked for; see neap_engine_cells */
     struct neap_rings rings;               /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */
@@ -58,6 +60,9 @@ int neap_engine_init(struct neap_engine *engine);
 void neap_engine_fini(struct neap_engine *engine);
 
 uint64_t neap_engine_next_id(struct neap_engine *engine);
+
+/* Where its shared memory comes from, as long as the engine lives; NULL: no memory. Any thread. */
+struct neap_cells *neap_engine_cells(struct neap_engine *engine);
 
 /* Starts an OS thread that runs `body`; the thread record is the engine's from then on. Takes over one reference to
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
