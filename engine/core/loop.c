@@ -4,6 +4,9 @@
  *            at its descriptors. Bounded, so that a flood of messages starves neither timers nor I/O; a beat of the thread's
  *            pulse ends it too, so that slow runnables do not. Runnables run from a flat queue: waking a hundred
  *            thousand waits, or a chain of them, costs no C stack.
+ * DUE        What a deadline has woken queues apart, and its queue and the other take turns, one runnable at a time. So a
+ *            sleeper is not late because a hundred thousand others are ready before it, nor do many sleepers hold up
+ *            these.
  * LATE       Those that were interrupted because they ran too long wait apart. One of them at a time joins the run queue, in
  *            turn, behind all that has become ready meanwhile: so who waits briefly never waits for more than one that
  *            computes, however many of these there are, and they get on too.
@@ -37,8 +40,8 @@ _Thread_local struct neap_loop *neap_loop_here;
 
 void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, void (*stuck)(struct neap_loop *)) {
     loop->mailbox = mailbox;
-    loop->first = loop->last = NULL;
-    loop->late = loop->last_late = loop->recalled = NULL;
+    loop->ready.first = loop->due.first = loop->late.first = loop->recalled = NULL;
+    loop->was_due = false;
     neap_timers_init(&loop->timers);
     loop->now = neap_clock_now();
     loop->spin_ns = SPIN_MAX_NS;
@@ -77,7 +80,8 @@ void neap_loop_fini(struct neap_loop *loop) {
         late->run(late);
         late = next;
     }
-    NEAP_ASSERT(loop->first == NULL && loop->late == NULL, "a loop ends with an empty queue");
+    NEAP_ASSERT(loop->ready.first == NULL && loop->due.first == NULL && loop->late.first == NULL,
+                "a loop ends with empty queues");
     NEAP_ASSERT(loop->timers.count == 0, "a loop ends without open waits");
     if (loop->uv != NULL) close_uv(loop);
     neap_timers_fini(&loop->timers);
@@ -181,21 +185,22 @@ static void collect(struct neap_loop *loop) {
 static void fire(struct neap_loop *loop) {
     struct neap_wait *wait;
     loop->now = neap_clock_now();
-    while ((wait = neap_timers_pop(&loop->timers, loop->now)) != NULL) neap_wait_interrupt(wait, NEAP_WAIT_TIMEDOUT);
+    while ((wait = neap_timers_pop(&loop->timers, loop->now)) != NULL) neap_wait_expire(wait);
 }
 
 /* See LATE. So the queue is empty between turns only if nobody is late either. */
 static void recall(struct neap_loop *loop) {
-    struct neap_runnable *runnable = loop->late;
-    if (runnable == NULL || loop->recalled != NULL) return;
-    loop->late = runnable->next;
-    loop->recalled = runnable;
-    neap_loop_push(loop, runnable);
+    if (loop->late.first == NULL || loop->recalled != NULL) return;
+    loop->recalled = neap_line_pop(&loop->late);
+    neap_loop_push(loop, loop->recalled);
 }
 
+static bool is_idle(const struct neap_loop *loop) { return loop->ready.first == NULL && loop->due.first == NULL; }
+
+/* See DUE. The queues are not both empty. */
 static void run_first(struct neap_loop *loop) {
-    struct neap_runnable *runnable = loop->first;
-    loop->first = runnable->next;
+    loop->was_due = loop->due.first != NULL && (!loop->was_due || loop->ready.first == NULL);
+    struct neap_runnable *runnable = neap_line_pop(loop->was_due ? &loop->due : &loop->ready);
     if (runnable == loop->recalled) loop->recalled = NULL;
     runnable->run(runnable);
 }
@@ -203,7 +208,7 @@ static void run_first(struct neap_loop *loop) {
 static void turn(struct neap_loop *loop) {
     loop->cut = 0;
     collect(loop);
-    for (int i = 0; i < RUNS_PER_TURN && loop->first != NULL && !loop->cut; i++) run_first(loop);
+    for (int i = 0; i < RUNS_PER_TURN && !is_idle(loop) && !loop->cut; i++) run_first(loop);
     fire(loop);
     if (loop->uv != NULL && uv_loop_alive(loop->uv)) uv_run(loop->uv, UV_RUN_NOWAIT);
     recall(loop);
@@ -213,7 +218,7 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
     struct neap_loop *outer = neap_loop_here;
     neap_loop_here = loop;
     while (!done(argument)) {
-        if (loop->first == NULL && neap_mailbox_is_empty(loop->mailbox) && !spin(loop, neap_timers_next(&loop->timers)))
+        if (is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !spin(loop, neap_timers_next(&loop->timers)))
             park(loop);
         turn(loop);
     }
@@ -247,7 +252,7 @@ void neap_loop_drain(struct neap_loop *loop) {
     while (neap_loop_has_ready(loop)) {
         collect(loop);
         recall(loop);
-        if (loop->first != NULL) run_first(loop); /* else it was only notified */
+        if (!is_idle(loop)) run_first(loop); /* else it was only notified */
     }
     neap_loop_here = outer;
 }

@@ -12,19 +12,42 @@
 #include "core/timer.h"
 #include "core/wait.h"
 
+/* Runnables in the order in which they came. */
+struct neap_line {
+    struct neap_runnable *first, *last; /* last: of no meaning while first is NULL */
+};
+
+static inline void neap_line_push(struct neap_line *line, struct neap_runnable *runnable) {
+    runnable->next = 0;
+    if (line->first == 0)
+        line->first = runnable;
+    else
+        line->last->next = runnable;
+    line->last = runnable;
+}
+
+/* `line` must not be empty. */
+static inline struct neap_runnable *neap_line_pop(struct neap_line *line) {
+    struct neap_runnable *runnable = line->first;
+    line->first = runnable->next;
+    return runnable;
+}
+
 struct neap_loop {
-    struct neap_runnable *first, *last;     /* the run queue; own thread */
-    struct neap_runnable *late, *last_late; /* what has had more than its share: see LATE. Own thread */
-    struct neap_runnable *recalled;         /* the one of them that is in the run queue; NULL. Own thread */
-    struct neap_mailbox *mailbox;           /* constant; counted */
-    struct neap_timers timers;              /* own thread */
-    int64_t now;                            /* when this turn began; for reports and slices, never for deadlines */
-    uint32_t spin_ns;                       /* how long to spin before parking; adapts, see park.  Own thread */
-    uint32_t idle_parks;                    /* parks since spinning was last tried */
-    atomic_int *busy;                       /* the mailbox's. Constant */
+    struct neap_line ready;            /* the run queue; own thread */
+    struct neap_line due;              /* what a deadline has woken: see DUE. Own thread */
+    struct neap_line late;             /* what has had more than its share: see LATE. Own thread */
+    struct neap_runnable *recalled;    /* the one of these that is in the run queue; NULL. Own thread */
+    struct neap_mailbox *mailbox;      /* constant; counted */
+    struct neap_timers timers;         /* own thread */
+    int64_t now;                       /* when this turn began; for reports and slices, never for deadlines */
+    uint32_t spin_ns;                  /* how long to spin before parking; adapts, see park.  Own thread */
+    uint32_t idle_parks;               /* parks since spinning was last tried */
+    atomic_int *busy;                  /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
     void (*beat)(struct neap_loop *);  /* called by the signal handler of core/pulse.h; NULL: nobody cares */
     volatile sig_atomic_t cut;         /* this turn ends after the present runnable. Own thread, signal handlers too */
+    bool was_due;                      /* the last runnable came from `due`. Own thread */
     void *context;                     /* of whoever made the loop */
     uv_loop_t *uv;                     /* NULL until neap_loop_uv */
     uv_async_t alarm;                  /* of uv: another thread wakes us */
@@ -45,27 +68,23 @@ extern _Thread_local struct neap_loop *neap_loop_here __attribute__((tls_model("
 
 /* Own thread: runs `runnable` once, after what is queued already. */
 static inline void neap_loop_push(struct neap_loop *loop, struct neap_runnable *runnable) {
-    runnable->next = 0;
-    if (loop->first == 0)
-        loop->first = runnable;
-    else
-        loop->last->next = runnable;
-    loop->last = runnable;
+    neap_line_push(&loop->ready, runnable);
+}
+
+/* Own thread: the same for what a deadline has woken. */
+static inline void neap_loop_push_due(struct neap_loop *loop, struct neap_runnable *runnable) {
+    neap_line_push(&loop->due, runnable);
 }
 
 /* Own thread: the same for work that was interrupted because it ran too long. */
 static inline void neap_loop_push_late(struct neap_loop *loop, struct neap_runnable *runnable) {
-    runnable->next = 0;
-    if (loop->late == 0)
-        loop->late = runnable;
-    else
-        loop->last_late->next = runnable;
-    loop->last_late = runnable;
+    neap_line_push(&loop->late, runnable);
 }
 
 /* Own thread: is anything waiting for its turn, in the queues or in the mailbox? */
 static inline bool neap_loop_has_ready(const struct neap_loop *loop) {
-    return loop->first != 0 || loop->late != 0 || !neap_mailbox_is_empty(loop->mailbox);
+    return loop->ready.first != 0 || loop->due.first != 0 || loop->late.first != 0 ||
+           !neap_mailbox_is_empty(loop->mailbox);
 }
 
 /* Own thread: turns until `done(argument)`. Whoever makes that true cuts the turn, or what is queued behind it runs first, for as

@@ -344,6 +344,12 @@ bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome) {
     return true;
 }
 
+bool neap_wait_expire(struct neap_wait *wait) {
+    if (!claim(wait, NEAP_WAIT_TIMEDOUT)) return false;
+    neap_loop_push_due(wait->loop, &wait->runnable);
+    return true;
+}
+
 static void withdraw(struct neap_link *link) {
     struct neap_object *object = link->object;
     struct neap_batch batch = {NULL, NULL};

@@ -86,6 +86,9 @@ int neap_wait_end(struct neap_wait *wait);
 /* Claims an open wait for `outcome` and queues it. False when it was not open, or somebody else was faster. Owner's thread. */
 bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome);
 
+/* The same, for its loop, when the deadline has passed. */
+bool neap_wait_expire(struct neap_wait *wait);
+
 /* Claims an open wait and ends it at once: run() does not follow. False when it was not open, or somebody else was faster:
  * then run() comes. Owner's thread. */
 bool neap_wait_abandon(struct neap_wait *wait);

@@ -87,6 +87,54 @@ static void who_is_late_is_let_in_one_at_a_time(void **state) {
     for (int i = 0; i < 12; i++) assert_int_equal(order[i], expected[i]);
 }
 
+/* One of a crowd that is ready; the last of them ends the run. */
+static void count_down(struct neap_runnable *runnable) {
+    struct job *job = NEAP_CONTAINER_OF(runnable, struct job, runnable);
+    job->runs++;
+    ordered--;
+}
+
+enum { CROWD = 2000, SLEEPERS = 3 };
+
+static void who_is_due_does_not_wait_for_all_that_is_ready(void **state) {
+    static struct job crowd[CROWD];
+    struct actor sleepers[SLEEPERS];
+    (void)state;
+    ordered = CROWD;
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = (struct job){.runnable = {.run = count_down}};
+        neap_loop_push(&here, &crowd[i].runnable);
+    }
+    for (int i = 0; i < SLEEPERS; i++) {
+        actor_init(&sleepers[i], &here);
+        assert_int_equal(start_links(&sleepers[i], 0, PASSED), NEAP_PARKED);
+    }
+    for (int i = 0; i < SLEEPERS; i++) assert_int_equal(finish(&sleepers[i]), NEAP_TIMEOUT);
+    assert_true(ordered > 0);
+    settle(&here);
+    assert_int_equal(ordered, 0);
+}
+
+static void note_and_be_due_again(struct neap_runnable *runnable) {
+    note_number(runnable);
+    if (ordered < 12) neap_loop_push_due(neap_loop_here, runnable);
+}
+
+static void who_is_due_and_who_is_ready_take_turns(void **state) {
+    static const int expected[] = {0, 9, 1, 9, 2, 9, 0, 9, 1, 9, 2, 9};
+    (void)state;
+    ordered = 0;
+    for (int i = 0; i < 3; i++) {
+        numbered[i].runnable.run = note_and_be_due_again;
+        neap_loop_push_due(&here, &numbered[i].runnable);
+    }
+    numbered[9].runnable.run = note_and_come_again; /* even where each turn is cut short */
+    neap_loop_push(&here, &numbered[9].runnable);
+    settle(&here);
+    assert_true(ordered >= 12);
+    for (int i = 0; i < 12; i++) assert_int_equal(order[i], expected[i]);
+}
+
 static void who_gives_way_comes_back_in_turn(void **state) {
     (void)state;
     struct job job = job_that(true);
@@ -435,6 +483,8 @@ int main(void) {
         TEST(runs_in_the_order_of_pushing),
         TEST(a_flood_does_not_keep_timers_from_firing),
         TEST(who_is_late_is_let_in_one_at_a_time),
+        TEST(who_is_due_does_not_wait_for_all_that_is_ready),
+        TEST(who_is_due_and_who_is_ready_take_turns),
         TEST(who_gives_way_comes_back_in_turn),
         TEST(loops_nest),
         TEST(draining_runs_what_there_is),
