@@ -11,8 +11,9 @@
 #include "core/memory.h"
 
 enum {
-    OBJECT_SIZE = 384,   /* about what an object with a little in it takes */
-    LOT_SIZE = 32 * 1024 /* bytes of objects */
+    OBJECT_SIZE = 384,         /* about what an object with a little in it takes */
+    LOT_SIZE = 32 * 1024,      /* bytes of objects */
+    MOST_AT_ONCE = 1024 * 1024 /* kilobytes that the collector is told of in one step */
 };
 
 /* Registry keys, by address. */
@@ -91,7 +92,9 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
     luaL_setfuncs(L, binding->methods, 0);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__methods");
-    if (binding->index != NULL) {
+    if (binding->item != NULL) {
+        lua_pushcclosure(L, binding->item, 1);
+    } else if (binding->index != NULL) {
         lua_pushcfunction(L, binding->index);
         lua_pushcclosure(L, index_with_fields, 2);
     }
@@ -168,16 +171,17 @@ void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *fiel
 /* --- boxes --- */
 
 /* Lua sees a few words of a handle, not the object behind it, and so would let very many pile up. It is told by the lot. */
-static void tell_collector(lua_State *L) {
+void neap_box_account(lua_State *L, size_t size) {
     struct neap_vm *vm = neap_vm_of(L);
-    vm->outside += OBJECT_SIZE;
+    vm->outside += size;
     if (vm->outside < LOT_SIZE) return;
+    size_t kilobytes = vm->outside / 1024;
     vm->outside = 0;
-    lua_gc(L, LUA_GCSTEP, LOT_SIZE / 1024);
+    lua_gc(L, LUA_GCSTEP, kilobytes > MOST_AT_ONCE ? MOST_AT_ONCE : (int)kilobytes);
 }
 
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues) {
-    if (!neap_bindings[kind]->in_place) tell_collector(L);
+    if (!neap_bindings[kind]->in_place) neap_box_account(L, OBJECT_SIZE);
     struct neap_box *box = lua_newuserdatauv(L, size, uservalues);
     box->binding = neap_bindings[kind];
     box->object = NULL;

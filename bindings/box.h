@@ -26,6 +26,8 @@ struct neap_binding {
     /* h.name and the like, for keys that are no method: (handle, key) -> value. Every access then costs a C call, so hot
      * kinds do without and have constant fields (neap_box_set_constant). NULL: unknown keys are nil. */
     lua_CFunction index;
+    /* h[key], for any key: (handle, key) -> value; upvalue 1 is the table of methods. Instead of index; may be NULL. */
+    lua_CFunction item;
     /* Writes how the object stands, for tostring: "3/8", "running". May be NULL. */
     void (*describe)(struct neap_object *object, char *text, size_t size);
     /* The object that travels instead when a handle is sent: pushes nothing, returns a new reference; may raise.
@@ -43,6 +45,9 @@ void neap_box_drop_late(struct neap_vm *vm);
 /* Pushes a new, empty box of `kind` with `uservalues` user values and `size` bytes: made first, then filled, so that an
  * error in between leaks nothing. The caller stores one reference in ->object. */
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues);
+
+/* The collector learns of `size` bytes that an object has taken outside of Lua, over and above what every one takes. May collect. */
+void neap_box_account(lua_State *L, size_t size);
 
 /* Gives the box on top of the stack, of `kind`, a field that never changes, at no cost for its methods. */
 void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value);

@@ -6,6 +6,7 @@
 
 #include "bindings/box.h"
 
+extern const struct neap_binding neap_array_binding;
 extern const struct neap_binding neap_barrier_binding;
 extern const struct neap_binding neap_bounded_semaphore_binding;
 extern const struct neap_binding neap_channel_binding;
@@ -17,8 +18,10 @@ extern const struct neap_binding neap_queue_binding;
 extern const struct neap_binding neap_rlock_binding;
 extern const struct neap_binding neap_rwlock_binding;
 extern const struct neap_binding neap_semaphore_binding;
+extern const struct neap_binding neap_value_binding;
 
 /* Functions of the module: (arguments as in the reference) -> handle. */
+int neap_array_open(lua_State *L);
 int neap_barrier_open(lua_State *L);
 int neap_bounded_semaphore_open(lua_State *L);
 int neap_channel_open(lua_State *L);
@@ -32,6 +35,7 @@ int neap_queue_open(lua_State *L);
 int neap_rlock_open(lua_State *L);
 int neap_rwlock_open(lua_State *L);
 int neap_semaphore_open(lua_State *L);
+int neap_value_open(lua_State *L);
 
 /* Those that work on several handles: neap.select. */
 int neap_select(lua_State *L);

@@ -21,7 +21,8 @@
 #include "core/memory.h"
 #include "host/engine.h"
 
-static const luaL_Reg functions[] = {{"barrier", neap_barrier_open},
+static const luaL_Reg functions[] = {{"array", neap_array_open},
+                                     {"barrier", neap_barrier_open},
                                      {"bounded_semaphore", neap_bounded_semaphore_open},
                                      {"channel", neap_channel_open},
                                      {"condition", neap_condition_open},
@@ -42,6 +43,7 @@ static const luaL_Reg functions[] = {{"barrier", neap_barrier_open},
                                      {"shield", neap_cancel_shield},
                                      {"slice", neap_slice_call},
                                      {"timeout", neap_cancel_timeout},
+                                     {"value", neap_value_open},
                                      {NULL, NULL}};
 
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */

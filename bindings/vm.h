@@ -36,6 +36,8 @@ enum neap_handle {
     NEAP_HANDLE_TASK,     /* a task of this state: its record lies in the box */
     NEAP_HANDLE_TASK_JOB, /* a task of another state */
     NEAP_HANDLE_THREAD,
+    NEAP_HANDLE_VALUE,
+    NEAP_HANDLE_ARRAY,
     NEAP_HANDLE_COUNT
 };
 
@@ -67,7 +69,7 @@ struct neap_vm {
     struct neap_anchors coroutines;    /* of tasks, bound and idle, by task->coroutine_slot */
     struct neap_idle *idle;            /* coroutines to use again: a stack with room for all of `coroutines`; owned */
     uint32_t idle_count, idle_room;    /* of idle: used, allocated */
-    uint32_t outside;                  /* bytes of objects that the collector was not told of yet; see box.c */
+    size_t outside;                    /* bytes of objects that the collector was not told of yet; see box.c */
     uint32_t budget;                   /* waits that may still be served at once before a task must give way */
     uint32_t needed;                   /* tasks that have not ended and are not daemon */
     struct neap_outcome *outcome;      /* of a thread's main task, once that has ended; owned */

@@ -145,7 +145,8 @@ describe("a value that is sent", function()
 
   it("is a handle, by reference", function()
     each_place(is_same, { neap.channel(), neap.queue(), neap.lock(), neap.rlock(), neap.rwlock(), neap.condition(),
-      neap.semaphore(), neap.bounded_semaphore(), neap.event(), neap.barrier(2), (neap.pipe()), neap.current() })
+      neap.semaphore(), neap.bounded_semaphore(), neap.event(), neap.barrier(2), (neap.pipe()), neap.value("i32"),
+      neap.array("i32", 1), neap.current() })
     local ch = neap.channel(1)
     neap.thread(function() ch:send("seen") end):join()
     assert.are.equal("seen", ch:recv())

@@ -16,6 +16,7 @@
 struct neap_object;
 struct neap_link;
 struct neap_batch;
+struct neap_mapping;
 
 struct neap_class {
     const char *name;         /* what scripts call it: "channel" */
@@ -39,6 +40,11 @@ struct neap_class {
     /* No guard, the owner's thread: the parked `link` was served by somebody else, and its owner is about to learn of
      * it: does what only the owner's own thread may do, as entering a hold. attempt does the same itself. May be NULL. */
     void (*resumed)(struct neap_object *object, struct neap_link *link);
+    /* Its objects are struct neap_mapped (core/mapped.h): makes one of `mapping`, which came from another process and is not
+     * trusted, kept by `original`, to which it takes a reference. NEAP_NOMEM, or NEAP_RANGE: there is no such thing. NULL:
+     * another process asks, through a proxy. */
+    int (*adopt)(const struct neap_class *class, const struct neap_mapping *mapping, struct neap_object *original,
+                 struct neap_object **object);
 };
 
 struct neap_object {

@@ -9,6 +9,7 @@ local programs <const> = {
   contended_counter = "-pthread",
   copy = "",
   round_trip = "-pthread",
+  shared_add = "-pthread",
   start = "",
   thread_start = "-pthread",
   timers = "$(pkg-config --cflags --libs libuv)",

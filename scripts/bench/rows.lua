@@ -112,6 +112,12 @@ return function(places)
       ratio = { at_most = 4 },
     },
     {
+      name = "shared_add", title = "add to a shared value, two threads", unit = "s",
+      figure = neap("shared_add", "thread"),
+      yardstick = native "shared_add", yardstick_title = "C: an atomic addition, two threads",
+      ratio = { at_most = 5 },
+    },
+    {
       name = "sleepers", title = "100,000 tasks sleep 1–1000 ms: processor time", unit = "s",
       figure = neap("sleepers", "cost"),
       yardstick = native "timers", yardstick_title = "C: 100,000 timers of libuv",

@@ -93,7 +93,8 @@ local function nothing() end
 -- How to make one handle of each kind.
 local constructors = {
   "channel", "queue", "pipe", "lock", "rlock", "rwlock", "condition", "semaphore", "bounded_semaphore", "event",
-  barrier = { 1 }, spawn = { nothing }, thread = { nothing }, timer = { 0, nothing },
+  array = { "i32", 3 }, barrier = { 1 },
+  spawn = { nothing }, thread = { nothing }, timer = { 0, nothing }, value = { "i32" },
 }
 
 --- Handles by the name that their metatable gives. A constructor that is not there is for compare_module to notice.
