@@ -8,6 +8,7 @@
 #define NEAP_CORE_GUARD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct neap_guard {
@@ -33,6 +34,12 @@ static inline void neap_guard_lock(struct neap_guard *guard) {
     if (!atomic_compare_exchange_strong_explicit(&guard->word, &expected, 1, memory_order_acquire,
                                                  memory_order_relaxed))
         neap_guard_contend(guard);
+}
+
+static inline bool neap_guard_try_lock(struct neap_guard *guard) {
+    uint32_t expected = 0;
+    return atomic_compare_exchange_strong_explicit(&guard->word, &expected, 1, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 static inline void neap_guard_unlock(struct neap_guard *guard) {

@@ -46,6 +46,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->now = neap_clock_now();
     loop->spin_ns = SPIN_MAX_NS;
     loop->idle_parks = 0;
+    loop->parks_at_once = false;
     loop->busy = mailbox->busy;
     loop->stuck = stuck;
     loop->beat = NULL;
@@ -132,6 +133,7 @@ static void sleep_in_uv(struct neap_loop *loop, int64_t deadline) {
 /* --- idle --- */
 
 static bool spin(struct neap_loop *loop, int64_t next) {
+    if (loop->parks_at_once) return false;
     if (loop->busy != NULL && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1)
         return false; /* who would? */
     if (loop->spin_ns < SPIN_MIN_NS) {

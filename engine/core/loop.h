@@ -43,6 +43,7 @@ struct neap_loop {
     int64_t now;                       /* when this turn began; for reports and slices, never for deadlines */
     uint32_t spin_ns;                  /* how long to spin before parking; adapts, see park.  Own thread */
     uint32_t idle_parks;               /* parks since spinning was last tried */
+    bool parks_at_once;                /* never spins. Constant once it runs */
     atomic_int *busy;                  /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
     void (*beat)(struct neap_loop *);  /* called by the signal handler of core/pulse.h; NULL: nobody cares */

@@ -14,9 +14,11 @@
 #include "core/guard.h"
 
 struct neap_object;
-struct neap_link;
 struct neap_batch;
+struct neap_link;
 struct neap_mapping;
+struct neap_packer;
+struct neap_unpacker;
 
 struct neap_class {
     const char *name;         /* what scripts call it: "channel" */
@@ -45,6 +47,10 @@ struct neap_class {
      * another process asks, through a proxy. */
     int (*adopt)(const struct neap_class *class, const struct neap_mapping *mapping, struct neap_object *original,
                  struct neap_object **object);
+    /* Any thread: writes, for another process, what its own is to be made of. NULL: the object stays in its process. */
+    void (*pack)(struct neap_object *object, struct neap_packer *packer);
+    /* Any thread: reads that, and makes a shared object, one reference; NULL after an error. With `pack`, or NULL. */
+    struct neap_object *(*unpack)(struct neap_unpacker *unpacker);
 };
 
 struct neap_object {

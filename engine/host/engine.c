@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/futex.h"
 #include "core/memory.h"
+#include "host/hub.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { STACK_SIZE = 8 << 20 }; /* sanitizers make frames several times as large */
@@ -39,6 +40,7 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_list_init(&engine->ended);
     neap_list_init(&engine->states);
     atomic_init(&engine->cells, NULL);
+    engine->hub = NULL;
     neap_rings_init(&engine->rings);
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
@@ -96,6 +98,7 @@ static void reap(struct neap_engine *engine, bool wait) {
 }
 
 void neap_engine_fini(struct neap_engine *engine) {
+    neap_hub_end(engine);
     reap(engine, true);
     struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
     if (cells != NULL) neap_cells_close(cells);

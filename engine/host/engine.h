@@ -14,6 +14,7 @@
 #include "sync/ring.h"
 
 struct neap_cells;
+struct neap_hub;
 struct neap_thread;
 
 struct neap_engine {
@@ -33,6 +34,7 @@ struct neap_engine {
     struct neap_list ended;                /* neap_thread.node: ended, not joined by the system */
     struct neap_list states;               /* neap_vm.node, for the bindings: the Lua states that are open; guard */
     _Atomic(struct neap_cells *) cells;    /* NULL until the first is asked for; see neap_engine_cells */
+    struct neap_hub *hub;                  /* made by neap_hub_get, under the guard; NULL: nobody has needed it */
     struct neap_rings rings;               /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */

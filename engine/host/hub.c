@@ -1,0 +1,112 @@
+#include "host/hub.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "host/engine.h"
+
+/* --- its thread --- */
+
+static bool is_over(void *argument) {
+    const struct neap_hub *hub = argument;
+    return atomic_load_explicit(&hub->stopping, memory_order_relaxed) && hub->watches == 0;
+}
+
+static void *run(void *argument) {
+    struct neap_hub *hub = argument;
+    neap_loop_run(&hub->loop, is_over, hub);
+    neap_loop_drain(&hub->loop);
+    neap_loop_fini(&hub->loop);
+    return NULL;
+}
+
+/* Signals are for the threads that run Lua. */
+static int create(struct neap_hub *hub) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(&hub->thread, NULL, run, hub);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -code;
+}
+
+static int make(struct neap_engine *engine, struct neap_hub **made) {
+    struct neap_hub *hub = neap_alloc_zeroed(sizeof *hub);
+    if (hub == NULL) return NEAP_NOMEM;
+    hub->engine = engine;
+    atomic_init(&hub->stopping, false);
+    int code =
+        neap_loop_init(&hub->loop, NULL, NULL); /* not counted: it serves the others, and starts nothing by itself */
+    if (code != 0) {
+        neap_free(hub);
+        return code;
+    }
+    hub->loop.parks_at_once = true;
+    code = neap_loop_uv(&hub->loop) != NULL ? create(hub) : NEAP_NOMEM;
+    if (code != 0) {
+        neap_loop_fini(&hub->loop);
+        neap_free(hub);
+        return code;
+    }
+    *made = hub;
+    return 0;
+}
+
+int neap_hub_get(struct neap_engine *engine, struct neap_hub **hub) {
+    int code = 0;
+    neap_guard_lock(&engine->guard);
+    if (engine->hub == NULL) code = make(engine, &engine->hub);
+    if (code == 0) *hub = engine->hub;
+    neap_guard_unlock(&engine->guard);
+    return code;
+}
+
+void neap_hub_end(struct neap_engine *engine) {
+    struct neap_hub *hub = engine->hub;
+    if (hub == NULL) return;
+    atomic_store_explicit(&hub->stopping, true, memory_order_relaxed);
+    neap_mailbox_notify(hub->loop.mailbox);
+    pthread_join(hub->thread, NULL);
+    engine->hub = NULL;
+    neap_free(hub);
+}
+
+void neap_hub_post(struct neap_hub *hub, struct neap_runnable *runnable) {
+    int code = neap_mailbox_post(hub->loop.mailbox, runnable);
+    NEAP_ASSERT(code == 0, "the hub outlives those who use it");
+    (void)code;
+}
+
+/* --- watching --- */
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    struct neap_watch *watch = (struct neap_watch *)poll;
+    (void)status;
+    (void)events;
+    watch->ready(watch);
+}
+
+int neap_watch_start(struct neap_watch *watch, struct neap_hub *hub, int fd, void (*ready)(struct neap_watch *watch)) {
+    int code = uv_poll_init(hub->loop.uv, &watch->poll, fd);
+    if (code != 0) return code;
+    watch->hub = hub;
+    watch->ready = ready;
+    hub->watches++;
+    uv_poll_start(&watch->poll, UV_READABLE | UV_DISCONNECT, on_poll);
+    return 0;
+}
+
+static void on_close(uv_handle_t *handle) {
+    struct neap_watch *watch = (struct neap_watch *)handle;
+    watch->hub->watches--;
+    watch->hub = NULL;
+    watch->stopped(watch);
+}
+
+void neap_watch_stop(struct neap_watch *watch, void (*stopped)(struct neap_watch *watch)) {
+    watch->stopped = stopped;
+    uv_close((uv_handle_t *)&watch->poll, on_close);
+}

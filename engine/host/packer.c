@@ -1,0 +1,248 @@
+/* packer: how messages cross.
+ *
+ * OBJECTS     A message refers to objects by index; each class says itself what is written for one of its own, and makes another
+ *             of it on the other side (pack and unpack in core/object.h). Classes go by their numbers in the table that the
+ *             wire's engine was given: both ends have the same, being of one version. */
+#include "host/packer.h"
+
+#include <unistd.h>
+#include <uv.h>
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/object.h"
+
+enum { OBJECTS_MAX = 1 << 24 };
+
+/* --- writing --- */
+
+void neap_packer_init(struct neap_packer *packer, struct neap_wire *wire) {
+    packer->wire = wire;
+    packer->bytes = packer->inlined;
+    packer->used = 0;
+    packer->room = sizeof packer->inlined;
+    packer->fd_count = 0;
+    packer->code = 0;
+    packer->obstacle = NULL;
+}
+
+void neap_packer_fini(struct neap_packer *packer) {
+    if (packer->bytes != packer->inlined) neap_free(packer->bytes);
+}
+
+int neap_packer_send(struct neap_packer *packer, uint8_t type) {
+    const struct iovec piece = {.iov_base = packer->bytes, .iov_len = packer->used};
+    if (packer->code != 0) return packer->code;
+    return neap_wire_send(packer->wire, type, &piece, 1, packer->fds, packer->fd_count);
+}
+
+static bool widen(struct neap_packer *packer, size_t size) {
+    size_t room = packer->room * 2;
+    while (room < packer->used + size) room *= 2;
+    char *bytes = neap_realloc(packer->bytes == packer->inlined ? NULL : packer->bytes, room);
+    if (bytes == NULL) {
+        packer->code = NEAP_NOMEM;
+        return false;
+    }
+    if (packer->bytes == packer->inlined) memcpy(bytes, packer->inlined, packer->used);
+    packer->bytes = bytes;
+    packer->room = room;
+    return true;
+}
+
+void neap_pack(struct neap_packer *packer, const void *bytes, size_t size) {
+    if (packer->code != 0 || size == 0) return;
+    if (size > packer->room - packer->used && !widen(packer, size)) return;
+    memcpy(packer->bytes + packer->used, bytes, size);
+    packer->used += size;
+}
+
+void neap_pack_text(struct neap_packer *packer, const char *text) {
+    if (text == NULL) text = "";
+    neap_pack(packer, text, strlen(text) + 1);
+}
+
+void neap_pack_fd(struct neap_packer *packer, int fd) {
+    if (packer->code == 0 && packer->fd_count == NEAP_WIRE_FDS_MAX - 1) packer->code = NEAP_RANGE;
+    if (packer->code == 0) packer->fds[packer->fd_count++] = fd;
+}
+
+static int number_of(const struct neap_wire *wire, const struct neap_class *class) {
+    for (int i = 0; wire->classes != NULL && wire->classes[i] != NULL; i++)
+        if (wire->classes[i] == class) return i;
+    return -1;
+}
+
+static void pack_object(struct neap_packer *packer, struct neap_object *object) {
+    int number = number_of(packer->wire, object->class);
+    if (packer->code != 0) return;
+    if (number < 0 || object->class->pack == NULL) {
+        packer->code = UV_ENOTSUP;
+        packer->obstacle = object;
+        return;
+    }
+    neap_pack_u8(packer, (uint8_t)number);
+    object->class->pack(object, packer);
+}
+
+static void pack_parcel(struct neap_packer *packer, const struct neap_parcel *parcel) {
+    neap_pack_u32(packer, parcel->object_count);
+    for (uint32_t i = 0; i < parcel->object_count; i++) pack_object(packer, parcel->objects[i]);
+    neap_pack_u64(packer, parcel->size);
+    neap_pack(packer, parcel->bytes, parcel->size);
+}
+
+void neap_pack_message(struct neap_packer *packer, const struct neap_message *message) {
+    neap_pack_u8(packer, message->kind);
+    switch (message->kind) {
+        case NEAP_MESSAGE_INTEGER:
+        case NEAP_MESSAGE_NUMBER: neap_pack(packer, &message->integer, sizeof message->integer); break;
+        case NEAP_MESSAGE_TEXT:
+            neap_pack_u8(packer, message->length);
+            neap_pack(packer, message->text, message->length);
+            break;
+        case NEAP_MESSAGE_BYTES:
+        case NEAP_MESSAGE_PARCEL: pack_parcel(packer, message->parcel); break;
+        case NEAP_MESSAGE_OBJECT: pack_object(packer, message->object); break;
+        default: break;
+    }
+}
+
+/* --- reading --- */
+
+void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, const struct neap_frame *frame) {
+    unpacker->wire = wire;
+    unpacker->at = frame->bytes;
+    unpacker->end = frame->bytes + frame->size;
+    unpacker->fds = frame->fds;
+    unpacker->fd_count = frame->fd_count;
+    unpacker->code = 0;
+}
+
+void neap_unpack_fail(struct neap_unpacker *unpacker, int code) {
+    if (unpacker->code == 0) unpacker->code = code;
+}
+
+const char *neap_unpack(struct neap_unpacker *unpacker, size_t size) {
+    const char *at = unpacker->at;
+    if (size > (size_t)(unpacker->end - at)) neap_unpack_fail(unpacker, UV_EPROTO);
+    if (unpacker->code != 0) return NULL;
+    unpacker->at += size;
+    return at;
+}
+
+static void take(struct neap_unpacker *unpacker, void *value, size_t size) {
+    const char *bytes = neap_unpack(unpacker, size);
+    if (bytes != NULL) memcpy(value, bytes, size);
+}
+
+uint8_t neap_unpack_u8(struct neap_unpacker *unpacker) {
+    uint8_t value = 0;
+    take(unpacker, &value, sizeof value);
+    return value;
+}
+
+uint32_t neap_unpack_u32(struct neap_unpacker *unpacker) {
+    uint32_t value = 0;
+    take(unpacker, &value, sizeof value);
+    return value;
+}
+
+uint64_t neap_unpack_u64(struct neap_unpacker *unpacker) {
+    uint64_t value = 0;
+    take(unpacker, &value, sizeof value);
+    return value;
+}
+
+const char *neap_unpack_text(struct neap_unpacker *unpacker) {
+    size_t left = (size_t)(unpacker->end - unpacker->at);
+    const char *zero = left > 0 ? memchr(unpacker->at, '\0', left) : NULL;
+    if (zero == NULL) neap_unpack_fail(unpacker, UV_EPROTO);
+    const char *text = unpacker->code == 0 ? neap_unpack(unpacker, (size_t)(zero - unpacker->at) + 1) : NULL;
+    return text != NULL ? text : "";
+}
+
+int neap_unpack_fd(struct neap_unpacker *unpacker) {
+    if (unpacker->fd_count == 0) neap_unpack_fail(unpacker, UV_EPROTO);
+    if (unpacker->code != 0) return -1;
+    int fd = *unpacker->fds;
+    *unpacker->fds++ = -1;
+    unpacker->fd_count--;
+    if (fd < 0) neap_unpack_fail(unpacker, UV_EMFILE);
+    return fd;
+}
+
+static struct neap_object *unpack_object(struct neap_unpacker *unpacker) {
+    unsigned number = neap_unpack_u8(unpacker), count = 0;
+    const struct neap_class *const *classes = unpacker->wire->classes;
+    while (classes != NULL && classes[count] != NULL) count++;
+    if (number >= count || classes[number]->unpack == NULL) neap_unpack_fail(unpacker, UV_EPROTO);
+    if (unpacker->code != 0) return NULL;
+    struct neap_object *object = classes[number]->unpack(unpacker);
+    if (object == NULL) neap_unpack_fail(unpacker, UV_EPROTO);
+    if (unpacker->code == 0) return object;
+    if (object != NULL) neap_object_unref(object);
+    return NULL;
+}
+
+/* Objects come before the bytes: each takes a byte at least, so no number of them makes us ask for more than the frame's size. */
+static struct neap_object **unpack_objects(struct neap_unpacker *unpacker, uint32_t count) {
+    uint32_t done = 0;
+    if (count > OBJECTS_MAX || count > (size_t)(unpacker->end - unpacker->at)) neap_unpack_fail(unpacker, UV_EPROTO);
+    if (unpacker->code != 0 || count == 0) return NULL;
+    struct neap_object **objects = neap_alloc(count * sizeof(struct neap_object *));
+    if (objects == NULL) {
+        neap_unpack_fail(unpacker, NEAP_NOMEM);
+        return NULL;
+    }
+    for (; done < count; done++) {
+        objects[done] = unpack_object(unpacker);
+        if (objects[done] == NULL) break;
+    }
+    if (done == count) return objects;
+    while (done > 0) neap_object_unref(objects[--done]);
+    neap_free(objects);
+    return NULL;
+}
+
+static struct neap_parcel *unpack_parcel(struct neap_unpacker *unpacker) {
+    uint32_t count = neap_unpack_u32(unpacker);
+    struct neap_object **objects = unpack_objects(unpacker, count);
+    size_t size = neap_unpack_u64(unpacker);
+    const char *bytes = neap_unpack(unpacker, size);
+    struct neap_parcel *parcel = bytes != NULL ? neap_parcel_new(size, 0) : NULL;
+    if (parcel == NULL) {
+        neap_unpack_fail(unpacker, NEAP_NOMEM);
+        for (uint32_t i = 0; objects != NULL && i < count; i++) neap_object_unref(objects[i]);
+        neap_free(objects);
+        return NULL;
+    }
+    memcpy(parcel->bytes, bytes, size);
+    parcel->objects = objects;
+    parcel->object_count = count;
+    return parcel;
+}
+
+/* What stands in the message itself. */
+static void unpack_inline(struct neap_unpacker *unpacker, struct neap_message *message) {
+    if (message->kind == NEAP_MESSAGE_TEXT) {
+        message->length = neap_unpack_u8(unpacker);
+        if (message->length > NEAP_MESSAGE_TEXT_MAX) neap_unpack_fail(unpacker, UV_EPROTO);
+        if (unpacker->code == 0) take(unpacker, message->text, message->length);
+    } else if (message->kind == NEAP_MESSAGE_INTEGER || message->kind == NEAP_MESSAGE_NUMBER) {
+        take(unpacker, &message->integer, sizeof message->integer);
+    } else if (message->kind > NEAP_MESSAGE_TRUE) {
+        neap_unpack_fail(unpacker, UV_EPROTO);
+    }
+}
+
+void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *message) {
+    message->kind = neap_unpack_u8(unpacker);
+    switch (message->kind) {
+        case NEAP_MESSAGE_BYTES:
+        case NEAP_MESSAGE_PARCEL: message->parcel = unpack_parcel(unpacker); break;
+        case NEAP_MESSAGE_OBJECT: message->object = unpack_object(unpacker); break;
+        default: unpack_inline(unpacker, message);
+    }
+    if (unpacker->code != 0) neap_message_clear(message);
+}

@@ -1,0 +1,74 @@
+/* packer: frames and what is in them: numbers, texts, messages; and with a message the objects that it refers to.
+ *
+ * Native byte order, nothing aligned: both ends are on one machine, and of one version of this library (process.c sees to that).
+ * Errors stick: after the first one nothing more is written or read, and `code` tells; so only the end has to look. */
+#ifndef NEAP_HOST_PACKER_H
+#define NEAP_HOST_PACKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "core/message.h"
+#include "host/wire.h"
+
+enum { NEAP_PACKER_INLINE = 512 };
+
+/* A frame that is being written. */
+struct neap_packer {
+    struct neap_wire *wire;
+    char *bytes;                /* `inlined`, or owned */
+    size_t used, room;          /* of bytes: written, there */
+    int fds[NEAP_WIRE_FDS_MAX]; /* borrowed */
+    unsigned fd_count;          /* of fds */
+    int code;                   /* 0; NEAP_NOMEM; UV_ENOTSUP: an object cannot go to another process; NEAP_RANGE */
+    const struct neap_object *obstacle; /* which; NULL */
+    char inlined[NEAP_PACKER_INLINE];
+};
+
+void neap_packer_init(struct neap_packer *packer, struct neap_wire *wire);
+void neap_packer_fini(struct neap_packer *packer);
+/* Any thread. Sends it as a frame of this type, unless something has failed before. 0 or the code. */
+int neap_packer_send(struct neap_packer *packer, uint8_t type);
+
+void neap_pack(struct neap_packer *packer, const void *bytes, size_t size);
+static inline void neap_pack_u8(struct neap_packer *packer, uint8_t value) { neap_pack(packer, &value, sizeof value); }
+static inline void neap_pack_u32(struct neap_packer *packer, uint32_t value) {
+    neap_pack(packer, &value, sizeof value);
+}
+static inline void neap_pack_u64(struct neap_packer *packer, uint64_t value) {
+    neap_pack(packer, &value, sizeof value);
+}
+/* A text; NULL is "". */
+void neap_pack_text(struct neap_packer *packer, const char *text);
+/* `message` stays as it is. */
+void neap_pack_message(struct neap_packer *packer, const struct neap_message *message);
+/* A descriptor goes along; borrowed until the frame has been sent. */
+void neap_pack_fd(struct neap_packer *packer, int fd);
+
+/* A frame that is being read. */
+struct neap_unpacker {
+    struct neap_wire *wire;
+    const char *at, *end; /* what is left */
+    int *fds;             /* of the frame, those that were not taken yet */
+    unsigned fd_count;    /* of fds */
+    int code;             /* 0; UV_EPROTO: it makes no sense; NEAP_NOMEM, UV_EMFILE */
+};
+
+void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, const struct neap_frame *frame);
+
+/* The next `size` bytes, in the frame; NULL: an error. */
+const char *neap_unpack(struct neap_unpacker *unpacker, size_t size);
+uint8_t neap_unpack_u8(struct neap_unpacker *unpacker);
+uint32_t neap_unpack_u32(struct neap_unpacker *unpacker);
+uint64_t neap_unpack_u64(struct neap_unpacker *unpacker);
+/* A text, which ends with a zero, in the frame; "" after an error. */
+const char *neap_unpack_text(struct neap_unpacker *unpacker);
+/* `message` must be empty, and is so after an error. */
+void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *message);
+/* The next descriptor, which is the caller's; -1: an error. */
+int neap_unpack_fd(struct neap_unpacker *unpacker);
+/* What is read makes no sense. */
+void neap_unpack_fail(struct neap_unpacker *unpacker, int code);
+
+#endif

@@ -1,0 +1,668 @@
+/* wire: two rings and a socket.
+ *
+ * PURPOSE     Small frames cross without a system call while both sides are at work; nothing is lost or torn when one of them
+ *             is killed at any instant; the death of one is seen by the other at once.
+ *
+ * MODEL       A segment holds a ring for each direction. Whoever has something to say copies a frame into the ring and then
+ *             publishes it by moving `tail`; the reader copies it out and gives the room back by moving `head`. The private
+ *             socket pair carries no frames, but
+ *               bells         a zero byte: look into your rings;
+ *               descriptors   a byte that says how many, and with it (SCM_RIGHTS) so many; in the order of their frames;
+ *               the end       which the system sends when a process dies, however.
+ *
+ * BELLS       cost a system call, and the reader a wake-up. So the reader says that it is `asleep` once it has found its ring
+ *             empty, and who publishes a frame and finds that said takes it back and rings. Whoever pumps in between leaves it as
+ *             it is: at worst the bell rings for nothing. Who looks into the ring all the time anyway attends to it: then the
+ *             reader does not say that it sleeps, and who attended looks once more when it stops.
+ *             Both sides store and then load what the other has stored, all sequentially consistent: the writer tail, then
+ *             asleep; the reader asleep, then tail. One of the two sees the other.
+ *
+ * FULL        A frame that finds no room is kept in a list, and so are all that follow it. Its sender says that it is `starved`,
+ *             and looks at `head` once more; the reader that has moved head and finds that said rings, and the pump of the other
+ *             side sends on. Again one of the two sees the other. How much is kept is bounded by who sends (credits).
+ *
+ * LARGE       From NEAP_WIRE_INLINE_MAX bytes on a frame is written to a file in memory, whose descriptor is sent: no room
+ *             is taken in the ring, and neither side has to map it.
+ *
+ * THE END     The socket ends when the other process has died or has closed it. What it has published by then lies in the ring,
+ *             and is read; then the user is told. A frame that was being written was not published: it never was.
+ *
+ * TRUST       None. The other side may write anything at any time: a frame is copied before it is looked at, our own end of each
+ *             ring is kept apart from what the segment says, and what does not add up ends the wire.
+ *
+ * INVARIANTS  1. A frame's descriptors are sent before the frame is published: who reads it finds them in the socket.
+ *             2. Nothing is published while something is kept.
+ *             3. has_ended is written under both guards, and nothing is kept after that.
+ *
+ * LOCKS       `reading`, then those of the user, then `writing`.
+ *
+ * REJECTED    Frames in the socket (two system calls and two copies each, and 25 us of wake-up where a spin would have
+ *             seen them); a robust mutex around a shared queue (a killed holder leaves it half-written); a map of the ring twice in a
+ *             row, so that frames need no copy (the other side could change them while they are parsed). */
+#include "host/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/memory.h"
+
+enum {
+    RING_SIZE = 256 * 1024, /* bytes; a power of two */
+    PAGE = 4096,
+    ALIGNMENT = 8,             /* of frames in the ring */
+    GIVE_BACK = RING_SIZE / 8, /* the reader moves head at least once in so many bytes */
+    KEPT_FRAME = 256 * 1024,   /* bytes: a larger frame does not leave its room behind */
+    FDS_ROOM = 16,             /* of descriptors that came: allocated first */
+    FDS_LIMIT = 4096,          /* more than so many without their frames make no sense */
+    BELLS = 64,                /* bytes that are read from the socket at a time */
+    LARGE_MAX = 0x7FFFFFFF     /* bytes of a frame */
+};
+
+#ifdef NEAP_CHECK
+enum { USED_SIZE = RING_SIZE / 2 }; /* the tests fill it more often */
+#else
+enum { USED_SIZE = RING_SIZE };
+#endif
+
+/* In the segment. Each end is written by one side only, and has its cache line. */
+struct neap_wire_ring {
+    _Alignas(64) _Atomic uint64_t tail;   /* bytes published, ever; the writer's */
+    _Alignas(64) _Atomic uint64_t head;   /* bytes read, ever; the reader's */
+    _Alignas(64) _Atomic uint32_t asleep; /* the reader wants to hear a bell; see BELLS */
+    _Atomic uint32_t starved;             /* the writer does; see FULL */
+};
+
+/* Before each frame in the ring. */
+struct header {
+    uint32_t size; /* bytes that follow; without what is added to align the next */
+    uint8_t type;
+    uint8_t fds;   /* descriptors */
+    uint8_t large; /* the bytes are those of struct large, and the first descriptor is the file */
+    uint8_t zero;
+};
+
+struct large {
+    uint64_t size; /* bytes of the file that are the frame's */
+};
+
+/* A frame that waits for room. */
+struct neap_wire_queued {
+    struct neap_wire_queued *next;
+    struct header header;
+    int fds[NEAP_WIRE_FDS_MAX]; /* owned */
+    char bytes[];
+};
+
+/* --- making --- */
+
+static struct neap_wire_lane lane_at(struct neap_segment *segment, int number) {
+    struct neap_wire_lane lane = {.at = 0};
+    lane.ring = (struct neap_wire_ring *)(void *)(segment->base + (size_t)number * sizeof(struct neap_wire_ring));
+    lane.bytes = segment->base + PAGE + (size_t)number * RING_SIZE;
+    return lane;
+}
+
+/* Takes over the socket and the reference to the segment, on success only. */
+static struct neap_wire *make(int socket, struct neap_segment *segment, int in) {
+    struct neap_wire *wire = neap_alloc_zeroed(sizeof *wire);
+    if (wire == NULL) return NULL;
+    atomic_init(&wire->refs, 1);
+    wire->socket = socket;
+    wire->segment = segment;
+    neap_guard_init(&wire->reading);
+    neap_guard_init(&wire->writing);
+    wire->in = lane_at(segment, in);
+    wire->out = lane_at(segment, 1 - in);
+    atomic_init(&wire->attended, 0);
+    atomic_init(&wire->is_queued, false);
+    atomic_init(&wire->is_closed, false);
+    atomic_init(&wire->has_ended, false);
+    return wire;
+}
+
+int neap_wire_new(struct neap_wire **wire, int *socket) {
+    struct neap_segment *segment;
+    int ends[2], code = neap_segment_new(PAGE + 2 * RING_SIZE, &segment);
+    if (code != 0) return code;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+        code = -errno;
+        neap_segment_unref(segment);
+        return code;
+    }
+    struct neap_wire *made = make(ends[0], segment, 0);
+    if (made == NULL) {
+        close(ends[0]);
+        close(ends[1]);
+        neap_segment_unref(segment);
+        return NEAP_NOMEM;
+    }
+    /* both readers sleep until they have pumped for the first time */
+    atomic_store_explicit(&made->in.ring->asleep, 1, memory_order_relaxed);
+    atomic_store_explicit(&made->out.ring->asleep, 1, memory_order_relaxed);
+    *wire = made;
+    *socket = ends[1];
+    return 0;
+}
+
+int neap_wire_open(int socket, int fd, struct neap_wire **wire) {
+    struct neap_segment *segment;
+    int code = neap_segment_from_fd(fd, 0, &segment);
+    if (code != 0) return code;
+    struct neap_wire *made = segment->size == PAGE + 2 * RING_SIZE ? make(socket, segment, 1) : NULL;
+    if (made == NULL) {
+        code = segment->size == PAGE + 2 * RING_SIZE ? NEAP_NOMEM : UV_EPROTO;
+        segment->fd = -1; /* stays the caller's */
+        neap_segment_unref(segment);
+        return code;
+    }
+    *wire = made;
+    return 0;
+}
+
+struct neap_wire *neap_wire_ref(struct neap_wire *wire) {
+    atomic_fetch_add_explicit(&wire->refs, 1, memory_order_relaxed);
+    return wire;
+}
+
+static void free_queued(struct neap_wire_queued *queued) {
+    for (int i = 0; i < queued->header.fds; i++) close(queued->fds[i]);
+    neap_free(queued);
+}
+
+static void drop_queue(struct neap_wire *wire) {
+    while (wire->first != NULL) {
+        struct neap_wire_queued *next = wire->first->next;
+        free_queued(wire->first);
+        wire->first = next;
+    }
+    wire->last = NULL;
+    atomic_store_explicit(&wire->is_queued, false, memory_order_relaxed);
+}
+
+void neap_wire_unref(struct neap_wire *wire) {
+    if (atomic_fetch_sub_explicit(&wire->refs, 1, memory_order_acq_rel) != 1) return;
+    drop_queue(wire);
+    for (uint32_t i = 0; i < wire->arrived_count; i++)
+        if (wire->arrived[i] >= 0) close(wire->arrived[i]);
+    close(wire->socket);
+    neap_segment_unref(wire->segment);
+    neap_free(wire->arrived);
+    neap_free(wire->frame);
+    neap_free(wire);
+}
+
+void neap_wire_start(struct neap_wire *wire, const struct neap_wire_user *user, void *context,
+                     const struct neap_class *const *classes) {
+    wire->user = user;
+    wire->context = context;
+    wire->classes = classes;
+}
+
+void neap_wire_close(struct neap_wire *wire) {
+    atomic_store_explicit(&wire->is_closed, true, memory_order_relaxed);
+    shutdown(wire->socket, SHUT_RDWR);
+}
+
+/* --- the socket --- */
+
+/* Sends a byte, and with it so many descriptors. 0, or what the system said; UV_EAGAIN when the other side has a lot to read there. */
+static int send_byte(int socket, const int *fds, unsigned count) {
+    char byte = (char)count;
+    struct iovec data = {.iov_base = &byte, .iov_len = 1};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * NEAP_WIRE_FDS_MAX)];
+    } control;
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    if (count > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * count);
+    }
+    for (;;) {
+        if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) return 0;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+/* Where the socket is full the other side is going to look anyway; where it has ended there is nobody. */
+static void ring_bell(const struct neap_wire *wire) { (void)send_byte(wire->socket, NULL, 0); }
+
+static int keep_fd(struct neap_wire *wire, int fd) {
+    if (wire->arrived_count == wire->arrived_room) {
+        uint32_t room = wire->arrived_room == 0 ? FDS_ROOM : wire->arrived_room * 2;
+        int *wider = room > FDS_LIMIT ? NULL : neap_realloc(wire->arrived, room * sizeof *wider);
+        if (wider == NULL) {
+            if (fd >= 0) close(fd);
+            return room > FDS_LIMIT ? UV_EPROTO : NEAP_NOMEM;
+        }
+        wire->arrived = wider;
+        wire->arrived_room = room;
+    }
+    wire->arrived[wire->arrived_count++] = fd;
+    return 0;
+}
+
+/* `wanted` descriptors were sent. Those that are not there any more were lost for want of room in our table. */
+static int keep_fds(struct neap_wire *wire, struct msghdr *message, unsigned wanted) {
+    unsigned found = 0;
+    int code = 0;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++, found++) {
+            int fd, kept;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            kept = keep_fd(wire, fd);
+            if (code == 0) code = kept;
+        }
+    }
+    for (; code == 0 && found < wanted; found++) code = keep_fd(wire, -1);
+    return code == 0 && found > wanted ? UV_EPROTO : code;
+}
+
+/* Takes what the socket has to say, in one go. The last byte belongs to the descriptors that came with it: what follows those
+ * is not read together with them. 0; UV_EAGAIN: nothing; NEAP_BROKEN: it has ended; UV_EPROTO; NEAP_NOMEM. */
+static int hear(struct neap_wire *wire) {
+    char bells[BELLS];
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * NEAP_WIRE_FDS_MAX)];
+    } control;
+    struct iovec data = {.iov_base = bells, .iov_len = sizeof bells};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t size;
+    do {
+        size = recvmsg(wire->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (size < 0 && errno == EINTR);
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return UV_EAGAIN;
+    if (size <= 0) return NEAP_BROKEN;
+    unsigned count = (unsigned char)bells[size - 1];
+    if (count > NEAP_WIRE_FDS_MAX) return UV_EPROTO;
+    return keep_fds(wire, &message, count);
+}
+
+/* --- sending --- */
+
+static size_t padded(size_t size) { return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1); }
+
+static void copy_in(const struct neap_wire_lane *lane, uint64_t at, const void *bytes, size_t size) {
+    size_t offset = at & (RING_SIZE - 1), first = RING_SIZE - offset;
+    if (first > size) first = size;
+    memcpy(lane->bytes + offset, bytes, first);
+    if (first < size) memcpy(lane->bytes, (const char *)bytes + first, size - first);
+}
+
+/* Is there room for `size` bytes? The other side's word for it may be nonsense: then there is none. */
+static bool has_room(const struct neap_wire_lane *lane, size_t size) {
+    uint64_t used = lane->at - atomic_load(&lane->ring->head);
+    return used <= USED_SIZE && size <= USED_SIZE - used;
+}
+
+/* The same; when there is none the reader will ring the bell once it has made some. See FULL. */
+static bool claim_room(const struct neap_wire_lane *lane, size_t size) {
+    if (has_room(lane, size)) return true;
+    atomic_store(&lane->ring->starved, 1);
+    if (!has_room(lane, size)) return false;
+    atomic_store_explicit(&lane->ring->starved, 0, memory_order_relaxed); /* at worst a bell rings for nothing */
+    return true;
+}
+
+/* Writing held. UV_EAGAIN: no room in the ring or the socket; then nothing has happened. Else, as neap_wire_send. */
+static int put(struct neap_wire *wire, const struct header *header, const struct iovec *pieces, unsigned count,
+               const int *fds) {
+    struct neap_wire_lane *lane = &wire->out;
+    size_t whole = sizeof *header + padded(header->size);
+    if (!claim_room(lane, whole)) return UV_EAGAIN;
+    if (header->fds > 0) {
+        int code = send_byte(wire->socket, fds, header->fds);
+        /* full: the other side has to read it first, and rings when it has read on in the ring */
+        if (code == UV_EAGAIN) atomic_store(&lane->ring->starved, 1);
+        if (code != 0) return code == -EPIPE || code == -ECONNRESET ? NEAP_BROKEN : code;
+    }
+    uint64_t at = lane->at;
+    copy_in(lane, at, header, sizeof *header);
+    at += sizeof *header;
+    for (unsigned i = 0; i < count; i++) {
+        copy_in(lane, at, pieces[i].iov_base, pieces[i].iov_len);
+        at += pieces[i].iov_len;
+    }
+    lane->at += whole;
+    atomic_store(&lane->ring->tail, lane->at);
+    if (atomic_load(&lane->ring->asleep) != 0 && atomic_exchange(&lane->ring->asleep, 0) != 0) ring_bell(wire);
+    return 0;
+}
+
+static int keep(struct neap_wire *wire, const struct header *header, const struct iovec *pieces, unsigned count,
+                const int *fds) {
+    struct neap_wire_queued *queued = neap_alloc(sizeof *queued + header->size);
+    if (queued == NULL) return NEAP_NOMEM;
+    queued->next = NULL;
+    queued->header = *header;
+    queued->header.fds = 0;
+    size_t at = 0;
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(queued->bytes + at, pieces[i].iov_base, pieces[i].iov_len);
+        at += pieces[i].iov_len;
+    }
+    for (; queued->header.fds < header->fds; queued->header.fds++) {
+        int fd = fcntl(fds[queued->header.fds], F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) {
+            int code = -errno;
+            free_queued(queued);
+            return code;
+        }
+        queued->fds[queued->header.fds] = fd;
+    }
+    if (wire->first == NULL)
+        wire->first = queued;
+    else
+        wire->last->next = queued;
+    wire->last = queued;
+    atomic_store_explicit(&wire->is_queued, true, memory_order_relaxed);
+    return 0;
+}
+
+/* Writing held. Sends what is kept, as far as there is room. */
+static void send_kept(struct neap_wire *wire) {
+    while (wire->first != NULL) {
+        struct neap_wire_queued *queued = wire->first;
+        const struct iovec piece = {.iov_base = queued->bytes, .iov_len = queued->header.size};
+        int code = put(wire, &queued->header, &piece, 1, queued->fds);
+        if (code == UV_EAGAIN) return;
+        if (code != 0) { /* a frame is lost: so is all that follows */
+            drop_queue(wire);
+            shutdown(wire->socket, SHUT_RDWR);
+            return;
+        }
+        wire->first = queued->next;
+        if (wire->first == NULL) wire->last = NULL;
+        free_queued(queued);
+    }
+    atomic_store_explicit(&wire->is_queued, false, memory_order_relaxed);
+}
+
+static int send_frame(struct neap_wire *wire, const struct header *header, const struct iovec *pieces, unsigned count,
+                      const int *fds) {
+    int code = NEAP_BROKEN;
+    neap_guard_lock(&wire->writing);
+    if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
+        if (wire->first != NULL) send_kept(wire);
+        code = wire->first != NULL ? UV_EAGAIN : put(wire, header, pieces, count, fds);
+        if (code == UV_EAGAIN) code = keep(wire, header, pieces, count, fds);
+    }
+    neap_guard_unlock(&wire->writing);
+    return code;
+}
+
+/* A file with the bytes of `pieces`: its descriptor, or what the system said. */
+static int write_file(const struct iovec *pieces, unsigned count) {
+    int fd = memfd_create("neap frame", MFD_CLOEXEC);
+    if (fd < 0) return -errno;
+    for (unsigned i = 0; i < count; i++) {
+        const char *bytes = pieces[i].iov_base;
+        for (size_t left = pieces[i].iov_len; left > 0;) {
+            ssize_t written = write(fd, bytes, left);
+            if (written < 0 && errno == EINTR) continue;
+            if (written <= 0) {
+                int code = written < 0 && errno != ENOSPC ? -errno : NEAP_NOMEM;
+                close(fd);
+                return code;
+            }
+            bytes += written;
+            left -= (size_t)written;
+        }
+    }
+    return fd;
+}
+
+static int send_large(struct neap_wire *wire, uint8_t type, size_t size, const struct iovec *pieces, unsigned count,
+                      const int *fds, unsigned fd_count) {
+    int all[NEAP_WIRE_FDS_MAX] = {write_file(pieces, count)};
+    struct large large = {.size = size};
+    const struct iovec piece = {.iov_base = &large, .iov_len = sizeof large};
+    const struct header header = {
+        .size = sizeof large, .type = type, .fds = (uint8_t)(fd_count + 1), .large = 1, .zero = 0};
+    if (all[0] < 0) return all[0];
+    if (fd_count > 0) memcpy(all + 1, fds, fd_count * sizeof *fds);
+    int code = send_frame(wire, &header, &piece, 1, all);
+    close(all[0]);
+    return code;
+}
+
+int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pieces, unsigned piece_count,
+                   const int *fds, unsigned fd_count) {
+    size_t size = 0;
+    for (unsigned i = 0; i < piece_count; i++) size += pieces[i].iov_len;
+    bool is_large = size >= NEAP_WIRE_INLINE_MAX;
+    NEAP_ASSERT(fd_count + is_large <= NEAP_WIRE_FDS_MAX, "a frame has few descriptors");
+    if (size > LARGE_MAX) return NEAP_RANGE;
+    if (is_large) return send_large(wire, type, size, pieces, piece_count, fds, fd_count);
+    const struct header header = {
+        .size = (uint32_t)size, .type = type, .fds = (uint8_t)fd_count, .large = 0, .zero = 0};
+    return send_frame(wire, &header, pieces, piece_count, fds);
+}
+
+/* --- receiving: all with `reading` held --- */
+
+static void copy_out(const struct neap_wire_lane *lane, uint64_t at, void *bytes, size_t size) {
+    size_t offset = at & (RING_SIZE - 1), first = RING_SIZE - offset;
+    if (first > size) first = size;
+    memcpy(bytes, lane->bytes + offset, first);
+    if (first < size) memcpy((char *)bytes + first, lane->bytes, size - first);
+}
+
+static int make_frame_room(struct neap_wire *wire, size_t size) {
+    if (size <= wire->frame_room) return 0;
+    char *wider = neap_realloc(wire->frame, size);
+    if (wider == NULL) return NEAP_NOMEM;
+    wire->frame = wider;
+    wire->frame_room = size;
+    return 0;
+}
+
+static void trim_frame_room(struct neap_wire *wire) {
+    if (wire->frame_room <= KEPT_FRAME) return;
+    neap_free(wire->frame);
+    wire->frame = NULL;
+    wire->frame_room = 0;
+}
+
+/* Has the other side published something? UV_EPROTO: it says what cannot be. */
+static int look(const struct neap_wire *wire, size_t *size) {
+    uint64_t published = atomic_load(&wire->in.ring->tail) - wire->in.at;
+    if (published > RING_SIZE) return UV_EPROTO;
+    *size = (size_t)published;
+    return 0;
+}
+
+/* The frame's bytes, from the ring. */
+static int read_inline(struct neap_wire *wire, const struct header *header) {
+    int code = make_frame_room(wire, header->size > 0 ? header->size : 1);
+    if (code == 0) copy_out(&wire->in, wire->in.at + sizeof *header, wire->frame, header->size);
+    return code;
+}
+
+/* The frame's bytes, from its file: the first of `fds`. */
+static int read_large(struct neap_wire *wire, const struct header *header, int fd, size_t *size) {
+    struct large large;
+    struct stat stat;
+    if (header->size != sizeof large || header->fds == 0) return UV_EPROTO;
+    copy_out(&wire->in, wire->in.at + sizeof *header, &large, sizeof large);
+    if (fd < 0) return UV_EMFILE;
+    if (large.size > LARGE_MAX || fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) return UV_EPROTO;
+    int code = make_frame_room(wire, large.size);
+    if (code != 0) return code;
+    for (size_t at = 0; at < large.size;) {
+        ssize_t taken = pread(fd, wire->frame + at, large.size - at, (off_t)at);
+        if (taken < 0 && errno == EINTR) continue;
+        if (taken <= 0) return UV_EPROTO;
+        at += (size_t)taken;
+    }
+    *size = large.size;
+    return 0;
+}
+
+/* Sees that the descriptors of the next frame are there: see 1. */
+static int await_fds(struct neap_wire *wire, unsigned count) {
+    while (wire->arrived_count < count) {
+        int code = hear(wire);
+        if (code == NEAP_BROKEN) wire->hung_up = true;
+        if (code != 0) return code == NEAP_NOMEM ? code : UV_EPROTO;
+    }
+    return 0;
+}
+
+/* The first descriptors were those of a frame that has been dealt with. */
+static void forget_fds(struct neap_wire *wire, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (wire->arrived[i] >= 0) close(wire->arrived[i]);
+    wire->arrived_count -= count;
+    if (count > 0) memmove(wire->arrived, wire->arrived + count, wire->arrived_count * sizeof *wire->arrived);
+}
+
+static int deliver(struct neap_wire *wire, const struct header *header) {
+    struct neap_frame frame = {.size = header->size, .type = header->type, .fd_count = header->fds};
+    int code = header->fds > 0 ? await_fds(wire, header->fds) : 0;
+    if (code != 0) return code;
+    code = header->large ? read_large(wire, header, wire->arrived[0], &frame.size) : read_inline(wire, header);
+    if (code == 0) {
+        frame.bytes = wire->frame;
+        frame.fds = wire->arrived;
+        if (header->large) {
+            frame.fds++;
+            frame.fd_count--;
+        }
+        code = wire->user->receive(wire, &frame) ? 0 : UV_EPROTO;
+    }
+    forget_fds(wire, header->fds);
+    trim_frame_room(wire);
+    return code;
+}
+
+/* The next frame; `published` bytes are in the ring. */
+static int read_frame(struct neap_wire *wire, size_t published) {
+    struct header header;
+    if (published < sizeof header) return UV_EPROTO;
+    copy_out(&wire->in, wire->in.at, &header, sizeof header);
+    size_t whole = sizeof header + padded(header.size);
+    if (whole > published || header.size >= NEAP_WIRE_INLINE_MAX || header.large > 1 || header.zero != 0 ||
+        header.fds > NEAP_WIRE_FDS_MAX)
+        return UV_EPROTO;
+    int code = deliver(wire, &header);
+    wire->in.at += whole;
+    return code;
+}
+
+/* Gives the room of what was read back to the writer, and feeds it if it is starved: it may be for want of room in the socket,
+ * where something was read just now. */
+static void give_back(struct neap_wire *wire) {
+    struct neap_wire_ring *ring = wire->in.ring;
+    atomic_store(&ring->head, wire->in.at);
+    if (atomic_load(&ring->starved) != 0 && atomic_exchange(&ring->starved, 0) != 0) ring_bell(wire);
+}
+
+/* Reads all that is in the ring. */
+static int read_all(struct neap_wire *wire) {
+    size_t published = 0;
+    uint64_t given_back = wire->in.at;
+    int code;
+    while ((code = look(wire, &published)) == 0 && published > 0) {
+        while (code == 0 && published > 0) {
+            uint64_t before = wire->in.at;
+            code = read_frame(wire, published);
+            published -= (size_t)(wire->in.at - before);
+            if (wire->in.at - given_back < GIVE_BACK) continue;
+            given_back = wire->in.at;
+            give_back(wire);
+        }
+        if (code != 0) break;
+    }
+    give_back(wire);
+    return code;
+}
+
+static void end(struct neap_wire *wire, int code) {
+    neap_guard_lock(&wire->writing);
+    atomic_store_explicit(&wire->has_ended, true, memory_order_relaxed);
+    drop_queue(wire);
+    neap_guard_unlock(&wire->writing);
+    if (code == NEAP_BROKEN && atomic_load_explicit(&wire->is_closed, memory_order_relaxed)) code = NEAP_CLOSED;
+    shutdown(wire->socket, SHUT_RDWR);
+    wire->user->ended(wire, code);
+}
+
+/* Reads until nothing is left, and has then said that we sleep. See BELLS. */
+static int read_and_retire(struct neap_wire *wire) {
+    struct neap_wire_ring *ring = wire->in.ring;
+    size_t published;
+    for (;;) {
+        int code = read_all(wire);
+        if (code != 0) return code;
+        if (atomic_load_explicit(&wire->attended, memory_order_relaxed) > 0) return 0;
+        if (atomic_load_explicit(&ring->asleep, memory_order_relaxed) == 0) atomic_store(&ring->asleep, 1);
+        code = look(wire, &published);
+        if (code != 0 || published == 0) return code;
+    }
+}
+
+bool neap_wire_pump(struct neap_wire *wire) {
+    neap_guard_lock(&wire->reading);
+    if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
+        int code = wire->hung_up ? NEAP_BROKEN : hear(wire);
+        if (code == NEAP_BROKEN) wire->hung_up = true;
+        if (code == UV_EAGAIN || code == NEAP_BROKEN) code = 0;
+        if (code == 0) code = read_and_retire(wire);
+        if (code != 0 || wire->hung_up) end(wire, code != 0 ? code : NEAP_BROKEN);
+    }
+    bool goes_on = !atomic_load_explicit(&wire->has_ended, memory_order_relaxed);
+    neap_guard_unlock(&wire->reading);
+    if (goes_on && atomic_load_explicit(&wire->is_queued, memory_order_relaxed)) {
+        neap_guard_lock(&wire->writing);
+        send_kept(wire);
+        neap_guard_unlock(&wire->writing);
+    }
+    return goes_on;
+}
+
+void neap_wire_attend(struct neap_wire *wire) {
+    atomic_fetch_add_explicit(&wire->attended, 1, memory_order_relaxed);
+    atomic_store_explicit(&wire->in.ring->asleep, 0, memory_order_relaxed);
+}
+
+void neap_wire_leave(struct neap_wire *wire) {
+    if (atomic_fetch_sub_explicit(&wire->attended, 1, memory_order_acq_rel) != 1) return;
+    atomic_store(&wire->in.ring->asleep, 1);
+    if (atomic_load(&wire->in.ring->tail) != atomic_load_explicit(&wire->in.ring->head, memory_order_relaxed))
+        neap_wire_pump(wire);
+}
+
+bool neap_wire_has_frames(const struct neap_wire *wire) {
+    return atomic_load_explicit(&wire->in.ring->tail, memory_order_relaxed) !=
+           atomic_load_explicit(&wire->in.ring->head, memory_order_relaxed);
+}
+
+bool neap_wire_glance(struct neap_wire *wire) {
+    if (!neap_wire_has_frames(wire) || !neap_guard_try_lock(&wire->reading)) return false;
+    uint64_t before = wire->in.at;
+    if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
+        int code = read_and_retire(wire);
+        if (code != 0) end(wire, code);
+    }
+    bool found = wire->in.at != before;
+    neap_guard_unlock(&wire->reading);
+    return found;
+}

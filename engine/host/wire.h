@@ -1,0 +1,114 @@
+/* wire: the connection of two processes: frames in both directions, descriptors, and the other side's death. The essay is
+ * in wire.c.
+ *
+ * A frame is a type, some bytes, and perhaps descriptors. Frames arrive whole, once and in the order in which they were sent,
+ * also those that a process sent just before it was killed. */
+#ifndef NEAP_HOST_WIRE_H
+#define NEAP_HOST_WIRE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/guard.h"
+#include "core/segment.h"
+
+struct neap_class;
+struct neap_wire;
+struct neap_wire_queued;
+struct neap_wire_ring;
+
+enum {
+    NEAP_WIRE_FDS_MAX = 8,           /* descriptors of one frame */
+    NEAP_WIRE_INLINE_MAX = 64 * 1024 /* bytes: a frame of more travels in a file of its own (memfd) */
+};
+
+/* As it is received. Everything is the wire's, and gone after the call. */
+struct neap_frame {
+    const char *bytes; /* not aligned */
+    size_t size;
+    int *fds; /* who keeps one puts -1 in its place; the rest is closed. -1: we had no room for it (EMFILE) */
+    uint8_t fd_count;
+    uint8_t type;
+};
+
+/* Both are called by whoever pumps, one at a time, and may send. */
+struct neap_wire_user {
+    /* A frame has come. False: it makes no sense, and the wire ends. */
+    bool (*receive)(struct neap_wire *wire, const struct neap_frame *frame);
+    /* Nothing comes any more, nothing can be sent. Once. NEAP_BROKEN: the other side has gone; NEAP_CLOSED: we closed it;
+     * UV_EPROTO: what came made no sense; NEAP_NOMEM, UV_EMFILE: it could not be taken in. */
+    void (*ended)(struct neap_wire *wire, int code);
+};
+
+/* One way: its ring in the segment, seen from here. */
+struct neap_wire_lane {
+    struct neap_wire_ring *ring; /* in the segment */
+    char *bytes;                 /* of the ring, in the segment */
+    uint64_t at; /* ours of its two ends: what the other side has no say in. Under the guard of its use */
+};
+
+struct neap_wire {
+    atomic_uint refs;
+    int socket;                        /* owned. Constant */
+    struct neap_segment *segment;      /* with both rings; a reference. Constant */
+    const struct neap_wire_user *user; /* constant once started */
+    void *context;                     /* the user's. Constant once started */
+    const struct neap_class *const
+        *classes;              /* whose objects cross it, ended by NULL: see packer.c. Constant once started */
+    struct neap_guard reading; /* of what is read; held while the user's functions run */
+    struct neap_wire_lane in;  /* reading */
+    char *frame;               /* a copy of the frame that is being read; owned. reading */
+    size_t frame_room;         /* allocated for it. reading */
+    int *arrived;              /* descriptors that came, and whose frame has not been read; owned. reading */
+    uint32_t arrived_count, arrived_room;
+    bool hung_up;                          /* the socket has ended: what is in the ring is all there is. reading */
+    atomic_uint attended;                  /* by so many threads; relaxed */
+    struct neap_guard writing;             /* of what is written. Taken last of all */
+    struct neap_wire_lane out;             /* writing */
+    struct neap_wire_queued *first, *last; /* frames that found no room. writing */
+    _Atomic bool is_queued;                /* there are some. Written under `writing`; relaxed */
+    _Atomic bool is_closed;                /* by us; relaxed */
+    _Atomic bool has_ended;                /* written under both guards, once; relaxed */
+};
+
+/* A new connection, seen from here: one reference. The other process is to be given the descriptors `*socket`, which is the
+ * caller's to close, and wire->segment->fd. 0, NEAP_NOMEM, or what the system said (UV_EMFILE). */
+int neap_wire_new(struct neap_wire **wire, int *socket);
+/* The other end, in the other process. Takes both descriptors over, on success only. */
+int neap_wire_open(int socket, int fd, struct neap_wire **wire);
+
+struct neap_wire *neap_wire_ref(struct neap_wire *wire);
+/* The last one closes the descriptors: nobody polls wire->socket any more. */
+void neap_wire_unref(struct neap_wire *wire);
+
+/* Before the first pump. `classes` may be NULL. */
+void neap_wire_start(struct neap_wire *wire, const struct neap_wire_user *user, void *context,
+                     const struct neap_class *const *classes);
+
+/* Any thread, no guard of the wire held but, in the user's functions, `reading`. Sends a frame of `pieces`, with copies of `fds`
+ * (at most NEAP_WIRE_FDS_MAX). Never waits: what finds no room is kept and follows. 0; NEAP_BROKEN: the wire has ended;
+ * NEAP_NOMEM, or what the system said: nothing was sent. */
+int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pieces, unsigned piece_count,
+                   const int *fds, unsigned fd_count);
+
+/* Any thread: receives what has come, and sends what was kept. The hub's thread calls it whenever wire->socket can be read; it
+ * will be readable when the next frame comes. False once the wire has ended. */
+bool neap_wire_pump(struct neap_wire *wire);
+
+/* Any thread, to save a wake-up: receives what is in the ring; false when there is nothing, or somebody else is at it. */
+bool neap_wire_glance(struct neap_wire *wire);
+/* A guess whether that is worth while. */
+bool neap_wire_has_frames(const struct neap_wire *wire);
+/* Any thread that is going to glance again and again: until it leaves, nobody is woken by what comes. Leaving receives what is
+ * left. */
+void neap_wire_attend(struct neap_wire *wire);
+void neap_wire_leave(struct neap_wire *wire);
+
+/* Any thread: it ends, on both sides; what was sent before and has not arrived yet may be lost. The hub's thread finds
+ * wire->socket readable, pumps, and so ends it here. Idempotent. */
+void neap_wire_close(struct neap_wire *wire);
+
+#endif

@@ -1,0 +1,115 @@
+#include "support.h"
+
+#include "host/hub.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "core/futex.h"
+#include "host/engine.h"
+
+static struct neap_engine engine;
+
+static int make(void **state) {
+    if (set_up(state) != 0) return -1;
+    return neap_engine_init(&engine);
+}
+
+static int drop(void **state) {
+    neap_engine_fini(&engine);
+    return tear_down(state);
+}
+
+/* What the hub's thread is asked to do, one after the other; then `done` counts. */
+struct errand {
+    struct neap_runnable runnable;
+    struct neap_hub *hub;
+    struct neap_watch watch;
+    int fd;
+    char seen[64]; /* what came; only the hub writes */
+    size_t used;
+    _Atomic uint32_t done; /* a futex */
+};
+
+static void tell(struct errand *errand) {
+    atomic_fetch_add(&errand->done, 1);
+    neap_futex_wake(&errand->done);
+}
+
+static void await_done(struct errand *errand, uint32_t count) {
+    uint32_t done;
+    while ((done = atomic_load(&errand->done)) < count) neap_futex_wait(&errand->done, done, NEAP_FOREVER);
+}
+
+static void stopped(struct neap_watch *watch) { tell(NEAP_CONTAINER_OF(watch, struct errand, watch)); }
+
+static void on_ready(struct neap_watch *watch) {
+    struct errand *errand = NEAP_CONTAINER_OF(watch, struct errand, watch);
+    ssize_t size = read(errand->fd, errand->seen + errand->used, sizeof errand->seen - errand->used);
+    CHECK(size >= 0);
+    errand->used += (size_t)size;
+    if (size == 0)
+        neap_watch_stop(watch, stopped);
+    else
+        tell(errand);
+}
+
+static void start_watching(struct neap_runnable *runnable) {
+    struct errand *errand = NEAP_CONTAINER_OF(runnable, struct errand, runnable);
+    CHECK(neap_watch_start(&errand->watch, errand->hub, errand->fd, on_ready) == 0);
+    tell(errand);
+}
+
+static void an_engine_has_one_that_is_made_on_demand(void **state) {
+    struct neap_hub *hub, *same;
+    (void)state;
+    assert_null(engine.hub);
+    assert_int_equal(neap_hub_get(&engine, &hub), 0);
+    assert_int_equal(neap_hub_get(&engine, &same), 0);
+    assert_ptr_equal(hub, same);
+}
+
+static void it_looks_after_descriptors(void **state) {
+    struct errand errand = {.runnable = {.run = start_watching}};
+    int ends[2];
+    (void)state;
+    atomic_init(&errand.done, 0);
+    assert_int_equal(pipe(ends), 0);
+    errand.fd = ends[0];
+    assert_int_equal(neap_hub_get(&engine, &errand.hub), 0);
+    neap_hub_post(errand.hub, &errand.runnable);
+    await_done(&errand, 1);
+    assert_int_equal(write(ends[1], "ab", 2), 2);
+    await_done(&errand, 2);
+    assert_int_equal(write(ends[1], "c", 1), 1);
+    await_done(&errand, 3);
+    close(ends[1]);
+    await_done(&errand, 4);
+    assert_memory_equal(errand.seen, "abc", 3);
+    assert_false(neap_watch_is_on(&errand.watch));
+    close(ends[0]);
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    for (long after = 0;; after++) {
+        struct neap_hub *hub;
+        neap_memory_fail_after(after);
+        int code = neap_hub_get(&engine, &hub);
+        neap_memory_fail_after(-1);
+        if (code == 0) break;
+        assert_int_equal(code, NEAP_NOMEM);
+        assert_null(engine.hub);
+    }
+}
+
+#define HUB(function) cmocka_unit_test_setup_teardown(function, make, drop)
+
+int main(void) {
+    const struct CMUnitTest hubs[] = {
+        HUB(an_engine_has_one_that_is_made_on_demand),
+        HUB(it_looks_after_descriptors),
+        HUB(every_allocation_may_fail),
+    };
+    return run_once(hubs);
+}
