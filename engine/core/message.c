@@ -1,5 +1,9 @@
 #include "core/message.h"
 
+#include <string.h>
+
+#include "core/check.h"
+#include "core/error.h"
 #include "core/memory.h"
 #include "core/object.h"
 
@@ -11,6 +15,7 @@ struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count) {
     parcel->size = size;
     parcel->object_count = object_count;
     parcel->objects = NULL;
+    atomic_init(&parcel->refs, 1);
     if (object_count == 0) return parcel;
     parcel->objects = neap_alloc(object_count * sizeof(struct neap_object *));
     if (parcel->objects != NULL) return parcel;
@@ -24,9 +29,55 @@ void neap_parcel_free(struct neap_parcel *parcel) {
     neap_free(parcel);
 }
 
+static void unref_parcel(struct neap_parcel *parcel) {
+    /* the last one sees what all others did before they let go; who is alone need not write */
+    if (atomic_load_explicit(&parcel->refs, memory_order_acquire) == 1 ||
+        atomic_fetch_sub_explicit(&parcel->refs, 1, memory_order_acq_rel) == 1)
+        neap_parcel_free(parcel);
+}
+
+/* A list goes with its last message: then what is in it does too. */
+static void unref_list(struct neap_parcel *parcel) {
+    if (atomic_fetch_sub_explicit(&parcel->refs, 1, memory_order_acq_rel) != 1) return;
+    struct neap_message *items = (void *)parcel->bytes;
+    for (size_t i = 0; i < parcel->size / sizeof *items; i++) neap_message_fini(&items[i]);
+    neap_parcel_free(parcel);
+}
+
 void neap_message_release(struct neap_message *message) {
-    if (message->kind == NEAP_MESSAGE_OBJECT)
-        neap_object_unref(message->object);
+    switch (message->kind) {
+        case NEAP_MESSAGE_OBJECT: neap_object_unref(message->object); return;
+        case NEAP_MESSAGE_LIST: unref_list(message->parcel); return;
+        default: unref_parcel(message->parcel); return;
+    }
+}
+
+void neap_message_copy(struct neap_message *to, const struct neap_message *from) {
+    *to = *from;
+    if (from->kind < NEAP_MESSAGE_BYTES) return;
+    if (from->kind == NEAP_MESSAGE_OBJECT)
+        neap_object_ref(from->object);
     else
-        neap_parcel_free(message->parcel);
+        atomic_fetch_add_explicit(&from->parcel->refs, 1, memory_order_relaxed);
+}
+
+_Static_assert(offsetof(struct neap_parcel, bytes) % _Alignof(struct neap_message) == 0,
+               "messages may lie in a parcel");
+
+int neap_message_pack(struct neap_message *messages, size_t count, struct neap_message *list) {
+    struct neap_parcel *parcel = neap_parcel_new(count * sizeof *messages, 0);
+    if (parcel == NULL) return NEAP_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        NEAP_ASSERT(messages[i].kind != NEAP_MESSAGE_LIST, "no list is in a list");
+        neap_message_move((struct neap_message *)(void *)parcel->bytes + i, &messages[i]);
+    }
+    list->kind = NEAP_MESSAGE_LIST;
+    list->parcel = parcel;
+    return 0;
+}
+
+const struct neap_message *neap_message_items(const struct neap_message *list, size_t *count) {
+    NEAP_ASSERT(list->kind == NEAP_MESSAGE_LIST, "only a list has items");
+    *count = list->parcel->size / sizeof *list;
+    return (const void *)list->parcel->bytes;
 }

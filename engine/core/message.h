@@ -1,13 +1,15 @@
-/* message: a value on its way between tasks, threads and processes.
+/* message: a value on its way between tasks, threads and processes, or kept for them.
  *
  * MODEL      Small values travel inline: nil, booleans, numbers, null, strings up to 30 bytes, one handle. Everything else
  *            is a parcel: the codec's bytes and the objects that they refer to by index.
  * OWNERSHIP  A message is owned by exactly one place; copying the struct moves it, and the source must then be
  *            forgotten (neap_message_clear) or overwritten. neap_message_fini drops what nobody received.
- *            A parcel is constant once it is sealed, so one message may be decoded many times where it lies. */
+ *            A parcel is constant once it is sealed, so one message may be decoded many times where it lies, and copies of a message
+ *            share it: it is counted. */
 #ifndef NEAP_CORE_MESSAGE_H
 #define NEAP_CORE_MESSAGE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +25,7 @@ enum neap_message_kind {
     NEAP_MESSAGE_TEXT,   /* a string of at most NEAP_MESSAGE_TEXT_MAX bytes, inline */
     NEAP_MESSAGE_BYTES,  /* a longer string: a parcel that holds just its bytes */
     NEAP_MESSAGE_PARCEL, /* what the codec wrote */
+    NEAP_MESSAGE_LIST,   /* several messages as one, none of which is a list: see neap_message_pack */
     NEAP_MESSAGE_OBJECT  /* a handle: one reference */
 };
 
@@ -32,7 +35,8 @@ struct neap_parcel {
     size_t size;                  /* of bytes */
     struct neap_object **objects; /* one reference each; NULL when there is none */
     uint32_t object_count;
-    char bytes[]; /* the codec's, or a plain string's */
+    atomic_uint refs; /* messages that it belongs to */
+    char bytes[];     /* the codec's, a plain string's, or the messages of a list */
 };
 
 struct neap_message {
@@ -56,10 +60,18 @@ struct neap_message {
 
 /* A parcel with room for `size` bytes and `object_count` references, both to be filled in by the caller; NULL: no memory. */
 struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count);
-/* Drops its references and itself. */
+/* Of the one who made it, and has not put it into a message: drops its references and itself. */
 void neap_parcel_free(struct neap_parcel *parcel);
 
 void neap_message_release(struct neap_message *message);
+
+/* Writes the same value to `to`, which is overwritten. Costs no memory: what is not inline is shared. */
+void neap_message_copy(struct neap_message *to, const struct neap_message *from);
+
+/* Moves `count` messages into one; 0, or NEAP_NOMEM and they are where they were. */
+int neap_message_pack(struct neap_message *messages, size_t count, struct neap_message *list);
+/* The messages in a list, which stay its own, and how many they are. */
+const struct neap_message *neap_message_items(const struct neap_message *list, size_t *count);
 
 static inline void neap_message_clear(struct neap_message *message) { message->kind = NEAP_MESSAGE_EMPTY; }
 

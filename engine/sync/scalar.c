@@ -84,17 +84,16 @@ static uint64_t to_bits(enum neap_type type, union neap_scalar value) {
 
 static union neap_scalar from_bits(enum neap_type type, uint64_t bits) {
     union neap_scalar value;
-    uint32_t low = (uint32_t)bits;
-    float narrow;
-    switch (type) {
-        case NEAP_I8: value.integer = (int8_t)bits; break;
-        case NEAP_I16: value.integer = (int16_t)bits; break;
-        case NEAP_I32: value.integer = (int32_t)bits; break;
-        case NEAP_F32:
-            memcpy(&narrow, &low, sizeof narrow);
-            value.number = narrow;
-            break;
-        default: value.integer = (int64_t)bits; break;
+    if (type == NEAP_F32) {
+        uint32_t low = (uint32_t)bits;
+        float narrow;
+        memcpy(&narrow, &low, sizeof narrow);
+        value.number = narrow;
+    } else if (neap_types[type].min < 0) { /* its sign is to be that of an int64_t */
+        int unused = 64 - 8 * (int)neap_types[type].size;
+        value.integer = (int64_t)(bits << unused) >> unused;
+    } else {
+        value.integer = (int64_t)bits;
     }
     return value;
 }
