@@ -17,7 +17,8 @@
  * CLOCK      Deadlines are compared with a fresh clock, never with a cached one, and never fire early. A park until a
  *            deadline more than two milliseconds away, or of one sleeper among many, is rounded up to a whole
  *            millisecond, so that they share a wake-up.
- * STUCK      See COUNTING in mailbox.c. */
+ * STUCK      See COUNTING in mailbox.c. The last loop that parks looks once more whether it is done: who makes that true from
+ *            another thread may have left the count already, and not have come to notify us yet. */
 #include "core/loop.h"
 
 #include <stddef.h>
@@ -156,12 +157,13 @@ static bool spin(struct neap_loop *loop, int64_t next) {
     return false;
 }
 
-static void park(struct neap_loop *loop) {
+/* True when nothing can ever wake this loop, nor any other. */
+static bool park(struct neap_loop *loop) {
     int64_t next = neap_timers_next(&loop->timers);
     bool endless = next == NEAP_FOREVER && loop->busy != NULL && !has_io(loop);
     if (next != NEAP_FOREVER && (next - loop->now > 2 * NEAP_MILLISECOND || loop->timers.count >= CROWD))
         next = (next / NEAP_MILLISECOND + 1) * NEAP_MILLISECOND;
-    if (!neap_mailbox_retire(loop->mailbox)) return;
+    if (!neap_mailbox_retire(loop->mailbox)) return false;
     bool stuck = endless && neap_mailbox_leave(loop->mailbox);
     if (!stuck) {
         if (loop->uv != NULL)
@@ -170,7 +172,7 @@ static void park(struct neap_loop *loop) {
             neap_mailbox_sleep(loop->mailbox, next);
     }
     neap_mailbox_rise(loop->mailbox);
-    if (stuck && neap_mailbox_is_empty(loop->mailbox)) loop->stuck(loop);
+    return stuck && neap_mailbox_is_empty(loop->mailbox);
 }
 
 /* --- turns --- */
@@ -220,8 +222,9 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
     struct neap_loop *outer = neap_loop_here;
     neap_loop_here = loop;
     while (!done(argument)) {
-        if (is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !spin(loop, neap_timers_next(&loop->timers)))
-            park(loop);
+        bool idle =
+            is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !spin(loop, neap_timers_next(&loop->timers));
+        if (idle && park(loop) && !done(argument)) loop->stuck(loop);
         turn(loop);
     }
     neap_loop_here = outer;

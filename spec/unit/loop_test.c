@@ -478,6 +478,25 @@ static void a_deadline_or_a_handle_is_something_that_can_happen(void **state) {
     neap_loop_fini(&loop);
 }
 
+/* Another thread's part: it makes our predicate true, and leaves the count, after our first look at the predicate. Its
+ * notification is still to come. */
+static bool is_done_from_the_second_look_on(void *looks) {
+    int *count = looks;
+    if (++*count == 1) atomic_fetch_sub(&busy, 1);
+    return *count > 1;
+}
+
+static void who_is_done_is_not_stuck(void **state) {
+    (void)state;
+    struct neap_loop loop;
+    int looks = 0;
+    atomic_store(&busy, 2);
+    assert_int_equal(neap_loop_init(&loop, &busy, fail_if_stuck), 0);
+    neap_loop_run(&loop, is_done_from_the_second_look_on, &looks);
+    assert_int_equal(atomic_load(&busy), 1);
+    neap_loop_fini(&loop);
+}
+
 int main(void) {
     const struct CMUnitTest loop_tests[] = {
         TEST(runs_in_the_order_of_pushing),
@@ -501,6 +520,7 @@ int main(void) {
         TEST(notifications_are_never_slept_through),
         TEST(loops_that_wait_for_each_other_are_found),
         TEST(a_deadline_or_a_handle_is_something_that_can_happen),
+        TEST(who_is_done_is_not_stuck),
     };
     return run_once(loop_tests);
 }
