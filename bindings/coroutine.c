@@ -340,13 +340,11 @@ static int replaced_close(lua_State *L) {
     return 2;
 }
 
-int neap_coroutine_open(lua_State *L) {
+void neap_coroutine_replace(lua_State *L) {
     static const luaL_Reg functions[] = {{"resume", replaced_resume},   {"wrap", replaced_wrap},
                                          {"yield", replaced_yield},     {"status", replaced_status},
                                          {"running", replaced_running}, {"isyieldable", replaced_isyieldable},
                                          {"close", replaced_close},     {NULL, NULL}};
-    push_marks(L); /* there from the start: a finaliser must not come between the beginning of a wait and its yield */
-    lua_pop(L, 1);
     lua_pushglobaltable(L);
     lua_pushcfunction(L, replaced_pcall);
     lua_setfield(L, -2, "pcall");
@@ -354,5 +352,11 @@ int neap_coroutine_open(lua_State *L) {
     lua_setfield(L, -2, "xpcall");
     if (lua_getfield(L, -1, LUA_COLIBNAME) == LUA_TTABLE) luaL_setfuncs(L, functions, 0);
     lua_pop(L, 2);
+}
+
+int neap_coroutine_open(lua_State *L) {
+    push_marks(L); /* there from the start: a finaliser must not come between the beginning of a wait and its yield */
+    lua_pop(L, 1);
+    neap_coroutine_replace(L);
     return 0;
 }

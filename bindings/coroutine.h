@@ -6,5 +6,7 @@
 
 /* Replaces them in the globals of the state. They behave as the originals, and let waits pass. */
 int neap_coroutine_open(lua_State *L);
+/* The same once more, where somebody has put the globals back. */
+void neap_coroutine_replace(lua_State *L);
 
 #endif

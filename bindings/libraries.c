@@ -288,6 +288,11 @@ static void replace_field(lua_State *L, const char *name, lua_CFunction function
 /* Pushes the field `name` of the table at `index`: true when it is a table. */
 static bool push_table(lua_State *L, int index, const char *name) { return lua_getfield(L, index, name) == LUA_TTABLE; }
 
+void neap_libraries_replace_print(lua_State *L) {
+    lua_pushcfunction(L, replaced_print);
+    lua_setglobal(L, "print");
+}
+
 /* A host may have left out what it likes. */
 static int replace(lua_State *L) {
     bool has_files = luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE;
@@ -299,8 +304,7 @@ static int replace(lua_State *L) {
     }
     lua_settop(L, 1);
     lua_pushglobaltable(L);
-    lua_pushcfunction(L, replaced_print);
-    lua_setfield(L, 2, "print");
+    neap_libraries_replace_print(L);
     if (has_files && push_table(L, 2, LUA_IOLIBNAME)) {
         replace_field(L, "write", replaced_write);
         replace_field(L, "flush", replaced_flush);

@@ -10,6 +10,8 @@
 void neap_libraries_open(lua_State *L);
 /* Replaces print, io.write and io.flush, the methods write, flush, seek and setvbuf of stdout, and os.exit. The state has a vm. */
 void neap_libraries_replace(lua_State *L);
+/* Somebody may have put the globals back as they were before that: replaces print again. */
+void neap_libraries_replace_print(lua_State *L);
 /* Writes what an unfinished line has left, and all that waits in stdout. 0, or the errno of the first write that failed since the
  * program began (EIO if that is not known any more). The state may be closed. */
 int neap_libraries_flush(struct neap_vm *vm);

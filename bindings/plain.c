@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bindings/coroutine.h"
 #include "bindings/ending.h"
 #include "bindings/libraries.h"
 #include "bindings/module.h"
@@ -164,8 +165,16 @@ static void replace_libraries(lua_State *L) {
     lua_pop(L, 1);
 }
 
+/* Somebody has taken the module out of package.loaded, and perhaps put the globals back as they were before it came: as busted does
+ * between the files that it runs. */
+static int open_again(lua_State *L) {
+    neap_coroutine_replace(L);
+    neap_libraries_replace_print(L);
+    return neap_module_open(L);
+}
+
 int luaopen_neap(lua_State *L) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &plain_key) != LUA_TNIL) return neap_module_open(L);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &plain_key) != LUA_TNIL) return open_again(L);
     struct plain *plain = push_plain(L);
     struct neap_engine *engine = &plain->engine;
     engine->stuck = on_deadlock;

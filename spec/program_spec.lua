@@ -346,6 +346,26 @@ describe("who does not end in time", function()
 end)
 
 describe("in a plain lua5.4", function()
+  it("works again when it is required again, after the globals were put back as they were", function()
+    local path = os.getenv("LUA_CPATH") or "./build/?.so;;"
+    local code = [[
+      local kept = { pcall = pcall, xpcall = xpcall, print = print }
+      require "neap"
+      package.loaded.neap = nil
+      for name, value in pairs(kept) do _G[name] = value end
+      local neap = require "neap"
+      local task = neap.spawn(function()
+        pcall(neap.sleep, 60)
+        pcall(neap.sleep, 60)
+        print(pcall(neap.sleep, 60))
+      end)
+      neap.yield()
+      task:cancel()
+      task:wait()]]
+    assert_result(0, "false\tcancelled\n", support.run_command("env LUA_CPATH=" .. support.quote(path) .. " "
+      .. support.lua .. " -e " .. support.quote(code)))
+  end)
+
   it("os.exit ends tasks and threads in order, and closes the state", function()
     local before, after = meet(2)
     local code = with_close("main", before .. "neap.spawn(function() " .. with_close("task", stay) .. [[ end)
