@@ -202,7 +202,7 @@ static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lu
         lua_yieldk(L, 0, (lua_KContext)finish, again);
         return;
     }
-    task->flags &= (uint8_t)~NEAP_TASK_TURN;
+    task->flags &= (uint16_t)~NEAP_TASK_TURN;
     neap_loop_run(&vm->loop, has_turn, task);
 }
 

@@ -46,9 +46,17 @@ bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *arg
     return done(argument);
 }
 
+bool neap_ending_is_near(const struct neap_vm *vm) {
+    struct neap_engine *engine = vm->engine;
+    return vm->needed == 0 && atomic_load_explicit(&engine->threads_needed, memory_order_acquire) == 0 &&
+           atomic_load_explicit(&engine->reports, memory_order_relaxed) == 0;
+}
+
 static bool has_settled(void *argument) {
     const struct neap_vm *vm = argument;
-    return neap_list_is_empty(&vm->tasks) && atomic_load_explicit(&vm->engine->alive, memory_order_acquire) == 0;
+    struct neap_engine *engine = vm->engine;
+    return neap_list_is_empty(&vm->tasks) && atomic_load_explicit(&engine->alive, memory_order_acquire) == 0 &&
+           atomic_load_explicit(&engine->reports, memory_order_relaxed) == 0;
 }
 
 static bool have_answered(void *argument) { return neap_report_silent(argument) == 0; }

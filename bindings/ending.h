@@ -10,6 +10,9 @@
 
 enum { NEAP_GRACE_SECONDS = 5 };
 
+/* By the main state's thread: nothing that the program has to wait for is left, but its main chunk. */
+bool neap_ending_is_near(const struct neap_vm *vm);
+
 /* Turns the loop until `done(argument)`, or for `seconds` if that is shorter. True when it was done. */
 bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *argument), void *argument);
 

@@ -7,7 +7,9 @@
  *             makes finding it cheap. Chains are cut at a depth, so that a server whose handlers spawn each other for
  *             ever does not grow.
  * REPORTS     A failure that nobody waits for goes to the function of neap.on_error in its own state, else to that of the main
- *             state, else to stderr, as one write. */
+ *             state, else to stderr, as one write. The function runs in a task. The end waits for what is on its way to the
+ *             main state (engine->reports), and lets each such task begin before it cancels it; one that is cancelled, or
+ *             could not begin since the state is being closed, has its failure told on stderr. */
 #include "bindings/failure.h"
 
 #include <lauxlib.h>
@@ -213,29 +215,61 @@ static void print_failure(lua_State *L, const char *who, int error, int tracebac
     lua_pop(L, 1);
 }
 
+/* The stack of the task that calls the handler. */
+enum { TOLD_WHO = 1, TOLD_HANDLER, TOLD_HANDLE, TOLD_ERROR, TOLD_TRACEBACK };
+
 static int handler_done(lua_State *L, int status, lua_KContext context) {
     (void)context;
     if (status == LUA_OK || status == LUA_YIELD) return 0;
-    if (neap_task_current(L)->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1)) return 0;
+    if (neap_task_current(L)->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1)) {
+        print_failure(L, lua_tostring(L, TOLD_WHO), TOLD_ERROR, TOLD_TRACEBACK);
+        return 0;
+    }
     lua_pushnil(L);
     print_failure(L, "the function of on_error failed: ", -2, -1);
     return 0;
 }
 
-/* The body of the task that calls the handler: handler, handle, error, traceback. */
-static int call_handler(lua_State *L) { return handler_done(L, lua_pcallk(L, 3, 0, 0, 0, handler_done), 0); }
+/* The body of the task that calls the handler. */
+static int call_handler(lua_State *L) {
+    for (int i = TOLD_HANDLER; i <= TOLD_TRACEBACK; i++) lua_pushvalue(L, i);
+    return handler_done(L, lua_pcallk(L, 3, 0, 0, 0, handler_done), 0);
+}
 
 /* Stack: handle, error, traceback. Lets the state's handler know, in a task of its own; false when it has none, or no task
- * can start any more. */
-static bool spawn_handler(lua_State *L, int handle) {
-    const struct neap_task_options options = {.name = "on_error", .flags = NEAP_TASK_QUIET};
-    if (!neap_vm_of(L)->open || lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) != LUA_TFUNCTION) return false;
+ * runs any more. */
+static bool spawn_handler(lua_State *L, int handle, const struct neap_text *who) {
+    const struct neap_task_options options = {.name = "on_error", .flags = NEAP_TASK_QUIET | NEAP_TASK_HANDLER};
+    if (neap_vm_of(L)->closed || lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) != LUA_TFUNCTION) return false;
     lua_pushcfunction(L, call_handler);
     lua_insert(L, -2);
+    lua_pushstring(L, who->bytes);
+    lua_insert(L, -2);
     for (int i = 0; i < 3; i++) lua_pushvalue(L, handle + i);
-    neap_task_spawn(L, 4, &options);
+    neap_task_spawn(L, 5, &options);
     lua_pop(L, 1);
     return true;
+}
+
+/* Protected: (box of a task that spawn_handler has made). */
+static int tell_instead(lua_State *L) {
+    for (int i = TOLD_WHO; i <= TOLD_TRACEBACK; i++) lua_getiuservalue(L, 1, i + 1);
+    lua_remove(L, 1);
+    print_failure(L, lua_tostring(L, TOLD_WHO), TOLD_ERROR, TOLD_TRACEBACK);
+    return 0;
+}
+
+void neap_failure_tell_unheard(struct neap_vm *vm) {
+    lua_State *L = vm->main;
+    for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
+        struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
+        if (!(task->flags & NEAP_TASK_HANDLER) || task->coroutine != NULL || !lua_checkstack(L, 2)) continue;
+        lua_pushcfunction(L, tell_instead);
+        neap_task_push(L, task);
+        if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+        task->flags |= NEAP_TASK_DAEMON;
+        vm->needed--;
+    }
 }
 
 /* A failure on its way to the main state. */
@@ -261,7 +295,7 @@ static int deliver_report(lua_State *L) {
     neap_box_push(L, &report->job->future.object);
     neap_decode(L, &report->error);
     neap_decode(L, &report->traceback);
-    if (!spawn_handler(L, 2)) print_failure(L, report->who.bytes, 3, 4);
+    if (!spawn_handler(L, 2, &report->who)) print_failure(L, report->who.bytes, 3, 4);
     return 0;
 }
 
@@ -275,6 +309,7 @@ static void receive_report(struct neap_runnable *runnable) {
         neap_report_print("neap: %s(%s)\n", report->who.bytes, lua_tostring(L, -1));
         lua_pop(L, 1);
     }
+    atomic_fetch_sub_explicit(&report->engine->reports, 1, memory_order_relaxed);
     free_report(report);
 }
 
@@ -320,7 +355,13 @@ static bool forward(lua_State *L, const struct neap_text *who) {
     lua_pushcfunction(L, prepare_report);
     lua_pushlightuserdata(L, report);
     for (int i = 1; i <= 3; i++) lua_pushvalue(L, i);
-    if (lua_pcall(L, 4, 0, 0) == LUA_OK && neap_mailbox_post(engine->main, &report->runnable) == 0) return true;
+    if (lua_pcall(L, 4, 0, 0) == LUA_OK) {
+        atomic_fetch_add_explicit(&engine->reports, 1, memory_order_relaxed);
+        if (neap_mailbox_post(engine->main, &report->runnable) == 0) return true;
+        atomic_fetch_sub_explicit(&engine->reports, 1, memory_order_relaxed);
+    } else {
+        lua_pop(L, 1);
+    }
     free_report(report);
     return false;
 }
@@ -345,7 +386,7 @@ static int report(lua_State *L) {
     else
         lua_pushvalue(L, 1);
     lua_insert(L, 2); /* box, handle, error, traceback */
-    if (spawn_handler(L, 2)) return 0;
+    if (spawn_handler(L, 2, &who)) return 0;
     lua_remove(L, 2);
     if (!forward(L, &who)) print_failure(L, who.bytes, 2, 3);
     return 0;

@@ -15,6 +15,9 @@ void neap_failure_report(lua_State *L, int box);
 /* The main task of the program, whose box is at `box`, has failed: says so on stderr. */
 void neap_failure_report_main(lua_State *L, int box);
 
+/* The state is being closed: says on stderr what the function of neap.on_error was to be told and never will. */
+void neap_failure_tell_unheard(struct neap_vm *vm);
+
 /* Where the code that called the running C function stands, as part of a chain back to the program's start; kept for as
  * long as the state. NULL when out of memory. */
 struct neap_site *neap_site_here(lua_State *L);

@@ -123,11 +123,11 @@ static int plain_collected(lua_State *L) {
         return 0;
     }
     struct neap_vm *vm = plain->vm;
+    neap_vm_close(vm);
     if (vm->needed > 0 && !exit_was_asked(plain))
         neap_report_print(
             "neap: the state was closed while %u tasks had not ended: wait for them, or make them daemon\n",
             (unsigned)vm->needed);
-    neap_vm_close(vm);
     neap_loop_run(&vm->loop, needs_no_thread, plain);
     bool ended = neap_ending_run(vm);
     neap_libraries_flush(vm);

@@ -139,8 +139,7 @@ static int asked_status(const struct program *program) {
 static bool is_over(void *argument) {
     struct program *program = argument;
     if (asked_status(program) >= 0 || main_has_failed(program)) return true;
-    return main_has_ended(program) && program->vm->needed == 0 &&
-           atomic_load_explicit(&program->engine.threads_needed, memory_order_acquire) == 0;
+    return main_has_ended(program) && neap_ending_is_near(program->vm);
 }
 
 /* Says that the main chunk has failed, once. */

@@ -112,7 +112,7 @@ static int run_every(lua_State *L) {
     double period = lua_tonumber(L, function - 1);
     luaL_argcheck(L, period > 0 && period < 9e9, function - 1, "a period is greater than 0");
     options.flags =
-        (uint8_t)(options.flags & ~NEAP_TASK_TIMER); /* any of its beats may be the last: cancel works throughout */
+        (uint16_t)(options.flags & ~NEAP_TASK_TIMER); /* any of its beats may be the last: cancel works throughout */
     lua_pushcfunction(L, every_body);
     lua_insert(L, function - 1);
     lua_pushinteger(L, options.start);

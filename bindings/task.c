@@ -209,7 +209,7 @@ static void after_resume(struct neap_task *task, lua_State *coroutine, int statu
     if (status == LUA_YIELD) {
         if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) return;
         lua_pop(coroutine, results); /* foreign C code has yielded to nobody: we take it for giving way */
-        task->flags &= (uint8_t)~NEAP_TASK_TURN;
+        task->flags &= (uint16_t)~NEAP_TASK_TURN;
         if (task->vm->slice.preempted)
             neap_loop_push_late(&task->vm->loop, &task->wait.runnable);
         else
@@ -323,7 +323,7 @@ static void set_name(lua_State *L, const char *name) {
 
 struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
-    if (!vm->open) neap_ending_refuse(L, "spawn");
+    if (!vm->open && !(options->flags & NEAP_TASK_HANDLER)) neap_ending_refuse(L, "spawn");
     if (arguments > 250) luaL_error(L, "too many arguments (at most 250 can be given to a task)");
     int function = lua_gettop(L) - arguments;
     struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, 1 + arguments);

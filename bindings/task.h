@@ -39,7 +39,7 @@ struct neap_task {
     uint16_t depth;              /* protected calls around the code that runs; see cancel.c */
     uint16_t unwinding;          /* 0, or the depth whose end ends the unwinding of a cancellation */
     uint16_t values;             /* not started: user values that are set; done: results that are kept */
-    uint8_t flags;               /* NEAP_TASK_* */
+    uint16_t flags;              /* NEAP_TASK_* */
     uint8_t lua_blocked;         /* resumes below the running coroutine that cannot be yielded across */
     uint8_t swallowed;           /* cancellations that interrupted its code and were caught; see slice.c */
 };
@@ -52,13 +52,14 @@ enum {
     NEAP_TASK_REPORTED = 16, /* its failure counts in engine->failures */
     NEAP_TASK_PENDING = 32,  /* some cancellation may have to be raised: looked at by each wait */
     NEAP_TASK_TIMER = 64,    /* made by neap.timer or neap.every */
-    NEAP_TASK_MAIN = 128     /* the first of its state: its outcome is kept in the vm */
+    NEAP_TASK_MAIN = 128,    /* the first of its state: its outcome is kept in the vm */
+    NEAP_TASK_HANDLER = 256  /* tells a failure: begins although its state is ending, and is not cancelled before */
 };
 
 struct neap_task_options {
     const char *name;         /* NULL: none */
     int64_t start;            /* deadline before which it does not run; 0: at once */
-    uint8_t flags;            /* DAEMON, QUIET, TIMER; CANCELLED: it never runs */
+    uint16_t flags;           /* DAEMON, QUIET, TIMER, HANDLER; CANCELLED: it never runs */
     struct neap_scope *scope; /* NULL: none; a reference is taken */
     int reason;               /* of a thread that is CANCELLED: its place on the stack, from the bottom; 0: none */
     struct neap_job *job;     /* of the thread whose main task this is; NULL: an ordinary task. Outlives the task */

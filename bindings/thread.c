@@ -39,7 +39,7 @@ struct start {
     struct neap_message arguments; /* owned */
     struct neap_message paths;     /* where the spawner looks for modules: package.path and cpath. Owned */
     char *origin;                  /* where it was spawned; goes to the vm. Owned */
-    uint8_t flags;                 /* NEAP_TASK_QUIET */
+    uint16_t flags;                /* NEAP_TASK_QUIET */
     int slice_signal;              /* what the spawner has: see slice.h */
     double slice;                  /* likewise; seconds */
 };
@@ -89,7 +89,7 @@ static int thread_body(lua_State *L) {
 static int open_state(lua_State *L) {
     struct neap_vm *vm = lua_touserdata(L, 1);
     struct start *start = lua_touserdata(L, 2);
-    struct neap_task_options options = {.flags = (uint8_t)(start->flags | NEAP_TASK_MAIN), .job = lua_touserdata(L, 3)};
+    struct neap_task_options options = {.flags = start->flags | NEAP_TASK_MAIN, .job = lua_touserdata(L, 3)};
     neap_libraries_open(L);
     neap_vm_open(vm, L);
     neap_libraries_replace(L);

@@ -64,6 +64,7 @@ void neap_vm_stop(struct neap_vm *vm) {
     neap_slice_stop(vm);
     for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
         struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
+        if (task->flags & NEAP_TASK_HANDLER && task->coroutine == NULL) continue;
         task->flags |= NEAP_TASK_CANCELLED;
         neap_task_interrupt(task);
     }
@@ -104,7 +105,7 @@ static void abandon_all(struct neap_vm *vm) {
     for (node = vm->tasks.next; node != &vm->tasks; node = node->next) {
         struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
         task->wait.runnable.run = arrive;
-        task->flags &= (uint8_t)~NEAP_TASK_TURN;
+        task->flags &= (uint16_t)~NEAP_TASK_TURN;
     }
     while ((node = neap_list_pop_front(&vm->tasks)) != NULL) {
         struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
@@ -117,6 +118,8 @@ static void abandon_all(struct neap_vm *vm) {
 
 void neap_vm_close(struct neap_vm *vm) {
     vm->open = false;
+    vm->closed = true;
+    neap_failure_tell_unheard(vm);
     neap_guard_lock(&vm->engine->guard);
     neap_list_remove(&vm->node);
     neap_guard_unlock(&vm->engine->guard);

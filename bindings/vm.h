@@ -78,6 +78,7 @@ struct neap_vm {
     struct site_store *sites;          /* see failure.c; owned */
     struct neap_output output;         /* see libraries.c */
     bool open;                         /* spawning is allowed */
+    bool closed;                       /* no task runs any more */
     struct neap_slice slice;           /* see slice.c */
     struct neap_list node;             /* in engine->states; its guard */
     struct neap_job *job;              /* of the thread, which keeps it; NULL: the main state. Constant once open */

@@ -29,6 +29,7 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->ids, 0);
     atomic_init(&engine->failures, 0);
     atomic_init(&engine->threads_needed, 0);
+    atomic_init(&engine->reports, 0);
     atomic_init(&engine->alive, 0);
     atomic_init(&engine->stopping, false);
     atomic_init(&engine->exit_status, -1);
@@ -113,7 +114,7 @@ static void depart(struct neap_thread *thread) {
     neap_guard_lock(&engine->guard);
     neap_list_remove(&thread->node);
     neap_list_push_back(&engine->ended, &thread->node);
-    if (needed) atomic_fetch_sub_explicit(&engine->threads_needed, 1, memory_order_relaxed);
+    if (needed) atomic_fetch_sub_explicit(&engine->threads_needed, 1, memory_order_release);
     bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
     /* The main loop may be waiting for us to go; or everybody is idle now, and it has to find that out. Under the guard:
      * neap_engine_join does not return before we have let go of the engine. */

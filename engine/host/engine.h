@@ -21,7 +21,8 @@ struct neap_engine {
     atomic_int busy;           /* loops that are not idle: see COUNTING in core/mailbox.c */
     _Atomic uint64_t ids;      /* the last id given to a task or thread; relaxed */
     atomic_int failures;       /* tasks and threads that failed and that nobody has joined; relaxed */
-    atomic_int threads_needed; /* threads that have not ended and are not daemon */
+    atomic_int threads_needed; /* threads that have not ended and are not daemon; who leaves releases */
+    atomic_int reports;        /* failures on their way to the main state; who sent one leaves threads_needed later */
     _Atomic uint32_t alive;    /* threads whose body has not ended; a futex of neap_engine_join */
     _Atomic bool stopping;     /* no thread may start any more; set under guard */
     _Atomic int exit_status;   /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
