@@ -156,7 +156,7 @@ static void arm(struct neap_vm *vm, lua_State *L) {
 
 void neap_slice_look_again(lua_State *L, const struct neap_task *task) {
     struct neap_vm *vm = task->vm;
-    if (swallows(task) && L == vm->running) arm(vm, L);
+    if (task->swallowed > 0 && L == vm->running && neap_cancel_is_due(task)) arm(vm, L);
 }
 
 /* Is nothing left to be tried? The main task has been running for seconds since it was to be stopped by force. */
