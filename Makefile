@@ -155,19 +155,19 @@ spec: build | $(BUILD)/ready/test  ## run the specs
 
 asan: $(BUILD)/asan/neap $(unit_asan) | $(BUILD)/ready/test  ## run all tests under the address and UB sanitizers
 	@ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	$(run_tests)/asan limit=300 exclude=stress runner=$(BUILD)/asan/neap $(unit_asan:%=unit=%) \
+	$(run_tests)/asan limit=900 exclude=stress runner=$(BUILD)/asan/neap $(unit_asan:%=unit=%) \
 	  spec=$(BUILD)/asan/neap $(SPECS:%=file=%)
 
 # The sanitizer holds signals back, so what preempts is left out. Its memory layout wants addresses that are not random.
 tsan: $(BUILD)/tsan/neap $(unit_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/spec/tsan.supp" $$(setarch -R true 2>/dev/null && echo setarch -R) \
-	$(run_tests)/tsan limit=300 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
+	$(run_tests)/tsan limit=900 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
 	  spec=$(BUILD)/tsan/neap $(SPECS:%=file=%)
 
 # NEAP_STRESS multiplies the repetitions of what races; all of it is repeated, with new seeds, until the time is over.
 stress: build $(BUILD)/check/neap $(unit_check) | $(BUILD)/ready/test  ## repeat what races, for STRESS_SECONDS (60)
 	@NEAP_STRESS=10 STRESS_SECONDS=$(STRESS_SECONDS) \
-	$(run_tests)/stress limit=300 seconds=$(STRESS_SECONDS) tags=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) \
+	$(run_tests)/stress limit=900 seconds=$(STRESS_SECONDS) tags=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) \
 	  spec=$(BUILD)/neap spec=$(BUILD)/check/neap $(STRESS_SPECS:%=file=%) $(STRESS:%=script=%)
 
 fuzz: $(FUZZERS)  ## feed the decoder what nobody sent, for FUZZ_SECONDS (60)

@@ -40,7 +40,7 @@ end
 local option_names = { input = true, limit = true, environment = true }
 
 --- Starts a command line. Options: `input`, the text of its standard input (default: none); `limit`, after how many
--- seconds it is killed (default 20, longer under a sanitizer; its status is then 124 or 137); `environment`, a table
+-- seconds it is killed (default 60, longer under a sanitizer; its status is then 124 or 137); `environment`, a table
 -- of variables. Returns a function that waits for its end and returns { status =, stdout =, stderr = }; the status of
 -- what a signal has ended is 128 + its number.
 function support.start_command(command, options)
@@ -49,7 +49,7 @@ function support.start_command(command, options)
   local out, err, input = support.temporary_file(), support.temporary_file(), support.temporary_file(options.input)
   local variables = {}
   for name, value in pairs(options.environment or {}) do variables[#variables + 1] = name .. "=" .. quote(value) end
-  local limit = options.limit or (support.sanitizer and 60 or 20)
+  local limit = options.limit or (support.sanitizer and 120 or 60)
   -- Whoever runs us in the background may have us ignore signals.
   local shell = assert(io.popen(("env --default-signal %s timeout -k 5 %d %s <%s >%s 2>%s; echo $?"):format(
     table.concat(variables, " "), limit, command, quote(input.path), quote(out.path), quote(err.path))))

@@ -1,4 +1,5 @@
--- Runs test programs and specs, each in a process of its own under a hard time limit, and adds up what they say.
+-- Runs test programs and specs, each in a process of its own under a hard time limit, several at a time, and adds up
+-- what they say. What is slowest is listed at the end.
 --
 -- usage: lua5.4 test.lua KEY=VALUE...
 --   unit=PROGRAM       run a cmocka program
@@ -7,7 +8,8 @@
 --   script=SCRIPT      run it with runner=; it passes when its exit status is 0
 --   runner=PROGRAM     the neap that is being tested; specs and scripts find its path in NEAP
 --   modules=FOLDER     where a stock lua5.4 finds neap.so
---   limit=SECONDS      for each process (default 120)
+--   jobs=COUNT         how many at a time (default: as many as there are processors)
+--   limit=SECONDS      for each process (default 300)
 --   seconds=SECONDS    begin again from the first until so much time has passed; all run once at least
 --   tags=, exclude=    as busted has them
 --   logs=FOLDER        where the full output of each run goes
@@ -15,11 +17,10 @@
 -- Both kinds speak TAP. A process that dies, hangs or stops before its plan is fulfilled counts as one failure more.
 -- The last line is "N passed, N failed"; the exit status is 0 only if something passed and nothing failed.
 
-local has_system, system = pcall(require, "system")
-local now = has_system and system.gettime or os.time
+local SLOWEST = 5 -- that are listed
 
 local options = {
-  limit = 120,
+  limit = 300,
   seconds = 0,
   logs = "build/logs",
   modules = "build",
@@ -48,6 +49,8 @@ local function read_line_of(command)
   return pipe:read("l")
 end
 
+options.jobs = tonumber(options.jobs or read_line_of("nproc")) or 1
+
 local environment = {
   -- For a stock lua5.4. The runner has the library inside and finds that one first.
   "LUA_CPATH=" .. quote(options.modules .. "/?.so;;"),
@@ -56,14 +59,13 @@ local environment = {
 }
 
 local total = { passed = 0, failed = 0, skipped = 0 }
-local failures, skips = {}, {}
+local failures, skips, times = {}, {}, {}
 
 --- Reads TAP until the end of `lines`: counts, the failures with the comments after them, and where it was last.
-local function read_tap(lines, log)
+local function read_tap(lines)
   local tap = { passed = 0, failed = 0, skipped = 0, planned = nil, failures = {}, skips = {}, tail = {} }
   local inside_failure = false
   for line in lines do
-    log:write(line, "\n")
     table.insert(tap.tail, line)
     if #tap.tail > 30 then table.remove(tap.tail, 1) end
     local verdict, title = line:match("^(%l*%s?ok) %d+(.*)$")
@@ -88,11 +90,10 @@ local function read_tap(lines, log)
   return tap
 end
 
---- What is wrong with the end of a process, or nil.
-local function describe_end(tap, reason, status)
+--- What is wrong with the end of a process, or nil. The status of what a signal has ended is 128 + its number.
+local function describe_end(tap, status)
   local place = tap.position and ", last in " .. tap.position or ""
   if status == 124 or status == 137 then return ("no end within %d s%s"):format(options.limit, place) end
-  if reason == "signal" then return ("ended by signal %d%s"):format(status, place) end
   if status > 128 then return ("ended by signal %d%s"):format(status - 128, place) end
   local seen = tap.passed + tap.failed + tap.skipped
   if tap.planned ~= seen then
@@ -109,28 +110,46 @@ local function report(name, tap, seconds)
   io.flush()
 end
 
---- Runs `command`; if it is `plain`, it speaks no TAP and its exit status is the verdict.
-local function run(each)
-  local name, command, plain = each.name, each.command, each.plain
-  local log_name = ("%s/%s.log"):format(options.logs, (name:gsub("^%W+", ""):gsub("[^%w_.-]+", "-")))
-  local log <close> = assert(io.open(log_name, "w"))
-  local limited = ("env %s timeout -k 10 %d %s </dev/null 2>&1"):format(table.concat(environment, " "), options.limit,
-    command)
-  local start = now()
-  local pipe = assert(io.popen(limited))
-  local tap = read_tap(pipe:lines(), log)
-  local _, reason, status = pipe:close()
-  if plain then tap.passed, tap.planned = status == 0 and 1 or 0, status == 0 and 1 or 0 end
-  local trouble = describe_end(tap, reason, status)
+local function log_of(each)
+  local name = each.name:gsub("^%W+", ""):gsub("[^%w_.-]+", "-")
+  return ("%s/%s.log"):format(options.logs, name)
+end
+
+--- Reads what a run has left; one that is `plain` speaks no TAP, and its exit status is the verdict.
+local function judge(each, status, seconds)
+  local log <close> = assert(io.open(log_of(each)))
+  local tap = read_tap(log:lines())
+  if each.plain then tap.passed, tap.planned = status == 0 and 1 or 0, status == 0 and 1 or 0 end
+  local trouble = describe_end(tap, status)
   if trouble then
     tap.failed = tap.failed + 1
-    table.insert(tap.failures, name .. ": " .. trouble)
+    table.insert(tap.failures, each.name .. ": " .. trouble)
     for _, line in ipairs(tap.tail) do table.insert(tap.failures, "  | " .. line) end
   end
-  report(name, tap, now() - start)
+  report(each.name, tap, seconds)
+  table.insert(times, { name = each.name, seconds = seconds })
   for key in pairs(total) do total[key] = total[key] + tap[key] end
-  for _, skip in ipairs(tap.skips) do table.insert(skips, name .. ": " .. skip) end
-  if tap.failed > 0 then table.insert(failures, ("%s (%s)"):format(name, log_name)) end
+  for _, skip in ipairs(tap.skips) do table.insert(skips, each.name .. ": " .. skip) end
+  if tap.failed > 0 then table.insert(failures, ("%s (%s)"):format(each.name, log_of(each))) end
+end
+
+--- Runs all of the list, some at a time: xargs starts the next one when one has ended. Each says its number, its
+-- status, and when it began and ended.
+local function run_all(list)
+  local path = options.logs .. "/commands"
+  local commands <close> = assert(io.open(path, "w"))
+  local form = "begin=$(date +%%s.%%N); env %s timeout -k 10 %d %s </dev/null >%s 2>&1; "
+    .. "echo %d $? $begin $(date +%%s.%%N)\n"
+  for number, each in ipairs(list) do
+    local log = quote(log_of(each))
+    commands:write(form:format(table.concat(environment, " "), options.limit, each.command, log, number))
+  end
+  commands:close()
+  local ends <close> = assert(io.popen(("xargs -d '\\n' -P %d -n 1 sh -c <%s"):format(options.jobs, quote(path))))
+  for line in ends:lines() do
+    local number, status, from, to = line:match("^(%d+) (%d+) (%S+) (%S+)$")
+    judge(list[tonumber(number)], tonumber(status), to - from)
+  end
 end
 
 assert(os.execute("mkdir -p " .. quote(options.logs)))
@@ -160,15 +179,21 @@ for _, script in ipairs(options.script) do
   })
 end
 
-local deadline = now() + tonumber(options.seconds)
-for _, each in ipairs(runs) do run(each) end
-local index = 0
-while #runs > 0 and total.failed == 0 and now() < deadline do
-  run(runs[index + 1])
-  index = (index + 1) % #runs
+local deadline = os.time() + tonumber(options.seconds)
+run_all(runs)
+local next_one = 0
+while #runs > 0 and total.failed == 0 and os.time() < deadline do
+  local some = {}
+  for i = 1, math.min(#runs, 2 * options.jobs) do
+    some[i] = runs[next_one + 1]
+    next_one = (next_one + 1) % #runs
+  end
+  run_all(some)
 end
 
-io.write("\n")
+table.sort(times, function(a, b) return a.seconds > b.seconds end)
+io.write("\nslowest:\n")
+for i = 1, math.min(#times, SLOWEST) do io.write(("  %-52s %.1f s\n"):format(times[i].name, times[i].seconds)) end
 for _, skip in ipairs(skips) do io.write("skipped: ", skip, "\n") end
 for _, failure in ipairs(failures) do io.write("failed: ", failure, "\n") end
 io.write(("%d passed, %d failed\n"):format(total.passed, total.failed))
