@@ -13,11 +13,14 @@
 
 #include "core/guard.h"
 
-struct neap_object;
 struct neap_batch;
+struct neap_board;
+struct neap_import;
 struct neap_link;
 struct neap_mapping;
+struct neap_object;
 struct neap_packer;
+struct neap_remote;
 struct neap_unpacker;
 
 struct neap_class {
@@ -25,6 +28,9 @@ struct neap_class {
     const char *const *verbs; /* names of the operations that wait, by link->op: "recv", "send" */
     /* Frees the object; the last reference is gone. */
     void (*destroy)(struct neap_object *object);
+    /* Shared, and the last reference is gone: true when somebody has found the object meanwhile, and has made a new one. For what is
+     * found through a table that has no reference. May be NULL. */
+    bool (*revived)(struct neap_object *object);
     /* Called on the owning thread just before the object becomes shared; may be NULL. */
     void (*on_share)(struct neap_object *object);
     /* Guard held. Carries out link->op if it can be done now: true, with link->result, ->number and ->message set, and
@@ -35,6 +41,13 @@ struct neap_class {
     bool (*quick)(struct neap_object *object, struct neap_link *link);
     /* Guard held, after attempt said no: puts `link` into the list of its operation. */
     void (*enlist)(struct neap_object *object, struct neap_link *link);
+    /* No guard, the wait's thread: `link` has been enlisted, and its wait may have been claimed since. May be NULL. */
+    void (*enlisted)(struct neap_object *object, struct neap_link *link);
+    const struct neap_remote *remote; /* how other processes use it; NULL: they cannot */
+    /* The object stands for one of another process: where that is. NULL: it is the thing itself. */
+    struct neap_import *(*import)(struct neap_object *object);
+    /* A wait on the object is claimed in another process: it has a ticket of this board while it is open. NULL: it is claimed here. */
+    struct neap_board *(*board)(const struct neap_object *object);
     /* No guard: a guess, from relaxed loads, whether attempt would succeed; NULL where spinning is not worth it. */
     bool (*hint)(const struct neap_object *object, const struct neap_link *link);
     /* Guard held: `link`, which was enlisted, left its list without being served; may be NULL. */

@@ -18,6 +18,11 @@
  *             A wait on one object that is local is claimed without the compare-and-swap: all who could claim it run on the
  *             owner's thread.
  *
+ *             A wait that has a link on an object of another process is claimed by its ticket instead, by everybody (ticket.c).
+ *             Who claims it there cannot write here: `state` follows when its word comes back (neap_link_complete).
+ *             When such a request is served, a wait here stands for the one over there, under the same ticket. That one is open
+ *             already when its operation is tried, so attempt commits: it claims it just before it changes anything.
+ *
  * INVARIANTS  1. A wait is claimed exactly once between begin and end; who claims it queues it, nobody else.
  *             2. A link that stands in an object's list belongs to a wait that has not ended.
  *             3. A claimer fills in the winner's results before it queues the wait; the owner reads them after.
@@ -50,6 +55,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/ticket.h"
 
 enum { LOOKS_PAUSES = 512, PAUSES_MAX = 64 };
 
@@ -66,10 +72,21 @@ void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_
     wait->links = NULL;
     wait->winner = NULL;
     wait->link_count = 0;
+    wait->ticket = NULL;
+}
+
+/* By its ticket, as `by`. */
+static bool claim_ticket(struct neap_wait *wait, uint32_t outcome, uint32_t by) {
+    if (atomic_load_explicit(&wait->state, memory_order_relaxed) != NEAP_WAIT_OPEN ||
+        !neap_ticket_claim(wait->ticket, by))
+        return false;
+    atomic_store_explicit(&wait->state, outcome, memory_order_release);
+    return true;
 }
 
 static inline bool claim(struct neap_wait *wait, uint32_t outcome) {
     uint32_t expected = NEAP_WAIT_OPEN;
+    if (wait->ticket != NULL) return claim_ticket(wait, outcome, NEAP_TICKET_SELF);
     return atomic_compare_exchange_strong_explicit(&wait->state, &expected, outcome, memory_order_acq_rel,
                                                    memory_order_relaxed);
 }
@@ -106,13 +123,26 @@ static bool claim_local(struct neap_wait *wait) {
     return true;
 }
 
-bool neap_link_claim(struct neap_link *link) {
+static uint32_t by_of(const struct neap_link *link) {
+    return link->wait->ticket->by + (uint32_t)(link - link->wait->links);
+}
+
+static bool claim_for(struct neap_link *link) {
     struct neap_wait *wait = link->wait;
-    bool local = !link->object->shared && wait->link_count == 1;
-    if (!(local ? claim_local(wait) : claim(wait, NEAP_WAIT_WOKEN))) return false;
+    if (wait->ticket != NULL) return claim_ticket(wait, NEAP_WAIT_WOKEN, by_of(link));
+    return !link->object->shared && wait->link_count == 1 ? claim_local(wait) : claim(wait, NEAP_WAIT_WOKEN);
+}
+
+/* Its wait has been claimed for `link`. */
+static void win(struct neap_link *link) {
     neap_list_remove(&link->node);
     link->wait->winner = link;
     link->result = 0;
+}
+
+bool neap_link_claim(struct neap_link *link) {
+    if (!claim_for(link)) return false;
+    win(link);
     return true;
 }
 
@@ -133,6 +163,95 @@ void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_b
     }
 }
 
+/* --- tickets --- */
+
+bool neap_link_commit_foreign(struct neap_link *link) {
+    if (atomic_load_explicit(&link->wait->state, memory_order_relaxed) == NEAP_WAIT_WOKEN)
+        return true; /* by exchange */
+    if (neap_link_claim(link)) return true;
+    link->result = NEAP_GONE;
+    return false;
+}
+
+enum exchange { BOTH, OWN_GONE, OTHER_GONE };
+
+/* Claims both waits or neither; `own` has a ticket, and they are not one wait. See PAIRS in ticket.c. */
+static enum exchange claim_both(struct neap_link *own, struct neap_link *other) {
+    const struct neap_ticket *ticket = own->wait->ticket, *second = other->wait->ticket;
+    if (second == NULL || ticket->place < second->place) {
+        if (!neap_ticket_hold(ticket, by_of(own))) return OWN_GONE;
+        if (!neap_link_claim(other)) {
+            neap_ticket_let_go(ticket, by_of(own));
+            return OTHER_GONE;
+        }
+        neap_ticket_take(ticket, by_of(own));
+    } else {
+        if (!neap_ticket_hold(second, by_of(other))) return OTHER_GONE;
+        if (!neap_ticket_claim(ticket, by_of(own))) {
+            neap_ticket_let_go(second, by_of(other));
+            return OWN_GONE;
+        }
+        neap_ticket_take(second, by_of(other));
+        atomic_store_explicit(&other->wait->state, NEAP_WAIT_WOKEN, memory_order_release);
+        win(other);
+    }
+    atomic_store_explicit(&own->wait->state, NEAP_WAIT_WOKEN, memory_order_release);
+    win(own);
+    return BOTH;
+}
+
+/* A select of another process on both sides of one channel. */
+static bool is_same_wait(const struct neap_link *a, const struct neap_link *b) {
+    return b->wait->ticket != NULL && a->wait->ticket->place == b->wait->ticket->place;
+}
+
+struct neap_link *neap_waiters_exchange(struct neap_list *waiters, struct neap_link *link) {
+    if (!link->foreign) return neap_waiters_claim(waiters);
+    for (struct neap_list *node = waiters->next, *next; node != waiters; node = next) {
+        struct neap_link *other = NEAP_CONTAINER_OF(node, struct neap_link, node);
+        next = node->next;
+        if (is_same_wait(link, other)) continue;
+        enum exchange done = claim_both(link, other);
+        if (done == BOTH) return other;
+        if (done == OWN_GONE) {
+            link->result = NEAP_GONE;
+            return NULL;
+        }
+        neap_list_remove(node); /* claimed elsewhere; its owner finds it unlinked */
+    }
+    return NULL;
+}
+
+bool neap_link_complete(struct neap_link *link, bool died) {
+    struct neap_wait *wait = link->wait;
+    if (wait->ticket == NULL) return neap_link_claim(link);
+    if (atomic_load_explicit(&wait->state, memory_order_relaxed) != NEAP_WAIT_OPEN ||
+        !neap_ticket_settle(wait->ticket, by_of(link), died))
+        return false;
+    atomic_store_explicit(&wait->state, NEAP_WAIT_WOKEN, memory_order_release);
+    win(link);
+    return true;
+}
+
+/* A ticket for a wait on objects of other processes. False: no memory, or there are too many links. */
+static bool take_ticket(struct neap_wait *wait, const struct neap_link *links, uint32_t count) {
+    if (wait->ticket != NULL) return true; /* stands for one of another process */
+    for (uint32_t i = 0; i < count; i++) {
+        const struct neap_object *object = links[i].object;
+        if (object->class->board == NULL) continue;
+        if (count > NEAP_TICKET_LINKS) return false;
+        wait->ticket = neap_ticket_open(object->class->board(object));
+        return wait->ticket != NULL;
+    }
+    return true;
+}
+
+static void drop_ticket(struct neap_wait *wait) {
+    if (wait->ticket == NULL) return;
+    neap_ticket_close(wait->ticket);
+    wait->ticket = NULL;
+}
+
 /* --- trying --- */
 
 static void prepare(struct neap_wait *wait, struct neap_link *link) {
@@ -140,6 +259,7 @@ static void prepare(struct neap_wait *wait, struct neap_link *link) {
     neap_list_init(&link->node);
     link->wait = wait;
     link->result = 0;
+    link->foreign = false;
 }
 
 /* The object's own way past its guard, where it has one. */
@@ -182,6 +302,14 @@ static void close_timer(struct neap_wait *wait) {
     if (wait->timer != NEAP_NO_TIMER) neap_timers_remove(&wait->loop->timers, wait);
 }
 
+/* What must be there before a wait can be opened: 0 or NEAP_NOMEM. */
+static int prepare_open(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline) {
+    if (!take_ticket(wait, links, count)) return NEAP_NOMEM;
+    int code = open_timer(wait, deadline);
+    if (code != 0) drop_ticket(wait);
+    return code;
+}
+
 static void open_wait(struct neap_wait *wait, struct neap_link *links, uint32_t count) {
     wait->links = links;
     wait->link_count = count;
@@ -203,7 +331,7 @@ static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t dea
     bool done = object->class->attempt(object, link, &batch);
     int code = 0;
     if (!done && may_park) {
-        code = open_timer(wait, deadline);
+        code = prepare_open(wait, link, 1, deadline);
         if (code == 0) {
             open_wait(wait, link, 1);
             object->class->enlist(object, link);
@@ -213,7 +341,9 @@ static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t dea
     if (batch.first != NULL) neap_batch_flush(&batch);
     if (done) return 0;
     if (!may_park) return NEAP_TIMEOUT;
-    return code == 0 ? NEAP_PARKED : code;
+    if (code != 0) return code;
+    if (object->class->enlisted != NULL) object->class->enlisted(object, link);
+    return NEAP_PARKED;
 }
 
 /* --- several links --- */
@@ -311,7 +441,7 @@ static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t 
     lock_all(links, count);
     int served = attempt_any(links, count, &batch);
     if (served < 0 && deadline > 0) {
-        code = open_timer(wait, deadline);
+        code = prepare_open(wait, links, count, deadline);
         if (code == 0) {
             open_wait(wait, links, count);
             for (uint32_t i = 0; i < count; i++) links[i].object->class->enlist(links[i].object, &links[i]);
@@ -320,7 +450,10 @@ static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t 
     }
     unlock_all(links, count);
     neap_batch_flush(&batch);
-    return code == 0 ? served : code;
+    if (code != 0) return code;
+    for (uint32_t i = 0; served == NEAP_PARKED && i < count; i++)
+        if (links[i].object->class->enlisted != NULL) links[i].object->class->enlisted(links[i].object, &links[i]);
+    return served;
 }
 
 static int begin_sleep(struct neap_wait *wait, int64_t deadline) {
@@ -329,6 +462,26 @@ static int begin_sleep(struct neap_wait *wait, int64_t deadline) {
     if (code != 0) return code;
     open_wait(wait, NULL, 0);
     return NEAP_PARKED;
+}
+
+int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_object *object = link->object;
+    prepare(wait, link);
+    link->foreign = true;
+    open_wait(wait, link, 1);
+    neap_object_lock(object);
+    bool done = object->class->attempt(object, link, &batch);
+    bool gone = !done && link->result == NEAP_GONE, parked = !done && !gone && !once;
+    link->foreign = false;
+    if (parked) object->class->enlist(object, link);
+    neap_object_unlock(object);
+    if (batch.first != NULL) neap_batch_flush(&batch);
+    if (parked && object->class->enlisted != NULL) object->class->enlisted(object, link);
+    if (parked) return NEAP_PARKED;
+    atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
+    if (done) return 0;
+    return gone ? NEAP_GONE : NEAP_TIMEOUT;
 }
 
 int neap_wait_begin(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline) {
@@ -350,16 +503,35 @@ bool neap_wait_expire(struct neap_wait *wait) {
     return true;
 }
 
+/* Guard held. */
+static void unlist(struct neap_link *link, struct neap_batch *batch) {
+    const struct neap_class *class = link->object->class;
+    if (!neap_list_is_linked(&link->node)) return;
+    neap_list_remove(&link->node);
+    if (class->withdrawn != NULL) class->withdrawn(link->object, link, batch);
+}
+
 static void withdraw(struct neap_link *link) {
-    struct neap_object *object = link->object;
     struct neap_batch batch = {NULL, NULL};
-    neap_object_lock(object);
-    if (neap_list_is_linked(&link->node)) {
-        neap_list_remove(&link->node);
-        if (object->class->withdrawn != NULL) object->class->withdrawn(object, link, &batch);
-    }
-    neap_object_unlock(object);
+    neap_object_lock(link->object);
+    unlist(link, &batch);
+    neap_object_unlock(link->object);
     neap_batch_flush(&batch);
+}
+
+/* Who serves it claims it under the guard, and takes the link out of its list there. */
+bool neap_wait_withdraw(struct neap_wait *wait) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_link *link = wait->links;
+    neap_object_lock(link->object);
+    bool open = atomic_load_explicit(&wait->state, memory_order_relaxed) == NEAP_WAIT_OPEN;
+    if (open) {
+        unlist(link, &batch);
+        atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
+    }
+    neap_object_unlock(link->object);
+    neap_batch_flush(&batch);
+    return open;
 }
 
 static void withdraw_others(struct neap_wait *wait) {
@@ -378,6 +550,7 @@ int neap_wait_end(struct neap_wait *wait) {
     NEAP_ASSERT(outcome > NEAP_WAIT_OPEN, "wait 1: a wait ends after it was claimed");
     close_timer(wait);
     if (outcome != NEAP_WAIT_WOKEN || wait->link_count > 1) withdraw_others(wait);
+    drop_ticket(wait);
     atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
     wait->link_count = 0;
     if (outcome == NEAP_WAIT_WOKEN) {

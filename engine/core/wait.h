@@ -13,6 +13,7 @@
 struct neap_hold;
 struct neap_loop;
 struct neap_owner;
+struct neap_ticket;
 
 /* Something that a loop will run once. `next` belongs to the queue that it is in. */
 struct neap_runnable {
@@ -35,13 +36,15 @@ struct neap_link {
     struct neap_object *object;  /* kept alive by the caller for as long as the wait lasts */
     struct neap_message message; /* operand (what to send) or result (what was received) */
     union {
-        double priority;        /* operand and result of queues */
-        int64_t number;         /* result (arrival index) */
-        struct neap_hold *hold; /* operand and result of what is held; see the classes */
+        double priority; /* operand and result of queues */
+        int64_t number;  /* result (arrival index) */
     };
-    int result;   /* 0 or a code: how the operation ended */
-    uint8_t op;   /* the class's own number of the operation */
-    bool guarded; /* neap_wait_begin holds the object's guard through this link */
+    struct neap_hold *hold; /* operand and result of what is held; see the classes */
+    uint64_t request;       /* of a proxy: what it has asked for the link; see host/request.h */
+    int result;             /* 0 or a code: how the operation ended */
+    uint8_t op;             /* the class's own number of the operation */
+    bool guarded;           /* neap_wait_begin holds the object's guard through this link */
+    bool foreign;           /* served for another process: to be committed, see neap_link_commit */
 };
 
 struct neap_wait {
@@ -55,6 +58,8 @@ struct neap_wait {
     struct neap_link *links;  /* of the open wait; NULL while sleeping */
     struct neap_link *winner; /* written by the claimer before it queues the wait */
     uint32_t link_count;      /* of links */
+    struct neap_ticket
+        *ticket; /* how other processes claim it, and then everyone does; NULL: none can. While it is open */
 };
 
 #define NEAP_NO_TIMER UINT32_MAX
@@ -93,6 +98,14 @@ bool neap_wait_expire(struct neap_wait *wait);
  * then run() comes. Owner's thread. */
 bool neap_wait_abandon(struct neap_wait *wait);
 
+/* On behalf of a wait of another process, whose ticket is `wait`'s (loop NULL): tries the operation of `link`, and unless `once`
+ * leaves the wait open on it. Returns 0: served, run() does not follow; NEAP_TIMEOUT: not now; NEAP_GONE: that wait has been
+ * claimed already; NEAP_PARKED: run() follows if it is served, and then neap_wait_end must be called; or neap_wait_withdraw before.
+ * Any thread, no guard held. */
+int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once);
+/* What neap_wait_serve has left open is to be served no more: false when it has been, and run() has been or will be called. */
+bool neap_wait_withdraw(struct neap_wait *wait);
+
 /* --- for the classes of objects that are waited on; guard held --- */
 
 /* Claims the first wait in `waiters` that is still to be had, takes its link out of the list and returns it; NULL when
@@ -100,6 +113,16 @@ bool neap_wait_abandon(struct neap_wait *wait);
 struct neap_link *neap_waiters_claim(struct neap_list *waiters);
 /* Claims `link`'s wait, wherever it stands in its list; false when somebody else has. */
 bool neap_link_claim(struct neap_link *link);
+/* The same for attempt, which serves `link` itself in exchange: claims the first that is still to be had together with
+ * `link`, when that needs it. NULL when there is none, or NEAP_GONE is link->result. */
+struct neap_link *neap_waiters_exchange(struct neap_list *waiters, struct neap_link *link);
+/* For attempt, when nothing can come between any more and nothing has been changed yet: may `link` be served? False: whoever it was
+ * tried for has been served elsewhere; attempt returns false. */
+bool neap_link_commit_foreign(struct neap_link *link);
+static inline bool neap_link_commit(struct neap_link *link) { return !link->foreign || neap_link_commit_foreign(link); }
+/* For proxies: the process that was asked says that it has claimed `link`'s wait (or is dead, and may have; or could not serve it).
+ * False when it was claimed elsewhere. Takes the link out of its list; the caller fills in the results. */
+bool neap_link_complete(struct neap_link *link, bool died);
 /* Claims all, gives each `result`, and adds them to `batch`. */
 void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_batch *batch);
 

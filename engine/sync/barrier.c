@@ -17,6 +17,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 static void publish(struct neap_barrier *barrier, bool broken) {
     uint32_t waiting = barrier->arrived + (barrier->runner != NULL ? barrier->parties - 1 : 0);
@@ -90,11 +91,13 @@ static bool arrive_last(struct neap_barrier *barrier, struct neap_link *link, st
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_barrier *barrier = (struct neap_barrier *)object;
     if (neap_barrier_is_broken(barrier)) {
+        if (!neap_link_commit(link)) return false;
         link->result = NEAP_BROKEN;
         return true;
     }
-    if (barrier->runner == NULL && barrier->arrived + 1 == barrier->parties) return arrive_last(barrier, link, batch);
-    if (link->op == NEAP_BARRIER_WAIT) return false;
+    if (barrier->runner == NULL && barrier->arrived + 1 == barrier->parties)
+        return neap_link_commit(link) && arrive_last(barrier, link, batch);
+    if (link->op == NEAP_BARRIER_WAIT || !neap_link_commit(link)) return false;
     scatter(barrier, true, batch);
     link->result = NEAP_TIMEOUT;
     return true;
@@ -175,6 +178,35 @@ static void destroy(struct neap_object *object) {
     neap_free(barrier);
 }
 
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    const struct neap_barrier *barrier = (struct neap_barrier *)object;
+    constants_->numbers[0] = barrier->parties;
+    constants_->numbers[1] = barrier->acts;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_barrier *barrier = (struct neap_barrier *)object;
+    switch (call->method) {
+        case NEAP_BARRIER_RESET: neap_barrier_reset(barrier); return;
+        case NEAP_BARRIER_ABORT: neap_barrier_abort(barrier); return;
+        case NEAP_BARRIER_IS_BROKEN: call->number = neap_barrier_is_broken(barrier); return;
+        case NEAP_BARRIER_WAITING: call->number = neap_barrier_waiting(barrier); return;
+        case NEAP_BARRIER_RELEASE: call->result = neap_barrier_release(barrier, call->owner); return;
+        case NEAP_BARRIER_ACTION:
+            neap_message_fini(&call->message);
+            neap_message_copy(&call->message, &barrier->action);
+            return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_BARRIER,
+    .ops = NEAP_BARRIER_TRY + 1,
+    .constants = constants,
+    .serve = serve,
+};
+
 static const char *const verbs[] = {"wait", "wait"};
 
 const struct neap_class neap_barrier_class = {
@@ -184,4 +216,5 @@ const struct neap_class neap_barrier_class = {
     .attempt = attempt,
     .enlist = enlist,
     .withdrawn = withdrawn,
+    .remote = &remote,
 };

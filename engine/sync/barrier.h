@@ -18,6 +18,17 @@
  * neap_barrier_release, or neap_barrier_abort when the action failed. */
 enum neap_barrier_op { NEAP_BARRIER_WAIT, NEAP_BARRIER_TRY };
 
+/* Calls of other processes. IS_BROKEN, WAITING: number. RELEASE, in the name of who was told to run the action: result. ACTION:
+ * message. */
+enum neap_barrier_call {
+    NEAP_BARRIER_RESET,
+    NEAP_BARRIER_ABORT,
+    NEAP_BARRIER_IS_BROKEN,
+    NEAP_BARRIER_WAITING,
+    NEAP_BARRIER_RELEASE,
+    NEAP_BARRIER_ACTION
+};
+
 struct neap_barrier {
     struct neap_object object;
     uint32_t parties;                /* constant; at least 1 */

@@ -40,12 +40,13 @@ static void admit_sender(struct neap_channel *channel, struct neap_batch *batch)
 
 static bool receive(struct neap_channel *channel, struct neap_link *link, struct neap_batch *batch) {
     if (channel->buffer.count > 0) {
+        if (!neap_link_commit(link)) return false;
         neap_buffer_take(&channel->buffer, &link->message, &link->priority);
         admit_sender(channel, batch);
         publish(channel);
         return true;
     }
-    struct neap_link *sender = neap_waiters_claim(&channel->senders);
+    struct neap_link *sender = neap_waiters_exchange(&channel->senders, link);
     if (sender != NULL) {
         neap_message_move(&link->message, &sender->message);
         link->priority = sender->priority;
@@ -53,17 +54,18 @@ static bool receive(struct neap_channel *channel, struct neap_link *link, struct
         neap_batch_add(batch, sender->wait);
         return true;
     }
-    if (!is_closed(channel)) return false;
+    if (!is_closed(channel) || !neap_link_commit(link)) return false;
     link->result = NEAP_CLOSED;
     return true;
 }
 
 static bool send(struct neap_channel *channel, struct neap_link *link, struct neap_batch *batch) {
     if (is_closed(channel)) {
+        if (!neap_link_commit(link)) return false;
         link->result = NEAP_CLOSED;
         return true;
     }
-    struct neap_link *receiver = neap_waiters_claim(&channel->receivers);
+    struct neap_link *receiver = neap_waiters_exchange(&channel->receivers, link);
     if (receiver != NULL) {
         NEAP_ASSERT(channel->buffer.count == 0, "channel 1: receivers wait only while the buffer is empty");
         neap_message_move(&receiver->message, &link->message);
@@ -72,7 +74,7 @@ static bool send(struct neap_channel *channel, struct neap_link *link, struct ne
         neap_batch_add(batch, receiver->wait);
         return true;
     }
-    if (channel->buffer.count >= channel->capacity) return false;
+    if (channel->buffer.count >= channel->capacity || !neap_link_commit(link)) return false;
     if (neap_buffer_reserve(&channel->buffer) != 0) {
         link->result = NEAP_NOMEM;
         return true;
@@ -185,6 +187,36 @@ bool neap_channel_is_closed(const struct neap_channel *channel) {
     return atomic_load_explicit(&channel->closed, memory_order_acquire);
 }
 
+/* --- from other processes --- */
+
+void neap_channel_constants(struct neap_object *object, struct neap_constants *constants) {
+    const struct neap_channel *channel = (struct neap_channel *)object;
+    constants->numbers[0] = (int64_t)channel->capacity;
+    constants->numbers[1] = channel->buffer.order;
+}
+
+void neap_channel_serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_channel *channel = (struct neap_channel *)object;
+    switch (call->method) {
+        case NEAP_CHANNEL_CLOSE: call->number = neap_channel_close(channel, &call->message); return;
+        case NEAP_CHANNEL_LENGTH: call->number = (int64_t)neap_channel_length(channel); return;
+        case NEAP_CHANNEL_IS_CLOSED: call->number = neap_channel_is_closed(channel); return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+const struct neap_message *neap_channel_reason(struct neap_object *object) {
+    return &((struct neap_channel *)object)->reason;
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_CHANNEL,
+    .ops = NEAP_CHANNEL_SEND + 1,
+    .constants = neap_channel_constants,
+    .serve = neap_channel_serve,
+    .reason = neap_channel_reason,
+};
+
 static const char *const verbs[] = {"recv", "send"};
 
 const struct neap_class neap_channel_class = {
@@ -196,4 +228,5 @@ const struct neap_class neap_channel_class = {
     .hint = neap_channel_hint,
     .on_share = on_share,
     .quick = quick,
+    .remote = &remote,
 };

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/object.h"
+#include "core/remote.h"
 #include "core/wait.h"
 #include "sync/buffer.h"
 
@@ -15,6 +16,9 @@
  * RECV  takes nothing; message (and priority) on success; NEAP_CLOSED once closed and drained.
  * SEND  takes message (and priority), which is gone on success and untouched otherwise; NEAP_CLOSED. */
 enum neap_channel_op { NEAP_CHANNEL_RECV, NEAP_CHANNEL_SEND };
+
+/* Calls of other processes. CLOSE: message is the reason; number: whether it was open. LENGTH, IS_CLOSED: number. */
+enum neap_channel_call { NEAP_CHANNEL_CLOSE, NEAP_CHANNEL_LENGTH, NEAP_CHANNEL_IS_CLOSED, NEAP_CHANNEL_CALLS };
 
 struct neap_lanes;
 
@@ -55,5 +59,8 @@ extern const struct neap_class neap_channel_class;
 bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link);
 bool neap_channel_hint(const struct neap_object *object, const struct neap_link *link);
+void neap_channel_constants(struct neap_object *object, struct neap_constants *constants);
+void neap_channel_serve(struct neap_object *object, struct neap_call *call);
+const struct neap_message *neap_channel_reason(struct neap_object *object);
 
 #endif

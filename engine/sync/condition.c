@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     (void)object;
@@ -60,6 +61,25 @@ static void destroy(struct neap_object *object) {
     neap_free(condition);
 }
 
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    constants_->parts[0] = &((struct neap_condition *)object)->lock->object;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    size_t count = call->number < 0 ? NEAP_CONDITION_ALL : (size_t)call->number;
+    if (call->method == NEAP_CONDITION_NOTIFY)
+        call->result = neap_condition_notify((struct neap_condition *)object, call->owner, count);
+    else
+        call->result = NEAP_RANGE;
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_CONDITION,
+    .ops = NEAP_CONDITION_WAIT + 1,
+    .constants = constants,
+    .serve = serve,
+};
+
 static const char *const verbs[] = {"wait"};
 
 const struct neap_class neap_condition_class = {
@@ -69,4 +89,5 @@ const struct neap_class neap_condition_class = {
     .on_share = on_share,
     .attempt = attempt,
     .enlist = enlist,
+    .remote = &remote,
 };

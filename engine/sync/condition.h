@@ -17,6 +17,9 @@ enum neap_condition_op { NEAP_CONDITION_WAIT };
 
 #define NEAP_CONDITION_ALL SIZE_MAX
 
+/* Calls of other processes, in the name of who holds the lock. NOTIFY: number of them; negative: all: result. */
+enum neap_condition_call { NEAP_CONDITION_NOTIFY };
+
 struct neap_condition {
     struct neap_object object;
     struct neap_lock *lock;   /* constant; one reference. Any class of lock */

@@ -3,12 +3,13 @@
 #include <stddef.h>
 
 #include "core/check.h"
+#include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
-    (void)link;
     (void)batch;
-    return neap_event_is_set((struct neap_event *)object);
+    return neap_event_is_set((struct neap_event *)object) && neap_link_commit(link);
 }
 
 static void enlist(struct neap_object *object, struct neap_link *link) {
@@ -54,6 +55,18 @@ static void destroy(struct neap_object *object) {
     neap_free(object);
 }
 
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_event *event = (struct neap_event *)object;
+    switch (call->method) {
+        case NEAP_EVENT_SET: neap_event_set(event); return;
+        case NEAP_EVENT_CLEAR: neap_event_clear(event); return;
+        case NEAP_EVENT_IS_SET: call->number = neap_event_is_set(event); return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+static const struct neap_remote remote = {.kind = NEAP_KIND_EVENT, .ops = NEAP_EVENT_WAIT + 1, .serve = serve};
+
 static const char *const verbs[] = {"wait"};
 
 const struct neap_class neap_event_class = {
@@ -63,4 +76,5 @@ const struct neap_class neap_event_class = {
     .attempt = attempt,
     .enlist = enlist,
     .hint = hint,
+    .remote = &remote,
 };

@@ -11,6 +11,9 @@
 /* Operations of a link. WAIT waits until it is set. */
 enum neap_event_op { NEAP_EVENT_WAIT };
 
+/* Calls of other processes. IS_SET: number. */
+enum neap_event_call { NEAP_EVENT_SET, NEAP_EVENT_CLEAR, NEAP_EVENT_IS_SET };
+
 struct neap_event {
     struct neap_object object;
     struct neap_list waiters; /* links with WAIT; empty while it is set. guard */

@@ -57,9 +57,8 @@ bool neap_future_end(struct neap_future *future, enum neap_future_state state, s
 }
 
 bool neap_future_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
-    (void)link;
     (void)batch;
-    return neap_future_has_ended((struct neap_future *)object);
+    return neap_future_has_ended((struct neap_future *)object) && neap_link_commit(link);
 }
 
 void neap_future_enlist(struct neap_object *object, struct neap_link *link) {

@@ -15,6 +15,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 static void set_holder(struct neap_lock *lock, struct neap_owner *owner) {
     atomic_store_explicit(&lock->holder, owner, memory_order_relaxed);
@@ -53,6 +54,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     (void)batch;
     const struct neap_owner *holder = neap_lock_holder(lock);
     if (holder == owner) {
+        if (!neap_link_commit(link)) return false;
         if (object->class == &neap_lock_class)
             link->result = NEAP_HELD;
         else if (lock->depth == UINT32_MAX)
@@ -61,7 +63,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
             lock->depth++;
         return true;
     }
-    if (holder != NULL) return false;
+    if (holder != NULL || !neap_link_commit(link)) return false;
     NEAP_ASSERT(neap_list_is_empty(&lock->waiters), "lock 1: a free lock has no waiters");
     set_holder(lock, owner);
     lock->depth = 1;
@@ -127,6 +129,26 @@ static void destroy(struct neap_object *object) {
     neap_free(lock);
 }
 
+/* --- from other processes --- */
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_lock *lock = (struct neap_lock *)object;
+    if (call->method == NEAP_LOCK_LOCKED) {
+        call->number = neap_lock_holder(lock) != NULL;
+    } else if (call->method > NEAP_LOCK_LOCKED) {
+        call->result = NEAP_RANGE;
+    } else if (!neap_lock_is_held_by(lock, call->owner)) {
+        call->result = NEAP_NOT_OWNER;
+    } else {
+        neap_list_remove(&lock->hold.node);
+        let_go(lock, call->method == NEAP_LOCK_ABANDON ? NEAP_ABANDONED : 0);
+        neap_object_unref(object); /* the hold's */
+    }
+}
+
+static const struct neap_remote lock_remote = {.kind = NEAP_KIND_LOCK, .ops = NEAP_LOCK_ACQUIRE + 1, .serve = serve};
+static const struct neap_remote rlock_remote = {.kind = NEAP_KIND_RLOCK, .ops = NEAP_LOCK_ACQUIRE + 1, .serve = serve};
+
 static const char *const verbs[] = {"acquire"};
 
 const struct neap_class neap_lock_class = {
@@ -137,6 +159,7 @@ const struct neap_class neap_lock_class = {
     .enlist = enlist,
     .hint = hint,
     .resumed = resumed,
+    .remote = &lock_remote,
 };
 
 const struct neap_class neap_rlock_class = {
@@ -147,4 +170,5 @@ const struct neap_class neap_rlock_class = {
     .enlist = enlist,
     .hint = hint,
     .resumed = resumed,
+    .remote = &rlock_remote,
 };

@@ -19,6 +19,10 @@
  *          NEAP_RANGE when that is one too many. */
 enum neap_lock_op { NEAP_LOCK_ACQUIRE };
 
+/* Calls of other processes, in the name of the holder. RELEASE: all levels: result; ABANDON: the holder over there has ended.
+ * LOCKED: number. */
+enum neap_lock_call { NEAP_LOCK_RELEASE, NEAP_LOCK_ABANDON, NEAP_LOCK_LOCKED };
+
 struct neap_lock {
     struct neap_object object;
     struct neap_list waiters;            /* links with ACQUIRE; empty while it is free. guard */

@@ -9,8 +9,8 @@
 /* --- streams --- */
 
 static bool poll(struct neap_stream *stream, struct neap_link *link) {
-    if (stream->channel.buffer.count > 0) return true;
-    if (!neap_channel_is_closed(&stream->channel)) return false;
+    if (stream->channel.buffer.count > 0) return neap_link_commit(link);
+    if (!neap_channel_is_closed(&stream->channel) || !neap_link_commit(link)) return false;
     link->result = NEAP_CLOSED;
     return true;
 }
@@ -64,6 +64,12 @@ static void destroy_stream(struct neap_object *object) {
     neap_free(stream);
 }
 
+static const struct neap_remote stream_remote = {
+    .kind = NEAP_KIND_STREAM,
+    .ops = NEAP_STREAM_POLL + 1,
+    .reason = neap_channel_reason,
+};
+
 static const char *const verbs[] = {"recv", "send", "poll"};
 
 const struct neap_class neap_stream_class = {
@@ -73,6 +79,7 @@ const struct neap_class neap_stream_class = {
     .attempt = attempt,
     .enlist = enlist,
     .hint = hint,
+    .remote = &stream_remote,
 };
 
 /* --- ends --- */
@@ -136,9 +143,27 @@ static void destroy(struct neap_object *object) {
     neap_free(pipe);
 }
 
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    const struct neap_pipe *pipe = (struct neap_pipe *)object;
+    constants_->parts[0] = pipe->in != NULL ? &pipe->in->channel.object : NULL;
+    constants_->parts[1] = pipe->out != NULL ? &pipe->out->channel.object : NULL;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_pipe *pipe = (struct neap_pipe *)object;
+    switch (call->method) {
+        case NEAP_PIPE_CLOSE: call->number = neap_pipe_close(pipe); return;
+        case NEAP_PIPE_IS_CLOSED: call->number = neap_pipe_is_closed(pipe); return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+static const struct neap_remote pipe_remote = {.kind = NEAP_KIND_PIPE, .constants = constants, .serve = serve};
+
 /* Nothing waits on an end itself. */
 const struct neap_class neap_pipe_class = {
     .name = "pipe",
     .on_share = on_share,
     .destroy = destroy,
+    .remote = &pipe_remote,
 };

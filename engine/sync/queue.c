@@ -9,7 +9,7 @@
 
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_queue *queue = (struct neap_queue *)object;
-    if (link->op == NEAP_QUEUE_JOIN) return queue->done == queue->channel.sent;
+    if (link->op == NEAP_QUEUE_JOIN) return queue->done == queue->channel.sent && neap_link_commit(link);
     return neap_channel_attempt(object, link, batch);
 }
 
@@ -54,6 +54,21 @@ static void destroy(struct neap_object *object) {
     neap_free(queue);
 }
 
+static void serve(struct neap_object *object, struct neap_call *call) {
+    if (call->method == NEAP_QUEUE_TASK_DONE)
+        call->result = neap_queue_task_done((struct neap_queue *)object);
+    else
+        neap_channel_serve(object, call);
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_QUEUE,
+    .ops = NEAP_QUEUE_JOIN + 1,
+    .constants = neap_channel_constants,
+    .serve = serve,
+    .reason = neap_channel_reason,
+};
+
 static const char *const verbs[] = {"get", "put", "join"};
 
 const struct neap_class neap_queue_class = {
@@ -63,4 +78,5 @@ const struct neap_class neap_queue_class = {
     .attempt = attempt,
     .enlist = enlist,
     .hint = hint,
+    .remote = &remote,
 };

@@ -13,6 +13,9 @@
  * JOIN waits until everything that was put has been told done. */
 enum neap_queue_op { NEAP_QUEUE_GET = NEAP_CHANNEL_RECV, NEAP_QUEUE_PUT = NEAP_CHANNEL_SEND, NEAP_QUEUE_JOIN };
 
+/* Calls of other processes: a channel's, and TASK_DONE: result. */
+enum neap_queue_call { NEAP_QUEUE_TASK_DONE = NEAP_CHANNEL_CALLS };
+
 struct neap_queue {
     struct neap_channel channel; /* first. Closed, and asked for its length, by the functions of a channel */
     struct neap_list joiners;    /* links with JOIN; only while something is unfinished. guard */

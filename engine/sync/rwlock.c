@@ -16,6 +16,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 static struct neap_owner *writer_of(const struct neap_rwlock *rwlock) {
     return atomic_load_explicit(&rwlock->writer, memory_order_relaxed);
@@ -109,19 +110,25 @@ static void serve(struct neap_rwlock *rwlock, struct neap_batch *batch) {
 static bool attempt_read(struct neap_rwlock *rwlock, struct neap_link *link) {
     struct neap_owner *owner = link->wait->owner;
     if (writer_of(rwlock) == owner) {
+        if (!neap_link_commit(link)) return false;
         link->result = NEAP_HELD;
         return true;
     }
     struct neap_reading *reading = readers_of(rwlock) > 0 ? find_reading(rwlock, owner) : NULL;
     if (reading != NULL) {
+        if (!neap_link_commit(link)) return false;
         if (reading->depth < UINT32_MAX)
             reading->depth++;
         else
             link->result = NEAP_RANGE;
         return true;
     }
-    if ((link->result = reserve(rwlock)) != 0) return true;
-    if (writer_of(rwlock) != NULL || !neap_list_is_empty(&rwlock->waiters)) return false;
+    if (reserve(rwlock) != 0) {
+        if (!neap_link_commit(link)) return false;
+        link->result = NEAP_NOMEM;
+        return true;
+    }
+    if (writer_of(rwlock) != NULL || !neap_list_is_empty(&rwlock->waiters) || !neap_link_commit(link)) return false;
     let_read(rwlock, link);
     neap_owner_enter(owner, link->hold);
     return true;
@@ -130,10 +137,12 @@ static bool attempt_read(struct neap_rwlock *rwlock, struct neap_link *link) {
 static bool attempt_write(struct neap_rwlock *rwlock, struct neap_link *link) {
     struct neap_owner *owner = link->wait->owner;
     if (writer_of(rwlock) == owner || (readers_of(rwlock) > 0 && find_reading(rwlock, owner) != NULL)) {
+        if (!neap_link_commit(link)) return false;
         link->result = NEAP_HELD;
         return true;
     }
     if (writer_of(rwlock) != NULL || readers_of(rwlock) > 0 || !neap_list_is_empty(&rwlock->waiters)) return false;
+    if (!neap_link_commit(link)) return false;
     let_write(rwlock, link);
     neap_owner_enter(owner, link->hold);
     return true;
@@ -252,6 +261,27 @@ static void destroy(struct neap_object *object) {
     neap_free(rwlock);
 }
 
+/* --- from other processes --- */
+
+static int abandon(struct neap_rwlock *rwlock, struct neap_owner *owner) {
+    if (!neap_rwlock_is_written_by(rwlock, owner)) return neap_rwlock_release(rwlock, owner);
+    neap_list_remove(&rwlock->writing.node);
+    stop_writing(rwlock, true);
+    neap_object_unref(&rwlock->object); /* the hold's; the caller has one of its own */
+    return 0;
+}
+
+static void serve_call(struct neap_object *object, struct neap_call *call) {
+    struct neap_rwlock *rwlock = (struct neap_rwlock *)object;
+    switch (call->method) {
+        case NEAP_RWLOCK_RELEASE: call->result = neap_rwlock_release(rwlock, call->owner); return;
+        case NEAP_RWLOCK_ABANDON: call->result = abandon(rwlock, call->owner); return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+static const struct neap_remote remote = {.kind = NEAP_KIND_RWLOCK, .ops = NEAP_RWLOCK_WRITE + 1, .serve = serve_call};
+
 static const char *const verbs[] = {"acquire_read", "acquire_write"};
 
 const struct neap_class neap_rwlock_class = {
@@ -263,4 +293,5 @@ const struct neap_class neap_rwlock_class = {
     .hint = hint,
     .withdrawn = withdrawn,
     .resumed = resumed,
+    .remote = &remote,
 };

@@ -18,6 +18,9 @@
  * WRITE  NEAP_HELD: not acquired, the owner reads or writes already. */
 enum neap_rwlock_op { NEAP_RWLOCK_READ, NEAP_RWLOCK_WRITE };
 
+/* Calls of other processes, in the name of the holder. RELEASE, or ABANDON: the holder over there has ended: result. */
+enum neap_rwlock_call { NEAP_RWLOCK_RELEASE, NEAP_RWLOCK_ABANDON };
+
 /* One reader's hold. */
 struct neap_reading {
     struct neap_hold hold;     /* in the reader's list, on its thread; `object` is the rwlock */

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 static int64_t permits_of(const struct neap_semaphore *semaphore) {
     return atomic_load_explicit(&semaphore->permits, memory_order_relaxed);
@@ -22,7 +23,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     struct neap_semaphore *semaphore = (struct neap_semaphore *)object;
     (void)batch;
     int64_t permits = permits_of(semaphore);
-    if (permits == 0) return false;
+    if (permits == 0 || !neap_link_commit(link)) return false;
     NEAP_ASSERT(neap_list_is_empty(&semaphore->waiters), "semaphore 1: while permits are left nobody waits");
     set_permits(semaphore, permits - 1);
     if (link->op == NEAP_SEMAPHORE_HOLD) neap_owner_enter(link->wait->owner, link->hold);
@@ -78,7 +79,7 @@ bool neap_permit_return(struct neap_permit *permit) {
     if (!neap_list_is_linked(&permit->hold.node)) return false;
     struct neap_object *object = permit->hold.object;
     neap_list_remove(&permit->hold.node);
-    (void)neap_semaphore_release((struct neap_semaphore *)object, 1);
+    permit->hold.abandon(&permit->hold);
     neap_object_unref(object);
     return true;
 }
@@ -101,6 +102,46 @@ static void destroy(struct neap_object *object) {
     neap_free(semaphore);
 }
 
+/* --- from other processes --- */
+
+static struct neap_hold *make_hold(struct neap_object *object) {
+    struct neap_permit *permit = neap_alloc(sizeof *permit);
+    if (permit == NULL) return NULL;
+    neap_permit_init(permit, (struct neap_semaphore *)object);
+    return &permit->hold;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_semaphore *semaphore = (struct neap_semaphore *)object;
+    switch (call->method) {
+        case NEAP_SEMAPHORE_RELEASE: call->result = neap_semaphore_release(semaphore, call->number); return;
+        case NEAP_SEMAPHORE_VALUE: call->number = neap_semaphore_value(semaphore); return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    constants_->numbers[0] = ((struct neap_semaphore *)object)->bound;
+}
+
+static const struct neap_remote plain_remote = {
+    .kind = NEAP_KIND_SEMAPHORE,
+    .ops = NEAP_SEMAPHORE_HOLD + 1,
+    .holding = NEAP_SEMAPHORE_HOLD + 1,
+    .constants = constants,
+    .make_hold = make_hold,
+    .serve = serve,
+};
+
+static const struct neap_remote bounded_remote = {
+    .kind = NEAP_KIND_BOUNDED_SEMAPHORE,
+    .ops = NEAP_SEMAPHORE_HOLD + 1,
+    .holding = NEAP_SEMAPHORE_HOLD + 1,
+    .constants = constants,
+    .make_hold = make_hold,
+    .serve = serve,
+};
+
 static const char *const verbs[] = {"acquire", "hold"};
 
 const struct neap_class neap_semaphore_class = {
@@ -111,6 +152,7 @@ const struct neap_class neap_semaphore_class = {
     .enlist = enlist,
     .hint = hint,
     .resumed = resumed,
+    .remote = &plain_remote,
 };
 
 const struct neap_class neap_bounded_semaphore_class = {
@@ -121,4 +163,5 @@ const struct neap_class neap_bounded_semaphore_class = {
     .enlist = enlist,
     .hint = hint,
     .resumed = resumed,
+    .remote = &bounded_remote,
 };

@@ -16,6 +16,9 @@
  *          ends. On success only; the record must stay where it is until it was given back. */
 enum neap_semaphore_op { NEAP_SEMAPHORE_ACQUIRE, NEAP_SEMAPHORE_HOLD };
 
+/* Calls of other processes. RELEASE: number permits: result. VALUE: number. */
+enum neap_semaphore_call { NEAP_SEMAPHORE_RELEASE, NEAP_SEMAPHORE_VALUE };
+
 struct neap_semaphore {
     struct neap_object object;
     struct neap_list waiters; /* links with either operation; empty while permits are left. guard */

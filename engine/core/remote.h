@@ -1,0 +1,92 @@
+/* remote: what a class says about itself so that its objects can be used from other processes. */
+#ifndef NEAP_CORE_REMOTE_H
+#define NEAP_CORE_REMOTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/message.h"
+
+struct neap_hold;
+struct neap_object;
+struct neap_owner;
+struct neap_writer;
+
+/* Tells processes, which all run the same version, what an object is. */
+enum neap_kind {
+    NEAP_KIND_CHANNEL,
+    NEAP_KIND_QUEUE,
+    NEAP_KIND_PIPE,
+    NEAP_KIND_STREAM,
+    NEAP_KIND_LOCK,
+    NEAP_KIND_RLOCK,
+    NEAP_KIND_RWLOCK,
+    NEAP_KIND_CONDITION,
+    NEAP_KIND_SEMAPHORE,
+    NEAP_KIND_BOUNDED_SEMAPHORE,
+    NEAP_KIND_EVENT,
+    NEAP_KIND_BARRIER,
+    NEAP_KIND_TASK,
+    NEAP_KIND_THREAD,
+    NEAP_KIND_PROCESS,
+    NEAP_KIND_FUTURE,
+    NEAP_KIND_POOL,
+    NEAP_KIND_DICT,
+    NEAP_KIND_LIST,
+    NEAP_KIND_FUNCTION,
+    NEAP_KIND_CLASS,
+    NEAP_KIND_VALUE,
+    NEAP_KIND_ARRAY,
+    NEAP_KIND_BUFFER,
+    NEAP_KIND_COUNT
+};
+
+enum { NEAP_CONSTANTS = 2 };
+
+/* What does not change about an object, for its proxies. */
+struct neap_constants {
+    int64_t numbers[NEAP_CONSTANTS];
+    struct neap_object
+        *parts[NEAP_CONSTANTS]; /* other objects that it is used with: the lock of a condition. Borrowed; NULL: none */
+};
+
+/* Something that is done at once, and does not wait. */
+struct neap_call {
+    struct neap_owner *owner;    /* in whose name; NULL: nobody's */
+    int64_t number;              /* operand and result */
+    struct neap_message message; /* operand and result; owned by whoever has the call */
+    int result;                  /* 0 or a code */
+    uint8_t method;              /* the class's own number; or one of those below */
+};
+
+enum {
+    NEAP_CALL_GIVE_BACK = 62, /* every kind: what `number` was given as the hold of; see make_hold */
+    NEAP_CALL_DESCRIBE = 63   /* every kind: how it stands, as a text */
+};
+
+/* In a link's op, where the object may be a proxy. */
+enum {
+    NEAP_OP_MASK = 0x3f,
+    NEAP_OP_TRY = 0x40 /* it is not to wait: NEAP_TIMEOUT instead */
+};
+
+struct neap_remote {
+    uint8_t kind;    /* enum neap_kind */
+    uint8_t ops;     /* operations that wait are below */
+    uint8_t holding; /* the operation that needs a hold as its operand, plus 1; 0: none does */
+    /* An object that travels as what it is: writes it whole. NULL: it stays, and proxies refer to it. */
+    void (*put)(struct neap_object *object, struct neap_writer *writer);
+    /* For those that stay. May be NULL: it has none. */
+    void (*constants)(struct neap_object *object, struct neap_constants *constants);
+    /* For an operation that needs one: an unlinked hold, on the heap; NULL: no memory. */
+    struct neap_hold *(*make_hold)(struct neap_object *object);
+    /* Carries out call->method, or sets NEAP_RANGE; a proxy leaves NEAP_GONE where the other process is to be asked. Any thread,
+     * no guard held. NULL: it has no methods. */
+    void (*serve)(struct neap_object *object, struct neap_call *call);
+    /* What goes with the result NEAP_CLOSED; borrowed, constant. May be NULL. */
+    const struct neap_message *(*reason)(struct neap_object *object);
+    /* Writes what goes with a wait that ended well, beside its message. May be NULL. */
+    void (*put_more)(struct neap_object *object, struct neap_writer *writer);
+};
+
+#endif

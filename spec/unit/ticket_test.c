@@ -1,0 +1,253 @@
+#include "support.h"
+
+#include "core/futex.h"
+#include "core/ticket.h"
+#include "sync/channel.h"
+#include "sync/event.h"
+
+/* Two processes: each has a board of its own, over one segment. */
+static struct neap_board *here_board, *there_board;
+
+static int make(void **state) {
+    if (set_up(state) != 0) return -1;
+    if (neap_board_new(&here_board) != 0) return -1;
+    return neap_board_join(neap_segment_ref(neap_board_segment(here_board)), &there_board);
+}
+
+static int drop(void **state) {
+    neap_board_free(there_board);
+    neap_board_free(here_board);
+    return tear_down(state);
+}
+
+#define RUN(function) cmocka_unit_test_setup_teardown(function, make, drop)
+
+/* The ticket as the other process knows it. */
+static struct neap_ticket seen_there(const struct neap_ticket *ticket) {
+    struct neap_ticket other;
+    assert_true(neap_ticket_find(there_board, ticket->place, ticket->round, ticket->by, &other));
+    return other;
+}
+
+static void a_ticket_is_claimed_once(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    assert_true(neap_ticket_is_open(&other));
+    assert_true(neap_ticket_claim(&other, other.by));
+    assert_false(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
+    assert_false(neap_ticket_claim(&other, other.by));
+    assert_true(neap_ticket_settle(ticket, ticket->by, false));
+    assert_false(neap_ticket_settle(ticket, ticket->by + 1, true));
+    neap_ticket_close(ticket);
+}
+
+static void a_round_that_is_over_cannot_be_claimed(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    neap_ticket_close(ticket);
+    assert_false(neap_ticket_is_open(&other));
+    assert_false(neap_ticket_claim(&other, other.by));
+    assert_ptr_equal(neap_ticket_open(here_board), ticket); /* the same word, the next round */
+    assert_false(neap_ticket_claim(&other, other.by));
+    assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
+    neap_ticket_close(ticket);
+}
+
+static void who_dies_holding_a_ticket_has_claimed_it(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    assert_true(neap_ticket_hold(&other, 2));
+    assert_true(neap_ticket_is_open(ticket));
+    assert_true(neap_ticket_settle(ticket, 2, true));
+    neap_ticket_let_go(&other, 2); /* it was not dead, only late */
+    assert_false(neap_ticket_is_open(ticket));
+    neap_ticket_close(ticket);
+}
+
+static void a_ticket_that_was_let_go_is_open_again(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    assert_true(neap_ticket_hold(&other, 1));
+    neap_ticket_let_go(&other, 1);
+    assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
+    neap_ticket_close(ticket);
+}
+
+static void what_is_no_word_is_refused(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board), other;
+    uint64_t place = ticket->place, round = ticket->round;
+    assert_false(neap_ticket_find(there_board, 0, round, 1, &other));
+    assert_false(neap_ticket_find(there_board, place + 1, round, 1, &other));
+    assert_false(neap_ticket_find(there_board, neap_board_segment(there_board)->size, round, 1, &other));
+    assert_false(neap_ticket_find(there_board, UINT64_MAX - 7, round, 1, &other));
+    assert_false(neap_ticket_find(there_board, place, round + 1, 1, &other));
+    assert_false(neap_ticket_find(there_board, place, round, NEAP_TICKET_SELF, &other));
+    assert_false(neap_ticket_find(there_board, place, round, NEAP_TICKET_LINKS + 1, &other));
+    neap_ticket_close(ticket);
+}
+
+static void two_boards_never_give_out_the_same_word(void **state) {
+    (void)state;
+    enum { MANY = 1500 };
+    static struct neap_ticket *tickets[2][MANY];
+    for (int i = 0; i < MANY; i++) {
+        tickets[0][i] = neap_ticket_open(here_board);
+        tickets[1][i] = neap_ticket_open(there_board);
+    }
+    for (int i = 0; i < MANY; i++) {
+        assert_true(neap_ticket_claim(tickets[0][i], NEAP_TICKET_SELF));
+        assert_true(neap_ticket_claim(tickets[1][i], NEAP_TICKET_SELF));
+        neap_ticket_close(tickets[0][i]);
+        neap_ticket_close(tickets[1][i]);
+    }
+}
+
+static void out_of_memory_is_an_answer(void **state) {
+    (void)state;
+    neap_memory_fail_after(0);
+    assert_null(neap_ticket_open(here_board));
+    struct neap_ticket *ticket = neap_ticket_open(here_board);
+    assert_non_null(ticket);
+    neap_ticket_close(ticket);
+}
+
+/* --- serving --- */
+
+/* A wait here on behalf of one over there. */
+struct stand_in {
+    struct neap_wait wait;
+    struct neap_link link;
+    struct neap_ticket ticket;
+    struct neap_owner owner;
+    _Atomic uint32_t served; /* a futex: run() was called */
+};
+
+static void stand_in_run(struct neap_runnable *runnable) {
+    struct neap_wait *wait = NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable);
+    struct stand_in *stand_in = NEAP_CONTAINER_OF(wait, struct stand_in, wait);
+    neap_wait_end(wait);
+    atomic_store_explicit(&stand_in->served, 1, memory_order_release);
+    neap_futex_wake(&stand_in->served);
+}
+
+static int serve(struct stand_in *stand_in, struct neap_board *board, const struct neap_ticket *ticket, uint32_t by,
+                 void *object, int op, struct neap_message message, bool once) {
+    neap_owner_init(&stand_in->owner);
+    neap_wait_init(&stand_in->wait, NULL, &stand_in->owner, stand_in_run);
+    CHECK(neap_ticket_find(board, ticket->place, ticket->round, by, &stand_in->ticket));
+    stand_in->wait.ticket = &stand_in->ticket;
+    atomic_init(&stand_in->served, 0);
+    stand_in->link.object = object;
+    stand_in->link.op = (uint8_t)op;
+    stand_in->link.message = message;
+    return neap_wait_serve(&stand_in->wait, &stand_in->link, once);
+}
+
+/* Not any more: whether it had been served. */
+static bool take_back(struct stand_in *stand_in) {
+    if (neap_wait_withdraw(&stand_in->wait)) return false;
+    while (atomic_load_explicit(&stand_in->served, memory_order_acquire) == 0)
+        neap_futex_wait(&stand_in->served, 0, NEAP_FOREVER);
+    return true;
+}
+
+static const struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
+
+static void what_is_served_at_once_has_been_claimed(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board);
+    struct neap_event *event = made(neap_event_new());
+    struct stand_in stand_in;
+    assert_int_equal(serve(&stand_in, there_board, ticket, 1, event, NEAP_EVENT_WAIT, none, true), NEAP_TIMEOUT);
+    assert_true(neap_ticket_is_open(ticket));
+    neap_event_set(event);
+    assert_int_equal(serve(&stand_in, there_board, ticket, 1, event, NEAP_EVENT_WAIT, none, false), 0);
+    assert_true(neap_ticket_settle(ticket, 1, false));
+    assert_int_equal(serve(&stand_in, there_board, ticket, 2, event, NEAP_EVENT_WAIT, none, false), NEAP_GONE);
+    neap_ticket_close(ticket);
+    neap_object_unref(&event->object);
+}
+
+static void what_is_gone_takes_no_value(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board);
+    struct neap_channel *channel = made(neap_channel_new(1));
+    struct actor sender;
+    struct stand_in stand_in;
+    actor_init(&sender, &here);
+    add_link(&sender, 0, channel, NEAP_CHANNEL_SEND)->message = parcel(1);
+    assert_int_equal(start_links(&sender, 1, 0), 0);
+    assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
+    int code = serve(&stand_in, there_board, ticket, 1, channel, NEAP_CHANNEL_RECV, none, false);
+    assert_int_equal(code, NEAP_GONE);
+    assert_int_equal(neap_channel_length(channel), 1);
+    neap_ticket_close(ticket);
+    neap_object_unref(&channel->object);
+}
+
+/* --- a select of another process on both sides of several channels, as often as not given up meanwhile --- */
+
+enum { TRADERS = 4, CHANNELS = 3, ROUNDS = 3000 };
+
+static struct neap_channel *market[CHANNELS];
+static atomic_long sent, bought, trades;
+
+/* One that receives from one channel or sends to another, whichever comes first. */
+static void trade(struct neap_board *own, struct neap_board *other) {
+    struct neap_ticket *ticket = neap_ticket_open(own);
+    struct stand_in sides[2];
+    int codes[2];
+    long value = 1 + (long)chance(1000);
+    CHECK(ticket != NULL);
+    codes[0] = serve(&sides[0], other, ticket, 1, market[chance(CHANNELS)], NEAP_CHANNEL_RECV, none, false);
+    codes[1] = serve(&sides[1], other, ticket, 2, market[chance(CHANNELS)], NEAP_CHANNEL_SEND, parcel(value), false);
+    for (uint32_t looks = chance(20000); looks > 0 && neap_ticket_is_open(ticket); looks--) neap_relax();
+    bool given_up = neap_ticket_claim(ticket, NEAP_TICKET_SELF);
+    bool served[2];
+    for (int i = 0; i < 2; i++) served[i] = codes[i] == 0 || (codes[i] == NEAP_PARKED && take_back(&sides[i]));
+    CHECK(given_up + served[0] + served[1] == 1);
+    if (served[0]) atomic_fetch_add(&bought, (long)value_of(&sides[0].link.message));
+    if (served[1]) atomic_fetch_add(&sent, value);
+    if (served[0]) atomic_fetch_add(&trades, 1);
+    for (int i = 0; i < 2; i++) neap_message_fini(&sides[i].link.message);
+    neap_ticket_close(ticket);
+}
+
+static void trade_often(void *argument) {
+    bool swapped = argument != NULL;
+    for (int i = 0; i < repeated(ROUNDS); i++)
+        trade(swapped ? there_board : here_board, swapped ? here_board : there_board);
+}
+
+static void a_rendezvous_claims_both_or_neither(void **state) {
+    (void)state;
+    struct helper helpers[TRADERS];
+    atomic_store(&sent, 0);
+    atomic_store(&bought, 0);
+    atomic_store(&trades, 0);
+    for (int i = 0; i < CHANNELS; i++) market[i] = made(neap_channel_new(0));
+    for (int i = 0; i < TRADERS; i++) helper_start(&helpers[i], trade_often, i % 2 == 0 ? NULL : &helpers[i]);
+    for (int i = 0; i < TRADERS; i++) helper_join(&helpers[i]);
+    assert_int_equal(atomic_load(&sent), atomic_load(&bought));
+    print_message("# %ld trades\n", atomic_load(&trades));
+    for (int i = 0; i < CHANNELS; i++) neap_object_unref(&market[i]->object);
+}
+
+int main(void) {
+    const struct CMUnitTest tickets[] = {
+        RUN(a_ticket_is_claimed_once),
+        RUN(a_round_that_is_over_cannot_be_claimed),
+        RUN(who_dies_holding_a_ticket_has_claimed_it),
+        RUN(a_ticket_that_was_let_go_is_open_again),
+        RUN(what_is_no_word_is_refused),
+        RUN(two_boards_never_give_out_the_same_word),
+        RUN(out_of_memory_is_an_answer),
+    };
+    const struct CMUnitTest serving[] = {
+        RUN(what_is_served_at_once_has_been_claimed),
+        RUN(what_is_gone_takes_no_value),
+        RUN(a_rendezvous_claims_both_or_neither),
+    };
+    return run_once(tickets) + run_once(serving);
+}
