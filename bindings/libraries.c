@@ -54,9 +54,12 @@ static void append(lua_State *L, struct neap_output *output, const char *text, s
 }
 
 /* Writes the first `length` bytes and moves the rest to the front. False, with errno, when it failed. */
-static bool write_out(struct neap_output *output, size_t length) {
+static bool write_out(struct neap_vm *vm, size_t length) {
+    struct neap_output *output = &vm->output;
     if (length == 0) return true;
+    bool begun = neap_screen_begin(&vm->engine->screen);
     bool ok = fwrite(output->bytes, 1, length, stdout) == length;
+    neap_screen_end(&vm->engine->screen, begun, output->bytes[length - 1]);
     output->used -= length;
     memmove(output->bytes, output->bytes + length, output->used);
     return ok;
@@ -78,7 +81,7 @@ static int note_error(const struct neap_vm *vm) {
 
 int neap_libraries_flush(struct neap_vm *vm) {
     errno = 0;
-    bool ok = write_out(&vm->output, vm->output.used);
+    bool ok = write_out(vm, vm->output.used);
     ok = fflush(stdout) == 0 && ok;
     if (!ok) note_error(vm);
     return atomic_load_explicit(&vm->engine->output_error, memory_order_relaxed);
@@ -99,7 +102,8 @@ struct piece {
     bool flush;                  /* at once */
 };
 
-static bool collect_piece(lua_State *L, struct neap_output *output, const struct piece *piece) {
+static bool collect_piece(lua_State *L, struct neap_vm *vm, const struct piece *piece) {
+    struct neap_output *output = &vm->output;
     char buffer[NUMBER_MAX];
     for (int i = piece->first, top = lua_gettop(L); i <= top; i++) {
         size_t length;
@@ -107,23 +111,26 @@ static bool collect_piece(lua_State *L, struct neap_output *output, const struct
         append(L, output, text, length);
         append(L, output, tail, strlen(tail));
     }
-    bool ok = write_out(output, whole_lines(output));
+    bool ok = write_out(vm, whole_lines(output));
     return (!piece->flush || fflush(stdout) == 0) && ok;
 }
 
-static bool write_piece(lua_State *L, struct neap_output *output, const struct piece *piece) {
-    char buffer[NUMBER_MAX];
-    bool ok = true;
+static bool write_piece(lua_State *L, struct neap_vm *vm, const struct piece *piece) {
+    char buffer[NUMBER_MAX], last = '\0';
+    bool ok = true, begun = neap_screen_begin(&vm->engine->screen);
     flockfile(stdout);
-    if (output->used > 0) ok = write_out(output, output->used);
+    if (vm->output.used > 0) ok = write_out(vm, vm->output.used);
     for (int i = piece->first, top = lua_gettop(L); i <= top; i++) {
         size_t length;
         const char *text = get_text(L, i, buffer, &length), *tail = i < top ? piece->between : piece->after;
         ok = fwrite_unlocked(text, 1, length, stdout) == length && ok;
         if (tail[0] != '\0') ok = putc_unlocked(tail[0], stdout) != EOF && ok;
+        if (length > 0) last = text[length - 1];
+        if (tail[0] != '\0') last = tail[0];
     }
     if (piece->flush) ok = fflush_unlocked(stdout) == 0 && ok;
     funlockfile(stdout);
+    neap_screen_end(&vm->engine->screen, begun, last);
     return ok;
 }
 
@@ -131,7 +138,7 @@ static bool write_piece(lua_State *L, struct neap_output *output, const struct p
 static int put(lua_State *L, const struct piece *piece) {
     struct neap_vm *vm = neap_vm_of(L);
     errno = 0;
-    if (collects(vm) ? collect_piece(L, &vm->output, piece) : write_piece(L, &vm->output, piece)) return 0;
+    if (collects(vm) ? collect_piece(L, vm, piece) : write_piece(L, vm, piece)) return 0;
     int error = note_error(vm);
     if (error == EPIPE) neap_libraries_exit(L, PIPE_STATUS);
     return error;
@@ -169,14 +176,16 @@ static int write_to_stdout(lua_State *L, int first) {
 
 /* Each replaced function has upvalues: 1 the original, 2 the address of the metatable of files. */
 
-/* Is the file at `index` stdout? */
-static bool is_stdout(lua_State *L, int index) {
-    const luaL_Stream *stream = lua_touserdata(L, index);
-    if (stream == NULL || !lua_getmetatable(L, index)) return false;
+/* Is the file at `index` this one? */
+static bool is_stream(lua_State *L, int index, const FILE *stream) {
+    const luaL_Stream *file = lua_touserdata(L, index);
+    if (file == NULL || !lua_getmetatable(L, index)) return false;
     bool is_file = lua_topointer(L, -1) == lua_touserdata(L, lua_upvalueindex(2));
     lua_pop(L, 1);
-    return is_file && stream->closef != NULL && stream->f == stdout;
+    return is_file && file->closef != NULL && file->f == stream;
 }
+
+static bool is_stdout(lua_State *L, int index) { return is_stream(L, index, stdout); }
 
 /* Goes on as the original function, in the same frame. */
 static int be_original(lua_State *L) {
@@ -191,7 +200,7 @@ static int be_original(lua_State *L) {
 static void write_collected(lua_State *L) {
     const struct piece nothing = {.first = lua_gettop(L) + 1, .between = "", .after = "", .flush = false};
     struct neap_vm *vm = neap_vm_of(L);
-    if (vm->output.used > 0) write_piece(L, &vm->output, &nothing);
+    if (vm->output.used > 0) write_piece(L, vm, &nothing);
 }
 
 /* Pushes the default output, if that is stdout. */
@@ -202,8 +211,23 @@ static bool push_default_stdout(lua_State *L) {
     return false;
 }
 
+/* stderr:write(...) while a line is edited on the terminal. */
+static int write_to_stderr(lua_State *L) {
+    struct neap_screen *screen = &neap_vm_of(L)->engine->screen;
+    size_t length = 0;
+    const char *last = "";
+    int top = lua_gettop(L);
+    for (int i = 2; i <= top; i++) last = luaL_checklstring(L, i, &length); /* so nothing raises below */
+    if (length > 0) last += length - 1;
+    bool begun = neap_screen_begin(screen);
+    int results = be_original(L);
+    neap_screen_end(screen, begun, last[0]);
+    return results;
+}
+
 /* file:write(...) */
 static int replaced_method(lua_State *L) {
+    if (neap_screen_is_open(&neap_vm_of(L)->engine->screen) && is_stream(L, 1, stderr)) return write_to_stderr(L);
     if (!is_stdout(L, 1)) return be_original(L);
     lua_pushvalue(L, 1);
     return write_to_stdout(L, 2);

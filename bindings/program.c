@@ -9,7 +9,8 @@
  * SIGNALS            SIGINT and SIGTERM are handled on the main thread, be it that another one receives them: the handler
  *                    notes the signal and wakes the main loop; the second signal ends the process at once. A system call that
  *                    a signal interrupts is not restarted: so a script that reads from a terminal ends, too. Where a signal was
- *                    ignored from the start (nohup, background jobs of a shell) it stays so. SIGPIPE is caught and means
+ *                    ignored from the start (nohup, background jobs of a shell) it stays so. While a prompt is open
+ *                    (host/screen.h) it gets the interrupts; two within a second still end the program. SIGPIPE is caught and means
  *                    nothing by itself: a write fails with EPIPE, and one to stdout ends the program (libraries.c). It is
  *                    caught, not ignored, since programs that we start would inherit that it is ignored. */
 #include "bindings/program.h"
@@ -58,6 +59,8 @@ static void on_signal(int number) {
     if (engine == NULL) _exit(SIGNAL_STATUS + number);
     if (!pthread_equal(pthread_self(), signals.thread)) {
         pthread_kill(signals.thread, number);
+    } else if (number == SIGINT && signals.number == 0 && neap_screen_interrupt(&engine->screen)) {
+        /* the prompt sees to it */
     } else if (signals.number != 0) {
         _exit(SIGNAL_STATUS + number);
     } else {
@@ -68,6 +71,16 @@ static void on_signal(int number) {
 }
 
 static void on_pipe(int number) { (void)number; }
+
+static void on_terminal(int number) {
+    int saved = errno;
+    struct neap_engine *engine = signals.engine;
+    if (engine != NULL && !pthread_equal(pthread_self(), signals.thread))
+        pthread_kill(signals.thread, number);
+    else if (engine != NULL)
+        neap_screen_tell(&engine->screen, number == SIGWINCH ? NEAP_SCREEN_RESIZED : NEAP_SCREEN_RESUMED);
+    errno = saved;
+}
 
 static void catch_signal(int number, void (*handler)(int), int flags) {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
@@ -82,6 +95,11 @@ static void catch_signals(struct neap_engine *engine) {
     catch_signal(SIGINT, on_signal, 0);
     catch_signal(SIGTERM, on_signal, 0);
     catch_signal(SIGPIPE, on_pipe, SA_RESTART);
+}
+
+void neap_program_catch_terminal(void) {
+    catch_signal(SIGWINCH, on_terminal, SA_RESTART);
+    catch_signal(SIGCONT, on_terminal, SA_RESTART);
 }
 
 /* --- the main task --- */

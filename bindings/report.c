@@ -16,8 +16,17 @@
 
 enum { LINES_MAX = 50, HOLDERS_MAX = 3, TRACEBACK_MAX = 20 };
 
+/* The terminal of the program that runs on this thread; NULL: none does. */
+static struct neap_screen *screen_here(void) {
+    const struct neap_loop *loop = neap_loop_here;
+    const struct neap_vm *vm = loop != NULL ? loop->context : NULL;
+    return vm != NULL ? &vm->engine->screen : NULL;
+}
+
 /* A thread that is just stuck in writing to stdout holds nobody up. */
 void neap_report_print(const char *format, ...) {
+    struct neap_screen *screen = screen_here();
+    bool begun = screen != NULL && neap_screen_begin(screen);
     va_list arguments;
     if (ftrylockfile(stdout) == 0) {
         fflush(stdout);
@@ -28,6 +37,7 @@ void neap_report_print(const char *format, ...) {
     vfprintf(stderr, format, arguments);
     funlockfile(stderr);
     va_end(arguments);
+    if (screen != NULL) neap_screen_end(screen, begun, '\n');
 }
 
 static struct neap_vm *vm_at(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct neap_vm, node); }

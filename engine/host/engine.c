@@ -50,7 +50,7 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->slice_signal = SIGURG;
     engine->slice = 0.01;
     engine->context = NULL;
-    return 0;
+    return neap_screen_init(&engine->screen);
 }
 
 uint64_t neap_engine_next_id(struct neap_engine *engine) {
@@ -105,6 +105,7 @@ void neap_engine_fini(struct neap_engine *engine) {
     if (cells != NULL) neap_cells_close(cells);
     if (engine->main_job != NULL) neap_object_unref(&engine->main_job->future.object);
     if (engine->main != NULL) neap_mailbox_unref(engine->main);
+    neap_screen_fini(&engine->screen);
 }
 
 /* The last words of a thread: its job has ended already. */

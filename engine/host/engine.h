@@ -11,6 +11,7 @@
 #include "core/list.h"
 #include "core/loop.h"
 #include "host/job.h"
+#include "host/screen.h"
 #include "sync/ring.h"
 
 struct neap_cells;
@@ -44,8 +45,9 @@ struct neap_engine {
                                                   * come back to its loop; NULL: nobody cares. Constant */
     bool slices;                     /* the host lets us use a signal to interrupt running Lua. Constant */
     int slice_signal;                /* which; constant */
-    double slice;  /* seconds a task may run while others are ready, in the main thread at first; constant */
-    void *context; /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
+    double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
+    struct neap_screen screen; /* the terminal, while lines are edited on it */
+    void *context;             /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
 };
 
 /* A name for an OS thread, a body, and the job that stands for it. */
