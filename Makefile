@@ -57,7 +57,7 @@ includes = -Iengine $(if $(filter engine/%,$1),,-I. $(LUA_CFLAGS)) $(UV_CFLAGS)
 
 ENGINE := $(wildcard engine/*/*.c)
 BINDINGS := $(filter-out bindings/runner.c,$(wildcard bindings/*.c))
-LUA_HALF := $(sort $(wildcard scripts/neap/*.lua))
+LUA_HALF := $(sort $(wildcard scripts/neap/*.lua scripts/prompt/*.lua bindings/types/*.lua))
 UNIT := $(wildcard spec/unit/*_test.c)
 FUZZ := $(wildcard spec/fuzz/*_fuzz.c)
 UNIT_HELPERS := $(filter-out $(UNIT),$(wildcard spec/unit/*.c))
@@ -65,8 +65,9 @@ SPECS := $(sort $(wildcard spec/*_spec.lua))
 STRESS_SPECS := $(shell grep -l '\#stress' /dev/null $(SPECS))
 STRESS := $(sort $(wildcard spec/stress/*.lua))
 
-# The Lua half travels inside the binary. The folder is a prerequisite so that a file taken away is noticed.
-$(BUILD)/gen/embedded.c: scripts/tools/embed.lua $(LUA_HALF) $(wildcard scripts/neap)
+# The Lua half, the prompt and the reference travel inside the binary. The folders are prerequisites so that a file taken away
+# is noticed.
+$(BUILD)/gen/embedded.c: scripts/tools/embed.lua $(LUA_HALF) scripts/neap scripts/prompt bindings/types
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)$(LUA) scripts/tools/embed.lua $(LUA_HALF) > $@
 

@@ -1,11 +1,14 @@
-/* embedded: the Lua half of the library, compiled into the binary. Written by the build from scripts/neap. */
+/* embedded: the Lua half of the library, the prompt and the reference, compiled into the binary. Written by the build from scripts/neap,
+ * scripts/prompt and bindings/types. */
 #ifndef NEAP_BINDINGS_EMBEDDED_H
 #define NEAP_BINDINGS_EMBEDDED_H
 
 #include <stddef.h>
 
 struct neap_embedded {
-    const char *name; /* as require knows it: "neap.class" is scripts/neap/class.lua; NULL ends the list */
+    const char
+        *name; /* "neap.class" is scripts/neap/class.lua, "neap.prompt.show" scripts/prompt/show.lua, "types.channel"
+                       * bindings/types/channel.lua; NULL ends the list */
     const char *text; /* its source */
     size_t size;      /* of text, in bytes */
 };

@@ -8,9 +8,11 @@
 #include "bindings/cancel.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/console.h"
 #include "bindings/embedded.h"
 #include "bindings/failure.h"
 #include "bindings/handle.h"
+#include "bindings/inspect.h"
 #include "bindings/instance.h"
 #include "bindings/scope.h"
 #include "bindings/slice.h"
@@ -46,19 +48,33 @@ static const luaL_Reg functions[] = {{"array", neap_array_open},
                                      {"value", neap_value_open},
                                      {NULL, NULL}};
 
+static const char PARTS[] = "neap.parts"; /* registry: what the files of the Lua half have returned, by name */
+
+/* For the Lua half: reference() -> a list of the texts of bindings/types. */
+static int push_reference(lua_State *L) {
+    lua_Integer count = 0;
+    lua_newtable(L);
+    for (const struct neap_embedded *file = neap_embedded; file->name != NULL; file++) {
+        if (strncmp(file->name, "types.", 6) != 0) continue;
+        lua_pushlstring(L, file->text, file->size);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {{"as_completed", "neap.group"},
-            {"gather", "neap.group"},
-            {"race", "neap.group"},
-            {"wait", "neap.group"},
-            {"Task", "neap.class"},
-            {"Thread", "neap.class"},
-            {NULL, NULL}};
+} lazy[] = {
+    {"as_completed", "neap.group"}, {"gather", "neap.group"}, {"inspect", "neap.inspect"}, {"race", "neap.group"},
+    {"wait", "neap.group"},         {"Task", "neap.class"},   {"Thread", "neap.class"},    {NULL, NULL}};
 
-/* What the Lua half is given beside the module, and scripts do not see. */
-static const luaL_Reg internal[] = {{"join", neap_handle_join},
+/* What the Lua half is given beside the module, and scripts do not see; and `load`, below. */
+static const luaL_Reg internal[] = {{"console", neap_console_open},
+                                    {"inspect_here", neap_inspect_here},
+                                    {"inspect_others", neap_inspect_others},
+                                    {"join", neap_handle_join},
+                                    {"reference", push_reference},
                                     {"run", neap_instance_run},
                                     {"start_task", neap_instance_start_task},
                                     {"start_thread", neap_instance_start_thread},
@@ -72,17 +88,60 @@ static const struct neap_embedded *find_embedded(const char *name) {
     return file->name != NULL ? file : NULL;
 }
 
-/* Runs a file of the Lua half with the module's table (at 1) and what is internal; it puts its functions into the module. */
-static void load_embedded(lua_State *L, const char *name) {
+static int load_part(lua_State *L);
+
+/* Pushes what a file of the Lua half returns. It is run once a state, with the module's table (at 1) and what is internal. */
+static void push_part(lua_State *L, const char *name) {
     const struct neap_embedded *file = find_embedded(name);
     if (file == NULL) luaL_error(L, "neap was built without %s", name);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, PARTS);
+    if (lua_getfield(L, -1, name) != LUA_TNIL) {
+        lua_remove(L, -2);
+        return;
+    }
+    lua_pop(L, 1);
     lua_pushfstring(L, "=[%s]", name);
     if (luaL_loadbufferx(L, file->text, file->size, lua_tostring(L, -1), "t") != LUA_OK) lua_error(L);
+    lua_remove(L, -2);
     lua_pushvalue(L, 1);
     luaL_newlib(L, internal);
-    lua_call(L, 2, 0);
-    lua_pop(L, 1);
+    lua_pushvalue(L, 1);
+    lua_pushcclosure(L, load_part, 1);
+    lua_setfield(L, -2, "load");
+    lua_call(L, 2, 1);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 1);
+    }
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+    lua_remove(L, -2);
     neap_codec_touch_modules(L);
+}
+
+/* For the Lua half: load(name) -> what the file returns. Upvalue 1 is the module's table. */
+static int load_part(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    push_part(L, name);
+    return 1;
+}
+
+/* (module, name) */
+static int load_part_of(lua_State *L) {
+    push_part(L, lua_tostring(L, 2));
+    return 1;
+}
+
+void neap_module_push_part(lua_State *L, const char *name) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "neap");
+    lua_call(L, 1, 1);
+    lua_pushcfunction(L, load_part_of);
+    lua_insert(L, -2);
+    lua_pushstring(L, name);
+    lua_call(L, 2, 1);
 }
 
 /* __index of the module's table: (module, key). */
@@ -90,7 +149,7 @@ static int load_lazily(lua_State *L) {
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     for (int i = 0; lazy[i].name != NULL; i++) {
         if (strcmp(lazy[i].name, key) != 0) continue;
-        load_embedded(L, lazy[i].file);
+        push_part(L, lazy[i].file);
         lua_pushvalue(L, 2);
         lua_rawget(L, 1);
         return 1;

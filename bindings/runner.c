@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bindings/module.h"
 #include "bindings/program.h"
 #include "bindings/version.h"
 
@@ -15,10 +16,12 @@ static const char usage[] = "usage: neap [options] [script [arguments]]\n"
                             "  neap script.lua ...   run a script\n"
                             "  neap - ...            run what comes on standard input; without a script, too\n"
                             "  neap -e 'code' ...    run the code\n"
+                            "  neap                  on a terminal: the prompt\n"
                             "\n"
                             "The arguments are in ... and in the table arg.\n"
                             "\n"
                             "  -e CODE        run CODE\n"
+                            "  -i             then go on at the prompt\n"
                             "  --             end the options: what follows is a script, whatever its name\n"
                             "  -v, --version  print the version\n"
                             "  -h, --help     print this\n";
@@ -28,6 +31,7 @@ struct command {
     char **argv;
     int zero;         /* index in argv of what is run: the script's name, "-", or -e's code. argc: standard input */
     const char *code; /* of -e; NULL */
+    bool prompt;      /* the prompt comes after what is run, or in its stead */
 };
 
 /* The table arg: what is run at 0, its arguments from 1 on, what stands before it below 0. */
@@ -49,16 +53,23 @@ static int load_chunk(lua_State *L, const struct command *command) {
     return luaL_loadfilex(L, is_input ? NULL : command->argv[command->zero], "t");
 }
 
+/* Is there anything to run beside the prompt? */
+static bool has_script(const struct command *command) { return command->zero < command->argc || !command->prompt; }
+
+/* Leaves the main chunk on the stack, and what it is given above it; returns how much that is. */
 static int load(lua_State *L, void *argument) {
     const struct command *command = argument;
-    int count = command->argc - command->zero - 1;
+    int first = lua_gettop(L) + 1, count = command->argc - command->zero - 1;
     push_arg_table(L, command);
     lua_setglobal(L, "arg");
-    if (load_chunk(L, command) != LUA_OK) lua_error(L);
-    if (count <= 0) return 0;
-    luaL_checkstack(L, count, "too many arguments to the script");
+    if (command->prompt) {
+        neap_module_push_part(L, "neap.prompt.main");
+        lua_newtable(L);
+    }
+    if (has_script(command) && load_chunk(L, command) != LUA_OK) lua_error(L);
+    if (count > 0) luaL_checkstack(L, count, "too many arguments to the script");
     for (int i = 1; i <= count; i++) lua_pushstring(L, command->argv[command->zero + i]);
-    return count;
+    return lua_gettop(L) - first;
 }
 
 /* --- the command line --- */
@@ -74,23 +85,35 @@ static int complain(const char *what, const char *which) {
     return USAGE_STATUS;
 }
 
+/* Reads the options. -1: go on; else the exit status. */
+static int read_options(struct command *command) {
+    int i = 1;
+    for (; i < command->argc; i++) {
+        const char *word = command->argv[i];
+        if (word[0] != '-' || word[1] == '\0') break;
+        if (is(word, "-v", "--version")) return print("neap " NEAP_VERSION " (" LUA_RELEASE ")\n");
+        if (is(word, "-h", "--help")) return print(usage);
+        if (strcmp(word, "-i") == 0) {
+            command->prompt = true;
+        } else if (strcmp(word, "-e") == 0) {
+            if (++i == command->argc) return complain("-e needs code", "");
+            command->code = command->argv[i];
+            break;
+        } else if (strcmp(word, "--") == 0) {
+            i++;
+            break;
+        } else {
+            return complain("unknown option ", word);
+        }
+    }
+    command->zero = i;
+    return -1;
+}
+
 int main(int argc, char **argv) {
-    struct command command = {.argc = argc, .argv = argv, .zero = 1, .code = NULL};
-    const char *first = argc > 1 ? argv[1] : "";
-    if (is(first, "-v", "--version")) return print("neap " NEAP_VERSION " (" LUA_RELEASE ")\n");
-    if (is(first, "-h", "--help")) return print(usage);
-    if (strcmp(first, "-e") == 0) {
-        if (argc < 3) return complain("-e needs code", "");
-        command.code = argv[2];
-        command.zero = 2;
-    } else if (strcmp(first, "--") == 0) {
-        command.zero = 2;
-    } else if (first[0] == '-' && first[1] != '\0') {
-        return complain("unknown option ", first);
-    }
-    if (command.zero >= argc) {
-        if (isatty(STDIN_FILENO)) return complain("a script is needed", "");
-        command.zero = argc;
-    }
+    struct command command = {.argc = argc, .argv = argv};
+    int status = read_options(&command);
+    if (status >= 0) return status;
+    if (command.zero == argc && isatty(STDIN_FILENO)) command.prompt = true;
     return neap_program_run(load, &command);
 }

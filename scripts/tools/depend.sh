@@ -25,10 +25,12 @@ missing() {
       has_command lua5.4 || echo lua5.4
       has_header lua5.4/lua.h "" || echo liblua5.4-dev
       has_header uv.h "" || echo libuv1-dev
+      has_header histedit.h "" || echo libedit-dev
       ;;
     test)
       has_cmocka || echo libcmocka-dev
       [ -x /usr/bin/busted ] || echo lua-busted
+      has_command tmux || echo tmux
       ;;
     bench)
       has_command pkg-config || echo pkg-config

@@ -1,8 +1,10 @@
 -- Writes the given Lua files as one C file, for bindings/embedded.h.
 -- usage: lua5.4 embed.lua FILE...
--- scripts/neap/class.lua becomes the module neap.class.
+-- scripts/neap/class.lua becomes neap.class, scripts/prompt/show.lua neap.prompt.show, bindings/types/lock.lua
+-- types.lock.
 
 local bytes_per_line = 24
+local prefixes = { neap = "neap.", prompt = "neap.prompt.", types = "types." } -- by folder
 
 local function read_file(path)
   local file <close> = assert(io.open(path, "rb"))
@@ -30,7 +32,8 @@ end
 
 io.write("const struct neap_embedded neap_embedded[] = {\n")
 for index, path in ipairs(arg) do
-  local name = assert(path:match("([%w_]+)%.lua$"), "not a Lua file: " .. path)
-  io.write(('    {"neap.%s", (const char *)text_%d, sizeof text_%d - 1},\n'):format(name, index, index))
+  local folder, name = path:match("([%w_]+)/([%w_]+)%.lua$")
+  local prefix = assert(prefixes[folder], "not a file to be embedded: " .. path)
+  io.write(('    {"%s%s", (const char *)text_%d, sizeof text_%d - 1},\n'):format(prefix, name, index, index))
 end
 io.write("    {0, 0, 0},\n};\n")
