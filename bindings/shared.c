@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <uv.h>
 
+#include "bindings/await.h"
 #include "bindings/box.h"
 #include "core/error.h"
 #include "host/engine.h"
@@ -23,6 +24,84 @@ struct neap_array *neap_shared_array(lua_State *L, enum neap_handle kind, enum n
     box->object = &array->mapped.object;
     neap_box_account(L, (size_t)length * neap_types[type].size);
     return array;
+}
+
+void neap_shared_check(lua_State *L, int code) {
+    if (code == NEAP_RANGE) luaL_error(L, "there is no such element any more");
+    if (code == NEAP_HELD) luaL_error(L, "the task is updating it already: it would wait for itself");
+    if (code != 0) neap_shared_fail(L, code);
+}
+
+/* --- userdata that scripts do not see --- */
+
+static const char turn_key, list_key; /* registry: their metatables */
+
+/* Gives the userdata on top of the stack a metatable whose __gc and __close are `end`. */
+static void set_end(lua_State *L, const void *key, lua_CFunction end) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 2);
+        lua_pushcfunction(L, end);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, end);
+        lua_setfield(L, -2, "__close");
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+    }
+    lua_setmetatable(L, -2);
+}
+
+static int end_turn(lua_State *L) {
+    neap_turn_return(&((struct neap_shared_turn *)lua_touserdata(L, 1))->turn);
+    return 0;
+}
+
+struct neap_shared_turn *neap_shared_turn(lua_State *L, lua_CFunction then) {
+    struct neap_shared_turn *turn = lua_newuserdatauv(L, sizeof *turn, 0);
+    neap_turn_init(&turn->turn, NULL, NULL);
+    turn->then = then;
+    set_end(L, &turn_key, end_turn);
+    return turn;
+}
+
+static int finish_turn(lua_State *L, struct neap_task *task, int code) {
+    if (code < 0) return neap_push_code(L, code);
+    neap_shared_check(L, task->link.result);
+    lua_toclose(L, -1);
+    return ((struct neap_shared_turn *)lua_touserdata(L, -1))->then(L);
+}
+
+int neap_shared_await(lua_State *L, struct neap_object *object, uint8_t op, struct neap_shared_turn *turn) {
+    struct neap_task *task = neap_task_current(L);
+    task->link.object = object;
+    task->link.op = op;
+    task->link.hold = &turn->turn.hold;
+    return neap_await(L, &task->link, 1, NEAP_FOREVER, finish_turn);
+}
+
+static int end_list(lua_State *L) {
+    neap_message_fini(lua_touserdata(L, 1));
+    return 0;
+}
+
+static int push_keeper(lua_State *L) {
+    struct neap_message *kept = lua_newuserdatauv(L, sizeof *kept, 0);
+    neap_message_clear(kept);
+    set_end(L, &list_key, end_list);
+    return 1;
+}
+
+void neap_shared_keep(lua_State *L, struct neap_message *list) {
+    lua_pushcfunction(L, push_keeper);
+    if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+        neap_message_fini(list);
+        lua_error(L);
+    }
+    neap_message_move(lua_touserdata(L, -1), list);
+}
+
+const struct neap_message *neap_shared_kept(lua_State *L, int index, size_t *count) {
+    return neap_message_items(lua_touserdata(L, index), count);
 }
 
 int neap_shared_eq(lua_State *L) {

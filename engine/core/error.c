@@ -16,6 +16,7 @@ const char *neap_code_name(int code) {
         case NEAP_HELD: return "held";
         case NEAP_GONE: return "gone";
         case NEAP_RANGE: return "range";
+        case NEAP_BUSY: return "busy";
         default: return uv_err_name(code);
     }
 }

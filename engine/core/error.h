@@ -15,7 +15,8 @@ enum neap_code {
     NEAP_NOT_OWNER = -5008, /* released by somebody who does not hold it */
     NEAP_HELD = -5009,      /* acquired by somebody who holds it already: would wait for itself */
     NEAP_GONE = -5010,      /* the loop that should have taken it has ended */
-    NEAP_RANGE = -5011      /* a count beyond its bound */
+    NEAP_RANGE = -5011,     /* a count beyond its bound */
+    NEAP_BUSY = -5012       /* somebody else is changing it */
 };
 
 /* The word scripts see for `code` ("timeout"); libuv's name ("ECONNREFUSED") for what is not the engine's own. */

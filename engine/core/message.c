@@ -64,15 +64,23 @@ void neap_message_copy(struct neap_message *to, const struct neap_message *from)
 _Static_assert(offsetof(struct neap_parcel, bytes) % _Alignof(struct neap_message) == 0,
                "messages may lie in a parcel");
 
-int neap_message_pack(struct neap_message *messages, size_t count, struct neap_message *list) {
-    struct neap_parcel *parcel = neap_parcel_new(count * sizeof *messages, 0);
-    if (parcel == NULL) return NEAP_NOMEM;
-    for (size_t i = 0; i < count; i++) {
-        NEAP_ASSERT(messages[i].kind != NEAP_MESSAGE_LIST, "no list is in a list");
-        neap_message_move((struct neap_message *)(void *)parcel->bytes + i, &messages[i]);
-    }
+struct neap_message *neap_message_new_list(struct neap_message *list, size_t count) {
+    struct neap_parcel *parcel = neap_parcel_new(count * sizeof *list, 0);
+    if (parcel == NULL) return NULL;
+    struct neap_message *items = (void *)parcel->bytes;
+    for (size_t i = 0; i < count; i++) neap_message_clear(&items[i]);
     list->kind = NEAP_MESSAGE_LIST;
     list->parcel = parcel;
+    return items;
+}
+
+int neap_message_pack(struct neap_message *messages, size_t count, struct neap_message *list) {
+    struct neap_message *items = neap_message_new_list(list, count);
+    if (items == NULL) return NEAP_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        NEAP_ASSERT(messages[i].kind != NEAP_MESSAGE_LIST, "no list is in a list");
+        neap_message_move(&items[i], &messages[i]);
+    }
     return 0;
 }
 

@@ -70,6 +70,8 @@ void neap_message_copy(struct neap_message *to, const struct neap_message *from)
 
 /* Moves `count` messages into one; 0, or NEAP_NOMEM and they are where they were. */
 int neap_message_pack(struct neap_message *messages, size_t count, struct neap_message *list);
+/* A list of `count` empty messages, to be filled in through the pointer by the one who makes it; NULL: no memory. */
+struct neap_message *neap_message_new_list(struct neap_message *list, size_t count);
 /* The messages in a list, which stay its own, and how many they are. */
 const struct neap_message *neap_message_items(const struct neap_message *list, size_t *count);
 

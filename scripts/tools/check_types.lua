@@ -93,6 +93,7 @@ local function nothing() end
 -- How to make one handle of each kind.
 local constructors = {
   "channel", "queue", "pipe", "lock", "rlock", "rwlock", "condition", "semaphore", "bounded_semaphore", "event",
+  "dict", "list",
   array = { "i32", 3 }, barrier = { 1 },
   spawn = { nothing }, thread = { nothing }, timer = { 0, nothing }, value = { "i32" },
 }

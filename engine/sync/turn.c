@@ -1,0 +1,42 @@
+#include "sync/turn.h"
+
+#include <stddef.h>
+
+#include "core/check.h"
+#include "core/error.h"
+
+static void give(struct neap_turns *turns, const struct neap_link *link) {
+    turns->holder = link->wait->owner;
+    NEAP_CONTAINER_OF(link->hold, struct neap_turn, hold)->turns = turns;
+}
+
+bool neap_turns_take(struct neap_turns *turns, struct neap_link *link) {
+    if (turns->holder == link->wait->owner) {
+        link->result = NEAP_HELD;
+        return true;
+    }
+    if (turns->holder != NULL) return false;
+    NEAP_ASSERT(neap_list_is_empty(&turns->waiters), "while it is nobody's turn nobody waits");
+    give(turns, link);
+    neap_turn_enter(link);
+    return true;
+}
+
+struct neap_link *neap_turns_pass(struct neap_turns *turns) {
+    struct neap_link *next = neap_waiters_claim(&turns->waiters);
+    if (next != NULL)
+        give(turns, next);
+    else
+        turns->holder = NULL;
+    return next;
+}
+
+void neap_turn_enter(struct neap_link *link) { neap_owner_enter(link->wait->owner, link->hold); }
+
+void neap_turn_return(struct neap_turn *turn) {
+    if (!neap_list_is_linked(&turn->hold.node)) return;
+    struct neap_object *object = turn->hold.object;
+    neap_list_remove(&turn->hold.node);
+    turn->hold.abandon(&turn->hold);
+    neap_object_unref(object);
+}
