@@ -124,7 +124,7 @@ $(eval $(call flavour,tsan,$(BUILD)/tsan))
 $(eval $(call flavour,fuzz,$(BUILD)/fuzz))
 
 $(BUILD)/neap.so: $(call objects_module,$(BINDINGS) $(ENGINE)) $(BUILD)/module/obj/embedded.o
-	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ $(UV_SHARED)
+	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic,-z,nodelete -o $@ $^ $(UV_SHARED)
 
 FUZZERS := $(FUZZ:spec/%.c=$(BUILD)/%)
 $(call objects_fuzz,$(ENGINE) $(BINDINGS) $(FUZZ)): | $(BUILD)/ready/fuzz

@@ -7,7 +7,8 @@
  * CLOSING     lua5.4 closes its state when the main chunk has ended, and finalises everything that a task could use: so tasks that
  *             have not ended are dropped, which is said on stderr. Threads have states of their own: those that are not
  *             daemon are waited for, the others cancelled.
- * NOT OURS    The exit status, the signals and the error message of the main chunk are lua5.4's. */
+ * SLICES      Are on if nobody in the process uses their signal.
+ * NOT OURS    The exit status, the other signals and the error message of the main chunk are lua5.4's. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "bindings/vm.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/pulse.h"
 #include "host/engine.h"
 
 /* Outlives the state if threads do. */
@@ -178,6 +180,7 @@ int luaopen_neap(lua_State *L) {
     struct plain *plain = push_plain(L);
     struct neap_engine *engine = &plain->engine;
     engine->stuck = on_deadlock;
+    engine->slices = neap_pulse_is_free(engine->slice_signal);
     engine->main = neap_mailbox_new(&engine->busy);
     if (engine->main == NULL) return luaL_error(L, "not enough memory");
     atomic_store(&engine->busy, 1);

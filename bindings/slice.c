@@ -87,8 +87,12 @@ static bool is_awaited(const struct neap_vm *vm) {
            (loop->uv != NULL && uv_loop_alive(loop->uv));
 }
 
-/* May it be time for the loop to end, whatever runs on it? It has to find that out. */
-static bool may_be_over(const struct neap_vm *vm) { return vm->outcome_state != 0 || vm->needed == 0 || is_ending(vm); }
+/* May it be time for the loop to end, whatever runs on it? It has to find that out. The one of a plain lua5.4 turns for as long as the
+ * main chunk waits, which is no task. */
+static bool may_be_over(const struct neap_vm *vm) {
+    if (vm->interrupted != NULL) return is_ending(vm);
+    return vm->outcome_state != 0 || vm->needed == 0 || is_ending(vm);
+}
 
 /* Must the running task give way now? */
 static bool must_give_way(struct neap_vm *vm) {
@@ -381,8 +385,8 @@ static int attach(struct neap_vm *vm) {
 void neap_slice_open(struct neap_vm *vm) {
     if (vm->slice.signal == 0) return;
     if (attach(vm) != 0) vm->slice.signal = 0;
-    /* The end of the program may be asked for in a signal handler, which cannot start a pulse: the main one always beats. */
-    if (vm == vm->engine->context) neap_slice_start(vm, &vm->slice);
+    /* The end of a program may be asked for in a signal handler, which cannot start a pulse: its main one always beats. */
+    if (vm->engine->overdue != NULL && vm == vm->engine->context) neap_slice_start(vm, &vm->slice);
 }
 
 void neap_slice_close(struct neap_vm *vm) {

@@ -332,10 +332,14 @@ describe("neap.slice #preempt", function()
       print(pcall(thread.join, thread))]])
   end)
 
-  it("is 0 in a plain lua5.4, until it is called", function()
-    check("0.0\n0.0\t0.01\n", "print(neap.slice()) print(neap.slice(0.01), neap.slice())", 0, support.run_plain)
+  it("is 0.01 in a plain lua5.4, too", function()
+    check("0.01\n0.01\t0.0\n", "print(neap.slice()) print(neap.slice(0), neap.slice())", 0, support.run_plain)
+  end)
+
+  it("lets nobody interrupt the main chunk of a plain lua5.4 once it is 0", function()
     check("alone\n", prelude .. [[
       local ran = false
+      neap.slice(0)
       neap.spawn({ daemon = true }, function() ran = true end)
       compute(0.1)
       print(ran and "interrupted" or "alone")]], 0, support.run_plain)
@@ -343,7 +347,6 @@ describe("neap.slice #preempt", function()
 
   it("lets the tasks of a plain lua5.4 run beside its main chunk", function()
     check("shared\n", prelude .. [[
-      neap.slice(0.01)
       local count = 0
       neap.spawn({ daemon = true }, function()
         while true do
@@ -365,7 +368,6 @@ describe("neap.slice #preempt", function()
 
   it("lets a plain lua5.4 cancel what computes", function()
     check("false\tcancelled\nfalse\tcancelled\n", prelude .. [[
-      neap.slice(0.01)
       local task = neap.spawn(function() while true do pcall(loop) end end)
       neap.yield()
       task:cancel()

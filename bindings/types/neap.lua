@@ -162,10 +162,10 @@ function neap.sleep(seconds) end
 function neap.yield() end
 
 ---Sets how long a task may run while others of its thread are ready; then it is put back in the queue, wherever Lua can
----be suspended. 0 turns that off. It is 0.01 to begin with, and 0 in a stock `lua5.4`.
+---be suspended. 0 turns that off. It is 0.01 to begin with; 0 in a program other than `neap` that uses the signal itself.
 ---
 ---Slices are made by a signal, SIGURG, that a thread sends itself while a task runs too long. Cancelling reaches a loop
----that never waits by the same way: in a stock `lua5.4` only once slices have been turned on.
+---that never waits by the same way.
 ---
 ---Lua cannot be suspended below a comparator of `table.sort`, a function of `string.gsub`, `require`; and nothing
 ---interrupts one long call of C. A hook of `debug.sethook` goes on as before; one that counts more than 10,000
@@ -174,7 +174,6 @@ function neap.yield() end
 ---Threads: counts for the thread that calls it, and those that it starts from then on.
 ---
 ---```lua
----neap.slice(0.01) -- for a stock lua5.4
 ---local ticks = 0
 ---local ticker = neap.every(0.001, function() ticks = ticks + 1 end)
 ---while ticks < 3 do end -- never waits, and yet the ticker runs

@@ -63,6 +63,13 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
     errno = error;
 }
 
+bool neap_pulse_is_free(int signal) {
+    struct sigaction now;
+    if (sigaction(signal, NULL, &now) != 0) return false;
+    if (now.sa_flags & SA_SIGINFO) return now.sa_sigaction == on_signal;
+    return now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN;
+}
+
 static int claim(int signal) {
     int code = 0;
     neap_guard_lock(&claims_guard);
@@ -144,6 +151,11 @@ void neap_pulse_set_interval(struct neap_pulse *pulse, int64_t interval_ns) {
 }
 
 #else
+
+bool neap_pulse_is_free(int signal) {
+    (void)signal;
+    return true;
+}
 
 int neap_pulse_attach(struct neap_pulse *pulse, int signal, int64_t interval_ns) {
     (void)pulse;

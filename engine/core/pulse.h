@@ -22,6 +22,9 @@ struct neap_pulse {
     timer_t timer;        /* under guard */
 };
 
+/* Does nobody in this process but pulses use the signal? Then it can be claimed without taking it from anybody. */
+bool neap_pulse_is_free(int signal);
+
 /* Not attached. Needs no fini. */
 void neap_pulse_init(struct neap_pulse *pulse);
 

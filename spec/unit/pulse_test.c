@@ -206,6 +206,21 @@ static void the_signal_is_shared_and_given_back(void **state) {
     assert_true(after.sa_handler == note_other);
 }
 
+static void a_signal_is_free_where_only_pulses_use_it(void **state) {
+    (void)state;
+    const struct sigaction ours = {.sa_handler = note_other};
+    struct sigaction before;
+    assert_true(neap_pulse_is_free(SIGUSR2));
+    assert_int_equal(sigaction(SIGUSR2, &ours, &before), 0);
+    assert_false(neap_pulse_is_free(SIGUSR2));
+    sigaction(SIGUSR2, &before, NULL);
+    neap_pulse_init(&its_own);
+    assert_int_equal(neap_pulse_attach(&its_own, SIGUSR2, INTERVAL_NS), 0);
+    assert_true(neap_pulse_is_free(SIGUSR2));
+    neap_pulse_detach(&its_own);
+    assert_false(neap_pulse_is_free(NSIG + 1));
+}
+
 static void a_signal_that_does_not_exist_is_refused(void **state) {
     (void)state;
     assert_true(neap_pulse_attach(&pulse, SIGKILL, INTERVAL_NS) < 0);
@@ -225,6 +240,7 @@ int main(void) {
         PULSE_TEST(each_thread_has_its_own),
         PULSE_TEST(a_start_may_come_at_any_time),
         PULSE_TEST(the_signal_is_shared_and_given_back),
+        PULSE_TEST(a_signal_is_free_where_only_pulses_use_it),
         PULSE_TEST(a_signal_that_does_not_exist_is_refused),
     };
     return run_once(pulse_tests);
