@@ -34,23 +34,33 @@ static enum neap_order order_named(lua_State *L, const char *name) {
     return NEAP_FIFO;
 }
 
+static lua_Integer maxsize_option(lua_State *L) {
+    int is_integer = 1, type = lua_getfield(L, 1, "maxsize");
+    lua_Integer maxsize = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &is_integer);
+    luaL_argcheck(L, type == LUA_TNIL || (type == LUA_TNUMBER && is_integer), 1, "option 'maxsize': integer expected");
+    return maxsize;
+}
+
 /* neap.queue([maxsize | options]) */
 int neap_queue_open(lua_State *L) {
     static const char *const known[] = {"maxsize", "order", NULL};
     if (lua_type(L, 1) != LUA_TTABLE) return make(L, luaL_optinteger(L, 1, 0), NEAP_FIFO);
     neap_options_check(L, 1, known);
     enum neap_order order = order_named(L, neap_options_string(L, 1, "order", "fifo"));
-    int is_integer = 1, type = lua_getfield(L, 1, "maxsize");
-    lua_Integer maxsize = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &is_integer);
-    luaL_argcheck(L, type == LUA_TNIL || (type == LUA_TNUMBER && is_integer), 1, "option 'maxsize': integer expected");
-    return make(L, maxsize, order);
+    return make(L, maxsize_option(L), order);
 }
 
-/* neap.lifo_queue([maxsize]) */
-int neap_lifo_queue_open(lua_State *L) { return make(L, luaL_optinteger(L, 1, 0), NEAP_LIFO); }
+/* ([maxsize | options]) of a queue whose order is in its name. */
+static int open_ordered(lua_State *L, enum neap_order order) {
+    static const char *const known[] = {"maxsize", NULL};
+    if (lua_type(L, 1) != LUA_TTABLE) return make(L, luaL_optinteger(L, 1, 0), order);
+    neap_options_check(L, 1, known);
+    return make(L, maxsize_option(L), order);
+}
 
-/* neap.priority_queue([maxsize]) */
-int neap_priority_queue_open(lua_State *L) { return make(L, luaL_optinteger(L, 1, 0), NEAP_PRIORITY); }
+int neap_lifo_queue_open(lua_State *L) { return open_ordered(L, NEAP_LIFO); }
+
+int neap_priority_queue_open(lua_State *L) { return open_ordered(L, NEAP_PRIORITY); }
 
 /* --- put and get --- */
 

@@ -231,13 +231,22 @@ describe("queue", function()
     assert.is_truthy(tostring(neap.queue()):find("%(0%)$"))
   end)
 
+  it("takes its size as an option where its name says the order, too", function()
+    for _, queue in ipairs { neap.lifo_queue { maxsize = 1 }, neap.priority_queue { maxsize = 1 } } do
+      assert.is_true(queue:put_nowait(1))
+      assert.is_true(queue:full())
+    end
+    assert.are.equal(0, neap.lifo_queue({}).maxsize)
+  end)
+
   it("refuses what is no size, no order and no option", function()
     for _, bad in ipairs({ -1, 1.5, "x", { maxsize = -1 }, { maxsize = 1.5 }, { maxsize = "x" }, { order = "random" },
       { order = 1 }, { size = 3 } }) do
       assert.has_error(function() neap.queue(bad) end)
     end
     assert.has_error(function() neap.lifo_queue(-1) end)
-    assert.has_error(function() neap.priority_queue({}) end)
+    assert.has_error(function() neap.priority_queue({ order = "fifo" }) end)
+    assert.has_error(function() neap.lifo_queue({ maxsize = "1" }) end)
     local ok, message = pcall(neap.queue, { size = 3 })
     assert.is_false(ok)
     assert.is_truthy(message:find("unknown option 'size'", 1, true))

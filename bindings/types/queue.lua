@@ -35,10 +35,10 @@ local Queue = {}
 function neap.queue(options) end
 
 ---As `neap.queue` with `order = "lifo"`.
----@param maxsize? integer
+---@param options? integer|{maxsize: integer?}
 ---@return neap.Queue
 ---@since 0.1
-function neap.lifo_queue(maxsize) end
+function neap.lifo_queue(options) end
 
 ---As `neap.queue` with `order = "priority"`.
 ---
@@ -49,10 +49,10 @@ function neap.lifo_queue(maxsize) end
 ---local value, priority = q:get()
 ---assert(value == "now" and priority == 1)
 ---```
----@param maxsize? integer
+---@param options? integer|{maxsize: integer?}
 ---@return neap.Queue
 ---@since 0.1
-function neap.priority_queue(maxsize) end
+function neap.priority_queue(options) end
 
 ---Puts a copy of `value`; waits for room.
 ---
