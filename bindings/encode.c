@@ -375,7 +375,7 @@ static void encode_parcel(lua_State *L, int index, struct neap_message *message,
     struct neap_scratch *scratch = neap_encoder_of(L)->scratch;
     neap_scratch_begin(L, scratch, what);
     message->parcel = write_parcel(L, scratch, lua_absindex(L, index), 1);
-    message->kind = NEAP_MESSAGE_PARCEL;
+    neap_message_set_kind(message, NEAP_MESSAGE_PARCEL);
 }
 
 void neap_encode_body(lua_State *L, int index, struct neap_message *message, const char *what) {
@@ -383,7 +383,7 @@ void neap_encode_body(lua_State *L, int index, struct neap_message *message, con
     neap_scratch_begin(L, scratch, what);
     scratch->body = true;
     message->parcel = write_parcel(L, scratch, lua_absindex(L, index), 1);
-    message->kind = NEAP_MESSAGE_PARCEL;
+    neap_message_set_kind(message, NEAP_MESSAGE_PARCEL);
 }
 
 /* --- messages --- */
@@ -402,12 +402,12 @@ static void encode_string(lua_State *L, int index, struct neap_message *message,
     if (parcel == NULL) luaL_error(L, "not enough memory");
     memcpy(parcel->bytes, text, size);
     message->parcel = parcel;
-    message->kind = NEAP_MESSAGE_BYTES;
+    neap_message_set_kind(message, NEAP_MESSAGE_BYTES);
 }
 
 static void encode_userdata(lua_State *L, int index, struct neap_message *message, const char *what) {
     if (lua_touserdata(L, index) == neap_encoder_of(L)->null) {
-        message->kind = NEAP_MESSAGE_NULL;
+        neap_message_set_kind(message, NEAP_MESSAGE_NULL);
         return;
     }
     struct neap_object *object = neap_box_share(L, index);
@@ -416,19 +416,21 @@ static void encode_userdata(lua_State *L, int index, struct neap_message *messag
         return;
     }
     message->object = object;
-    message->kind = NEAP_MESSAGE_OBJECT;
+    neap_message_set_kind(message, NEAP_MESSAGE_OBJECT);
 }
 
 void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what) {
     switch (lua_type(L, index)) {
-        case LUA_TNIL: message->kind = NEAP_MESSAGE_EMPTY; return;
-        case LUA_TBOOLEAN: message->kind = lua_toboolean(L, index) ? NEAP_MESSAGE_TRUE : NEAP_MESSAGE_FALSE; return;
+        case LUA_TNIL: neap_message_clear(message); return;
+        case LUA_TBOOLEAN:
+            neap_message_set_kind(message, lua_toboolean(L, index) ? NEAP_MESSAGE_TRUE : NEAP_MESSAGE_FALSE);
+            return;
         case LUA_TNUMBER:
             if (lua_isinteger(L, index)) {
-                message->kind = NEAP_MESSAGE_INTEGER;
+                neap_message_set_kind(message, NEAP_MESSAGE_INTEGER);
                 message->integer = lua_tointeger(L, index);
             } else {
-                message->kind = NEAP_MESSAGE_NUMBER;
+                neap_message_set_kind(message, NEAP_MESSAGE_NUMBER);
                 message->number = lua_tonumber(L, index);
             }
             return;
@@ -454,6 +456,6 @@ void neap_encode_all(lua_State *L, int first, int count, struct neap_message *me
         neap_scratch_begin(L, scratch, what);
         scratch->list = true;
         message->parcel = write_parcel(L, scratch, lua_absindex(L, first), count);
-        message->kind = NEAP_MESSAGE_PARCEL;
+        neap_message_set_kind(message, NEAP_MESSAGE_PARCEL);
     }
 }

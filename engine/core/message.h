@@ -83,9 +83,26 @@ static inline void neap_message_fini(struct neap_message *message) {
     message->kind = NEAP_MESSAGE_EMPTY;
 }
 
+/* Sets the kind of an empty message. Writes the whole head, as copying reads it: a processor that finds a word in pieces that
+ * have just been written waits until they are all in memory. */
+static inline void neap_message_set_kind(struct neap_message *message, enum neap_message_kind kind) {
+    message->head = 0;
+    message->kind = (uint8_t)kind;
+}
+
+/* The bare copy of OWNERSHIP: what `to` held is overwritten, `from` stays as it is. */
+static inline void neap_message_put(struct neap_message *to, const struct neap_message *from) {
+    if (from->kind == NEAP_MESSAGE_TEXT) {
+        *to = *from;
+    } else {
+        to->head = from->head;
+        to->integer = from->integer; /* or what else there is in its place */
+    }
+}
+
 /* Moves a message; `from` is empty afterwards. */
 static inline void neap_message_move(struct neap_message *to, struct neap_message *from) {
-    *to = *from;
+    neap_message_put(to, from);
     from->kind = NEAP_MESSAGE_EMPTY;
 }
 

@@ -98,10 +98,10 @@ void neap_buffer_take(struct neap_buffer *buffer, struct neap_message *message, 
     buffer->count--;
     *priority = 0;
     if (buffer->order == NEAP_FIFO) {
-        *message = buffer->ring[buffer->first];
+        neap_message_put(message, &buffer->ring[buffer->first]);
         buffer->first = (buffer->first + 1) & (buffer->room - 1);
     } else if (buffer->order == NEAP_LIFO) {
-        *message = buffer->ring[(buffer->first + buffer->count) & (buffer->room - 1)];
+        neap_message_put(message, &buffer->ring[(buffer->first + buffer->count) & (buffer->room - 1)]);
     } else {
         *message = buffer->heap[0].message;
         *priority = buffer->heap[0].priority;

@@ -69,7 +69,7 @@ bool neap_lanes_take(struct neap_lanes *lanes, struct neap_message *message) {
     if (next == lane->limit) lane->limit = other(&lanes->in);
     bool done = is_open(lanes) && next != lane->limit;
     if (done) {
-        *message = lanes->ring[next & lanes->mask];
+        neap_message_put(message, &lanes->ring[next & lanes->mask]);
         atomic_store_explicit(&lane->next, next + 1, memory_order_release);
     }
     neap_guard_unlock(&lane->guard);
