@@ -193,32 +193,51 @@ int64_t neap_await_limit(const struct neap_task *task, int64_t deadline) {
     return limit < deadline ? limit : deadline;
 }
 
-/* The wait is parked. In a task this does not return: it goes on in `again`. */
+/* Lets another task run right here: see PASSING in core/loop.c. Not below frames of the user's own coroutines. */
+static bool pass(lua_State *L, struct neap_task *task) {
+    struct neap_vm *vm = task->vm;
+    if (L != task->coroutine) return false;
+    vm->current = vm->root;
+    vm->running = NULL;
+    bool served = neap_loop_pass(&vm->loop, &task->wait.runnable);
+    vm->current = task;
+    vm->running = L;
+    vm->slice.turn++;
+    return served;
+}
+
+/* The wait is parked. Returns when it has been claimed; in a task it may not return, but go on in `again`. */
 static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lua_KFunction again) {
     struct neap_vm *vm = task->vm;
     if (task->job != NULL) atomic_store_explicit(&task->job->waiting, true, memory_order_relaxed);
     if (!neap_ring_is_out_of(task)) neap_ring_enter(L, task);
     if (task != vm->root) {
-        lua_yieldk(L, 0, (lua_KContext)finish, again);
+        if (!pass(L, task)) lua_yieldk(L, 0, (lua_KContext)finish, again);
         return;
     }
     task->flags &= (uint16_t)~NEAP_TASK_TURN;
     neap_loop_run(&vm->loop, has_turn, task);
 }
 
+static int serve(lua_State *L, struct neap_task *task, int code, neap_finish finish) {
+    struct neap_vm *vm = task->vm;
+    int results = finish(L, task, code);
+    return --vm->budget == 0 ? give_way(L, task, results) : results;
+}
+
+/* What one local object can do at once needs neither a place to wait in nor a deadline. */
 int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
     struct neap_task *task = neap_task_current(L);
-    struct neap_vm *vm = task->vm;
+    bool local = count == 1 && !links->object->shared;
+    if (local && neap_wait_attempt(&task->wait, links)) return serve(L, task, 0, finish);
     if (!can_wait(L, task)) return await_blocked(L, task, links, count, deadline, finish);
-    int code = neap_wait_begin(&task->wait, links, count, neap_await_limit(task, deadline));
+    int64_t limit = neap_await_limit(task, deadline);
+    int code = local ? neap_wait_park(&task->wait, links, limit) : neap_wait_begin(&task->wait, links, count, limit);
     if (code == NEAP_PARKED) {
         suspend(L, task, finish, resumed);
         return conclude(L, task, finish);
     }
-    if (code >= 0) {
-        int results = finish(L, task, code);
-        return --vm->budget == 0 ? give_way(L, task, results) : results;
-    }
+    if (code >= 0) return serve(L, task, code, finish);
     drop(links, count);
     if (code == NEAP_TIMEOUT) return finish(L, task, code);
     return luaL_error(L, "not enough memory");

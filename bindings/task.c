@@ -309,7 +309,7 @@ static int schedule(struct neap_task *task, int64_t deadline) {
         neap_loop_push(&task->vm->loop, &task->wait.runnable);
         return 0;
     }
-    int code = neap_wait_begin(&task->wait, NULL, 0, deadline);
+    int code = neap_wait_sleep(&task->wait, deadline);
     return code == NEAP_PARKED ? 0 : code;
 }
 

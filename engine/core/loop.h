@@ -49,10 +49,14 @@ struct neap_loop {
     void (*beat)(struct neap_loop *);  /* called by the signal handler of core/pulse.h; NULL: nobody cares */
     volatile sig_atomic_t cut;         /* this turn ends after the present runnable. Own thread, signal handlers too */
     bool was_due;                      /* the last runnable came from `due`. Own thread */
-    void *context;                     /* of whoever made the loop */
-    uv_loop_t *uv;                     /* NULL until neap_loop_uv */
-    uv_async_t alarm;                  /* of uv: another thread wakes us */
-    uv_timer_t bell;                   /* of uv: the next deadline */
+    bool passing;                      /* see PASSING. Own thread */
+    uint8_t trust,
+        unpassed;     /* whether it pays off: passes in vain that it takes to stop, parks since then. Own thread */
+    int left;         /* runnables that this turn may still run. Own thread */
+    void *context;    /* of whoever made the loop */
+    uv_loop_t *uv;    /* NULL until neap_loop_uv */
+    uv_async_t alarm; /* of uv: another thread wakes us */
+    uv_timer_t bell;  /* of uv: the next deadline */
 };
 
 /* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller
@@ -81,6 +85,10 @@ static inline void neap_loop_push_due(struct neap_loop *loop, struct neap_runnab
 static inline void neap_loop_push_late(struct neap_loop *loop, struct neap_runnable *runnable) {
     neap_line_push(&loop->late, runnable);
 }
+
+/* Called by `runnable`, which runs on this loop and has parked: lets the next one run now. True when after that it is the turn of
+ * `runnable`: it was queued meanwhile, and has been taken out again. Own thread. */
+bool neap_loop_pass(struct neap_loop *loop, struct neap_runnable *runnable);
 
 /* Own thread: is anything waiting for its turn, in the queues or in the mailbox? */
 static inline bool neap_loop_has_ready(const struct neap_loop *loop) {

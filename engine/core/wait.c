@@ -256,25 +256,34 @@ static void drop_ticket(struct neap_wait *wait) {
 
 static void prepare(struct neap_wait *wait, struct neap_link *link) {
     NEAP_ASSERT(atomic_load(&wait->state) == NEAP_WAIT_IDLE, "wait 1: a wait ends before it begins again");
-    neap_list_init(&link->node);
     link->wait = wait;
     link->result = 0;
     link->foreign = false;
 }
 
-/* The object's own way past its guard, where it has one. */
+/* A shared object's own way past its guard, where it has one. */
 static bool is_quick(struct neap_object *object, struct neap_link *link) {
-    return object->shared && object->class->quick != NULL && object->class->quick(object, link);
+    return object->class->quick != NULL && object->class->quick(object, link);
+}
+
+static bool attempt_local(struct neap_wait *wait, struct neap_link *link) {
+    struct neap_batch batch = {NULL, NULL};
+    prepare(wait, link);
+    neap_object_check_home(link->object);
+    bool done = link->object->class->attempt(link->object, link, &batch);
+    if (batch.first != NULL) neap_batch_flush(&batch);
+    return done;
 }
 
 bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
+    if (!link->object->shared) return attempt_local(wait, link);
     struct neap_batch batch = {NULL, NULL};
     prepare(wait, link);
     if (is_quick(link->object, link)) return true;
     neap_object_lock(link->object);
     bool done = link->object->class->attempt(link->object, link, &batch);
     neap_object_unlock(link->object);
-    if (batch.first != NULL) neap_batch_flush(&batch);
+    neap_batch_flush(&batch);
     return done;
 }
 
@@ -318,32 +327,44 @@ static void open_wait(struct neap_wait *wait, struct neap_link *links, uint32_t 
     atomic_store_explicit(&wait->state, NEAP_WAIT_OPEN, memory_order_release);
 }
 
-static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
+/* Guard held where there is one: attempt has refused. */
+static int open_one(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
+    if (deadline <= 0) return NEAP_TIMEOUT;
+    int code = prepare_open(wait, link, 1, deadline);
+    if (code != 0) return code;
+    open_wait(wait, link, 1);
+    link->object->class->enlist(link->object, link);
+    return NEAP_PARKED;
+}
+
+/* No guard held. */
+static int opened(struct neap_link *link, int code) {
+    const struct neap_class *class = link->object->class;
+    if (code == NEAP_PARKED && class->enlisted != NULL) class->enlisted(link->object, link);
+    return code;
+}
+
+int neap_wait_park(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
+    return opened(link, open_one(wait, link, deadline));
+}
+
+static int begin_shared(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
     struct neap_batch batch = {NULL, NULL};
     struct neap_object *object = link->object;
-    bool may_park = deadline > 0;
     prepare(wait, link);
-    if (object->shared) {
-        if (is_quick(object, link)) return 0;
-        if (may_park && looked_well(wait, link) && is_quick(object, link)) return 0;
-    }
+    if (is_quick(object, link)) return 0;
+    if (deadline > 0 && looked_well(wait, link) && is_quick(object, link)) return 0;
     neap_object_lock(object);
     bool done = object->class->attempt(object, link, &batch);
-    int code = 0;
-    if (!done && may_park) {
-        code = prepare_open(wait, link, 1, deadline);
-        if (code == 0) {
-            open_wait(wait, link, 1);
-            object->class->enlist(object, link);
-        }
-    }
+    int code = done ? 0 : open_one(wait, link, deadline);
     neap_object_unlock(object);
-    if (batch.first != NULL) neap_batch_flush(&batch);
-    if (done) return 0;
-    if (!may_park) return NEAP_TIMEOUT;
-    if (code != 0) return code;
-    if (object->class->enlisted != NULL) object->class->enlisted(object, link);
-    return NEAP_PARKED;
+    neap_batch_flush(&batch);
+    return opened(link, code);
+}
+
+static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
+    if (link->object->shared) return begin_shared(wait, link, deadline);
+    return attempt_local(wait, link) ? 0 : neap_wait_park(wait, link, deadline);
 }
 
 /* --- several links --- */
@@ -456,7 +477,7 @@ static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t 
     return served;
 }
 
-static int begin_sleep(struct neap_wait *wait, int64_t deadline) {
+int neap_wait_sleep(struct neap_wait *wait, int64_t deadline) {
     if (deadline <= 0) return NEAP_TIMEOUT;
     int code = open_timer(wait, deadline);
     if (code != 0) return code;
@@ -486,7 +507,7 @@ int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once) {
 
 int neap_wait_begin(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline) {
     if (count == 1) return begin_one(wait, links, deadline);
-    return count == 0 ? begin_sleep(wait, deadline) : begin_many(wait, links, count, deadline);
+    return count == 0 ? neap_wait_sleep(wait, deadline) : begin_many(wait, links, count, deadline);
 }
 
 /* --- ending --- */

@@ -82,6 +82,12 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link);
  * again. `links` must stay where they are until then. count 0 only sleeps. Owner's thread; no guard held. */
 int neap_wait_begin(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline);
 
+/* Begins with no link at all, and only sleeps. */
+int neap_wait_sleep(struct neap_wait *wait, int64_t deadline);
+
+/* The rest of begin for one link of a local object, which neap_wait_attempt has just refused. */
+int neap_wait_park(struct neap_wait *wait, struct neap_link *link, int64_t deadline);
+
 enum { NEAP_PARKED = 1 << 30 };
 
 /* After run(): withdraws from the objects that did not serve. Returns the index of the link that was served,

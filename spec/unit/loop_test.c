@@ -135,6 +135,91 @@ static void who_is_due_and_who_is_ready_take_turns(void **state) {
     for (int i = 0; i < 12; i++) assert_int_equal(order[i], expected[i]);
 }
 
+/* --- passing --- */
+
+static struct job *passing; /* who has parked, and is served by the others */
+static int passed;          /* how often it went on where it was */
+static bool nested;         /* could another one pass meanwhile? */
+
+static void serve_passing(struct neap_runnable *runnable) {
+    NEAP_CONTAINER_OF(runnable, struct job, runnable)->runs++;
+    nested = neap_loop_pass(&here, runnable);
+    neap_loop_push(&here, &passing->runnable);
+}
+
+static void park_once(struct neap_runnable *runnable) {
+    NEAP_CONTAINER_OF(runnable, struct job, runnable)->runs++;
+    if (NEAP_CONTAINER_OF(runnable, struct job, runnable)->runs == 1) passed += neap_loop_pass(&here, runnable);
+}
+
+/* A loop that knows nothing of earlier passes. */
+static void prepare_passing(struct job *parking, struct job *serving) {
+    *parking = (struct job){.runnable = {.run = park_once}};
+    *serving = (struct job){.runnable = {.run = serve_passing}};
+    passing = parking;
+    passed = 0;
+    neap_loop_push(&here, &parking->runnable);
+}
+
+static void who_parks_goes_on_where_it_is_when_the_next_one_serves_it(void **state) {
+    struct job parking, serving, last = job_that(false);
+    (void)state;
+    prepare_passing(&parking, &serving);
+    neap_loop_push(&here, &serving.runnable);
+    settle(&here);
+    assert_int_equal(passed, 1);
+    assert_int_equal(parking.runs, 1);
+    prepare_passing(&parking, &serving);
+    neap_loop_push(&here, &serving.runnable);
+    neap_loop_push(&here, &last.runnable); /* whose turn it is then */
+    settle(&here);
+    assert_int_equal(passed, 0);
+    assert_int_equal(parking.runs, 2);
+    assert_int_equal(last.runs, 1);
+}
+
+static void who_runs_while_another_is_parked_cannot_pass(void **state) {
+    struct job parking, serving;
+    (void)state;
+    nested = true;
+    prepare_passing(&parking, &serving);
+    neap_loop_push(&here, &serving.runnable);
+    settle(&here);
+    assert_int_equal(serving.runs, 1);
+    assert_false(nested);
+}
+
+static void serve_until_told(struct neap_runnable *runnable) {
+    (void)runnable;
+    neap_loop_push(&here, &passing->runnable);
+}
+
+static void pass_until_told(struct neap_runnable *runnable) {
+    static struct job serving = {.runnable = {.run = serve_until_told}};
+    struct job *parking = NEAP_CONTAINER_OF(runnable, struct job, runnable);
+    parking->runs++;
+    while (parking->again) {
+        neap_loop_push(&here, &serving.runnable);
+        if (!neap_loop_pass(&here, runnable)) return;
+    }
+}
+
+static void who_passes_for_ever_does_not_keep_timers_from_firing(void **state) {
+    struct job parking, serving;
+    struct actor sleeper;
+    (void)state;
+    prepare_passing(&parking, &serving);
+    parking.runnable.run = pass_until_told;
+    serving.runnable.run = serve_until_told;
+    parking.again = true;
+    actor_init(&sleeper, &here);
+    start_links(&sleeper, 0, soon(2000));
+    assert_int_equal(finish(&sleeper), NEAP_TIMEOUT);
+    assert_true(parking.runs > 0);
+    parking.again = false;
+    settle(&here);
+}
+
 static void who_gives_way_comes_back_in_turn(void **state) {
     (void)state;
     struct job job = job_that(true);
@@ -504,6 +589,9 @@ int main(void) {
         TEST(who_is_late_is_let_in_one_at_a_time),
         TEST(who_is_due_does_not_wait_for_all_that_is_ready),
         TEST(who_is_due_and_who_is_ready_take_turns),
+        TEST(who_parks_goes_on_where_it_is_when_the_next_one_serves_it),
+        TEST(who_runs_while_another_is_parked_cannot_pass),
+        TEST(who_passes_for_ever_does_not_keep_timers_from_firing),
         TEST(who_gives_way_comes_back_in_turn),
         TEST(loops_nest),
         TEST(draining_runs_what_there_is),
