@@ -111,10 +111,18 @@ int neap_handle_push_outcome(lua_State *L, int index) {
 
 /* --- join, wait, cancel --- */
 
+/* Whose end was waited for; its handle lies at 1. */
+static struct target awaited(lua_State *L, const struct neap_task *waiting) {
+    if (waiting->link.object->class != &neap_task_class) return check_target(L);
+    struct target target = {.future = (struct neap_future *)waiting->link.object, .kind = NEAP_HANDLE_TASK};
+    target.task = NEAP_CONTAINER_OF(target.future, struct neap_task, future);
+    target.job = target.task->job;
+    return target;
+}
+
 static int joined(lua_State *L, struct neap_task *task, int code) {
-    struct target target = check_target(L);
-    (void)task;
     if (code < 0) return neap_push_code(L, code);
+    struct target target = awaited(L, task);
     int count = push_outcome(L, &target, 1);
     if (count >= 0) return count;
     if (neap_future_state(target.future) == NEAP_FUTURE_CANCELLED) neap_ending_follow(L);
