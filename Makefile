@@ -40,7 +40,7 @@ $(BUILD)/ready/%: scripts/tools/depend.sh
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
 STANDARD := -std=c11 -D_GNU_SOURCE -pthread
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O3 -g
 CHECKED := -DNEAP_CHECK -O1 -g -fno-omit-frame-pointer
 
 FLAGS_release := $(CFLAGS)
