@@ -263,7 +263,7 @@ void neap_failure_tell_unheard(struct neap_vm *vm) {
     lua_State *L = vm->main;
     for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
         struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
-        if (!(task->flags & NEAP_TASK_HANDLER) || task->coroutine != NULL || !lua_checkstack(L, 2)) continue;
+        if (!(task->flags & NEAP_TASK_HANDLER) || neap_task_has_begun(task) || !lua_checkstack(L, 2)) continue;
         lua_pushcfunction(L, tell_instead);
         neap_task_push(L, task);
         if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);

@@ -39,7 +39,7 @@ static void set_text(lua_State *L, const char *key, const char *text) {
 
 static const char *status_of(const struct neap_task *task) {
     if (is_parked(task)) return "waiting";
-    return task->coroutine == NULL ? "new" : "running";
+    return neap_task_has_begun(task) ? "running" : "new";
 }
 
 static void set_wait(lua_State *L, const struct neap_task *task) {
@@ -51,7 +51,7 @@ static void set_wait(lua_State *L, const struct neap_task *task) {
     lua_pushnumber(L, (double)(neap_clock_now() - task->wait.since) / (double)NEAP_SECOND);
     lua_setfield(L, -2, "since");
     neap_text_clear(&text);
-    if (task->coroutine != NULL) neap_describe_place(&text, task);
+    if (neap_task_has_begun(task)) neap_describe_place(&text, task);
     if (strncmp(text.bytes, " at ", 4) == 0) set_text(L, "at", text.bytes + 4);
 }
 
@@ -114,7 +114,7 @@ static void push_tasks(lua_State *L, struct neap_vm *vm) {
 static void push_stack(lua_State *L, struct neap_task *task) {
     int depth = 0, pieces = 0;
     luaL_checkstack(L, 8, "stack");
-    if (task->coroutine == NULL) {
+    if (!neap_task_has_begun(task)) {
         lua_pushliteral(L, "it has not begun");
         return;
     }

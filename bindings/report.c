@@ -164,7 +164,7 @@ static void list_task(FILE *out, struct neap_task *task) {
         neap_text_add(&text, " is running");
     }
     fprintf(out, "\n  %s", text.bytes);
-    if (task->coroutine != NULL) write_stacks(out, task);
+    if (neap_task_has_begun(task)) write_stacks(out, task);
 }
 
 static void write_tasks(struct neap_vm *vm) {

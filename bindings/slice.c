@@ -396,7 +396,10 @@ void neap_slice_close(struct neap_vm *vm) {
     if (vm->main != NULL && lua_gethook(vm->main) == on_hook) restore(&vm->slice, vm->main);
 }
 
-void neap_slice_start_pulse(struct neap_vm *vm) { neap_pulse_start(&vm->loop.mailbox->pulse); }
+void neap_slice_start_pulse(struct neap_vm *vm) {
+    neap_pulse_start(&vm->loop.mailbox->pulse);
+    vm->slice.pulsing = true;
+}
 
 void neap_slice_stop(struct neap_vm *vm) { vm->slice.hard_at = neap_clock_after(HARD_SECONDS); }
 

@@ -31,6 +31,7 @@ struct neap_slice {
     uint32_t seen;               /* turn at the last beat. Handler only */
     volatile sig_atomic_t beats; /* during the present resume */
     volatile sig_atomic_t armed; /* some coroutine may carry our hook; cleared by neap_slice_settle */
+    bool pulsing;                /* the pulse has been started from here */
     bool preempted;              /* the running task is just being put back: joins the late ones */
     struct neap_foreign_hook foreign[NEAP_FOREIGN_HOOKS];
 };
@@ -46,7 +47,7 @@ void neap_slice_close(struct neap_vm *vm);
 /* There is something that may want to interrupt: a second task, or a request to stop. */
 void neap_slice_start_pulse(struct neap_vm *vm);
 static inline void neap_slice_start(struct neap_vm *vm, const struct neap_slice *slice) {
-    if (slice->signal != 0) neap_slice_start_pulse(vm);
+    if (slice->signal != 0 && !slice->pulsing) neap_slice_start_pulse(vm);
 }
 
 /* Every task was asked to stop: what has not ended some seconds from now is stopped by force. */

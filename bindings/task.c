@@ -3,15 +3,13 @@
  * MODEL      A task is a function, its arguments and, once it runs, a coroutine. Its record lies inside its own handle, so
  *            that spawning is one allocation and a task that nobody sent elsewhere costs no finaliser. Whoever lives in
  *            another thread sees its job instead (host/job.h), made when the handle is first sent.
- * ANCHORS    The handle is anchored in vm->handles while the task lives, the coroutine in vm->coroutines; so a parked task is never
- *            collected, and an ended one is as soon as its handle is.
- * COROUTINES A coroutine is bound when the task first runs and goes back to a pool when it has ended: a new one costs five
- *            times a used one.
+ * SEATS      Where its coroutine comes from, and what keeps it and the handle from being collected: see seat.c.
  * BODY       task_main runs the function under lua_pcallk at the base of the coroutine. An error unwinds to there, its
  *            `<close>` variables may wait, and the traceback was taken before by the message handler.
  * END        1. what it holds is abandoned; 2. the values are kept in the handle; 3. if a job exists, they are
  *            encoded for other threads; 4. the futures end and wake who joined; 5. the scope is told; 6. a failure that
- *            nobody awaited is reported; 7. the anchor goes.
+ *            nobody awaited is reported; 7. the anchor goes. The coroutine is idle only when it has been left: until then code that
+ *            runs on it may spawn.
  * INVARIANTS 1. vm->current is the task whose code runs, vm->running its innermost coroutine; both are set around each resume.
  *            2. A task is in exactly one of: the run queue, a wait (or its delay before the start), running, ended.
  *            3. Engine yields carry no values; a coroutine that was suspended by the engine is resumed without arguments. */
@@ -25,6 +23,7 @@
 #include "bindings/codec.h"
 #include "bindings/ending.h"
 #include "bindings/failure.h"
+#include "bindings/seat.h"
 #include "bindings/slice.h"
 #include "core/check.h"
 #include "core/clock.h"
@@ -32,8 +31,6 @@
 #include "core/memory.h"
 #include "host/engine.h"
 #include "sync/scope.h"
-
-enum { POOLED_COROUTINES = 256, FIRST_IDLE = 8 };
 
 static const char extras_key; /* registry: a table, box -> table, with weak keys */
 
@@ -47,7 +44,12 @@ const struct neap_class neap_task_class = {
     .enlist = neap_future_enlist,
 };
 
-void neap_task_push(lua_State *L, struct neap_task *task) { neap_anchors_push(L, &task->vm->handles, task->slot); }
+void neap_task_push(lua_State *L, struct neap_task *task) {
+    if (task->slot != 0)
+        neap_anchors_push(L, &task->vm->handles, task->slot);
+    else
+        neap_seat_push_box(L, task->coroutine);
+}
 
 /* --- extras --- */
 
@@ -82,55 +84,23 @@ bool neap_task_push_extras(lua_State *L, int box, bool make) {
     return !lua_isnil(L, -1);
 }
 
-/* --- coroutines --- */
-
-/* Protected, on vm->main: one more idle coroutine. The room for it is made first, so that giving it back cannot fail. */
-static int make_coroutine(lua_State *L) {
-    struct neap_vm *vm = neap_vm_of(L);
-    if (vm->coroutines.last >= vm->idle_room) {
-        uint32_t room = vm->idle_room == 0 ? FIRST_IDLE : vm->idle_room * 2;
-        struct neap_idle *idle = neap_realloc(vm->idle, room * sizeof *idle);
-        if (idle == NULL) return luaL_error(L, "not enough memory");
-        vm->idle = idle;
-        vm->idle_room = room;
-    }
-    lua_State *coroutine = lua_newthread(L);
-    uint32_t slot = neap_anchors_add(L, &vm->coroutines);
-    vm->idle[vm->idle_count++] = (struct neap_idle){coroutine, slot};
-    return 0;
-}
-
-/* The coroutine has run, or is just running, to its end. */
-static void release_coroutine(lua_State *L, struct neap_task *task) {
-    struct neap_vm *vm = task->vm;
-    if (task->coroutine == NULL) return;
-    if (lua_gethook(task->coroutine) != NULL)
-        lua_sethook(task->coroutine, NULL, 0, 0); /* the next task has no part in it */
-    if (vm->idle_count < POOLED_COROUTINES)
-        vm->idle[vm->idle_count++] = (struct neap_idle){task->coroutine, task->coroutine_slot};
-    else
-        neap_anchors_remove(L, &vm->coroutines, task->coroutine_slot);
-    task->coroutine = NULL;
-}
-
 /* --- the body --- */
 
 static void finish(lua_State *L, int box, int first, int count, int status);
-
-enum { BODY_BOX = 1, BODY_HANDLER, BODY_FUNCTION }; /* the stack of task_main; then arguments, or results */
 
 static int body_ended(lua_State *L, int status, lua_KContext context) {
     int top = lua_gettop(L);
     (void)context;
     if (status == LUA_OK || status == LUA_YIELD)
-        finish(L, BODY_BOX, BODY_FUNCTION, top - BODY_HANDLER, LUA_OK);
+        finish(L, NEAP_SEAT_BOX, NEAP_SEAT_FUNCTION, top - NEAP_SEAT_HANDLER, LUA_OK);
     else
-        finish(L, BODY_BOX, top, 1, status);
+        finish(L, NEAP_SEAT_BOX, top, 1, status);
     return 0;
 }
 
-static int task_main(lua_State *L) {
-    return body_ended(L, lua_pcallk(L, lua_gettop(L) - BODY_FUNCTION, LUA_MULTRET, BODY_HANDLER, 0, body_ended), 0);
+int neap_task_main(lua_State *L) {
+    return body_ended(
+        L, lua_pcallk(L, lua_gettop(L) - NEAP_SEAT_FUNCTION, LUA_MULTRET, NEAP_SEAT_HANDLER, 0, body_ended), 0);
 }
 
 /* Calls `function` with the task, protected, on the main stack. */
@@ -172,59 +142,59 @@ static void fail_outside(struct neap_task *task, lua_State *from) {
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
-/* Binds a coroutine and moves the function and its arguments from the box to it. Nothing is allocated when one is idle.
- * False: the task has ended instead. */
+/* Asked to stop before it has started: it never does. */
+static void end_unstarted(struct neap_task *task) {
+    struct neap_vm *vm = task->vm;
+    lua_State *coroutine = task->coroutine;
+    bool pooled = task->pooled;
+    if (call_protected(task, finish_unstarted) != LUA_OK) fail_outside(task, vm->main);
+    if (coroutine == NULL || !neap_task_has_ended(task)) return;
+    lua_settop(coroutine, 0);
+    neap_seat_leave(vm, coroutine, pooled);
+}
+
+/* False: the task has ended instead. */
 static bool start(struct neap_task *task) {
     struct neap_vm *vm = task->vm;
-    int values = task->values;
-    if (task->flags & NEAP_TASK_CANCELLED ? call_protected(task, finish_unstarted) != LUA_OK
-                                          : vm->idle_count == 0 && call_protected(task, make_coroutine) != LUA_OK)
-        fail_outside(task, vm->main);
-    if (neap_task_has_ended(task)) return false;
-    const struct neap_idle idle = vm->idle[--vm->idle_count];
-    lua_State *L = idle.coroutine;
-    task->coroutine = L;
-    task->coroutine_slot = idle.slot;
-    if (values > LUA_MINSTACK - 8 && !lua_checkstack(L, values + 8)) {
-        release_coroutine(vm->main, task);
-        lua_pushliteral(vm->main, "not enough memory");
-        fail_outside(task, vm->main);
+    lua_State *L = vm->main;
+    if (task->flags & NEAP_TASK_CANCELLED) {
+        end_unstarted(task);
         return false;
     }
-    lua_pushcfunction(L, task_main);
-    neap_task_push(L, task);
-    lua_pushcfunction(L, neap_failure_handler);
-    for (int i = 1; i <= values; i++) {
-        lua_getiuservalue(L, BODY_BOX + 1, i);
-        if (i == 1) continue;
-        lua_pushnil(L); /* the body alone keeps its arguments alive */
-        lua_setiuservalue(L, BODY_BOX + 1, i);
+    if (task->coroutine == NULL && !neap_seat_take_late(L, task) && call_protected(task, neap_seat_make) != LUA_OK) {
+        fail_outside(task, L);
+        return false;
     }
     atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     if (task->job != NULL) atomic_store_explicit(&task->job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     return true;
 }
 
-static void after_resume(struct neap_task *task, lua_State *coroutine, int status, int results) {
-    if (status == LUA_YIELD) {
-        if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) return;
-        lua_pop(coroutine, results); /* foreign C code has yielded to nobody: we take it for giving way */
-        task->flags &= (uint16_t)~NEAP_TASK_TURN;
-        if (task->vm->slice.preempted)
-            neap_loop_push_late(&task->vm->loop, &task->wait.runnable);
-        else
-            neap_loop_push(&task->vm->loop, &task->wait.runnable);
-        task->vm->slice.preempted = false;
-    } else if (status != LUA_OK) { /* an error of the engine's own frames */
-        fail_outside(task, coroutine);
-        lua_resetthread(coroutine);
-        lua_settop(coroutine, 0);
-    }
+/* It gave way; or foreign C code has yielded to nobody, which we take for giving way. */
+static void queue_again(struct neap_task *task, lua_State *coroutine, int results) {
+    struct neap_vm *vm = task->vm;
+    lua_pop(coroutine, results);
+    task->flags &= (uint16_t)~NEAP_TASK_TURN;
+    if (vm->slice.preempted)
+        neap_loop_push_late(&vm->loop, &task->wait.runnable);
+    else
+        neap_loop_push(&vm->loop, &task->wait.runnable);
+    vm->slice.preempted = false;
+}
+
+/* An error of the engine's own frames. False: not even this could be told; the seat stays taken, for it keeps the record. */
+static bool end_by_error(struct neap_task *task, lua_State *coroutine) {
+    fail_outside(task, coroutine);
+    if (!neap_task_has_ended(task)) return false;
+    lua_resetthread(coroutine);
+    lua_settop(coroutine, 0);
+    return true;
 }
 
 /* The record may be gone when the coroutine has run to its end. */
 static void resume(struct neap_task *task, int arguments) {
     struct neap_vm *vm = task->vm;
+    bool pooled = task->pooled;
     struct neap_task *outer = vm->current;
     lua_State *outer_running = vm->running, *coroutine = task->coroutine;
     int results = 0;
@@ -235,12 +205,16 @@ static void resume(struct neap_task *task, int arguments) {
     vm->running = outer_running;
     neap_slice_leave(vm, &vm->slice, coroutine);
     vm->current = outer;
-    if (status != LUA_OK) after_resume(task, coroutine, status, results);
+    if (status != LUA_YIELD) {
+        if (status == LUA_OK || end_by_error(task, coroutine)) neap_seat_leave(vm, coroutine, pooled);
+    } else if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_IDLE) {
+        queue_again(task, coroutine, results);
+    }
 }
 
 static void run(struct neap_runnable *runnable) {
     struct neap_task *task = NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable);
-    if (task->coroutine != NULL) {
+    if (neap_task_has_begun(task)) {
         resume(task, 0);
         return;
     }
@@ -264,7 +238,7 @@ static void adopt(struct neap_task *task, struct neap_job *job) {
 static void init(struct neap_task *task, struct neap_vm *vm) {
     neap_future_init(&task->future, &neap_task_class);
     task->box.object = &task->future.object;
-    task->coroutine_slot = 0;
+    task->pooled = false;
     neap_list_init(&task->node);
     neap_owner_init(&task->owner);
     neap_wait_init(&task->wait, &vm->loop, &task->owner, run);
@@ -321,30 +295,43 @@ static void set_name(lua_State *L, const char *name) {
     lua_pop(L, 1);
 }
 
+/* Keeps the function and its arguments, which are popped from below the box, until a coroutine is bound. May raise. */
+static void put_off(lua_State *L, int function, int values, struct neap_task *task, int64_t deadline) {
+    struct neap_vm *vm = task->vm;
+    for (int i = 0; i < values; i++) {
+        lua_pushvalue(L, function + i);
+        lua_setiuservalue(L, -2, i + 1);
+    }
+    task->slot = neap_anchors_add(L, &vm->handles);
+    if (schedule(task, deadline) != 0) {
+        neap_anchors_remove(L, &vm->handles, task->slot);
+        luaL_error(L, "not enough memory");
+    }
+    lua_replace(L, function);
+    lua_settop(L, function);
+}
+
 struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
     if (!vm->open && !(options->flags & NEAP_TASK_HANDLER)) neap_ending_refuse(L, "spawn");
     if (arguments > 250) luaL_error(L, "too many arguments (at most 250 can be given to a task)");
-    int function = lua_gettop(L) - arguments;
-    struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, 1 + arguments);
+    int values = 1 + arguments, function = lua_gettop(L) - arguments;
+    struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, values);
     init(task, vm);
-    for (int i = 0; i <= arguments; i++) {
-        lua_pushvalue(L, function + i);
-        lua_setiuservalue(L, -2, i + 1);
-    }
-    task->values = (uint16_t)(1 + arguments);
+    task->values = (uint16_t)values;
     task->flags = options->flags;
     task->id = (uint32_t)neap_engine_next_id(vm->engine);
     task->site = neap_site_here(L);
-    task->slot = neap_anchors_add(L, &vm->handles);
+    if (options->name != NULL) set_name(L, options->name);
+    /* From here on no finaliser runs, which might spawn. */
+    bool waits = options->start != 0 || options->flags & NEAP_TASK_HANDLER; /* see neap_failure_tell_unheard */
+    if (!waits && neap_seat_take(L, function, task))
+        schedule(task, 0);
+    else
+        put_off(L, function, values, task, options->start);
     if (options->job != NULL) {
         adopt(task, options->job);
         neap_job_look(options->job); /* what is cancelled before it begins never runs */
-    }
-    if (options->name != NULL) set_name(L, options->name);
-    if (schedule(task, options->start) != 0) {
-        neap_anchors_remove(L, &vm->handles, task->slot);
-        luaL_error(L, "not enough memory");
     }
     if (options->scope != NULL) {
         task->scope = options->scope;
@@ -353,8 +340,6 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     neap_list_push_back(&vm->tasks, &task->node);
     if (!(options->flags & NEAP_TASK_MAIN)) neap_slice_start(vm, &vm->slice);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed++;
-    lua_replace(L, function);
-    lua_settop(L, function);
     return task;
 }
 
@@ -447,7 +432,6 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     keep_values(L, task, box, count);
     /* From here to publish no finaliser runs: a job that one made is seen here. */
     if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state);
-    release_coroutine(L, task);
     neap_list_remove(&task->node);
     bool awaited = publish(task, state, shared_state, outcome);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed--;
@@ -459,7 +443,8 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
         if (!awaited && !(task->flags & NEAP_TASK_QUIET)) neap_failure_report(L, box);
     }
     neap_owner_end(&task->owner); /* what finalisers have taken in its name meanwhile */
-    neap_anchors_remove(L, &vm->handles, task->slot);
+    task->coroutine = NULL;
+    if (task->slot != 0) neap_anchors_remove(L, &vm->handles, task->slot);
 }
 
 /* --- what others ask of it --- */
@@ -485,10 +470,9 @@ int neap_task_yield(lua_State *L) {
 }
 
 void neap_task_interrupt(struct neap_task *task) {
-    bool waits_to_start = task->coroutine == NULL && task != task->vm->root;
     task->flags |= NEAP_TASK_PENDING;
     neap_slice_start(task->vm, &task->vm->slice);
-    if (waits_to_start || neap_cancel_is_due(task)) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
+    if (!neap_task_has_begun(task) || neap_cancel_is_due(task)) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
 }
 
 bool neap_task_cancel(lua_State *L, int box) {

@@ -18,7 +18,7 @@ struct neap_region;
 struct neap_scope;
 struct neap_site;
 
-/* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until it starts, and
+/* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until a coroutine is bound, and
  * what it returned or raised after it has ended. The box is anchored while the task lives. */
 struct neap_task {
     struct neap_box box;         /* first: refers to `future` */
@@ -28,18 +28,18 @@ struct neap_task {
     struct neap_link link;       /* of waits on one object */
     struct neap_owner owner;     /* what it holds */
     struct neap_vm *vm;          /* constant */
-    lua_State *coroutine;        /* NULL before it starts and after it has ended */
+    lua_State *coroutine;        /* that it runs in, or will; NULL while none is bound */
     struct neap_region *regions; /* the innermost timeout, shield or scope that it is in; see cancel.h */
     struct neap_job *job;        /* once another thread may see it, kept by the box's extras; NULL before */
     struct neap_scope *scope;    /* a reference: the scope that it belongs to; NULL */
     struct neap_site *site;      /* where it was spawned; NULL when unknown */
     uint32_t id;                 /* constant */
-    uint32_t slot;               /* of vm->handles */
-    uint32_t coroutine_slot;     /* of vm->coroutines, while bound */
+    uint32_t slot;               /* of vm->handles; 0: it has none, see ANCHORS in seat.c */
     uint16_t depth;              /* protected calls around the code that runs; see cancel.c */
     uint16_t unwinding;          /* 0, or the depth whose end ends the unwinding of a cancellation */
-    uint16_t values;             /* not started: user values that are set; done: results that are kept */
+    uint16_t values;             /* not started: its function and arguments, how many; done: results that are kept */
     uint16_t flags;              /* NEAP_TASK_* */
+    bool pooled;                 /* its coroutine is one of vm->pool */
     uint8_t lua_blocked;         /* resumes below the running coroutine that cannot be yielded across */
     uint8_t swallowed;           /* cancellations that interrupted its code and were caught; see slice.c */
 };
@@ -74,10 +74,13 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
 /* Makes the record that stands for code outside tasks; its box is anchored for as long as the state lives. */
 struct neap_task *neap_task_new_root(lua_State *L);
 
+/* What runs at the base of a task's coroutine; called as seat.h says. */
+int neap_task_main(lua_State *L);
+
 /* Gives way: the task runs again after what is queued. Returns what the C function must return. */
 int neap_task_yield(lua_State *L);
 
-/* Pushes the handle of a task that has not ended. */
+/* Pushes the handle of a task that has not ended. Raises when out of memory. */
 void neap_task_push(lua_State *L, struct neap_task *task);
 
 /* The job of the task whose box is at `box`, made on the first call. Raises when out of memory. Borrowed: the box keeps it. */
@@ -96,6 +99,11 @@ int neap_task_push_values(lua_State *L, int box);
 void neap_task_interrupt(struct neap_task *task);
 
 static inline bool neap_task_has_ended(const struct neap_task *task) { return neap_future_has_ended(&task->future); }
+
+/* Its function has been called, or is just about to be. */
+static inline bool neap_task_has_begun(const struct neap_task *task) {
+    return neap_future_state(&task->future) != NEAP_FUTURE_NEW;
+}
 
 static inline struct neap_task *neap_task_current(lua_State *L) { return neap_vm_of(L)->current; }
 

@@ -23,7 +23,7 @@ enum { FIRST_BUDGET = 512 };
 static int open_registry(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     neap_anchors_open(L, &vm->handles);
-    neap_anchors_open(L, &vm->coroutines);
+    neap_anchors_open(L, &vm->pool);
     neap_codec_open(L);
     neap_coroutine_open(L);
     vm->root = neap_task_new_root(L);
@@ -64,7 +64,7 @@ void neap_vm_stop(struct neap_vm *vm) {
     neap_slice_stop(vm);
     for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
         struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
-        if (task->flags & NEAP_TASK_HANDLER && task->coroutine == NULL) continue;
+        if (task->flags & NEAP_TASK_HANDLER && !neap_task_has_begun(task)) continue;
         task->flags |= NEAP_TASK_CANCELLED;
         neap_task_interrupt(task);
     }
@@ -137,7 +137,7 @@ void neap_vm_free(struct neap_vm *vm) {
     neap_site_close(vm);
     neap_outcome_free(vm->outcome);
     neap_anchors_close(&vm->handles);
-    neap_anchors_close(&vm->coroutines);
+    neap_anchors_close(&vm->pool);
     neap_free(vm->idle);
     neap_free(vm->origin);
     neap_free(vm->output.bytes);

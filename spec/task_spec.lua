@@ -399,6 +399,39 @@ describe("a task", function()
     assert.are.equal(task, (task:join()))
   end)
 
+  it("knows itself however deep in calls, protected ones too, it is", function()
+    local function descend(depth)
+      if depth == 0 then return neap.current() end
+      if depth % 50 == 0 then return select(2, pcall(descend, depth - 1)) end
+      local found = descend(depth - 1)
+      return found
+    end
+    for _, depth in ipairs { 0, 1, 2, 3, 4, 7, 8, 9, 1000 } do
+      local task = neap.spawn(descend, depth)
+      assert.are.equal(task, task:join())
+    end
+  end)
+
+  it("is told by others from its start to its end, and so are very many", function()
+    local gate, tasks = neap.event(), {}
+    for i = 1, 600 do
+      tasks[i] = neap.spawn(function(...)
+        gate:wait()
+        return neap.current(), ...
+      end, i, nil, i * 2, nil)
+    end
+    for round = 1, 2 do
+      local known = {}
+      for _, task in ipairs(neap.tasks()) do known[task] = true end
+      for _, task in ipairs(tasks) do assert.is_true(known[task]) end
+      if round == 1 then neap.yield() end
+    end
+    gate:set()
+    for i, task in ipairs(tasks) do
+      assert.are.same({ n = 5, task, i, nil, i * 2, nil }, table.pack(task:join()))
+    end
+  end)
+
   it("goes on when nobody has its handle", function()
     local ran = neap.channel(1)
     neap.spawn(function()
@@ -781,6 +814,23 @@ describe("a failure", function()
       local task = neap.spawn(function() error("seen") end)
       print(pcall(task.join, task))]])
     assert.are.same({ status = 0, stdout = "false\tscript:1: seen\n", stderr = "" }, result)
+  end)
+
+  it("can be told to a function that spawns, also when finalisers spawn while the task ends", function()
+    local result = support.run_script([[
+      local ran = 0
+      local function count(...) ran = ran + select("#", ...) end
+      local function fail(litter) error("failed", #litter) end
+      neap.on_error(function() for i = 1, 20 do neap.spawn(count, i, i) end end)
+      for _ = 1, 100 do
+        neap.spawn(fail, setmetatable({}, { __gc = function() neap.spawn(count, 1) end }))
+        neap.sleep(0)
+        collectgarbage()
+      end
+      while #neap.tasks() > 1 do neap.sleep(0) end
+      print(ran >= 100 * 40)
+      os.exit(0)]])
+    assert.are.same({ status = 0, stdout = "true\n", stderr = "" }, result)
   end)
 
   it("that is quiet is not told, and makes the status 1 unless it was joined", function()
