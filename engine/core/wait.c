@@ -256,6 +256,7 @@ static void drop_ticket(struct neap_wait *wait) {
 
 static void prepare(struct neap_wait *wait, struct neap_link *link) {
     NEAP_ASSERT(atomic_load(&wait->state) == NEAP_WAIT_IDLE, "wait 1: a wait ends before it begins again");
+    neap_list_init(&link->node);
     link->wait = wait;
     link->result = 0;
     link->foreign = false;
