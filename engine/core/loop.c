@@ -9,8 +9,8 @@
  *            these.
  * PASSING    A runnable that parks would go back to the loop for the next one to be run, and be run again when that has served
  *            it. It may let that one run on its own stack instead, and go on where it is, if it is its turn then: two
- *            switches less. One at a time: who runs so cannot do the same, so the stack stays bounded; and it counts
- *            in the turn, which stays bounded too. Where that has not been paying off (a ring of tasks) it is tried now and
+ *            switches less. Only high up on the stack, and one at a time: who runs so cannot do the same; so the stack stays bounded.
+ *            It counts in the turn, which stays bounded too. Where that has not been paying off (a ring of tasks) it is tried now and
  *            then only.
  * LATE       Those that were interrupted because they ran too long wait apart. One of them at a time joins the run queue, in
  *            turn, behind all that has become ready meanwhile: so who waits briefly never waits for more than one that
@@ -40,6 +40,7 @@ enum {
     PARKS_PER_PROBE = 32,   /* after so many parks without spinning, try again */
     CROWD = 64,             /* deadlines: so many that a millisecond has several */
     PAUSES_PER_LOOK = 16,   /* between two looks at the clock */
+    SHALLOW = 16 * 1024,    /* bytes of stack; see PASSING */
     TRUST_MAX = 4,          /* passes in vain before there are no more; see PASSING */
     UNPASSED_PER_PROBE = 64 /* then, try again after so many that were not tried */
 };
@@ -51,6 +52,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->ready.first = loop->due.first = loop->late.first = loop->recalled = NULL;
     loop->was_due = loop->passing = false;
     loop->left = 0;
+    loop->floor = NULL;
     loop->trust = TRUST_MAX;
     loop->unpassed = 0;
     neap_timers_init(&loop->timers);
@@ -243,6 +245,12 @@ static void turn(struct neap_loop *loop) {
     recall(loop);
 }
 
+/* Little of the stack is in use, so that there is as much for the next one as it would have without passing. */
+static bool is_shallow(const struct neap_loop *loop) {
+    char here;
+    return (uintptr_t)loop->floor - (uintptr_t)&here < SHALLOW;
+}
+
 static bool pass(struct neap_loop *loop, const struct neap_runnable *runnable) {
     loop->passing = true;
     run_first(loop);
@@ -255,7 +263,7 @@ static bool pass(struct neap_loop *loop, const struct neap_runnable *runnable) {
 }
 
 bool neap_loop_pass(struct neap_loop *loop, struct neap_runnable *runnable) {
-    if (loop->passing || !may_go_on(loop)) return false;
+    if (loop->passing || !may_go_on(loop) || !is_shallow(loop)) return false;
     if (loop->trust == 0) {
         if (++loop->unpassed < UNPASSED_PER_PROBE) return false;
         loop->unpassed = 0;
@@ -270,13 +278,17 @@ bool neap_loop_pass(struct neap_loop *loop, struct neap_runnable *runnable) {
 
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument) {
     struct neap_loop *outer = neap_loop_here;
+    const void *outer_floor = loop->floor;
+    char here;
     neap_loop_here = loop;
+    loop->floor = &here;
     while (!done(argument)) {
         bool idle =
             is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !spin(loop, neap_timers_next(&loop->timers));
         if (idle && park(loop) && !done(argument)) loop->stuck(loop);
         turn(loop);
     }
+    loop->floor = outer_floor;
     neap_loop_here = outer;
 }
 

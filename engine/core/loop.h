@@ -50,6 +50,8 @@ struct neap_loop {
     volatile sig_atomic_t cut;         /* this turn ends after the present runnable. Own thread, signal handlers too */
     bool was_due;                      /* the last runnable came from `due`. Own thread */
     bool passing;                      /* see PASSING. Own thread */
+    const void
+        *floor; /* where the frame of neap_loop_run lies, on a stack that grows downwards; NULL: outside. Own thread */
     uint8_t trust,
         unpassed;     /* whether it pays off: passes in vain that it takes to stop, parks since then. Own thread */
     int left;         /* runnables that this turn may still run. Own thread */
