@@ -174,8 +174,8 @@ stress: build $(BUILD)/check/neap $(unit_check) | $(BUILD)/ready/test  ## repeat
 fuzz: $(FUZZERS)  ## feed the decoder what nobody sent, for FUZZ_SECONDS (60)
 	@sh scripts/tools/fuzz.sh $(FUZZ_SECONDS) $(BUILD)/fuzz/corpus $(FUZZERS)
 
-bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same run, print one table
-	$(BUILD)/neap scripts/bench/run.lua
+bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same run, print one table (ROWS="spawn lock": these)
+	$(BUILD)/neap scripts/bench/run.lua $(ROWS)
 
 # --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
 

@@ -27,7 +27,17 @@ local function own_ticks()
   return sum
 end
 
---- Calls fn: the share of one processor that other programs took meanwhile, 0 where that is unknown, then fn's results.
+--- How many processors there are; 1 where that is unknown.
+function disturbance.processors()
+  local file <close> = io.open("/proc/stat")
+  local count = 0
+  for line in file and file:lines() or function() end do
+    if line:match("^cpu%d") then count = count + 1 end
+  end
+  return math.max(count, 1)
+end
+
+--- Calls fn: how many processors other programs kept busy meanwhile, 0 where that is unknown, then fn's results.
 function disturbance.during(fn, ...)
   local machine, own, start = machine_ticks(), own_ticks(), read("/proc/uptime", "n")
   local results = table.pack(fn(...))

@@ -59,6 +59,7 @@ end
 local function cells(result)
   local row = result.row
   local yardstick = row.yardstick_title or "–"
+  local mark = result.disturbed > 0 and " *" or ""
   if result.failure then return { row.title, "failed", yardstick, "", "", target_text(row), "failed" } end
   return {
     row.title,
@@ -67,7 +68,7 @@ local function cells(result)
     result.yardstick and quantity(result.yardstick, row.unit) or "–",
     result.ratio and ("%.2f×"):format(result.ratio) or "–",
     target_text(row),
-    verdict(result),
+    verdict(result) .. mark,
   }
 end
 
@@ -128,7 +129,7 @@ function report.text(results, runs)
     if result.failure then text[#text + 1] = ("%s failed: %s"):format(result.row.name, result.failure) end
   end
   text[#text + 1] = ("%d targets reached, %d missed"):format(reached, missed)
-  if disturbed > 0 then text[#text + 1] = ("%d measurements were disturbed by other programs"):format(disturbed) end
+  if disturbed > 0 then text[#text + 1] = ("* disturbed by other programs: %d measurements"):format(disturbed) end
   return table.concat(text, "\n") .. "\n"
 end
 
@@ -148,7 +149,8 @@ end
 --- One JSON object a line, with every single measurement.
 function report.json(results)
   local fields = {
-    "name", "unit", "figure", "yardstick", "ratio", "reached", "failure", "disturbed", "figures", "yardsticks",
+    "name", "unit", "figure", "yardstick", "ratio", "reached", "failure", "disturbed",
+    "figures", "yardsticks", "ratios",
   }
   local lines = {}
   for i, result in ipairs(results) do

@@ -7,6 +7,7 @@ The rows of the table. A row has
   yardstick        the command that measures the yardstick, and yardstick_title, what that is
   ratio            target for figure / yardstick: {at_most = n} or {at_least = n}
   value            target for the figure itself, in its unit
+  processors       how many the measurement keeps busy; 1 unless told otherwise
 
 A row without a target is there for comparison.
 --]]
@@ -54,37 +55,37 @@ return function(places)
       ratio = { at_most = 0.6 },
     },
     {
-      name = "round_trip_threads", title = "round trip, two threads, rendezvous", unit = "/s",
+      name = "round_trip_threads", title = "round trip, two threads, rendezvous", unit = "/s", processors = 2,
       figure = neap "round_trip_threads",
       yardstick = native "round_trip", yardstick_title = "C: mutex and condition variable",
       ratio = { at_least = 20 },
     },
     {
-      name = "integers", title = "small integers, thread to thread, capacity 1024", unit = "/s",
+      name = "integers", title = "small integers, thread to thread, capacity 1024", unit = "/s", processors = 2,
       figure = neap("integers", "1"),
       yardstick = native("bounded_queue", "1"), yardstick_title = "C: bounded queue, mutex, condition variables",
       ratio = { at_least = 0.5 },
     },
     {
-      name = "integers_two", title = "the same, two threads to two", unit = "/s",
+      name = "integers_two", title = "the same, two threads to two", unit = "/s", processors = 4,
       figure = neap("integers", "2"),
       yardstick = native("bounded_queue", "2"), yardstick_title = "C: the same, two threads to two",
       ratio = { at_least = 0.5 },
     },
     {
-      name = "messages", title = "messages {id=,name=,tags={}} between threads", unit = "/s",
+      name = "messages", title = "messages {id=,name=,tags={}} between threads", unit = "/s", processors = 2,
       figure = neap "messages",
       yardstick = neap "messages_alone", yardstick_title = "neap: encoded and decoded in one thread",
       ratio = { at_least = 0.8 }, value = { at_least = 700e3 },
     },
     {
-      name = "strings", title = "1 MiB strings between threads", unit = "B/s",
+      name = "strings", title = "1 MiB strings between threads", unit = "B/s", processors = 2,
       figure = neap "strings",
       yardstick = native "copy", yardstick_title = "C: malloc, memcpy, free, twice",
       ratio = { at_least = 0.5 },
     },
     {
-      name = "thread", title = "spawn + join an empty thread", unit = "s",
+      name = "thread", title = "spawn + join an empty thread", unit = "s", processors = 2,
       figure = neap "thread",
       yardstick = native "thread_start", yardstick_title = "C: pthread_create, pthread_join",
       ratio = { at_most = 1.6 },
@@ -106,7 +107,7 @@ return function(places)
       yardstick = lua("empty_method", places.build), yardstick_title = "C: an empty method, called twice from Lua",
     },
     {
-      name = "counter", title = "lock, add, release, two threads", unit = "s",
+      name = "counter", title = "lock, add, release, two threads", unit = "s", processors = 2,
       figure = neap "contended_counter",
       yardstick = native "contended_counter", yardstick_title = "C: the same with a mutex",
       ratio = { at_most = 4 },
@@ -129,7 +130,7 @@ return function(places)
       value = { at_most = 0.015 },
     },
     {
-      name = "fib", title = "eight fib(30) on two threads", unit = "/s",
+      name = "fib", title = "eight fib(30) on two threads", unit = "/s", processors = 2,
       figure = neap("fib", "threads"),
       yardstick = neap("fib", "alone"), yardstick_title = "neap: one after the other",
       ratio = { at_least = 1.9 },

@@ -4,14 +4,14 @@
   build/neap scripts/bench/run.lua [--runs N] [--json] [--neap PATH] [--build DIRECTORY] [row ...]
 
 Every measurement is a child process of its own that prints one number. A row's figure and its yardstick take turns,
-five times each unless told otherwise, and the medians of both are compared. The ratio counts, not the seconds:
-a machine that is slower, or busy, slows both.
+five times each unless told otherwise. The table has the medians of both, and the median of the ratios of each figure
+to the yardstick right behind it. The ratio counts, not the seconds: a machine that is slower, or busy, slows both.
 
 What is measured on one thread counts processor time on both sides, because other programs would only blur it; what is
 about threads or about lateness counts real time on both sides.
 
-What other programs disturb is taken again, until that has happened too often; how much stayed disturbed is printed
-below the table.
+What other programs disturb, because they want processors that the measurement needs, is taken again a moment later,
+a few times a row; rows where some stayed disturbed are marked.
 
 A missed target is printed as such and is no failure; a measurement that cannot be taken is one (status 1).
 --]]
@@ -25,10 +25,11 @@ local disturbance = require "bench.disturbance"
 local report = require "bench.report"
 local rows_of = require "bench.rows"
 
--- A measurement is disturbed when other programs take more than this share of a processor meanwhile.
+-- A measurement is disturbed when other programs take more than this share of a processor that it needs.
 local disturbing <const> = 0.2
--- How many measurements may still be repeated for that, in all.
-local patience = 50
+-- How many measurements of a row may be repeated for that, and after how many seconds.
+local patience <const>, pause <const> = 10, 0.5
+local processors <const> = disturbance.processors()
 
 local usage <const> = "usage: run.lua [--runs N] [--json] [--neap PATH] [--build DIRECTORY] [row ...]"
 
@@ -85,31 +86,37 @@ local function choose(rows, names)
   return chosen
 end
 
-local function median(numbers)
+local function median(list)
+  local numbers = table.move(list, 1, #list, 1, {})
   table.sort(numbers)
   local half = #numbers // 2
   if #numbers % 2 == 1 then return numbers[half + 1] end
   return (numbers[half] + numbers[half + 1]) / 2
 end
 
--- One measurement, undisturbed if patience allows: the number, or nil and a message, and whether it was disturbed.
-local function take(command)
+-- How many processors other programs may keep busy while a row is measured.
+local function spare(row) return math.max(processors - (row.processors or 1), 0) + disturbing end
+
+-- One measurement, undisturbed if the row's patience allows: the number, or nil and a message, and whether it was
+-- disturbed.
+local function take(result, command)
   while true do
     local others, number, message = disturbance.during(child.run, command)
-    local disturbed = others > disturbing
-    if not number or not disturbed or patience == 0 then return number, message, disturbed end
-    patience = patience - 1
+    local disturbed = others > spare(result.row)
+    if not number or not disturbed or result.repeated == patience then return number, message, disturbed end
+    result.repeated = result.repeated + 1
+    os.execute("sleep " .. pause)
   end
 end
 
 -- Figure and yardstick in turn; a result with their medians, or with the message of the child that failed.
 local function measure(row, runs, progress)
-  local result = { row = row, figures = {}, yardsticks = {}, disturbed = 0 }
+  local result = { row = row, figures = {}, yardsticks = {}, ratios = {}, disturbed = 0, repeated = 0 }
   for run = 1, runs do
     progress(("%s: run %d of %d"):format(row.name, run, runs))
     for _, side in ipairs { "figure", "yardstick" } do
       if row[side] then
-        local number, message, disturbed = take(row[side])
+        local number, message, disturbed = take(result, row[side])
         if not number then
           result.failure = message
           return result
@@ -119,11 +126,12 @@ local function measure(row, runs, progress)
         list[#list + 1] = number
       end
     end
+    if row.yardstick then result.ratios[run] = result.figures[run] / result.yardsticks[run] end
   end
   result.figure = median(result.figures)
   if row.yardstick then
     result.yardstick = median(result.yardsticks)
-    result.ratio = result.figure / result.yardstick
+    result.ratio = median(result.ratios)
   end
   return result
 end
