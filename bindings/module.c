@@ -8,6 +8,7 @@
 #include "bindings/cancel.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/compiled.h"
 #include "bindings/console.h"
 #include "bindings/embedded.h"
 #include "bindings/failure.h"
@@ -102,9 +103,7 @@ static void push_part(lua_State *L, const char *name) {
         return;
     }
     lua_pop(L, 1);
-    lua_pushfstring(L, "=[%s]", name);
-    if (luaL_loadbufferx(L, file->text, file->size, lua_tostring(L, -1), "t") != LUA_OK) lua_error(L);
-    lua_remove(L, -2);
+    neap_compiled_push(L, file);
     lua_pushvalue(L, 1);
     luaL_newlib(L, internal);
     lua_pushvalue(L, 1);

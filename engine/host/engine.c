@@ -41,6 +41,7 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_list_init(&engine->ended);
     neap_list_init(&engine->states);
     atomic_init(&engine->cells, NULL);
+    atomic_init(&engine->kept, NULL);
     engine->hub = NULL;
     neap_rings_init(&engine->rings);
     engine->stuck = NULL;
@@ -55,6 +56,39 @@ int neap_engine_init(struct neap_engine *engine) {
 
 uint64_t neap_engine_next_id(struct neap_engine *engine) {
     return atomic_fetch_add_explicit(&engine->ids, 1, memory_order_relaxed) + 1;
+}
+
+/* --- what is kept --- */
+
+struct neap_kept *neap_kept_new(const void *key, size_t size) {
+    struct neap_kept *kept = neap_alloc(sizeof *kept + size);
+    if (kept == NULL) return NULL;
+    kept->next = NULL;
+    kept->key = key;
+    kept->size = size;
+    return kept;
+}
+
+void neap_engine_keep(struct neap_engine *engine, struct neap_kept *kept) {
+    kept->next = atomic_load_explicit(&engine->kept, memory_order_relaxed);
+    /* Release: whoever finds it (acquire) reads what was written above; the entries behind it were published likewise. */
+    while (!atomic_compare_exchange_weak_explicit(&engine->kept, &kept->next, kept, memory_order_release,
+                                                  memory_order_relaxed)) {}
+}
+
+const struct neap_kept *neap_engine_find_kept(const struct neap_engine *engine, const void *key) {
+    const struct neap_kept *kept = atomic_load_explicit(&engine->kept, memory_order_acquire);
+    while (kept != NULL && kept->key != key) kept = kept->next;
+    return kept;
+}
+
+static void free_kept(struct neap_engine *engine) {
+    struct neap_kept *kept = atomic_load_explicit(&engine->kept, memory_order_relaxed);
+    while (kept != NULL) {
+        struct neap_kept *next = kept->next;
+        neap_free(kept);
+        kept = next;
+    }
 }
 
 struct neap_cells *neap_engine_cells(struct neap_engine *engine) {
@@ -103,6 +137,7 @@ void neap_engine_fini(struct neap_engine *engine) {
     reap(engine, true);
     struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
     if (cells != NULL) neap_cells_close(cells);
+    free_kept(engine);
     if (engine->main_job != NULL) neap_object_unref(&engine->main_job->future.object);
     if (engine->main != NULL) neap_mailbox_unref(engine->main);
     neap_screen_fini(&engine->screen);

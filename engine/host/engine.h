@@ -37,6 +37,7 @@ struct neap_engine {
     struct neap_list states;               /* neap_vm.node, for the bindings: the Lua states that are open; guard */
     _Atomic(struct neap_cells *) cells;    /* NULL until the first is asked for; see neap_engine_cells */
     struct neap_hub *hub;                  /* made by neap_hub_get, under the guard; NULL: nobody has needed it */
+    _Atomic(struct neap_kept *) kept;      /* the newest first; entries are constant and stay as long as the engine */
     struct neap_rings rings;               /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */
@@ -48,6 +49,14 @@ struct neap_engine {
     double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
     void *context;             /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
+};
+
+/* Bytes that the bindings keep for all states of an engine. */
+struct neap_kept {
+    struct neap_kept *next;
+    const void *key; /* an address that tells what they are */
+    size_t size;     /* of bytes */
+    char bytes[];
 };
 
 /* A name for an OS thread, a body, and the job that stands for it. */
@@ -68,6 +77,13 @@ uint64_t neap_engine_next_id(struct neap_engine *engine);
 
 /* Where its shared memory comes from, as long as the engine lives; NULL: no memory. Any thread. */
 struct neap_cells *neap_engine_cells(struct neap_engine *engine);
+
+/* Room for `size` bytes, to be filled in; NULL: no memory. */
+struct neap_kept *neap_kept_new(const void *key, size_t size);
+/* Takes it over: any thread finds it from now on. If two keep the same, one of them is found. Any thread. */
+void neap_engine_keep(struct neap_engine *engine, struct neap_kept *kept);
+/* What is kept under `key`, for as long as the engine lives; NULL: nothing. Any thread. */
+const struct neap_kept *neap_engine_find_kept(const struct neap_engine *engine, const void *key);
 
 /* Starts an OS thread that runs `body`; the thread record is the engine's from then on. Takes over one reference to
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
