@@ -22,7 +22,7 @@
 #include "bindings/module.h"
 #include "bindings/report.h"
 #include "bindings/slice.h"
-#include "core/arena.h"
+#include "bindings/spare.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -90,7 +90,6 @@ static int open_state(lua_State *L) {
     struct neap_vm *vm = lua_touserdata(L, 1);
     struct start *start = lua_touserdata(L, 2);
     struct neap_task_options options = {.flags = start->flags | NEAP_TASK_MAIN, .job = lua_touserdata(L, 3)};
-    neap_libraries_open(L);
     neap_vm_open(vm, L);
     neap_libraries_replace(L);
     lua_pushcfunction(L, thread_body);
@@ -144,8 +143,7 @@ static void end_job(struct neap_engine *engine, struct neap_job *job, struct nea
 static int run_thread(struct neap_thread *thread) {
     struct start *start = thread->argument;
     struct neap_vm *vm = neap_vm_new(thread->engine, start->mailbox);
-    struct neap_arena *arena = vm != NULL ? neap_arena_new() : NULL;
-    lua_State *L = arena != NULL ? lua_newstate(neap_arena_alloc, arena) : NULL;
+    lua_State *L = vm != NULL ? neap_spare_take(thread->engine) : NULL;
     if (L != NULL) {
         neap_slice_inherit(vm, start->slice_signal, start->slice);
         vm->origin = start->origin;
@@ -162,10 +160,9 @@ static int run_thread(struct neap_thread *thread) {
     }
     end_job(thread->engine, thread->job, vm);
     if (L != NULL) {
-        lua_close(L);
+        neap_spare_close(L);
         neap_libraries_flush(vm); /* of finalisers */
     }
-    if (arena != NULL) neap_arena_free(arena);
     if (vm != NULL) neap_vm_free(vm);
     free_start(start);
     return 0;

@@ -11,6 +11,7 @@
 #include "bindings/module.h"
 #include "bindings/ring.h"
 #include "bindings/slice.h"
+#include "bindings/spare.h"
 #include "bindings/task.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -37,6 +38,7 @@ struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mai
     vm->engine = engine;
     neap_loop_init_over(&vm->loop, neap_mailbox_ref(mailbox), engine->stuck);
     vm->loop.context = vm;
+    vm->loop.idle = neap_spare_make_ahead;
     neap_list_init(&vm->tasks);
     neap_list_init(&vm->node);
     vm->budget = FIRST_BUDGET;

@@ -62,6 +62,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->parks_at_once = false;
     loop->busy = mailbox->busy;
     loop->stuck = stuck;
+    loop->idle = NULL;
     loop->beat = NULL;
     loop->cut = 0;
     loop->context = NULL;
@@ -144,6 +145,8 @@ static void sleep_in_uv(struct neap_loop *loop, int64_t deadline) {
 }
 
 /* --- idle --- */
+
+static bool is_useful(struct neap_loop *loop) { return loop->idle != NULL && loop->idle(loop); }
 
 static bool spin(struct neap_loop *loop, int64_t next) {
     if (loop->parks_at_once) return false;
@@ -283,8 +286,8 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
     neap_loop_here = loop;
     loop->floor = &here;
     while (!done(argument)) {
-        bool idle =
-            is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !spin(loop, neap_timers_next(&loop->timers));
+        bool idle = is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !is_useful(loop) &&
+                    !spin(loop, neap_timers_next(&loop->timers));
         if (idle && park(loop) && !done(argument)) loop->stuck(loop);
         turn(loop);
     }

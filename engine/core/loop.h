@@ -46,10 +46,12 @@ struct neap_loop {
     bool parks_at_once;                /* never spins. Constant once it runs */
     atomic_int *busy;                  /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
-    void (*beat)(struct neap_loop *);  /* called by the signal handler of core/pulse.h; NULL: nobody cares */
-    volatile sig_atomic_t cut;         /* this turn ends after the present runnable. Own thread, signal handlers too */
-    bool was_due;                      /* the last runnable came from `due`. Own thread */
-    bool passing;                      /* see PASSING. Own thread */
+    /* Own thread, nothing is ready: may do something useful in the meantime, and then says so. NULL: nothing. Constant */
+    bool (*idle)(struct neap_loop *);
+    void (*beat)(struct neap_loop *); /* called by the signal handler of core/pulse.h; NULL: nobody cares */
+    volatile sig_atomic_t cut;        /* this turn ends after the present runnable. Own thread, signal handlers too */
+    bool was_due;                     /* the last runnable came from `due`. Own thread */
+    bool passing;                     /* see PASSING. Own thread */
     const void
         *floor; /* where the frame of neap_loop_run lies, on a stack that grows downwards; NULL: outside. Own thread */
     uint8_t trust,

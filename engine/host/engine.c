@@ -42,6 +42,8 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_list_init(&engine->states);
     atomic_init(&engine->cells, NULL);
     atomic_init(&engine->kept, NULL);
+    atomic_init(&engine->spare, NULL);
+    atomic_init(&engine->spare_wanted, false);
     engine->hub = NULL;
     neap_rings_init(&engine->rings);
     engine->stuck = NULL;
@@ -58,7 +60,18 @@ uint64_t neap_engine_next_id(struct neap_engine *engine) {
     return atomic_fetch_add_explicit(&engine->ids, 1, memory_order_relaxed) + 1;
 }
 
-/* --- what is kept --- */
+/* --- what is made ahead, and what is kept --- */
+
+struct neap_spare *neap_engine_swap_spare(struct neap_engine *engine, struct neap_spare *spare) {
+    return atomic_exchange_explicit(&engine->spare, spare, memory_order_acq_rel);
+}
+
+bool neap_engine_wants_spare(struct neap_engine *engine) {
+    if (!atomic_load_explicit(&engine->spare_wanted, memory_order_relaxed)) return false;
+    if (!atomic_exchange_explicit(&engine->spare_wanted, false, memory_order_relaxed)) return false;
+    return atomic_load_explicit(&engine->spare, memory_order_relaxed) == NULL &&
+           !atomic_load_explicit(&engine->stopping, memory_order_relaxed);
+}
 
 struct neap_kept *neap_kept_new(const void *key, size_t size) {
     struct neap_kept *kept = neap_alloc(sizeof *kept + size);
@@ -138,6 +151,8 @@ void neap_engine_fini(struct neap_engine *engine) {
     struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
     if (cells != NULL) neap_cells_close(cells);
     free_kept(engine);
+    struct neap_spare *spare = neap_engine_swap_spare(engine, NULL);
+    if (spare != NULL) spare->drop(spare);
     if (engine->main_job != NULL) neap_object_unref(&engine->main_job->future.object);
     if (engine->main != NULL) neap_mailbox_unref(engine->main);
     neap_screen_fini(&engine->screen);
@@ -204,7 +219,10 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
         }
     }
     neap_guard_unlock(&engine->guard);
-    if (code != 0) neap_free(thread);
+    if (code == 0)
+        atomic_store_explicit(&engine->spare_wanted, true, memory_order_relaxed);
+    else
+        neap_free(thread);
     return code;
 }
 

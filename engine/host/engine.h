@@ -37,6 +37,8 @@ struct neap_engine {
     struct neap_list states;               /* neap_vm.node, for the bindings: the Lua states that are open; guard */
     _Atomic(struct neap_cells *) cells;    /* NULL until the first is asked for; see neap_engine_cells */
     struct neap_hub *hub;                  /* made by neap_hub_get, under the guard; NULL: nobody has needed it */
+    _Atomic(struct neap_spare *) spare;    /* NULL: none is ready. Exchanged, acquire and release */
+    _Atomic bool spare_wanted;             /* a thread was started, and will take it; relaxed */
     _Atomic(struct neap_kept *) kept;      /* the newest first; entries are constant and stay as long as the engine */
     struct neap_rings rings;               /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
@@ -49,6 +51,11 @@ struct neap_engine {
     double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
     void *context;             /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
+};
+
+/* What the bindings have made ahead for the next thread; they know what it is. */
+struct neap_spare {
+    void (*drop)(struct neap_spare *spare); /* nobody will use it */
 };
 
 /* Bytes that the bindings keep for all states of an engine. */
@@ -77,6 +84,11 @@ uint64_t neap_engine_next_id(struct neap_engine *engine);
 
 /* Where its shared memory comes from, as long as the engine lives; NULL: no memory. Any thread. */
 struct neap_cells *neap_engine_cells(struct neap_engine *engine);
+
+/* Puts `spare` (NULL: nothing) in the place of what is there, which is the caller's from now on. Any thread. */
+struct neap_spare *neap_engine_swap_spare(struct neap_engine *engine, struct neap_spare *spare);
+/* Is it time to make one? Says so to one caller after each start of a thread. Any thread. */
+bool neap_engine_wants_spare(struct neap_engine *engine);
 
 /* Room for `size` bytes, to be filled in; NULL: no memory. */
 struct neap_kept *neap_kept_new(const void *key, size_t size);
