@@ -118,7 +118,7 @@ static void drop(struct neap_link *links, uint32_t count) {
 static int end(struct neap_task *task) {
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     int code = neap_wait_end(&task->wait);
-    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, false, memory_order_relaxed);
+    if (task->job != NULL) atomic_store_explicit(task->job->waiting, false, memory_order_relaxed);
     if (code != NEAP_TIMEOUT || task->unwinding != 0 || task->wait.deadline != neap_cancel_deadline(task)) return code;
     neap_cancel_expire(task);
     return NEAP_CANCELLED;
@@ -209,7 +209,7 @@ static bool pass(lua_State *L, struct neap_task *task) {
 /* The wait is parked. Returns when it has been claimed; in a task it may not return, but go on in `again`. */
 static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lua_KFunction again) {
     struct neap_vm *vm = task->vm;
-    if (task->job != NULL) atomic_store_explicit(&task->job->waiting, true, memory_order_relaxed);
+    if (task->job != NULL) atomic_store_explicit(task->job->waiting, true, memory_order_relaxed);
     if (!neap_ring_is_out_of(task)) neap_ring_enter(L, task);
     if (task != vm->root) {
         if (!pass(L, task)) lua_yieldk(L, 0, (lua_KContext)finish, again);

@@ -90,6 +90,7 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
     if (binding->metamethods != NULL) luaL_setfuncs(L, binding->metamethods, 0);
     lua_newtable(L);
     luaL_setfuncs(L, binding->methods, 0);
+    if (binding->more_methods != NULL) luaL_setfuncs(L, binding->more_methods, 0);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__methods");
     if (binding->item != NULL) {

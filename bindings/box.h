@@ -22,6 +22,7 @@ struct neap_binding {
     const char *name;               /* what scripts call it: "channel" */
     const struct neap_class *class; /* of the objects in its boxes */
     const luaL_Reg *methods;        /* of the metatable's __index, ended by {NULL, NULL} */
+    const luaL_Reg *more_methods;   /* as well; may be NULL */
     const luaL_Reg *metamethods;    /* put beside __name, __tostring, __index; may be NULL */
     /* h.name and the like, for keys that are no method: (handle, key) -> value. Every access then costs a C call, so hot
      * kinds do without and have constant fields (neap_box_set_constant). NULL: unknown keys are nil. */

@@ -31,6 +31,7 @@
 #include "bindings/permanent.h"
 #include "core/memory.h"
 #include "core/object.h"
+#include "host/packer.h"
 
 struct blueprint {
     struct neap_object object; /* shared from its beginning */
@@ -57,25 +58,48 @@ static void destroy(struct neap_object *object) {
     neap_free(blueprint);
 }
 
-static const struct neap_class blueprint_class = {.name = "class", .destroy = destroy};
+static void pack(struct neap_object *object, struct neap_packer *packer) {
+    const struct blueprint *blueprint = (struct blueprint *)object;
+    neap_pack_u32(packer, blueprint->name_length);
+    neap_pack_u32(packer, blueprint->origin_length);
+    neap_pack(packer, blueprint->text, (size_t)blueprint->name_length + blueprint->origin_length);
+    neap_pack_message(packer, &blueprint->body);
+}
+
+static struct neap_object *unpack(struct neap_unpacker *unpacker);
+
+const struct neap_class neap_blueprint_class = {.name = "class", .destroy = destroy, .pack = pack, .unpack = unpack};
 
 static struct blueprint *blueprint_of(struct neap_object *object) {
-    return object->class == &blueprint_class ? (struct blueprint *)object : NULL;
+    return object->class == &neap_blueprint_class ? (struct blueprint *)object : NULL;
 }
 
 /* Takes over `body`; NULL: no memory, and `body` is as it was. */
-static struct blueprint *new_blueprint(const struct neap_class_box *box, const char *origin, size_t origin_length,
-                                       struct neap_message *body) {
-    struct blueprint *blueprint = neap_alloc(sizeof *blueprint + box->length + origin_length);
+static struct blueprint *new_blueprint(const char *name, uint32_t name_length, const char *origin,
+                                       uint32_t origin_length, struct neap_message *body) {
+    struct blueprint *blueprint = neap_alloc(sizeof *blueprint + name_length + origin_length);
     if (blueprint == NULL) return NULL;
-    neap_object_init(&blueprint->object, &blueprint_class);
+    neap_object_init(&blueprint->object, &neap_blueprint_class);
     neap_object_share(&blueprint->object);
     neap_message_move(&blueprint->body, body);
-    blueprint->name_length = box->length;
-    blueprint->origin_length = (uint32_t)origin_length;
-    memcpy(blueprint->text, box->name, box->length);
-    if (origin_length > 0) memcpy(blueprint->text + box->length, origin, origin_length);
+    blueprint->name_length = name_length;
+    blueprint->origin_length = origin_length;
+    memcpy(blueprint->text, name, name_length);
+    if (origin_length > 0) memcpy(blueprint->text + name_length, origin, origin_length);
     return blueprint;
+}
+
+static struct neap_object *unpack(struct neap_unpacker *unpacker) {
+    struct neap_message body = {.kind = NEAP_MESSAGE_EMPTY};
+    uint32_t name_length = neap_unpack_u32(unpacker), origin_length = neap_unpack_u32(unpacker);
+    const char *name = neap_unpack(unpacker, name_length), *origin = neap_unpack(unpacker, origin_length);
+    neap_unpack_message(unpacker, &body);
+    if (unpacker->code != 0) return NULL;
+    struct blueprint *blueprint = new_blueprint(name, name_length, origin, origin_length, &body);
+    if (blueprint != NULL) return &blueprint->object;
+    neap_message_fini(&body);
+    neap_unpack_nomem(unpacker);
+    return NULL;
 }
 
 /* --- the tables of a state --- */
@@ -232,7 +256,7 @@ static int draw(lua_State *L) {
     if (lua_pcall(L, 3, 0, 0) != LUA_OK && lua_isnil(L, ORIGIN)) return lua_error(L);
     size_t length = 0;
     const char *origin = lua_tolstring(L, ORIGIN, &length);
-    struct blueprint *blueprint = new_blueprint(box, origin, length, &body);
+    struct blueprint *blueprint = new_blueprint(box->name, box->length, origin, (uint32_t)length, &body);
     neap_message_fini(&body);
     if (blueprint == NULL) return luaL_error(L, "not enough memory");
     if (box->kept.object == NULL)

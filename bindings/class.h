@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct neap_class;
 struct neap_class_box;
 struct neap_encoder;
 struct neap_parcel;
 struct neap_scratch;
+
+/* Of blueprints: what a message carries of the classes of its values. */
+extern const struct neap_class neap_blueprint_class;
 
 /* Makes the tables of classes. */
 void neap_class_open(lua_State *L, struct neap_encoder *encoder);

@@ -1,6 +1,9 @@
 #include "bindings/classes.h"
 
+#include "bindings/class.h"
+#include "bindings/function.h"
 #include "bindings/handle.h"
+#include "bindings/process.h"
 
 const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_CHANNEL] = &neap_channel_binding,
@@ -17,8 +20,11 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_TASK] = &neap_task_binding,
     [NEAP_HANDLE_TASK_JOB] = &neap_task_job_binding,
     [NEAP_HANDLE_THREAD] = &neap_thread_binding,
+    [NEAP_HANDLE_PROCESS] = &neap_process_binding,
     [NEAP_HANDLE_VALUE] = &neap_value_binding,
     [NEAP_HANDLE_ARRAY] = &neap_array_binding,
     [NEAP_HANDLE_DICT] = &neap_dict_binding,
     [NEAP_HANDLE_LIST] = &neap_list_binding,
 };
+
+const struct neap_class *const neap_packed_classes[] = {&neap_code_class, &neap_blueprint_class, NULL};

@@ -22,6 +22,9 @@ extern const struct neap_binding neap_rwlock_binding;
 extern const struct neap_binding neap_semaphore_binding;
 extern const struct neap_binding neap_value_binding;
 
+/* What can be made anew in another process, for engine->classes. */
+extern const struct neap_class *const neap_packed_classes[];
+
 /* Functions of the module: (arguments as in the reference) -> handle. */
 int neap_array_open(lua_State *L);
 int neap_barrier_open(lua_State *L);

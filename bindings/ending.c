@@ -1,19 +1,24 @@
 /* ending: the last seconds.
  *
- * ORDER      1. no new work; 2. every task is cancelled, in every thread, and its `<close>` variables run; 3. the threads are
- *            joined. 2 and 3 take at most NEAP_GRACE_SECONDS together.
+ * ORDER      1. no new work; 2. every task is cancelled, in every thread and process, and its `<close>` variables run; 3. the
+ *            threads are joined, processes are reaped. 2 and 3 take at most NEAP_GRACE_SECONDS together. A process that has not ended is sent
+ *            SIGTERM in that time, and SIGKILL after it.
  * STRAGGLERS Who has not ended by then is named. The tasks of a parked thread, and of one that runs Lua which can be interrupted, are
  *            named by their own thread, which needs a moment for that (ANSWER_SECONDS); one that does not find the time runs a
  *            long call of C, and is named itself. */
 #include "bindings/ending.h"
+
+#include <signal.h>
 
 #include "bindings/cancel.h"
 #include "bindings/report.h"
 #include "bindings/task.h"
 #include "core/clock.h"
 #include "host/engine.h"
+#include "host/process.h"
 
 static const double ANSWER_SECONDS = 0.5;
+static const double POLITE_SECONDS = 3; /* before a process is sent a signal */
 
 /* Ends a wait of the loop's own. */
 struct alarm {
@@ -48,7 +53,7 @@ bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *arg
 
 bool neap_ending_is_near(const struct neap_vm *vm) {
     struct neap_engine *engine = vm->engine;
-    return vm->needed == 0 && atomic_load_explicit(&engine->threads_needed, memory_order_acquire) == 0 &&
+    return vm->needed == 0 && atomic_load_explicit(&engine->jobs_needed, memory_order_acquire) == 0 &&
            atomic_load_explicit(&engine->reports, memory_order_relaxed) == 0;
 }
 
@@ -56,19 +61,44 @@ static bool has_settled(void *argument) {
     const struct neap_vm *vm = argument;
     struct neap_engine *engine = vm->engine;
     return neap_list_is_empty(&vm->tasks) && atomic_load_explicit(&engine->alive, memory_order_acquire) == 0 &&
+           atomic_load_explicit(&engine->process_count, memory_order_acquire) == 0 &&
            atomic_load_explicit(&engine->reports, memory_order_relaxed) == 0;
 }
 
 static bool have_answered(void *argument) { return neap_report_silent(argument) == 0; }
 
+static bool has_no_processes(void *engine) {
+    return atomic_load_explicit(&((struct neap_engine *)engine)->process_count, memory_order_acquire) == 0;
+}
+
+static void terminate(struct neap_job *job, void *argument) {
+    (void)argument;
+    neap_process_signal((struct neap_process *)job, SIGTERM);
+}
+
+static void put_down(struct neap_job *job, void *argument) {
+    char name[NEAP_JOB_NAME_MAX + 1];
+    (void)argument;
+    if (neap_process_signal((struct neap_process *)job, SIGKILL) != 0) return;
+    neap_job_get_name(job, name);
+    neap_report_print("neap: process %s was asked to end and did not: it was killed\n", name);
+}
+
 bool neap_ending_run(struct neap_vm *vm) {
     struct neap_engine *engine = vm->engine;
     neap_vm_stop(vm);
     neap_engine_stop(engine);
-    if (!neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_settled, vm)) {
+    bool has_ended = neap_ending_wait(vm, POLITE_SECONDS, has_settled, vm);
+    if (!has_ended) {
+        neap_engine_each_process(engine, terminate, NULL);
+        has_ended = neap_ending_wait(vm, NEAP_GRACE_SECONDS - POLITE_SECONDS, has_settled, vm);
+    }
+    if (!has_ended) {
+        neap_engine_each_process(engine, put_down, NULL);
         neap_report_tasks(vm);
         neap_report_ask(vm);
         if (!neap_ending_wait(vm, ANSWER_SECONDS, have_answered, vm)) neap_report_name(vm);
+        neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_no_processes, engine);
     }
     return neap_engine_join(engine, neap_clock_now()) == 0;
 }

@@ -23,6 +23,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
+#include "host/process.h"
 
 enum { SITE_DEPTH_MAX = 12, SITES_MAX = 4096, CACHE = 16, CHAIN_TEXT_MAX = 2048 };
 
@@ -313,6 +314,16 @@ static void receive_report(struct neap_runnable *runnable) {
     free_report(report);
 }
 
+/* False: there is no main loop any more, and no report. */
+static bool post(struct report *report) {
+    struct neap_engine *engine = report->engine;
+    atomic_fetch_add_explicit(&engine->reports, 1, memory_order_relaxed);
+    if (neap_mailbox_post(engine->main, &report->runnable) == 0) return true;
+    atomic_fetch_sub_explicit(&engine->reports, 1, memory_order_relaxed);
+    free_report(report);
+    return false;
+}
+
 /* Protected: (message, value). */
 static int encode_value(lua_State *L) {
     neap_encode(L, 2, lua_touserdata(L, 1), "error");
@@ -355,15 +366,49 @@ static bool forward(lua_State *L, const struct neap_text *who) {
     lua_pushcfunction(L, prepare_report);
     lua_pushlightuserdata(L, report);
     for (int i = 1; i <= 3; i++) lua_pushvalue(L, i);
-    if (lua_pcall(L, 4, 0, 0) == LUA_OK) {
-        atomic_fetch_add_explicit(&engine->reports, 1, memory_order_relaxed);
-        if (neap_mailbox_post(engine->main, &report->runnable) == 0) return true;
-        atomic_fetch_sub_explicit(&engine->reports, 1, memory_order_relaxed);
-    } else {
-        lua_pop(L, 1);
-    }
+    if (lua_pcall(L, 4, 0, 0) == LUA_OK) return post(report);
+    lua_pop(L, 1);
     free_report(report);
     return false;
+}
+
+/* Nobody in Lua wants to know of it. */
+static void print_process_failure(const struct neap_process *process, const char *name) {
+    const struct neap_message *traceback =
+        process->job.future.outcome != NULL ? &process->job.future.outcome->traceback : NULL;
+    bool is_long = traceback != NULL && traceback->kind == NEAP_MESSAGE_BYTES;
+    neap_report_print(
+        "neap: process %s failed: %s\n%.*s%s", name, process->report.text != NULL ? process->report.text : "?",
+        is_long ? (int)traceback->parcel->size : 0, is_long ? traceback->parcel->bytes : "", is_long ? "\n" : "");
+}
+
+void neap_failure_report_process(struct neap_process *process) {
+    struct neap_engine *engine = process->engine;
+    char name[NEAP_JOB_NAME_MAX + 1];
+    neap_job_get_name(&process->job, name);
+    struct report *report =
+        engine->context != NULL && atomic_load_explicit(&engine->forward_failures, memory_order_acquire)
+            ? neap_alloc_zeroed(sizeof *report)
+            : NULL;
+    if (report == NULL) {
+        print_process_failure(process, name);
+        return;
+    }
+    report->runnable.run = receive_report;
+    report->engine = engine;
+    report->job = (struct neap_job *)neap_object_ref(&process->job.future.object);
+    if (report->job->future.outcome != NULL) {
+        neap_message_copy(&report->error, &report->job->future.outcome->value);
+        neap_message_copy(&report->traceback, &report->job->future.outcome->traceback);
+    }
+    neap_text_add(&report->who, "process %s failed: ", name);
+    if (!post(report)) print_process_failure(process, name);
+}
+
+void neap_failure_push_text(lua_State *L, int box) {
+    neap_task_push_values(L, box);
+    push_text(L, -1);
+    lua_remove(L, -2);
 }
 
 /* Pushes the traceback that the task whose box is at `box` has kept, or nil. */

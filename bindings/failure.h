@@ -6,6 +6,8 @@
 
 #include "bindings/task.h"
 
+struct neap_process;
+
 /* The message handler of tasks: leaves the error value, and keeps the traceback in the task's extras. */
 int neap_failure_handler(lua_State *L);
 
@@ -17,6 +19,10 @@ void neap_failure_report_main(lua_State *L, int box);
 
 /* The state is being closed: says on stderr what the function of neap.on_error was to be told and never will. */
 void neap_failure_tell_unheard(struct neap_vm *vm);
+/* Pushes what the error says of itself with which the task whose box is at `box` has failed. */
+void neap_failure_push_text(lua_State *L, int box);
+/* On the hub's thread: the process has failed, and nobody waits for it: tells the main state, or stderr. */
+void neap_failure_report_process(struct neap_process *process);
 
 /* Where the code that called the running C function stands, as part of a chain back to the program's start; kept for as
  * long as the state. NULL when out of memory. */

@@ -23,6 +23,7 @@
 #include "bindings/encoder.h"
 #include "core/memory.h"
 #include "core/object.h"
+#include "host/packer.h"
 
 enum { FIRST_ROOM = 1024 /* bytes of a dump */ };
 
@@ -44,10 +45,19 @@ static const char box_key; /* registry key: the metatable of boxes */
 
 static void destroy(struct neap_object *object) { neap_free(object); }
 
-static const struct neap_class code_class = {.name = "function", .destroy = destroy};
+static void pack(struct neap_object *object, struct neap_packer *packer) {
+    const struct neap_code *code = (struct neap_code *)object;
+    neap_pack_u32(packer, code->upvalues);
+    neap_pack_u64(packer, code->size);
+    neap_pack(packer, code->bytes, code->size);
+}
+
+static struct neap_object *unpack(struct neap_unpacker *unpacker);
+
+const struct neap_class neap_code_class = {.name = "function", .destroy = destroy, .pack = pack, .unpack = unpack};
 
 struct neap_code *neap_function_test(struct neap_object *object) {
-    return object->class == &code_class ? (struct neap_code *)object : NULL;
+    return object->class == &neap_code_class ? (struct neap_code *)object : NULL;
 }
 
 uint32_t neap_function_upvalues(const struct neap_code *code) { return code->upvalues; }
@@ -61,6 +71,30 @@ static uint64_t hash_of(const char *bytes, size_t size) {
         hash ^= hash >> 32;
     }
     return hash;
+}
+
+/* The bytes are complete. */
+static void seal_code(struct neap_code *code, uint32_t upvalues) {
+    neap_object_init(&code->object, &neap_code_class);
+    neap_object_share(&code->object);
+    code->hash = hash_of(code->bytes, code->size);
+    code->upvalues = upvalues;
+}
+
+static struct neap_object *unpack(struct neap_unpacker *unpacker) {
+    uint32_t upvalues = neap_unpack_u32(unpacker);
+    uint64_t size = neap_unpack_u64(unpacker);
+    const char *bytes = neap_unpack(unpacker, size);
+    if (bytes == NULL) return NULL;
+    struct neap_code *code = neap_alloc(sizeof *code + size);
+    if (code == NULL) {
+        neap_unpack_nomem(unpacker);
+        return NULL;
+    }
+    code->size = size;
+    memcpy(code->bytes, bytes, size);
+    seal_code(code, upvalues);
+    return &code->object;
 }
 
 struct dump {
@@ -96,10 +130,7 @@ static struct neap_code *dump_function(lua_State *L) {
     struct neap_code *code = neap_realloc(dump.code, sizeof *code + dump.code->size);
     if (code == NULL) code = dump.code;
     while (lua_upvalueid(L, -1, (int)upvalues + 1) != NULL) upvalues++;
-    neap_object_init(&code->object, &code_class);
-    neap_object_share(&code->object);
-    code->hash = hash_of(code->bytes, code->size);
-    code->upvalues = upvalues;
+    seal_code(code, upvalues);
     return code;
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct neap_class;
 struct neap_code;
 struct neap_encoder;
 struct neap_object;
@@ -22,6 +23,9 @@ uint32_t neap_function_upvalues(const struct neap_code *code);
 /* Whether an upvalue of this name, whose value is on top of the stack, is the environment and holds the state's
  * globals. */
 bool neap_function_is_environment(lua_State *L, const char *name);
+
+/* Of code. */
+extern const struct neap_class neap_code_class;
 
 /* The code in `object`, or NULL if it is something else. */
 struct neap_code *neap_function_test(struct neap_object *object);

@@ -28,7 +28,8 @@ static bool find_target(lua_State *L, int index, struct target *target) {
     if (target->kind == NEAP_HANDLE_TASK) {
         target->task = lua_touserdata(L, index);
         target->job = target->task->job;
-    } else if (target->kind == NEAP_HANDLE_TASK_JOB || target->kind == NEAP_HANDLE_THREAD) {
+    } else if (target->kind == NEAP_HANDLE_TASK_JOB || target->kind == NEAP_HANDLE_THREAD ||
+               target->kind == NEAP_HANDLE_PROCESS) {
         target->task = NULL;
         target->job = (struct neap_job *)object;
     } else {
@@ -50,7 +51,7 @@ static struct target check_target(lua_State *L) {
         if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
         lua_replace(L, 1);
     }
-    if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task or thread");
+    if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task, thread or process");
     return target;
 }
 
@@ -201,7 +202,7 @@ static int handle_cancel(lua_State *L) {
 
 /* --- how it stands --- */
 
-static const char *status_of(struct neap_object *object, const struct neap_task *task, const struct neap_job *job) {
+static const char *status_of(struct neap_object *object, const struct neap_task *task, struct neap_job *job) {
     switch (neap_future_state((struct neap_future *)object)) {
         case NEAP_FUTURE_NEW: return "new";
         case NEAP_FUTURE_DONE: return "done";
@@ -210,7 +211,7 @@ static const char *status_of(struct neap_object *object, const struct neap_task 
         case NEAP_FUTURE_RUNNING: break;
     }
     bool waiting = task != NULL ? atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN
-                                : atomic_load_explicit(&job->waiting, memory_order_relaxed);
+                                : neap_job_is_waiting(job);
     return waiting ? "waiting" : "running";
 }
 
@@ -276,7 +277,7 @@ static int push_data(lua_State *L, const struct target *target) {
     return 1;
 }
 
-static int handle_index(lua_State *L) {
+int neap_handle_index(lua_State *L) {
     struct target target = check_target(L);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     char name[NEAP_JOB_NAME_MAX + 1];
@@ -327,19 +328,20 @@ static struct neap_object *task_travels(lua_State *L, int index) {
     return neap_object_ref(&neap_task_job(L, index)->future.object);
 }
 
-static const luaL_Reg methods[] = {{"join", neap_handle_join},      {"wait", neap_handle_wait},
-                                   {"cancel", handle_cancel},       {"status", handle_status},
-                                   {"error", handle_error},         {"is_alive", handle_is_alive},
-                                   {"traceback", handle_traceback}, {NULL, NULL}};
+const luaL_Reg neap_handle_methods[] = {{"join", neap_handle_join},      {"wait", neap_handle_wait},
+                                        {"cancel", handle_cancel},       {"status", handle_status},
+                                        {"error", handle_error},         {"is_alive", handle_is_alive},
+                                        {"traceback", handle_traceback}, {NULL, NULL}};
 
-static const luaL_Reg metamethods[] = {{"__tostring", handle_tostring}, {"__newindex", handle_newindex}, {NULL, NULL}};
+const luaL_Reg neap_handle_metamethods[] = {
+    {"__tostring", handle_tostring}, {"__newindex", handle_newindex}, {NULL, NULL}};
 
 const struct neap_binding neap_task_binding = {
     .name = "task",
     .class = &neap_task_class,
-    .methods = methods,
-    .metamethods = metamethods,
-    .index = handle_index,
+    .methods = neap_handle_methods,
+    .metamethods = neap_handle_metamethods,
+    .index = neap_handle_index,
     .travel = task_travels,
     .in_place = true,
 };
@@ -347,22 +349,22 @@ const struct neap_binding neap_task_binding = {
 const struct neap_binding neap_task_job_binding = {
     .name = "task",
     .class = &neap_task_job_class,
-    .methods = methods,
-    .metamethods = metamethods,
-    .index = handle_index,
+    .methods = neap_handle_methods,
+    .metamethods = neap_handle_metamethods,
+    .index = neap_handle_index,
 };
 
 const struct neap_binding neap_thread_binding = {
     .name = "thread",
     .class = &neap_thread_job_class,
-    .methods = methods,
-    .metamethods = metamethods,
-    .index = handle_index,
+    .methods = neap_handle_methods,
+    .metamethods = neap_handle_metamethods,
+    .index = neap_handle_index,
 };
 
 int neap_handle_push_current(lua_State *L) {
     struct neap_task *task = neap_task_current(L);
-    if (task->flags & NEAP_TASK_MAIN && task->job != NULL && task->job->future.object.class == &neap_thread_job_class)
+    if (task->flags & NEAP_TASK_MAIN && task->job != NULL && task->job->future.object.class != &neap_task_job_class)
         neap_box_push(L, &task->job->future.object);
     else
         neap_task_push(L, task);

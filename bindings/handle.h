@@ -1,7 +1,8 @@
-/* handle: the methods that the handles of tasks and threads share. */
+/* handle: what the handles of tasks, threads and processes share. */
 #ifndef NEAP_BINDINGS_HANDLE_H
 #define NEAP_BINDINGS_HANDLE_H
 
+#include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
 
@@ -14,6 +15,11 @@ extern const struct neap_binding neap_thread_binding;
 
 /* The future of the task or thread at `index`, or NULL if something else is there. */
 struct neap_future *neap_handle_test(lua_State *L, int index);
+
+/* For their bindings. The function is for the fields of a handle. */
+extern const luaL_Reg neap_handle_methods[];
+extern const luaL_Reg neap_handle_metamethods[];
+int neap_handle_index(lua_State *L);
 
 /* The methods join and wait, also for objects of the class form. */
 int neap_handle_join(lua_State *L);

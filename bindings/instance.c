@@ -5,6 +5,7 @@
 
 #include "bindings/handle.h"
 #include "bindings/options.h"
+#include "bindings/process.h"
 #include "bindings/task.h"
 #include "bindings/thread.h"
 
@@ -43,7 +44,7 @@ static int run_returned(lua_State *L, int status, lua_KContext context) {
 
 int neap_instance_run(lua_State *L) {
     lua_settop(L, SELF);
-    if (!push_record(L, SELF)) return luaL_typeerror(L, SELF, "task or thread");
+    if (!push_record(L, SELF)) return luaL_typeerror(L, SELF, "task, thread or process");
     neap_handle_push_current(L);
     lua_setfield(L, RECORD, "handle"); /* a thread's object is a copy, made before there was a handle */
     lua_settop(L, SELF);
@@ -86,18 +87,30 @@ static void read_options(lua_State *L, struct neap_task_options *options) {
     if (neap_options_boolean(L, RECORD, "quiet", false)) options->flags |= NEAP_TASK_QUIET;
 }
 
+/* Of what is copied to where it runs. The object gives way to the reason of its cancellation, if it was cancelled. */
+static void read_all_options(lua_State *L, struct neap_task_options *options) {
+    read_options(L, options);
+    if (neap_options_boolean(L, RECORD, "cancelled", false)) {
+        options->flags |= NEAP_TASK_CANCELLED;
+        get_raw(L, RECORD, "reason");
+        lua_replace(L, SELF);
+        options->reason = SELF;
+    }
+}
+
 /* Protected: (object, record, function, arguments...) -> handle */
 static int spawn_thread(lua_State *L) {
     struct neap_task_options options;
-    read_options(L, &options);
-    if (neap_options_boolean(L, RECORD, "cancelled", false)) {
-        options.flags |= NEAP_TASK_CANCELLED;
-        get_raw(L, RECORD, "reason");
-        lua_replace(L, SELF);
-        options.reason = SELF;
-    }
+    read_all_options(L, &options);
     neap_thread_spawn(L, lua_gettop(L) - RECORD - 1, &options);
     return 1;
+}
+
+/* Likewise -> handle; or nil, message, code */
+static int spawn_process(lua_State *L) {
+    struct neap_task_options options;
+    read_all_options(L, &options);
+    return neap_process_spawn(L, lua_gettop(L) - RECORD - 1, &options);
 }
 
 /* An error in sending the object speaks of "self" instead of the argument that it is. */
@@ -142,13 +155,18 @@ int neap_instance_start_task(lua_State *L) {
     return end(L);
 }
 
-int neap_instance_start_thread(lua_State *L) {
-    begin(L, "neap.Thread");
+static int start_elsewhere(lua_State *L, const char *class, lua_CFunction spawn) {
+    begin(L, class);
     push_call(L);
     int top = lua_gettop(L);
     luaL_checkstack(L, top + 8, "arguments");
-    lua_pushcfunction(L, spawn_thread);
+    lua_pushcfunction(L, spawn);
     for (int i = SELF; i <= top; i++) lua_pushvalue(L, i);
-    if (lua_pcall(L, top, 1, 0) != LUA_OK) return raise_start(L);
-    return end(L);
+    if (lua_pcall(L, top, LUA_MULTRET, 0) != LUA_OK) return raise_start(L);
+    int count = lua_gettop(L) - top;
+    return count == 1 ? end(L) : count;
 }
+
+int neap_instance_start_thread(lua_State *L) { return start_elsewhere(L, "neap.Thread", spawn_thread); }
+
+int neap_instance_start_process(lua_State *L) { return start_elsewhere(L, "neap.Process", spawn_process); }

@@ -3,13 +3,15 @@
  * LINES      Several threads share one stdout. A line of one must not be torn by another's, however many arguments and calls it
  *            took. So each state collects an unfinished line and hands over whole lines, in one write; the rest follows
  *            when it is flushed by the script, or when the thread ends. A state that has called setvbuf("no") does not wait
- *            for lines. The main state collects only while there are other threads and stdout is no terminal: there it
+ *            for lines. The main state collects only while there are other threads or processes and stdout is no terminal: there it
  *            writes at once, as plain Lua does.
  * ORDER      Whole lines go straight into the buffer of the C library, which all threads share, so what one thread prints
  *            before it wakes another comes before what that one prints. print flushes that buffer, as plain Lua's does: what
  *            a program prints before it starts another stands before what that one prints.
  * FILES      Other files are none of our business: their methods go on to the originals, which run in our own frame, so that
  *            they raise the messages that they always raised and cost no call more.
+ * RANDOM     Lua makes the seed of math.random from the time and an address. Child processes that are copies of one another have both
+ *            in common, so the system is asked for seeds.
  * NO READER  Who writes to a stdout that nobody reads any more (EPIPE) is ended quietly, as other programs are by SIGPIPE, but in
  *            order: the program ends with the status that a shell gives to SIGPIPE. */
 #include "bindings/libraries.h"
@@ -20,6 +22,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "bindings/cancel.h"
@@ -38,7 +41,8 @@ static bool is_main(const struct neap_vm *vm) { return vm->engine->context == NU
 /* Must unfinished lines wait? */
 static bool collects(const struct neap_vm *vm) {
     if (!is_main(vm)) return true;
-    return !vm->output.terminal && atomic_load_explicit(&vm->engine->alive, memory_order_relaxed) > 0;
+    return !vm->output.terminal && (atomic_load_explicit(&vm->engine->alive, memory_order_relaxed) > 0 ||
+                                    atomic_load_explicit(&vm->engine->process_count, memory_order_relaxed) > 0);
 }
 
 static void append(lua_State *L, struct neap_output *output, const char *text, size_t length) {
@@ -273,6 +277,31 @@ int neap_libraries_exit(lua_State *L, int status) {
 
 static int replaced_exit(lua_State *L) { return neap_libraries_exit(L, neap_libraries_exit_status(L)); }
 
+/* --- math.randomseed --- */
+
+/* As the original, upvalue 1, but for a seed that nobody has given. */
+static int replaced_randomseed(lua_State *L) {
+    lua_Integer seeds[2];
+    if (lua_gettop(L) == 0 && getrandom(seeds, sizeof seeds, 0) == (ssize_t)sizeof seeds) {
+        lua_pushinteger(L, seeds[0]);
+        lua_pushinteger(L, seeds[1]);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+static void seed(lua_State *L) {
+    lua_getglobal(L, LUA_MATHLIBNAME);
+    lua_getfield(L, -1, "randomseed");
+    lua_pushcclosure(L, replaced_randomseed, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "randomseed");
+    lua_call(L, 0, 0);
+    lua_pop(L, 1);
+}
+
 /* --- warn --- */
 
 enum { WARNINGS_OFF, WARNINGS_ON, WARNINGS_CONTINUE };
@@ -294,6 +323,7 @@ static void warn(void *argument, const char *message, int to_continue) {
 
 void neap_libraries_open(lua_State *L) {
     luaL_openlibs(L);
+    seed(L);
     lua_setwarnf(L, warn, L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, neap_module_open);

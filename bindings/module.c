@@ -15,6 +15,7 @@
 #include "bindings/handle.h"
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
+#include "bindings/process.h"
 #include "bindings/scope.h"
 #include "bindings/slice.h"
 #include "bindings/thread.h"
@@ -68,9 +69,9 @@ static int push_reference(lua_State *L) {
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {
-    {"as_completed", "neap.group"}, {"gather", "neap.group"}, {"inspect", "neap.inspect"}, {"race", "neap.group"},
-    {"wait", "neap.group"},         {"Task", "neap.class"},   {"Thread", "neap.class"},    {NULL, NULL}};
+} lazy[] = {{"as_completed", "neap.group"}, {"gather", "neap.group"}, {"inspect", "neap.inspect"},
+            {"race", "neap.group"},         {"wait", "neap.group"},   {"Process", "neap.class"},
+            {"Task", "neap.class"},         {"Thread", "neap.class"}, {NULL, NULL}};
 
 /* What the Lua half is given beside the module, and scripts do not see; and `load`, below. */
 static const luaL_Reg internal[] = {{"console", neap_console_open},
@@ -79,8 +80,12 @@ static const luaL_Reg internal[] = {{"console", neap_console_open},
                                     {"join", neap_handle_join},
                                     {"reference", push_reference},
                                     {"run", neap_instance_run},
+                                    {"kill", neap_process_kill},
+                                    {"rusage", neap_process_rusage},
+                                    {"start_process", neap_instance_start_process},
                                     {"start_task", neap_instance_start_task},
                                     {"start_thread", neap_instance_start_thread},
+                                    {"terminate", neap_process_terminate},
                                     {"wait", neap_handle_wait},
                                     {"watch", neap_watch_open},
                                     {NULL, NULL}};
@@ -179,6 +184,7 @@ int neap_module_open(lua_State *L) {
     luaL_setfuncs(L, functions, 0);
     luaL_setfuncs(L, neap_run_functions, 0);
     luaL_setfuncs(L, neap_thread_functions, 0);
+    luaL_setfuncs(L, neap_process_functions, 0);
     neap_codec_push_null(L);
     lua_setfield(L, -2, "null");
     lua_pushliteral(L, NEAP_VERSION);

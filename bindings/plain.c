@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bindings/classes.h"
 #include "bindings/coroutine.h"
 #include "bindings/ending.h"
 #include "bindings/libraries.h"
@@ -106,7 +107,7 @@ static int plain_exit(lua_State *L) {
 
 static bool needs_no_thread(void *argument) {
     struct plain *plain = argument;
-    return exit_was_asked(plain) || atomic_load_explicit(&plain->engine.threads_needed, memory_order_acquire) == 0;
+    return exit_was_asked(plain) || atomic_load_explicit(&plain->engine.jobs_needed, memory_order_acquire) == 0;
 }
 
 static void free_plain(struct plain *plain) {
@@ -181,6 +182,7 @@ int luaopen_neap(lua_State *L) {
     struct neap_engine *engine = &plain->engine;
     engine->stuck = on_deadlock;
     engine->slices = neap_pulse_is_free(engine->slice_signal);
+    engine->classes = neap_packed_classes;
     engine->main = neap_mailbox_new(&engine->busy);
     if (engine->main == NULL) return luaL_error(L, "not enough memory");
     atomic_store(&engine->busy, 1);

@@ -12,7 +12,11 @@
  *                    ignored from the start (nohup, background jobs of a shell) it stays so. While a prompt is open
  *                    (host/screen.h) it gets the interrupts; two within a second still end the program. SIGPIPE is caught and means
  *                    nothing by itself: a write fails with EPIPE, and one to stdout ends the program (libraries.c). It is
- *                    caught, not ignored, since programs that we start would inherit that it is ignored. */
+ *                    caught, not ignored, since programs that we start would inherit that it is ignored.
+ * CHILDREN           A child process is a program too. Its parent is told how its main task ended, and says so; here nothing is said.
+ *                    Ctrl-C, which the terminal sends to all of us, is the parent's to act upon: a child lets it pass, but not a
+ *                    SIGINT that somebody sends to it. What has ended it in order it finally dies of, so that its parent can see
+ *                    that. */
 #include "bindings/program.h"
 
 #include <errno.h>
@@ -25,6 +29,7 @@
 #include <unistd.h>
 
 #include "bindings/box.h"
+#include "bindings/classes.h"
 #include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/libraries.h"
@@ -33,16 +38,22 @@
 #include "core/arena.h"
 #include "host/engine.h"
 
+#ifdef __linux__
+#define THIS_PROGRAM "/proc/self/exe"
+#else
+#define THIS_PROGRAM NULL
+#endif
+
 enum { SIGNAL_STATUS = 128, ARGUMENTS_MAX = 200 };
 
 struct program {
+    const struct neap_program *what;
     struct neap_engine engine;
-    struct neap_vm *vm;       /* of the main state */
-    struct neap_arena *arena; /* of the main state */
-    int (*load)(lua_State *L, void *argument);
-    void *argument; /* of load */
-    int main_task;  /* registry reference: the handle of the main task */
-    bool reported;  /* its failure */
+    struct neap_vm *vm;               /* of the main state */
+    struct neap_arena *arena;         /* of the main state */
+    struct neap_task_options options; /* of the main task */
+    int main_task;                    /* registry reference: the handle of the main task */
+    bool reported;                    /* its failure */
 };
 
 /* --- signals --- */
@@ -51,17 +62,32 @@ static struct {
     struct neap_engine *volatile engine; /* that signals end; one a process */
     volatile sig_atomic_t number;        /* of the first one that came; 0: none */
     pthread_t thread;                    /* that handles them; constant while engine is set */
+    bool in_child;                       /* constant while engine is set */
 } signals;
 
-static void on_signal(int number) {
+/* Ends the process by the signal, as far as that is possible. */
+static _Noreturn void die_of(int number) {
+    sigset_t it;
+    signal(number, SIG_DFL);
+    sigemptyset(&it);
+    sigaddset(&it, number);
+    kill(getpid(), number);
+    pthread_sigmask(SIG_UNBLOCK, &it, NULL);
+    _exit(SIGNAL_STATUS + number);
+}
+
+static void on_signal(int number, siginfo_t *info, void *context) {
     int saved = errno;
     struct neap_engine *engine = signals.engine;
-    if (engine == NULL) _exit(SIGNAL_STATUS + number);
+    (void)context;
+    if (engine == NULL) die_of(number);
+    if (signals.in_child && number == SIGINT && info->si_code == SI_KERNEL) return; /* of the terminal */
     if (!pthread_equal(pthread_self(), signals.thread)) {
         pthread_kill(signals.thread, number);
     } else if (number == SIGINT && signals.number == 0 && neap_screen_interrupt(&engine->screen)) {
         /* the prompt sees to it */
     } else if (signals.number != 0) {
+        if (signals.in_child) die_of(number);
         _exit(SIGNAL_STATUS + number);
     } else {
         signals.number = number;
@@ -70,11 +96,17 @@ static void on_signal(int number) {
     errno = saved;
 }
 
-static void on_pipe(int number) { (void)number; }
+static void on_pipe(int number, siginfo_t *info, void *context) {
+    (void)number;
+    (void)info;
+    (void)context;
+}
 
-static void on_terminal(int number) {
+static void on_terminal(int number, siginfo_t *info, void *context) {
     int saved = errno;
     struct neap_engine *engine = signals.engine;
+    (void)info;
+    (void)context;
     if (engine != NULL && !pthread_equal(pthread_self(), signals.thread))
         pthread_kill(signals.thread, number);
     else if (engine != NULL)
@@ -82,15 +114,16 @@ static void on_terminal(int number) {
     errno = saved;
 }
 
-static void catch_signal(int number, void (*handler)(int), int flags) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
+static void catch_signal(int number, void (*handler)(int, siginfo_t *, void *), int flags) {
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = flags | SA_SIGINFO}, before;
     if (sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN) return;
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, NULL);
 }
 
-static void catch_signals(struct neap_engine *engine) {
+static void catch_signals(struct neap_engine *engine, bool in_child) {
     signals.thread = pthread_self();
+    signals.in_child = in_child;
     signals.engine = engine;
     catch_signal(SIGINT, on_signal, 0);
     catch_signal(SIGTERM, on_signal, 0);
@@ -134,12 +167,12 @@ static int pack_arguments(lua_State *L, int count) {
 /* Protected: (program). */
 static int open_main(lua_State *L) {
     struct program *program = lua_touserdata(L, 1);
-    const struct neap_task_options options = {.name = "main", .flags = NEAP_TASK_MAIN | NEAP_TASK_QUIET};
+    const struct neap_program *what = program->what;
     neap_libraries_open(L);
     neap_vm_open(program->vm, L);
     neap_libraries_replace(L);
-    int arguments = pack_arguments(L, program->load(L, program->argument));
-    neap_task_spawn(L, arguments, &options)->site = NULL;
+    int arguments = pack_arguments(L, what->load(L, what->argument));
+    neap_task_spawn(L, arguments, &program->options)->site = NULL;
     struct neap_job *job = neap_task_job(L, -1);
     program->engine.main_job = (struct neap_job *)neap_object_ref(&job->future.object);
     program->main_task = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -163,7 +196,7 @@ static bool is_over(void *argument) {
 /* Says that the main chunk has failed, once. */
 static void report_main(struct program *program) {
     lua_State *L = program->vm->main;
-    if (program->reported || !main_has_failed(program)) return;
+    if (program->reported || program->what->is_child || !main_has_failed(program)) return;
     program->reported = true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, program->main_task);
     neap_failure_report_main(L, lua_gettop(L));
@@ -247,31 +280,39 @@ static int run(struct program *program, lua_State *L) {
         free_program(program);
         return 1;
     }
-    catch_signals(&program->engine);
+    catch_signals(&program->engine, program->what->is_child);
     neap_loop_run(&program->vm->loop, is_over, program);
     bool ended = end(program);
     int status = status_of(program, ended);
+    if (program->what->close != NULL)
+        program->what->close(program->vm, program->main_task, status, asked_status(program) >= 0,
+                             program->what->argument);
     neap_vm_close(program->vm);
     lua_close(L);
     status = flush(program, status);
+    if (program->what->is_child && signals.number != 0) die_of(signals.number);
     if (!ended) _exit(status); /* what the threads that are left use must stay */
     signals.engine = NULL;
     free_program(program);
     return status;
 }
 
-int neap_program_run(int (*load)(lua_State *L, void *argument), void *argument) {
-    struct program program = {.load = load, .argument = argument};
+int neap_program_run(const struct neap_program *what) {
+    struct program program = {.what = what, .options = {.name = "main", .flags = NEAP_TASK_MAIN | NEAP_TASK_QUIET}};
     struct neap_engine *engine = &program.engine;
     neap_engine_init(engine);
     engine->stuck = on_deadlock;
     engine->overdue = on_overdue;
     engine->slices = true;
+    engine->classes = neap_packed_classes;
+    engine->runner = THIS_PROGRAM;
     atomic_store(&engine->busy, 1);
     engine->main = neap_mailbox_new(&engine->busy);
     program.vm = engine->main == NULL ? NULL : neap_vm_new(engine, engine->main);
     program.arena = neap_arena_new();
-    lua_State *L = program.vm == NULL || program.arena == NULL ? NULL : lua_newstate(neap_arena_alloc, program.arena);
+    bool is_open = program.vm != NULL && program.arena != NULL &&
+                   (what->open == NULL || what->open(program.vm, &program.options, what->argument) == 0);
+    lua_State *L = is_open ? lua_newstate(neap_arena_alloc, program.arena) : NULL;
     if (L == NULL) {
         fputs("neap: not enough memory\n", stderr);
         return 1;

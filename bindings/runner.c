@@ -2,12 +2,15 @@
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bindings/child.h"
 #include "bindings/module.h"
 #include "bindings/program.h"
 #include "bindings/version.h"
+#include "host/launcher.h"
 
 enum { USAGE_STATUS = 2 };
 
@@ -111,9 +114,18 @@ static int read_options(struct command *command) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], NEAP_LAUNCH_NURSERY) == 0) {
+        neap_launch_nurse();
+        return neap_child_run();
+    }
+    if (argc == 3 && strcmp(argv[1], NEAP_LAUNCH_CHILD) == 0) {
+        neap_launch_settle((pid_t)strtol(argv[2], NULL, 10));
+        return neap_child_run();
+    }
     struct command command = {.argc = argc, .argv = argv};
     int status = read_options(&command);
     if (status >= 0) return status;
     if (command.zero == argc && isatty(STDIN_FILENO)) command.prompt = true;
-    return neap_program_run(load, &command);
+    const struct neap_program program = {.load = load, .argument = &command};
+    return neap_program_run(&program);
 }

@@ -24,6 +24,7 @@
 #include "bindings/cancel.h"
 #include "bindings/failure.h"
 #include "bindings/handle.h"
+#include "bindings/process.h"
 #include "bindings/thread.h"
 #include "core/error.h"
 #include "sync/scope.h"
@@ -54,10 +55,16 @@ static const char boxes_key;     /* registry: weak table, address -> box */
 
 /* --- stopping --- */
 
-/* Children: a list at `list`. The reason is on top of the stack, and popped. Threads come first: what cannot be sent to them raises. */
-static void cancel_children(lua_State *L, lua_Integer count, int list, bool threads) {
+/* Is the child on top of the stack a thread or a process? */
+static bool is_elsewhere(lua_State *L) {
+    return neap_box_test(L, -1, NEAP_HANDLE_THREAD) != NULL || neap_box_test(L, -1, NEAP_HANDLE_PROCESS) != NULL;
+}
+
+/* Children: a list at `list`. The reason is on top of the stack, and popped. Threads and processes come first: what cannot be sent
+ * to them raises. */
+static void cancel_children(lua_State *L, lua_Integer count, int list, bool elsewhere) {
     for (lua_Integer i = 1; i <= count; i++) {
-        if (lua_rawgeti(L, list, i) == LUA_TUSERDATA && (neap_box_test(L, -1, NEAP_HANDLE_THREAD) != NULL) == threads) {
+        if (lua_rawgeti(L, list, i) == LUA_TUSERDATA && is_elsewhere(L) == elsewhere) {
             lua_pushvalue(L, -2);
             neap_handle_cancel(L, -2);
         }
@@ -183,7 +190,7 @@ static struct box *check(lua_State *L) {
 }
 
 /* s, [options,] fn, ... */
-static int start(lua_State *L, bool thread) {
+static int start(lua_State *L, enum neap_handle kind) {
     struct box *box = check(L);
     struct neap_task_options options;
     int function = neap_run_options(L, 2, &options);
@@ -191,16 +198,21 @@ static int start(lua_State *L, bool thread) {
     options.scope = box->scope;
     if (box->stopped) options.flags |= NEAP_TASK_CANCELLED; /* it never runs */
     reserve(L, box);
-    if (thread)
-        neap_thread_spawn(L, lua_gettop(L) - function, &options);
+    int arguments = lua_gettop(L) - function, count = 1;
+    if (kind == NEAP_HANDLE_TASK)
+        neap_task_spawn(L, arguments, &options);
+    else if (kind == NEAP_HANDLE_THREAD)
+        neap_thread_spawn(L, arguments, &options);
     else
-        neap_task_spawn(L, lua_gettop(L) - function, &options);
-    return enter(L, box);
+        count = neap_process_spawn(L, arguments, &options);
+    return count == 1 ? enter(L, box) : count;
 }
 
-static int scope_spawn(lua_State *L) { return start(L, false); }
+static int scope_spawn(lua_State *L) { return start(L, NEAP_HANDLE_TASK); }
 
-static int scope_thread(lua_State *L) { return start(L, true); }
+static int scope_thread(lua_State *L) { return start(L, NEAP_HANDLE_THREAD); }
+
+static int scope_process(lua_State *L) { return start(L, NEAP_HANDLE_PROCESS); }
 
 /* s:cancel([reason]) */
 static int scope_cancel(lua_State *L) {
@@ -439,8 +451,11 @@ static int scope_tostring(lua_State *L) {
 }
 
 static void push_metatable(lua_State *L) {
-    static const luaL_Reg methods[] = {
-        {"spawn", scope_spawn}, {"thread", scope_thread}, {"cancel", scope_cancel}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"spawn", scope_spawn},
+                                       {"thread", scope_thread},
+                                       {"process", scope_process},
+                                       {"cancel", scope_cancel},
+                                       {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", scope_collected}, {"__tostring", scope_tostring}, {NULL, NULL}};
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) != LUA_TNIL) return;
     lua_pop(L, 1);

@@ -99,6 +99,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
         case NEAP_HANDLE_TASK:
         case NEAP_HANDLE_TASK_JOB:
         case NEAP_HANDLE_THREAD:
+        case NEAP_HANDLE_PROCESS:
             if (neap_handle_is_current(L, CASE)) {
                 lua_pushliteral(L, "a task cannot wait for itself: it would never end");
                 refuse(L, number);
@@ -106,7 +107,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
             link->op = NEAP_FUTURE_END;
             object = &neap_handle_test(L, CASE)->object;
             break;
-        default: refuse_type(L, number, "channel, queue, pipe, event, task or thread");
+        default: refuse_type(L, number, "channel, queue, pipe, event, task, thread or process");
     }
     link->object = object;
 }

@@ -559,7 +559,7 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     else
         atomic_store_explicit(&job->future.state, (uint8_t)neap_future_state(&task->future), memory_order_relaxed);
     bool waiting = atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
-    atomic_store_explicit(&job->waiting, waiting, memory_order_relaxed);
+    atomic_store_explicit(job->waiting, waiting, memory_order_relaxed);
     return job;
 }
 

@@ -19,80 +19,27 @@
 #include "bindings/failure.h"
 #include "bindings/handle.h"
 #include "bindings/libraries.h"
+#include "bindings/listing.h"
 #include "bindings/module.h"
 #include "bindings/report.h"
-#include "bindings/slice.h"
 #include "bindings/spare.h"
+#include "bindings/start.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
 
-enum { ORIGIN_MAX = 2048 };
-
-static const char *const path_fields[] = {"path", "cpath"}; /* of package */
-
-/* What a new thread is given; freed by it. */
-struct start {
-    struct neap_mailbox *mailbox;  /* of its loop; a reference */
-    struct neap_message function;  /* owned */
-    struct neap_message arguments; /* owned */
-    struct neap_message paths;     /* where the spawner looks for modules: package.path and cpath. Owned */
-    char *origin;                  /* where it was spawned; goes to the vm. Owned */
-    uint16_t flags;                /* NEAP_TASK_QUIET */
-    int slice_signal;              /* what the spawner has: see slice.h */
-    double slice;                  /* likewise; seconds */
-};
-
-static void free_start(struct start *start) {
-    neap_message_fini(&start->function);
-    neap_message_fini(&start->arguments);
-    neap_message_fini(&start->paths);
-    if (start->mailbox != NULL) neap_mailbox_unref(start->mailbox);
-    neap_free(start->origin);
-    neap_free(start);
-}
-
 /* --- in the new thread --- */
-
-static int body_returned(lua_State *L, int status, lua_KContext context) {
-    (void)status;
-    (void)context;
-    return lua_gettop(L);
-}
-
-/* Looks for modules where the spawner does. */
-static void set_paths(lua_State *L, const struct start *start) {
-    int count = neap_decode_all(L, &start->paths), top = lua_gettop(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (count == 2 && lua_getfield(L, -1, LUA_LOADLIBNAME) == LUA_TTABLE) {
-        for (int i = 0; i < 2; i++) {
-            lua_pushvalue(L, top - 1 + i);
-            lua_setfield(L, -2, path_fields[i]);
-        }
-    }
-    lua_settop(L, top - count);
-}
-
-/* The main task: (start). Decodes what it was given and calls it. */
-static int thread_body(lua_State *L) {
-    struct start *start = lua_touserdata(L, 1);
-    lua_settop(L, 0);
-    set_paths(L, start);
-    neap_decode(L, &start->function);
-    int count = neap_decode_all(L, &start->arguments);
-    lua_callk(L, count, LUA_MULTRET, 0, body_returned);
-    return lua_gettop(L);
-}
 
 /* Protected: (vm, start, job). */
 static int open_state(lua_State *L) {
     struct neap_vm *vm = lua_touserdata(L, 1);
-    struct start *start = lua_touserdata(L, 2);
-    struct neap_task_options options = {.flags = start->flags | NEAP_TASK_MAIN, .job = lua_touserdata(L, 3)};
+    struct neap_start *start = lua_touserdata(L, 2);
+    struct neap_task_options options = {.flags = (start->flags & NEAP_TASK_QUIET) | NEAP_TASK_MAIN,
+                                        .job = lua_touserdata(L, 3)};
     neap_vm_open(vm, L);
     neap_libraries_replace(L);
-    lua_pushcfunction(L, thread_body);
+    lua_pushcfunction(L, neap_start_body);
     lua_pushlightuserdata(L, start);
     neap_task_spawn(L, 1, &options);
     return 0;
@@ -113,11 +60,8 @@ static void run_tasks(struct neap_vm *vm) {
 /* The thread could not be brought up, or its main task left nothing: out of memory. */
 static struct neap_outcome *make_failure(void) {
     struct neap_outcome *outcome = neap_outcome_new();
-    static const char text[] = "not enough memory";
     if (outcome == NULL) return NULL;
-    outcome->value.kind = NEAP_MESSAGE_TEXT;
-    outcome->value.length = sizeof text - 1;
-    memcpy(outcome->value.text, text, sizeof text - 1);
+    neap_message_set_text(&outcome->value, "not enough memory");
     return outcome;
 }
 
@@ -141,13 +85,11 @@ static void end_job(struct neap_engine *engine, struct neap_job *job, struct nea
 }
 
 static int run_thread(struct neap_thread *thread) {
-    struct start *start = thread->argument;
+    struct neap_start *start = thread->argument;
     struct neap_vm *vm = neap_vm_new(thread->engine, start->mailbox);
     lua_State *L = vm != NULL ? neap_spare_take(thread->engine) : NULL;
     if (L != NULL) {
-        neap_slice_inherit(vm, start->slice_signal, start->slice);
-        vm->origin = start->origin;
-        start->origin = NULL;
+        neap_start_prepare(start, vm, start->slice_signal);
         vm->job = thread->job;
         neap_loop_here = &vm->loop;
         lua_pushcfunction(L, open_state);
@@ -164,74 +106,22 @@ static int run_thread(struct neap_thread *thread) {
         neap_libraries_flush(vm); /* of finalisers */
     }
     if (vm != NULL) neap_vm_free(vm);
-    free_start(start);
+    neap_start_free(start);
     return 0;
 }
 
 /* --- in the spawner --- */
 
-/* Where the new thread was spawned, as text. */
-static char *copy_origin(lua_State *L) {
-    char text[ORIGIN_MAX];
-    struct neap_vm *vm = neap_vm_of(L);
-    neap_site_write(neap_site_here(L), text, sizeof text);
-    size_t own = strlen(text), before = vm->origin != NULL ? strlen(vm->origin) : 0;
-    if (own + before >= ORIGIN_MAX) before = 0;
-    char *origin = neap_alloc(own + before + 1);
-    if (origin == NULL) return NULL;
-    memcpy(origin, text, own);
-    if (before > 0) memcpy(origin + own, vm->origin, before);
-    origin[own + before] = '\0';
-    return origin;
-}
-
-/* A script that has no such strings leaves the new thread its own. */
-static void encode_paths(lua_State *L, struct start *start) {
-    int top = lua_gettop(L), count = 0;
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, LUA_LOADLIBNAME) == LUA_TTABLE)
-        for (int i = 0; i < 2; i++) count += lua_getfield(L, top + 2, path_fields[i]) == LUA_TSTRING;
-    if (count == 2) neap_encode_all(L, top + 3, 2, &start->paths, "package.path");
-    lua_settop(L, top);
-}
-
-/* A box that frees the start if an error comes before the thread does. */
-static int start_collected(lua_State *L) {
-    struct start **keeper = lua_touserdata(L, 1);
-    if (*keeper != NULL) free_start(*keeper);
-    *keeper = NULL;
-    return 0;
-}
-
-static struct start **push_start(lua_State *L) {
-    struct start **keeper = lua_newuserdatauv(L, sizeof(struct start *), 0);
-    *keeper = NULL;
-    if (luaL_newmetatable(L, "neap.thread.start")) {
-        lua_pushcfunction(L, start_collected);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    *keeper = neap_alloc_zeroed(sizeof(struct start));
-    if (*keeper == NULL) luaL_error(L, "not enough memory");
-    return keeper;
-}
-
 void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
     int function = lua_gettop(L) - arguments;
     luaL_checkstack(L, 8, "thread");
-    struct start **keeper = push_start(L);
-    struct start *start = *keeper;
-    neap_encode(L, function, &start->function, "function");
-    neap_encode_all(L, function + 1, arguments, &start->arguments, "args");
-    encode_paths(L, start);
+    struct neap_start **keeper = neap_start_push(L);
+    struct neap_start *start = *keeper;
+    neap_start_fill(L, start, function, arguments, options);
     start->mailbox = neap_mailbox_new(&vm->engine->busy);
-    start->flags = options->flags & NEAP_TASK_QUIET;
-    start->slice_signal = vm->slice.signal;
-    start->slice = vm->slice.seconds;
-    start->origin = copy_origin(L);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_THREAD, sizeof *box, 0);
-    struct neap_job *job = start->mailbox == NULL || start->origin == NULL
+    struct neap_job *job = start->mailbox == NULL
                                ? NULL
                                : neap_job_new(&neap_thread_job_class, start->mailbox, neap_engine_next_id(vm->engine));
     if (job == NULL) luaL_error(L, "not enough memory");
@@ -273,54 +163,10 @@ static int run_spawn_thread(lua_State *L) {
 
 /* --- who runs --- */
 
-/* Threads that were found alive; lies in a userdata, which drops the references. */
-struct listing {
-    int count, room;               /* of objects: found, allocated. `count` may be more than there is room for */
-    struct neap_object *objects[]; /* a reference each */
-};
-
-static int listing_collected(lua_State *L) {
-    struct listing *listing = lua_touserdata(L, 1);
-    for (int i = 0; i < listing->count && i < listing->room; i++) neap_object_unref(listing->objects[i]);
-    listing->count = 0;
-    return 0;
-}
-
-static struct listing *push_listing(lua_State *L, int room) {
-    struct listing *listing = lua_newuserdatauv(L, sizeof *listing + (size_t)room * sizeof listing->objects[0], 0);
-    listing->count = 0;
-    listing->room = room;
-    if (luaL_newmetatable(L, "neap.thread.listing")) {
-        lua_pushcfunction(L, listing_collected);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    return listing;
-}
-
-/* The engine's guard is held. */
-static void note(struct neap_job *job, void *argument) {
-    struct listing *listing = argument;
-    if (neap_future_has_ended(&job->future)) return;
-    if (listing->count < listing->room) listing->objects[listing->count] = neap_object_ref(&job->future.object);
-    listing->count++;
-}
-
 /* neap.threads() */
 static int list_threads(lua_State *L) {
-    struct neap_engine *engine = neap_vm_of(L)->engine;
-    struct listing *listing = NULL;
-    for (int room = 8; listing == NULL || listing->count > listing->room; room = listing->count + 8) {
-        lua_settop(L, 0);
-        listing = push_listing(L, room);
-        neap_engine_each(engine, note, listing);
-    }
-    lua_createtable(L, listing->count, 0);
-    for (int i = 0; i < listing->count; i++) {
-        neap_box_push(L, listing->objects[i]);
-        lua_rawseti(L, 2, i + 1);
-    }
-    return 1;
+    lua_settop(L, 0);
+    return neap_listing_push(L, neap_engine_each_thread);
 }
 
 static int count_active(lua_State *L) {

@@ -92,13 +92,10 @@ static void abandon(struct neap_task *task) {
 
 /* Other threads learn that an abandoned task will not go on, and reach it no more. */
 static void end_job(struct neap_job *job) {
-    static const char text[] = "its thread ended before it did";
     struct neap_outcome *outcome = neap_outcome_new();
     job->task = NULL;
     if (outcome == NULL) return; /* who joins it waits for ever */
-    outcome->value.kind = NEAP_MESSAGE_TEXT;
-    outcome->value.length = sizeof text - 1;
-    memcpy(outcome->value.text, text, sizeof text - 1);
+    neap_message_set_text(&outcome->value, "its thread ended before it did");
     neap_future_end(&job->future, NEAP_FUTURE_CANCELLED, outcome);
 }
 

@@ -36,6 +36,7 @@ enum neap_handle {
     NEAP_HANDLE_TASK,     /* a task of this state: its record lies in the box */
     NEAP_HANDLE_TASK_JOB, /* a task of another state */
     NEAP_HANDLE_THREAD,
+    NEAP_HANDLE_PROCESS,
     NEAP_HANDLE_VALUE,
     NEAP_HANDLE_ARRAY,
     NEAP_HANDLE_DICT,

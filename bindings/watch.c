@@ -1,6 +1,6 @@
 /* watch: waiting for many ends.
  *
- * MODEL      Each task or thread of the list is waited for by a wait of its own, which belongs to no task: its run() notes the end,
+ * MODEL      Each task, thread or process of the list is waited for by a wait of its own, which belongs to no task: its run() notes the end,
  *            on our loop. The task that watches waits on the watch, an object like others. So each end costs a constant amount,
  *            however long the list is; a select would enter and leave all of the list for each.
  * LIFETIME   The waits lie in a block of their own, for one that another thread has claimed comes through the mailbox and
@@ -222,7 +222,7 @@ static void push_handle(lua_State *L, int number) {
     if (neap_handle_test(L, -1) == NULL) {
         const char *got =
             luaL_getmetafield(L, -1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
-        lua_pushfstring(L, "list[%d]: task or thread expected, got %s", number, got);
+        lua_pushfstring(L, "list[%d]: task, thread or process expected, got %s", number, got);
         refuse(L, NAME);
     }
 }

@@ -78,7 +78,7 @@ function neap.register(name, metatable) end
 ---
 ---It runs as a task, so it may wait. An error in it is written to stderr.
 ---
----Threads: set in the main thread, it hears of all threads; set in another, of that thread's tasks only, and first.
+---Threads: set in the main thread, it hears of all threads and of child processes; set in another, of that thread's tasks only, and first.
 ---
 ---```lua
 ---local heard = neap.channel(1)
@@ -87,19 +87,19 @@ function neap.register(name, metatable) end
 ---assert(heard:recv() == "worker: no paper")
 ---assert(not pcall(task.join, task)) -- joined: the exit status is 0
 ---```
----@param fn? fun(handle: neap.Task|neap.Thread, err: any, traceback: string) nil: stderr again
+---@param fn? fun(handle: neap.Task|neap.Thread|neap.Process, err: any, traceback: string) nil: stderr again
 ---@return function? previous
 ---@since 0.1
 function neap.on_error(fn) end
 
----The task that calls; in the main task of a thread, that thread. In the main chunk of a stock `lua5.4` it stands for
+---The task that calls; in the main task of a thread or a child process, that thread or process. In the main chunk of a stock `lua5.4` it stands for
 ---that chunk.
----@return neap.Task|neap.Thread
+---@return neap.Task|neap.Thread|neap.Process
 ---@since 0.1
 function neap.current() end
 
----The main task: that of the main chunk.
----@return neap.Task
+---The main task: that of the main chunk. In a child process, that process.
+---@return neap.Task|neap.Process
 ---@since 0.1
 function neap.main() end
 

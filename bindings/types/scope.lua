@@ -34,11 +34,24 @@ function Scope:spawn(options, fn, ...) end
 ---@since 0.1
 function Scope:thread(options, fn, ...) end
 
+---As `neap.process`, within the scope.
+---
+---Errors: the scope has ended; see `neap.process`.
+---@param options neap.SpawnOptions may be left out
+---@param fn fun(...): ...
+---@param ... any
+---@return neap.Process?
+---@return string? message
+---@return string? code as of `neap.process`
+---@overload fun(self, fn: fun(...): ..., ...: any): neap.Process?
+---@since 0.1
+function Scope:process(options, fn, ...) end
+
 ---Cancels everything in the scope: what it has started, and its body at the next wait. That is no failure. If it stops
 ---the body, the scope returns `nil, "cancelled", "cancelled"`; a body that returns all the same has its results
 ---returned.
 ---
----Errors: the scope has ended; a reason that cannot be sent, if threads are to be told.
+---Errors: the scope has ended; a reason that cannot be sent, if threads or processes are to be told.
 ---
 ---Threads: the one of the scope.
 ---

@@ -10,7 +10,7 @@ local neap = {}
 ---| a channel, queue or pipe end | it has a value | the value, and of a queue its priority |
 ---| `{handle, value}` of these | it takes the value | `true` |
 ---| `{queue, value, priority}` | it takes the value | `true` |
----| a task or thread | it has ended | nothing; ask `join` |
+---| a task, thread or process | it has ended | nothing; ask `join` |
 ---| an event | it is set | nothing |
 ---
 ---One that is closed is ready, with `nil, "closed", "closed"` and the reason. All cases are looked at in one moment.

@@ -3,10 +3,10 @@
 ---@class neap
 local neap = {}
 
----What a task and a thread have in common.
+---What a task, a thread and a process have in common.
 ---@class neap.Handle
 ---@field name string what reports call it; writable
----@field id integer positive; no other task or thread of the program has or had it
+---@field id integer positive; no other task, thread or process of the program has or had it
 ---@field daemon boolean the program does not wait for it; writable before the start
 local Handle = {}
 
@@ -44,7 +44,7 @@ function Handle:wait(timeout) end
 ---Asks it to stop: raises a cancellation error in the wait that it is in, or at its next one, or in a loop that has run
 ---for a slice without any; and again at each later wait. Returns at once. What never ran never will; what caught the
 ---error and returned has the status `"done"`.
----@param reason? any stands in the error; copied if the task is of another thread
+---@param reason? any stands in the error; copied if it is in another thread or process
 ---@return boolean asked false if it had ended or been asked before
 ---@since 0.1
 function Handle:cancel(reason) end
@@ -65,7 +65,7 @@ function Handle:is_alive() end
 ---@since 0.1
 function Handle:error() end
 
----Where it failed, through every task and thread on the way, and back to where each was spawned; nil unless it failed.
+---Where it failed, through every task, thread and process on the way, and back to where each was spawned; nil unless it failed.
 ---@return string?
 ---@since 0.1
 function Handle:traceback() end
@@ -196,7 +196,7 @@ function neap.Thread:start() end
 ---@field quiet? boolean
 
 ---@class neap.SpawnOptions
----@field name? string what reports call it; by default `task-` or `thread-` and its id
+---@field name? string what reports call it; by default `task-`, `thread-` or `process-` and its id
 ---@field quiet? boolean a failure is not reported; it is still raised by `join`, and counts for the exit status
 ---@field daemon? boolean the program does not wait for it; it is cancelled at the end
 

@@ -29,6 +29,20 @@ void neap_parcel_free(struct neap_parcel *parcel) {
     neap_free(parcel);
 }
 
+void neap_message_set_text(struct neap_message *message, const char *text) {
+    size_t size = strlen(text);
+    struct neap_parcel *parcel = size > NEAP_MESSAGE_TEXT_MAX ? neap_parcel_new(size, 0) : NULL;
+    if (parcel != NULL) {
+        memcpy(parcel->bytes, text, size);
+        message->parcel = parcel;
+        message->kind = NEAP_MESSAGE_BYTES;
+        return;
+    }
+    message->kind = NEAP_MESSAGE_TEXT;
+    message->length = (uint8_t)(size > NEAP_MESSAGE_TEXT_MAX ? NEAP_MESSAGE_TEXT_MAX : size);
+    memcpy(message->text, text, message->length);
+}
+
 static void unref_parcel(struct neap_parcel *parcel) {
     /* the last one sees what all others did before they let go; who is alone need not write */
     if (atomic_load_explicit(&parcel->refs, memory_order_acquire) == 1 ||

@@ -63,6 +63,9 @@ struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count);
 /* Of the one who made it, and has not put it into a message: drops its references and itself. */
 void neap_parcel_free(struct neap_parcel *parcel);
 
+/* A string, cut where there is no memory for it. `message` must be empty. */
+void neap_message_set_text(struct neap_message *message, const char *text);
+
 void neap_message_release(struct neap_message *message);
 
 /* Writes the same value to `to`, which is overwritten. Costs no memory: what is not inline is shared. */

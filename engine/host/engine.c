@@ -15,6 +15,7 @@
 #include "core/futex.h"
 #include "core/memory.h"
 #include "host/hub.h"
+#include "host/process.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { STACK_SIZE = 8 << 20 }; /* sanitizers make frames several times as large */
@@ -28,7 +29,7 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->busy, 0);
     atomic_init(&engine->ids, 0);
     atomic_init(&engine->failures, 0);
-    atomic_init(&engine->threads_needed, 0);
+    atomic_init(&engine->jobs_needed, 0);
     atomic_init(&engine->reports, 0);
     atomic_init(&engine->alive, 0);
     atomic_init(&engine->stopping, false);
@@ -40,6 +41,10 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_list_init(&engine->threads);
     neap_list_init(&engine->ended);
     neap_list_init(&engine->states);
+    neap_list_init(&engine->processes);
+    atomic_init(&engine->process_count, 0);
+    engine->classes = NULL;
+    engine->runner = NULL;
     atomic_init(&engine->cells, NULL);
     atomic_init(&engine->kept, NULL);
     atomic_init(&engine->spare, NULL);
@@ -158,6 +163,15 @@ void neap_engine_fini(struct neap_engine *engine) {
     neap_screen_fini(&engine->screen);
 }
 
+/* Guard held: a thread or process has been counted out. The main loop may be waiting for it; or everybody is idle now, and it has to
+ * find that out. */
+static void count_out(struct neap_engine *engine, bool needed) {
+    if (needed) atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_release);
+    bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
+    if (engine->main != NULL && (needed || last || atomic_load_explicit(&engine->stopping, memory_order_relaxed)))
+        neap_mailbox_notify(engine->main);
+}
+
 /* The last words of a thread: its job has ended already. */
 static void depart(struct neap_thread *thread) {
     struct neap_engine *engine = thread->engine;
@@ -165,14 +179,10 @@ static void depart(struct neap_thread *thread) {
     neap_guard_lock(&engine->guard);
     neap_list_remove(&thread->node);
     neap_list_push_back(&engine->ended, &thread->node);
-    if (needed) atomic_fetch_sub_explicit(&engine->threads_needed, 1, memory_order_release);
-    bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
-    /* The main loop may be waiting for us to go; or everybody is idle now, and it has to find that out. Under the guard:
-     * neap_engine_join does not return before we have let go of the engine. */
+    /* Under the guard: neap_engine_join does not return before we have let go of the engine. */
     atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_release);
     neap_futex_wake(&engine->alive);
-    if (engine->main != NULL && (needed || last || atomic_load_explicit(&engine->stopping, memory_order_relaxed)))
-        neap_mailbox_notify(engine->main);
+    count_out(engine, needed);
     neap_guard_unlock(&engine->guard);
 }
 
@@ -208,13 +218,13 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
     if (!atomic_load_explicit(&engine->stopping, memory_order_relaxed)) {
         neap_list_push_back(&engine->threads, &thread->node);
         atomic_fetch_add_explicit(&engine->alive, 1, memory_order_relaxed);
-        if (needed) atomic_fetch_add_explicit(&engine->threads_needed, 1, memory_order_relaxed);
+        if (needed) atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel); /* on the thread's behalf, until depart */
         code = create(thread);
         if (code != 0) {
             neap_list_remove(&thread->node);
             atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_relaxed);
-            if (needed) atomic_fetch_sub_explicit(&engine->threads_needed, 1, memory_order_relaxed);
+            if (needed) atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
             atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel);
         }
     }
@@ -226,7 +236,38 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
     return code;
 }
 
-void neap_engine_each(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument), void *argument) {
+bool neap_engine_enter(struct neap_engine *engine, struct neap_process *process) {
+    neap_guard_lock(&engine->guard);
+    bool may = !atomic_load_explicit(&engine->stopping, memory_order_relaxed);
+    if (may) {
+        neap_list_push_back(&engine->processes, &process->node);
+        atomic_fetch_add_explicit(&engine->process_count, 1, memory_order_relaxed);
+        if (!atomic_load_explicit(&process->job.daemon, memory_order_relaxed))
+            atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel);
+    }
+    neap_guard_unlock(&engine->guard);
+    return may;
+}
+
+void neap_engine_leave(struct neap_engine *engine, struct neap_process *process) {
+    neap_guard_lock(&engine->guard);
+    neap_list_remove(&process->node);
+    atomic_fetch_sub_explicit(&engine->process_count, 1, memory_order_release);
+    count_out(engine, !atomic_load_explicit(&process->job.daemon, memory_order_relaxed));
+    neap_guard_unlock(&engine->guard);
+}
+
+void neap_engine_each_process(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument),
+                              void *argument) {
+    neap_guard_lock(&engine->guard);
+    for (struct neap_list *node = engine->processes.next; node != &engine->processes; node = node->next)
+        visit(&NEAP_CONTAINER_OF(node, struct neap_process, node)->job, argument);
+    neap_guard_unlock(&engine->guard);
+}
+
+void neap_engine_each_thread(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument),
+                             void *argument) {
     neap_guard_lock(&engine->guard);
     for (struct neap_list *node = engine->threads.next; node != &engine->threads; node = node->next)
         visit(NEAP_CONTAINER_OF(node, struct neap_thread, node)->job, argument);
@@ -251,7 +292,8 @@ void neap_engine_stop(struct neap_engine *engine) {
     neap_guard_lock(&engine->guard);
     atomic_store_explicit(&engine->stopping, true, memory_order_relaxed);
     neap_guard_unlock(&engine->guard);
-    neap_engine_each(engine, cancel, NULL);
+    neap_engine_each_thread(engine, cancel, NULL);
+    neap_engine_each_process(engine, cancel, NULL);
 }
 
 int neap_engine_join(struct neap_engine *engine, int64_t deadline) {

@@ -15,25 +15,29 @@
 #include "sync/ring.h"
 
 struct neap_cells;
+struct neap_class;
 struct neap_hub;
+struct neap_process;
 struct neap_thread;
 
 struct neap_engine {
-    atomic_int busy;           /* loops that are not idle: see COUNTING in core/mailbox.c */
-    _Atomic uint64_t ids;      /* the last id given to a task or thread; relaxed */
-    atomic_int failures;       /* tasks and threads that failed and that nobody has joined; relaxed */
-    atomic_int threads_needed; /* threads that have not ended and are not daemon; who leaves releases */
-    atomic_int reports;        /* failures on their way to the main state; who sent one leaves threads_needed later */
-    _Atomic uint32_t alive;    /* threads whose body has not ended; a futex of neap_engine_join */
-    _Atomic bool stopping;     /* no thread may start any more; set under guard */
-    _Atomic int exit_status;   /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
-    _Atomic int output_error;  /* the errno of the first write to stdout that failed; 0: none. Relaxed */
-    struct neap_mailbox *main; /* of the loop that stays to the end; counted. Constant once set */
+    atomic_int busy;        /* loops that are not idle: see COUNTING in core/mailbox.c */
+    _Atomic uint64_t ids;   /* the last id given to a task, thread or process; relaxed */
+    atomic_int failures;    /* tasks, threads and processes that failed and that nobody has joined; relaxed */
+    atomic_int jobs_needed; /* threads and processes that have not ended and are not daemon; who leaves releases */
+    atomic_int reports;     /* failures on their way to the main state; who sent one leaves jobs_needed later */
+    _Atomic uint32_t alive; /* threads whose body has not ended; a futex of neap_engine_join */
+    _Atomic uint32_t process_count; /* in `processes`; written under guard, who leaves releases */
+    _Atomic bool stopping;          /* no thread or process may start any more; set under guard */
+    _Atomic int exit_status;        /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
+    _Atomic int output_error;       /* the errno of the first write to stdout that failed; 0: none. Relaxed */
+    struct neap_mailbox *main;      /* of the loop that stays to the end; counted. Constant once set */
     struct neap_job
         *main_job; /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
     struct neap_guard guard;               /* of the lists */
     struct neap_list threads;              /* neap_thread.node: started, not ended */
     struct neap_list ended;                /* neap_thread.node: ended, not joined by the system */
+    struct neap_list processes;            /* neap_process.node: started, not ended */
     struct neap_list states;               /* neap_vm.node, for the bindings: the Lua states that are open; guard */
     _Atomic(struct neap_cells *) cells;    /* NULL until the first is asked for; see neap_engine_cells */
     struct neap_hub *hub;                  /* made by neap_hub_get, under the guard; NULL: nobody has needed it */
@@ -50,7 +54,11 @@ struct neap_engine {
     int slice_signal;                /* which; constant */
     double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
-    void *context;             /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
+    const struct neap_class *const
+        *classes; /* whose objects can be made anew in another process: see host/packer.h. Constant */
+    const char
+        *runner;   /* the program that child processes run, as the host says; NULL: none. Constant once processes run */
+    void *context; /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
 };
 
 /* What the bindings have made ahead for the next thread; they know what it is. */
@@ -105,11 +113,19 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
 /* Any thread: the program is to end with `status`, in order. The first one to ask wins. */
 void neap_engine_exit(struct neap_engine *engine, int status);
 
-/* Asks every thread but those that have ended to stop; from now on none starts. */
+/* Asks every thread and process but those that have ended to stop; from now on none starts. */
 void neap_engine_stop(struct neap_engine *engine);
 /* Waits until every thread has ended, or `deadline`. Returns how many have not. */
 int neap_engine_join(struct neap_engine *engine, int64_t deadline);
-/* Calls `visit` for the job of each live thread, holding the guard. */
-void neap_engine_each(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument), void *argument);
+/* Calls `visit` for the job of each live thread, or process, holding the guard. */
+void neap_engine_each_thread(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument),
+                             void *argument);
+void neap_engine_each_process(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument),
+                              void *argument);
+
+/* Another process has started, or has ended: counts it. ENTER: false, and nothing has happened, when the engine is stopping.
+ * LEAVE: whoever waited for that is told. */
+bool neap_engine_enter(struct neap_engine *engine, struct neap_process *process);
+void neap_engine_leave(struct neap_engine *engine, struct neap_process *process);
 
 #endif

@@ -6,19 +6,27 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/drain.h"
 #include "host/engine.h"
+#include "host/launcher.h"
 
 /* --- its thread --- */
 
-static bool is_over(void *argument) {
-    const struct neap_hub *hub = argument;
-    return atomic_load_explicit(&hub->stopping, memory_order_relaxed) && hub->watches == 0;
+static bool is_stopping(void *argument) {
+    return atomic_load_explicit(&((struct neap_hub *)argument)->stopping, memory_order_relaxed);
 }
+
+static bool has_no_watches(void *argument) { return ((struct neap_hub *)argument)->watches == 0; }
 
 static void *run(void *argument) {
     struct neap_hub *hub = argument;
-    neap_loop_run(&hub->loop, is_over, hub);
+    neap_loop_run(&hub->loop, is_stopping, hub);
     neap_loop_drain(&hub->loop);
+    while (!neap_list_is_empty(&hub->drains))
+        neap_drain_stop(NEAP_CONTAINER_OF(hub->drains.next, struct neap_drain, node));
+    neap_loop_run(&hub->loop, has_no_watches, hub);
+    neap_loop_drain(&hub->loop);
+    neap_launcher_end(hub);
     neap_loop_fini(&hub->loop);
     return NULL;
 }
@@ -37,6 +45,8 @@ static int make(struct neap_engine *engine, struct neap_hub **made) {
     struct neap_hub *hub = neap_alloc_zeroed(sizeof *hub);
     if (hub == NULL) return NEAP_NOMEM;
     hub->engine = engine;
+    neap_list_init(&hub->drains);
+    atomic_init(&hub->launcher, NULL);
     atomic_init(&hub->stopping, false);
     int code =
         neap_loop_init(&hub->loop, NULL, NULL); /* not counted: it serves the others, and starts nothing by itself */
@@ -98,6 +108,8 @@ int neap_watch_start(struct neap_watch *watch, struct neap_hub *hub, int fd, voi
     uv_poll_start(&watch->poll, UV_READABLE | UV_DISCONNECT, on_poll);
     return 0;
 }
+
+void neap_watch_pause(struct neap_watch *watch) { uv_poll_stop(&watch->poll); }
 
 static void on_close(uv_handle_t *handle) {
     struct neap_watch *watch = (struct neap_watch *)handle;

@@ -11,13 +11,16 @@
 #include "core/loop.h"
 
 struct neap_engine;
+struct neap_launcher;
 
 struct neap_hub {
-    struct neap_engine *engine; /* constant */
-    struct neap_loop loop;      /* of its thread, but for the mailbox */
-    pthread_t thread;           /* constant */
-    unsigned watches;           /* that have not been closed. Own thread */
-    _Atomic bool stopping;      /* it is to end once nothing is watched; relaxed */
+    struct neap_engine *engine;               /* constant */
+    struct neap_loop loop;                    /* of its thread, but for the mailbox */
+    pthread_t thread;                         /* constant */
+    unsigned watches;                         /* that have not been closed. Own thread */
+    struct neap_list drains;                  /* neap_drain.node. Own thread */
+    _Atomic(struct neap_launcher *) launcher; /* made on first use; see launcher.c. Release, acquire */
+    _Atomic bool stopping;                    /* it is to end once nothing is watched; relaxed */
 };
 
 /* Any thread: the hub of the engine, made on the first call. 0, NEAP_NOMEM, or what the system said. */
@@ -41,6 +44,9 @@ struct neap_watch {
 int neap_watch_start(struct neap_watch *watch, struct neap_hub *hub, int fd, void (*ready)(struct neap_watch *watch));
 /* Ready is not called any more; once stopped(watch) has been called, in a later turn, the record is the caller's again. */
 void neap_watch_stop(struct neap_watch *watch, void (*stopped)(struct neap_watch *watch));
+
+/* Ready is not called any more; neap_watch_stop must still follow. */
+void neap_watch_pause(struct neap_watch *watch);
 
 static inline bool neap_watch_is_on(const struct neap_watch *watch) { return watch->hub != NULL; }
 

@@ -4,12 +4,15 @@
 
 #include "core/memory.h"
 
-static void destroy(struct neap_object *object) {
-    struct neap_job *job = (struct neap_job *)object;
+void neap_job_fini(struct neap_job *job) {
     neap_message_fini(&job->reason);
     neap_mailbox_unref(job->mailbox);
     neap_future_fini(&job->future);
-    neap_free(job);
+}
+
+static void destroy(struct neap_object *object) {
+    neap_job_fini((struct neap_job *)object);
+    neap_free(object);
 }
 
 const struct neap_class neap_task_job_class = {
@@ -36,9 +39,7 @@ static void arrive(struct neap_runnable *runnable) {
     neap_object_unref(&job->future.object);
 }
 
-struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id) {
-    struct neap_job *job = neap_alloc(sizeof *job);
-    if (job == NULL) return NULL;
+void neap_job_init(struct neap_job *job, const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id) {
     neap_future_init(&job->future, class);
     job->mailbox = neap_mailbox_ref(mailbox);
     job->cancelling.next = NULL;
@@ -50,11 +51,17 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
     atomic_init(&job->cancel_requested, false);
     job->cancel_arrived = false;
     atomic_init(&job->cancel_given, false);
-    atomic_init(&job->waiting, false);
+    atomic_init(&job->waits, false);
+    job->waiting = &job->waits;
     atomic_init(&job->daemon, false);
     job->id = id;
     snprintf(job->name, sizeof job->name, "%s-%llu", class->name, (unsigned long long)id);
     neap_object_share(&job->future.object);
+}
+
+struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id) {
+    struct neap_job *job = neap_alloc(sizeof *job);
+    if (job != NULL) neap_job_init(job, class, mailbox, id);
     return job;
 }
 
@@ -81,6 +88,19 @@ void neap_job_look(struct neap_job *job) {
     if (job->cancel_arrived || !atomic_load_explicit(&job->cancel_given, memory_order_acquire)) return;
     job->cancel_arrived = true;
     job->on_cancel(job);
+}
+
+bool neap_job_is_waiting(struct neap_job *job) {
+    neap_object_lock(&job->future.object);
+    bool is_waiting = atomic_load_explicit(job->waiting, memory_order_relaxed);
+    neap_object_unlock(&job->future.object);
+    return is_waiting;
+}
+
+void neap_job_watch(struct neap_job *job, _Atomic bool *flag) {
+    neap_object_lock(&job->future.object);
+    job->waiting = flag != NULL ? flag : &job->waits;
+    neap_object_unlock(&job->future.object);
 }
 
 void neap_job_set_name(struct neap_job *job, const char *name) {

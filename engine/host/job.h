@@ -1,4 +1,4 @@
-/* job: a task or a thread as other threads see it. The task itself lives in its Lua state; its job outlives both. */
+/* job: a task, a thread or a process as other threads see it. The task itself lives in its Lua state; its job outlives both. */
 #ifndef NEAP_HOST_JOB_H
 #define NEAP_HOST_JOB_H
 
@@ -25,12 +25,18 @@ struct neap_job {
     _Atomic bool cancel_requested; /* the first one to set it is the canceller */
     bool cancel_arrived;           /* another thread's: `reason` may be read. Owner's thread */
     _Atomic bool cancel_given;     /* and `reason` has been written: released after that */
-    _Atomic bool waiting;          /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread */
-    _Atomic bool daemon;           /* nobody waits for it at the end */
-    uint64_t id;                   /* constant */
+    _Atomic bool
+        *waiting; /* parked in a wait; a snapshot for status. Relaxed, by the owner's thread, which knows where it is;
+                            * others look under the object's guard */
+    _Atomic bool waits;               /* what that points to, but for a process */
+    _Atomic bool daemon;              /* nobody waits for it at the end */
+    uint64_t id;                      /* constant */
     char name[NEAP_JOB_NAME_MAX + 1]; /* terminated, cut; under the object's guard */
 };
 
+/* In place, shared, one reference. Cannot fail. FINI: for the class's destroy. */
+void neap_job_init(struct neap_job *job, const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id);
+void neap_job_fini(struct neap_job *job);
 /* For a task (class neap_task_job_class) or thread (neap_thread_job_class). One reference, shared; NULL: no memory. */
 struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id);
 
@@ -42,6 +48,10 @@ void neap_job_cancel_early(struct neap_job *job);
 
 /* Owner's thread, `task` is set: acts on what another thread has asked, if it has not come through the mailbox yet. */
 void neap_job_look(struct neap_job *job);
+
+/* Any thread: is it parked just now? WATCH: that is told there from now on; `flag` stays until the next call. NULL: in the job. */
+bool neap_job_is_waiting(struct neap_job *job);
+void neap_job_watch(struct neap_job *job, _Atomic bool *flag);
 
 /* Any thread. */
 void neap_job_set_name(struct neap_job *job, const char *name);

@@ -12,7 +12,10 @@
 #include "core/memory.h"
 #include "core/object.h"
 
-enum { OBJECTS_MAX = 1 << 24 };
+enum {
+    OBJECTS_MAX = 1 << 24,
+    DEPTH_MAX = 8 /* of objects whose messages have objects; each costs C stack */
+};
 
 /* --- writing --- */
 
@@ -92,6 +95,13 @@ static void pack_parcel(struct neap_packer *packer, const struct neap_parcel *pa
     neap_pack(packer, parcel->bytes, parcel->size);
 }
 
+static void pack_list(struct neap_packer *packer, const struct neap_message *list) {
+    size_t count;
+    const struct neap_message *items = neap_message_items(list, &count);
+    neap_pack_u64(packer, count);
+    for (size_t i = 0; i < count; i++) neap_pack_message(packer, &items[i]);
+}
+
 void neap_pack_message(struct neap_packer *packer, const struct neap_message *message) {
     neap_pack_u8(packer, message->kind);
     switch (message->kind) {
@@ -103,6 +113,7 @@ void neap_pack_message(struct neap_packer *packer, const struct neap_message *me
             break;
         case NEAP_MESSAGE_BYTES:
         case NEAP_MESSAGE_PARCEL: pack_parcel(packer, message->parcel); break;
+        case NEAP_MESSAGE_LIST: pack_list(packer, message); break;
         case NEAP_MESSAGE_OBJECT: pack_object(packer, message->object); break;
         default: break;
     }
@@ -110,18 +121,21 @@ void neap_pack_message(struct neap_packer *packer, const struct neap_message *me
 
 /* --- reading --- */
 
-void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, const struct neap_frame *frame) {
+void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, const struct neap_wire_frame *frame) {
     unpacker->wire = wire;
     unpacker->at = frame->bytes;
     unpacker->end = frame->bytes + frame->size;
     unpacker->fds = frame->fds;
     unpacker->fd_count = frame->fd_count;
+    unpacker->depth = 0;
     unpacker->code = 0;
 }
 
 void neap_unpack_fail(struct neap_unpacker *unpacker, int code) {
     if (unpacker->code == 0) unpacker->code = code;
 }
+
+void neap_unpack_nomem(struct neap_unpacker *unpacker) { neap_unpack_fail(unpacker, NEAP_NOMEM); }
 
 const char *neap_unpack(struct neap_unpacker *unpacker, size_t size) {
     const char *at = unpacker->at;
@@ -172,13 +186,22 @@ int neap_unpack_fd(struct neap_unpacker *unpacker) {
     return fd;
 }
 
-static struct neap_object *unpack_object(struct neap_unpacker *unpacker) {
+static const struct neap_class *unpack_class(struct neap_unpacker *unpacker) {
     unsigned number = neap_unpack_u8(unpacker), count = 0;
     const struct neap_class *const *classes = unpacker->wire->classes;
     while (classes != NULL && classes[count] != NULL) count++;
-    if (number >= count || classes[number]->unpack == NULL) neap_unpack_fail(unpacker, UV_EPROTO);
-    if (unpacker->code != 0) return NULL;
-    struct neap_object *object = classes[number]->unpack(unpacker);
+    if (number < count && classes[number]->unpack != NULL) return classes[number];
+    neap_unpack_fail(unpacker, UV_EPROTO);
+    return NULL;
+}
+
+static struct neap_object *unpack_object(struct neap_unpacker *unpacker) {
+    const struct neap_class *class = unpack_class(unpacker);
+    if (unpacker->depth == DEPTH_MAX) neap_unpack_fail(unpacker, UV_EPROTO);
+    if (class == NULL || unpacker->code != 0) return NULL;
+    unpacker->depth++;
+    struct neap_object *object = class->unpack(unpacker);
+    unpacker->depth--;
     if (object == NULL) neap_unpack_fail(unpacker, UV_EPROTO);
     if (unpacker->code == 0) return object;
     if (object != NULL) neap_object_unref(object);
@@ -192,7 +215,7 @@ static struct neap_object **unpack_objects(struct neap_unpacker *unpacker, uint3
     if (unpacker->code != 0 || count == 0) return NULL;
     struct neap_object **objects = neap_alloc(count * sizeof(struct neap_object *));
     if (objects == NULL) {
-        neap_unpack_fail(unpacker, NEAP_NOMEM);
+        neap_unpack_nomem(unpacker);
         return NULL;
     }
     for (; done < count; done++) {
@@ -212,7 +235,7 @@ static struct neap_parcel *unpack_parcel(struct neap_unpacker *unpacker) {
     const char *bytes = neap_unpack(unpacker, size);
     struct neap_parcel *parcel = bytes != NULL ? neap_parcel_new(size, 0) : NULL;
     if (parcel == NULL) {
-        neap_unpack_fail(unpacker, NEAP_NOMEM);
+        neap_unpack_nomem(unpacker);
         for (uint32_t i = 0; objects != NULL && i < count; i++) neap_object_unref(objects[i]);
         neap_free(objects);
         return NULL;
@@ -236,11 +259,31 @@ static void unpack_inline(struct neap_unpacker *unpacker, struct neap_message *m
     }
 }
 
+/* Each of its messages takes a byte at least. */
+static void unpack_list(struct neap_unpacker *unpacker, struct neap_message *list) {
+    uint64_t count = neap_unpack_u64(unpacker), done = 0;
+    if (count > (uint64_t)(unpacker->end - unpacker->at)) neap_unpack_fail(unpacker, UV_EPROTO);
+    struct neap_message *items = unpacker->code == 0 ? neap_alloc((count + 1) * sizeof *items) : NULL;
+    if (items == NULL) {
+        neap_unpack_nomem(unpacker);
+        return;
+    }
+    for (; done < count && unpacker->code == 0; done++) {
+        if (unpacker->at < unpacker->end && *unpacker->at == NEAP_MESSAGE_LIST) neap_unpack_fail(unpacker, UV_EPROTO);
+        neap_unpack_message(unpacker, &items[done]);
+    }
+    if (unpacker->code == 0 && neap_message_pack(items, count, list) != 0) neap_unpack_nomem(unpacker);
+    if (unpacker->code != 0)
+        while (done > 0) neap_message_fini(&items[--done]);
+    neap_free(items);
+}
+
 void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *message) {
     message->kind = neap_unpack_u8(unpacker);
     switch (message->kind) {
         case NEAP_MESSAGE_BYTES:
         case NEAP_MESSAGE_PARCEL: message->parcel = unpack_parcel(unpacker); break;
+        case NEAP_MESSAGE_LIST: unpack_list(unpacker, message); break;
         case NEAP_MESSAGE_OBJECT: message->object = unpack_object(unpacker); break;
         default: unpack_inline(unpacker, message);
     }

@@ -52,10 +52,11 @@ struct neap_unpacker {
     const char *at, *end; /* what is left */
     int *fds;             /* of the frame, those that were not taken yet */
     unsigned fd_count;    /* of fds */
+    unsigned depth;       /* objects within one another that are being read */
     int code;             /* 0; UV_EPROTO: it makes no sense; NEAP_NOMEM, UV_EMFILE */
 };
 
-void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, const struct neap_frame *frame);
+void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, const struct neap_wire_frame *frame);
 
 /* The next `size` bytes, in the frame; NULL: an error. */
 const char *neap_unpack(struct neap_unpacker *unpacker, size_t size);
@@ -68,7 +69,8 @@ const char *neap_unpack_text(struct neap_unpacker *unpacker);
 void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *message);
 /* The next descriptor, which is the caller's; -1: an error. */
 int neap_unpack_fd(struct neap_unpacker *unpacker);
-/* What is read makes no sense. */
+/* What is read makes no sense (UV_EPROTO), or something else is in the way. */
 void neap_unpack_fail(struct neap_unpacker *unpacker, int code);
+void neap_unpack_nomem(struct neap_unpacker *unpacker);
 
 #endif

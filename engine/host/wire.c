@@ -56,7 +56,8 @@
 
 enum {
     RING_SIZE = 256 * 1024, /* bytes; a power of two */
-    PAGE = 4096,
+    PAGE = 4096,            /* bytes before the frames of both rings: their ends, and the flag */
+    FLAG_AT = 2048,
     ALIGNMENT = 8,             /* of frames in the ring */
     GIVE_BACK = RING_SIZE / 8, /* the reader moves head at least once in so many bytes */
     KEPT_FRAME = 256 * 1024,   /* bytes: a larger frame does not leave its room behind */
@@ -204,6 +205,10 @@ void neap_wire_start(struct neap_wire *wire, const struct neap_wire_user *user, 
     wire->user = user;
     wire->context = context;
     wire->classes = classes;
+}
+
+_Atomic bool *neap_wire_flag(const struct neap_wire *wire) {
+    return (_Atomic bool *)(void *)(wire->segment->base + FLAG_AT);
 }
 
 void neap_wire_close(struct neap_wire *wire) {
@@ -535,7 +540,7 @@ static void forget_fds(struct neap_wire *wire, unsigned count) {
 }
 
 static int deliver(struct neap_wire *wire, const struct header *header) {
-    struct neap_frame frame = {.size = header->size, .type = header->type, .fd_count = header->fds};
+    struct neap_wire_frame frame = {.size = header->size, .type = header->type, .fd_count = header->fds};
     int code = header->fds > 0 ? await_fds(wire, header->fds) : 0;
     if (code != 0) return code;
     code = header->large ? read_large(wire, header, wire->arrived[0], &frame.size) : read_inline(wire, header);

@@ -26,7 +26,7 @@ enum {
 };
 
 /* As it is received. Everything is the wire's, and gone after the call. */
-struct neap_frame {
+struct neap_wire_frame {
     const char *bytes; /* not aligned */
     size_t size;
     int *fds; /* who keeps one puts -1 in its place; the rest is closed. -1: we had no room for it (EMFILE) */
@@ -37,7 +37,7 @@ struct neap_frame {
 /* Both are called by whoever pumps, one at a time, and may send. */
 struct neap_wire_user {
     /* A frame has come. False: it makes no sense, and the wire ends. */
-    bool (*receive)(struct neap_wire *wire, const struct neap_frame *frame);
+    bool (*receive)(struct neap_wire *wire, const struct neap_wire_frame *frame);
     /* Nothing comes any more, nothing can be sent. Once. NEAP_BROKEN: the other side has gone; NEAP_CLOSED: we closed it;
      * UV_EPROTO: what came made no sense; NEAP_NOMEM, UV_EMFILE: it could not be taken in. */
     void (*ended)(struct neap_wire *wire, int code);
@@ -106,6 +106,9 @@ bool neap_wire_has_frames(const struct neap_wire *wire);
  * left. */
 void neap_wire_attend(struct neap_wire *wire);
 void neap_wire_leave(struct neap_wire *wire);
+
+/* A flag that both sides see at once, for what is not worth a frame. */
+_Atomic bool *neap_wire_flag(const struct neap_wire *wire);
 
 /* Any thread: it ends, on both sides; what was sent before and has not arrived yet may be lost. The hub's thread finds
  * wire->socket readable, pumps, and so ends it here. Idempotent. */

@@ -141,6 +141,12 @@ return function(places)
       value = { at_most = 0.060 },
     },
     {
+      name = "process", title = "start + join a process with an empty function", unit = "s",
+      figure = neap "process",
+      yardstick = native("start", places.lua, "-e", ""), yardstick_title = "posix_spawn of lua5.4 -e '', wait",
+      ratio = { at_most = 1 },
+    },
+    {
       name = "start", title = "start of an empty script", unit = "s",
       figure = native("start", places.neap, places.here .. "figures/empty.lua"),
       yardstick = native("start", places.lua, "-e", ""), yardstick_title = "lua5.4 -e ''",

@@ -1,12 +1,13 @@
--- The class form of tasks and threads: neap.Task, neap.Thread.
+-- The class form of tasks, threads and processes: neap.Task, neap.Thread, neap.Process.
 --
 -- A class is the metatable of its objects, and inherits from its parent through a metatable of its own. An object is a
 -- plain table with the script's fields, and `_record` for what is ours: name, daemon, quiet, target, args; cancelled
 -- and reason, when that was asked before the start; handle, after it. "name", "id" and the like are never raw fields,
 -- so that __index and __newindex see them.
 --
--- An object that is copied to its thread takes its class along: classes are registered, by their name and the place
--- that extends. What a class has from here stands in neap.Task or neap.Thread, and so goes by name.
+-- An object that is copied to its thread or process takes its class along: classes are registered, by their name and
+-- the place that extends. What a class has from here stands in neap.Task, neap.Thread or neap.Process, and so goes by
+-- name.
 
 local neap, internal = ...
 
@@ -16,7 +17,7 @@ local option_list = "args, daemon, name, quiet, target"
 local function record_of(self, method)
   local record = type(self) == "table" and rawget(self, "_record")
   if type(record) == "table" then return record end
-  error(("bad argument #1 to '%s' (task or thread expected, got %s)"):format(method, type(self)), 3)
+  error(("bad argument #1 to '%s' (task, thread or process expected, got %s)"):format(method, type(self)), 3)
 end
 
 -- --- fields ---
@@ -62,6 +63,18 @@ end
 local function newindex(self, key, value)
   local setter = setters[key]
   if setter then setter(record_of(self, "newindex"), value) else rawset(self, key, value) end
+end
+
+-- Processes have two more.
+
+local function process_index(self, key)
+  if key == "pid" or key == "exitcode" then return read_handle(record_of(self, "index"), key) end
+  return index(self, key)
+end
+
+local function process_newindex(self, key, value)
+  if key == "pid" or key == "exitcode" then error(("the field '%s' cannot be set"):format(key), 2) end
+  newindex(self, key, value)
 end
 
 -- --- methods ---
@@ -165,7 +178,7 @@ local function extend(parent, name)
   return neap.register(name_of(name, debug.getinfo(2, "Sl")), class)
 end
 
-local function make_base(name, kind, start)
+local function make_base(name, kind, start, more)
   local base = {
     __name = kind,
     __index = index,
@@ -185,10 +198,18 @@ local function make_base(name, kind, start)
     error = get_error,
     traceback = get_traceback,
   }
+  for key, value in pairs(more) do base[key] = value end
   bases[base] = true
   setmetatable(base, { __call = new })
   neap[name] = neap.register("neap." .. name, base)
 end
 
-make_base("Task", "task", internal.start_task)
-make_base("Thread", "thread", internal.start_thread)
+make_base("Task", "task", internal.start_task, {})
+make_base("Thread", "thread", internal.start_thread, {})
+make_base("Process", "process", internal.start_process, {
+  __index = process_index,
+  __newindex = process_newindex,
+  terminate = internal.terminate,
+  kill = internal.kill,
+  rusage = internal.rusage,
+})

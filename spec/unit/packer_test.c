@@ -53,7 +53,7 @@ static void (*read_frame)(struct neap_unpacker *unpacker);
 static int read_code;
 static int frames;
 
-static bool receive(struct neap_wire *wire, const struct neap_frame *frame) {
+static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame) {
     struct neap_unpacker unpacker;
     neap_unpacker_init(&unpacker, wire, frame);
     read_frame(&unpacker);
@@ -149,10 +149,10 @@ static void reading_past_the_end_is_an_error(void **state) {
     deliver(&packer, read_too_much);
 }
 
-static struct neap_message sent[10];
+static struct neap_message sent[11];
 
 static void read_messages(struct neap_unpacker *unpacker) {
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 11; i++) {
         struct neap_message message = {.kind = NEAP_MESSAGE_EMPTY};
         neap_unpack_message(unpacker, &message);
         assert_int_equal(unpacker->code, 0);
@@ -173,6 +173,13 @@ static void read_messages(struct neap_unpacker *unpacker) {
         if (message.kind == NEAP_MESSAGE_OBJECT) {
             assert_ptr_not_equal(message.object, sent[i].object);
             assert_int_equal(((struct thing *)message.object)->number, 42);
+        }
+        if (message.kind == NEAP_MESSAGE_LIST) {
+            size_t count;
+            const struct neap_message *items = neap_message_items(&message, &count);
+            assert_int_equal(count, 2);
+            assert_int_equal(items[0].kind, NEAP_MESSAGE_TRUE);
+            assert_int_equal(items[1].parcel->bytes[0], 7);
         }
         neap_message_fini(&message);
     }
@@ -198,10 +205,12 @@ static void make_messages(void) {
     }
     sent[9].kind = NEAP_MESSAGE_OBJECT;
     sent[9].object = new_thing(&thing_class, 42);
+    struct neap_message items[] = {{.kind = NEAP_MESSAGE_TRUE}, parcel(7)};
+    assert_int_equal(neap_message_pack(items, 2, &sent[10]), 0);
 }
 
 static void drop_messages(void) {
-    for (int i = 0; i < 10; i++) neap_message_fini(&sent[i]);
+    for (int i = 0; i < 11; i++) neap_message_fini(&sent[i]);
 }
 
 static void messages_of_every_kind_arrive(void **state) {
@@ -209,7 +218,7 @@ static void messages_of_every_kind_arrive(void **state) {
     (void)state;
     make_messages();
     neap_packer_init(&packer, near);
-    for (int i = 0; i < 10; i++) neap_pack_message(&packer, &sent[i]);
+    for (int i = 0; i < 11; i++) neap_pack_message(&packer, &sent[i]);
     deliver(&packer, read_messages);
     drop_messages();
 }
@@ -242,7 +251,7 @@ static void nonsense_is_a_message_or_an_error(void **state) {
         struct neap_packer packer;
         make_messages();
         neap_packer_init(&packer, near);
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 11; i++)
             if (i != 6) neap_pack_message(&packer, &sent[i]);
         for (uint32_t i = 0, count = 1 + chance(4); i < count; i++)
             packer.bytes[chance((uint32_t)packer.used)] = (char)chance(256);
@@ -267,7 +276,7 @@ static void every_allocation_may_fail(void **state) {
         struct neap_packer packer;
         neap_packer_init(&packer, near);
         neap_memory_fail_after(after);
-        for (int i = 0; i < 10; i++) neap_pack_message(&packer, &sent[i]);
+        for (int i = 0; i < 11; i++) neap_pack_message(&packer, &sent[i]);
         neap_memory_fail_after(-1);
         if (packer.code == 0) {
             deliver(&packer, read_if_there_is_memory);

@@ -43,7 +43,7 @@ static int send_number(struct neap_wire *wire, long sender, long number, size_t 
     return neap_wire_send(wire, NUMBERED, pieces, 2, NULL, 0);
 }
 
-static void check_number(struct end *end, const struct neap_frame *frame) {
+static void check_number(struct end *end, const struct neap_wire_frame *frame) {
     struct number got;
     CHECK(frame->size >= offsetof(struct number, filler) && frame->size <= sizeof got);
     memcpy(&got, frame->bytes, frame->size);
@@ -52,7 +52,7 @@ static void check_number(struct end *end, const struct neap_frame *frame) {
     for (size_t i = offsetof(struct number, filler); i < frame->size; i++) CHECK(frame->bytes[i] == (char)got.number);
 }
 
-static bool receive(struct neap_wire *wire, const struct neap_frame *frame) {
+static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame) {
     struct end *end = wire->context;
     CHECK(end->ended == 0);
     end->frames++;
@@ -213,7 +213,7 @@ static void a_descriptor_arrives_with_its_frame(void **state) {
     drop_pair(&near, &far);
 }
 
-static bool ignore(struct neap_wire *wire, const struct neap_frame *frame) {
+static bool ignore(struct neap_wire *wire, const struct neap_wire_frame *frame) {
     (void)frame;
     ((struct end *)wire->context)->frames++;
     return true;

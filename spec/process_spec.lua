@@ -1,0 +1,775 @@
+local neap = require "neap"
+local grid = require "spec.grid"
+local support = require "spec.support"
+
+-- What is sent to processes must have the globals for its _ENV, not busted's.
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+local SIGKILL, SIGTERM = 9, 15
+
+--- Lets it end, and takes note of how: a failure that nobody joined would make the status of this run 1.
+local function finish(process) return pcall(process.join, process) end
+
+local function start_quietly(...) return neap.process({ quiet = true, name = "p1" }, ...) end
+
+--- A process that waits for ever.
+local function start_waiting(options)
+  return grid.park(neap.process(options or {}, function() neap.event():wait() end))
+end
+
+local function is_running(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  if not file then return false end
+  local state = file:read("a"):match("%) (%a)")
+  file:close()
+  return state ~= "Z" and state ~= "X"
+end
+
+--- Lets all that is left end.
+local function settle()
+  for _, process in ipairs(neap.processes()) do process:wait() end
+end
+
+--- How many descriptors this process has.
+local function count_descriptors()
+  local count = 0
+  local pipe = io.popen(("ls /proc/%d/fd"):format(neap.getpid()))
+  for _ in pipe:lines() do count = count + 1 end
+  pipe:close()
+  return count
+end
+
+--- The processes that have this one for a parent and are dead, but not reaped.
+local function count_zombies()
+  local count = 0
+  local pipe = io.popen(("ps -o stat= --ppid %d"):format(neap.getpid()))
+  for line in pipe:lines() do
+    if line:find("^Z") then count = count + 1 end
+  end
+  pipe:close()
+  return count
+end
+
+describe("process", function()
+  it("runs the function with copies of its arguments, of every number, with holes", function()
+    for _, arguments in ipairs({ table.pack(), table.pack(nil), table.pack(1, nil, 3, nil),
+      table.pack({ a = { 1 } }, false) }) do
+      local process = neap.process(function(...) return ... end, table.unpack(arguments, 1, arguments.n))
+      assert.are.same(arguments, table.pack(process:join()))
+    end
+    assert.are.equal(5000, (neap.process(select, "#", table.unpack({}, 1, 5000)):join()))
+  end)
+
+  it("returns what the function returned, of every number, each time", function()
+    for _, count in ipairs({ 0, 1, 2, 20, 1000 }) do
+      local process = neap.process(function(n) return table.unpack({}, 1, n) end, count)
+      for _ = 1, 2 do assert.are.equal(count, select("#", process:join())) end
+    end
+  end)
+
+  it("is another process, and a clean one", function()
+    rawset(_G, "global_of_the_spec", "here")
+    local process = neap.process(function() return neap.getpid(), neap.getppid(), rawget(_G, "global_of_the_spec") end)
+    assert.are.same(table.pack(process.pid, neap.getpid(), nil), table.pack(process:join()))
+    rawset(_G, "global_of_the_spec", nil)
+    assert.are_not.equal(neap.getpid(), process.pid)
+  end)
+
+  it("copies functions with their upvalues, and big values both ways", function()
+    local big, count = ("x"):rep(3 << 20), 2
+    local process = neap.process(function(text)
+      count = count + 1
+      return text, big, count
+    end, big)
+    local text, same, counted = process:join()
+    assert.is_true(text == big and same == big)
+    assert.are.same({ 3, 2 }, { counted, count })
+  end)
+
+  it("keeps the class of what is registered", function()
+    local Point = neap.register("Point of process_spec", { __index = { sum = function(p) return p.x + p.y end } })
+    local sum, point = neap.process(function(p) return p:sum(), p end, setmetatable({ x = 1, y = 2 }, Point)):join()
+    assert.are.equal(3, sum)
+    assert.are.equal(Point, getmetatable(point))
+    assert.are.equal(3, point:sum())
+  end)
+
+  it("is given what can be sent, or it is not started", function()
+    assert.has_error(function() neap.process(function(...) return ... end, 1, { conn = coroutine.create(print) }) end,
+      "cannot send args[2].conn: coroutine")
+    assert.has_error(function() neap.process(1) end)
+    assert.has_error(function() neap.process({ nmae = "x" }, print) end)
+    assert.are.equal(0, #neap.processes())
+  end)
+
+  it("fails with the reason when its result cannot be sent", function()
+    local ok, err = finish(start_quietly(function() return coroutine.create(print) end))
+    assert.is_false(ok)
+    assert.matches("cannot send result%[1%]: coroutine", err)
+  end)
+
+  it("raises in join what the function raised, with a traceback back to where it was spawned", function()
+    local process = start_quietly(function() error({ code = 7 }) end)
+    local ok, err = finish(process)
+    assert.is_false(ok)
+    assert.are.same({ code = 7 }, err)
+    assert.are.same({ code = 7 }, process:error())
+    assert.matches("spawned at .*process_spec.lua:%d+", process:traceback())
+    assert.are.equal("failed", process:status())
+  end)
+
+  it("tells of a failure through every hop", function()
+    local process = start_quietly(function()
+      neap.process({ quiet = true }, function() error("deep") end):join()
+    end)
+    local ok, err = finish(process)
+    assert.is_false(ok)
+    assert.matches("deep$", err)
+    local _, hops = process:traceback():gsub("spawned at [^\n]*process_spec", "")
+    assert.is_true(hops >= 3, process:traceback())
+  end)
+
+  it("has the exit status 0, 1 after an error, N after os.exit(N)", function()
+    local cases = { [0] = function() end, function() error("x") end, [7] = function() os.exit(7) end,
+      [255] = function() neap.thread(function() os.exit(255) end) neap.event():wait() end }
+    for status, fn in pairs(cases) do
+      local process = start_quietly(fn)
+      finish(process)
+      assert.are.equal(status, process.exitcode)
+    end
+  end)
+
+  it("says with which status it exited where that is all there is to say", function()
+    local ok, err = finish(start_quietly(function() os.exit(3) end))
+    assert.are.same({ false, "process p1 exited with status 3" }, { ok, err })
+    assert.are.same(table.pack(true), table.pack(finish(start_quietly(function() os.exit(0) end))))
+    assert.are.same(table.pack(true), table.pack(finish(start_quietly(function() os.exit(true) end))))
+  end)
+
+  it("has no exit code and no usage while it runs", function()
+    local process = start_waiting({ quiet = true })
+    assert.is_nil(process.exitcode)
+    assert.is_nil(process:rusage())
+    assert.is_true(process:kill())
+    assert.is_true(process:wait())
+    local usage = process:rusage()
+    assert.is_true(usage.user >= 0 and usage.system >= 0 and usage.max_rss > 100000)
+  end)
+
+  it("closes all, as a program does, when its function has returned", function()
+    local process = neap.process(function()
+      neap.spawn(function()
+        neap.sleep(0.01)
+        print("a task of its own goes on")
+      end)
+      return 1
+    end)
+    assert.are.equal(1, process:join())
+  end)
+
+  it("has a name, an id and a pid, and shows them", function()
+    local process = start_waiting({ name = "worker" })
+    assert.are.equal("worker", process.name)
+    assert.are.equal("process: worker (waiting)", tostring(process))
+    assert.are.equal("integer", math.type(process.id))
+    assert.is_true(is_running(process.pid))
+    process.name = "other"
+    assert.are.equal("other", process.name)
+    assert.has_error(function() process.daemon = true end)
+    process:kill()
+    process:wait()
+    assert.are.equal("process: other (cancelled)", tostring(process))
+    process = neap.process(function() end)
+    assert.matches("^process%-%d+$", process.name)
+    process:join()
+  end)
+
+  it("is listed while it lives", function()
+    settle()
+    local process = start_waiting()
+    local found = neap.processes()
+    assert.are.equal(1, #found)
+    assert.are.equal(process, found[1])
+    assert.are.equal(1, neap.active_count()) -- threads
+    process:kill()
+    process:wait()
+    assert.are.same({}, neap.processes())
+  end)
+
+  it("knows itself", function()
+    local process = neap.process({ name = "me" }, function()
+      local self = neap.current()
+      return tostring(self), self.pid == neap.getpid(), neap.main() == self, self.exitcode, #neap.processes()
+    end)
+    assert.are.same(table.pack("process: me (running)", true, true, nil, 0), table.pack(process:join()))
+  end)
+
+  it("has children of its own", function()
+    local process = neap.process(function()
+      local child = neap.process(function() return neap.getppid() end)
+      return child:join() == neap.getpid(), child.pid
+    end)
+    local is_right, pid = process:join()
+    assert.is_true(is_right)
+    assert.is_false(is_running(pid))
+  end)
+
+  it("can be waited for in select, gather, race and as_completed", function()
+    local function double(n) return 2 * n end
+    assert.are.same({ 2, 4 }, neap.gather({ neap.process(double, 1), neap.process(double, 2) }))
+    assert.are.equal(6, neap.race({ neap.process(double, 3), neap.process(function() neap.event():wait() end) }))
+    assert.are.equal(2, (neap.select({ neap.event(), neap.process(double, 4) })))
+    for handle in neap.as_completed({ neap.process(double, 5) }) do assert.are.equal(10, handle:join()) end
+  end)
+end)
+
+describe("process:join", function()
+  local function wait_for(process, timeout) return process:join(timeout) end
+
+  it("gives up after its timeout", function()
+    local process = start_waiting()
+    assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(process:join(0)))
+    assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(wait_for(process, 0.01)))
+    assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(process:wait(0)))
+    process:kill()
+    assert.is_true(process:wait())
+  end)
+
+  it("serves all who wait, and who comes later", function()
+    local process = start_waiting({ quiet = true })
+    local joiners = {}
+    for i = 1, 5 do joiners[i] = neap.spawn({ quiet = true }, process.wait, process) end
+    neap.yield()
+    process:kill()
+    for i = 1, 5 do assert.is_true(joiners[i]:join()) end
+    assert.is_true(process:wait())
+  end)
+end)
+
+describe("process:cancel", function()
+  it("interrupts a wait, with the reason, and lets close variables run", function()
+    local process = neap.process(function()
+      local _ <close> = setmetatable({}, { __close = function() neap.sleep(0.001) io.write("closed\n") end })
+      neap.event():wait()
+    end)
+    grid.park(process)
+    assert.is_true(process:cancel("enough"))
+    assert.is_false(process:cancel())
+    local ok, err = finish(process)
+    assert.is_false(ok)
+    assert.is_true(neap.is_cancelled(err))
+    assert.matches("enough", tostring(err))
+    assert.are.equal("cancelled", process:status())
+    assert.are.equal(0, process.exitcode)
+    assert.is_false(process:cancel())
+  end)
+
+  it("interrupts a loop that does not wait #preempt", function()
+    local process = neap.process(function() while true do pcall(function() while true do end end) end end)
+    neap.yield()
+    process:cancel()
+    grid.assert_cancelled(process)
+  end)
+
+  it("reaches it at any moment of its start", function()
+    for round = 1, 20 do
+      local process = neap.process(function() neap.event():wait() end)
+      for _ = 1, round % 5 * 1000 do neap.now() end
+      assert.is_true(process:cancel())
+      grid.assert_cancelled(process)
+      assert.are.equal(0, process.exitcode)
+    end
+  end)
+end)
+
+describe("process:kill", function()
+  it("ends it with SIGKILL, or another signal by number or name", function()
+    for _, case in ipairs({ { nil, 9 }, { 9, 9 }, { "KILL", 9 }, { "SIGUSR1", 10 }, { 3, 3 } }) do
+      local process = start_waiting({ name = "p1" })
+      assert.is_true(process:kill(case[1]))
+      local ok, err = finish(process)
+      assert.are.same({ false, ("process p1 was killed by signal %d"):format(case[2]) }, { ok, err })
+      assert.are.equal(-case[2], process.exitcode)
+      assert.are.equal("cancelled", process:status()) -- it did not fail
+      assert.is_false(process:kill())
+    end
+  end)
+
+  it("raises for what is no signal", function()
+    local process = start_waiting()
+    for _, signal in ipairs({ 0, -1, 1000, "NONSENSE", 1.5 }) do
+      assert.has_error(function() process:kill(signal) end)
+    end
+    process:kill()
+    process:wait()
+  end)
+
+  it("in whatever it does: idle, computing, writing a large result, before it has begun", function()
+    local cases = {
+      function() neap.event():wait() end,
+      function() while true do end end,
+      function() return ("x"):rep(50 << 20) end,
+      function() while true do io.open("/dev/null", "w"):write(("x"):rep(1000)) end end,
+    }
+    for round = 1, 3 * #cases do
+      local process = start_quietly(cases[1 + round % #cases])
+      if round > #cases then neap.sleep(round / 500) end
+      process:kill()
+      finish(process)
+      assert.is_not_nil(process.exitcode)
+    end
+  end)
+end)
+
+describe("process:terminate", function()
+  it("ends it in order: close variables run", function()
+    local result = support.run_script([[
+      local p = neap.process(function()
+        local _ <close> = setmetatable({}, { __close = function() neap.sleep(0.01) print("closed") end })
+        print("waiting")
+        neap.event():wait()
+      end)
+      while p:status() ~= "waiting" do neap.yield() end
+      print(p:terminate(), p:wait(), p.exitcode, p:status())
+    ]])
+    assert.are.same({ status = 0, stdout = "waiting\nclosed\ntrue\ttrue\t-15\tcancelled\n", stderr = "" }, result)
+  end)
+
+  it("also where it computes #preempt", function()
+    local process = neap.process(function() while true do end end)
+    neap.sleep(0.02)
+    process:terminate()
+    process:wait()
+    assert.are.equal(-SIGTERM, process.exitcode)
+  end)
+end)
+
+describe("a process that is killed by somebody else", function()
+  it("has failed", function()
+    local process = start_quietly(function()
+      os.execute("kill -9 " .. neap.getpid())
+      neap.event():wait()
+    end)
+    local ok, err = finish(process)
+    assert.are.same({ false, "process p1 was killed by signal 9" }, { ok, err })
+    assert.are.equal("failed", process:status())
+    assert.are.equal(-SIGKILL, process.exitcode)
+  end)
+end)
+
+describe("a process that fails while nobody waits for it", function()
+  it("is reported on stderr, and makes the status 1", function()
+    local result = support.run_script([[
+      neap.process({ name = "p1" }, function() error("oops") end)
+      neap.process({ name = "p2" }, function() os.exit(4) end)
+    ]])
+    assert.are.equal(1, result.status)
+    assert.matches("neap: process p1 failed: script:1: oops\nstack traceback:.*spawned at script:1", result.stderr)
+    assert.matches("neap: process p2 failed: process p2 exited with status 4", result.stderr)
+  end)
+
+  it("is told to on_error, in the main state", function()
+    local result = support.run_script([[
+      neap.on_error(function(handle, err, traceback)
+        print(handle.name, tostring(err), traceback:match("spawned at"))
+      end)
+      neap.process({ name = "p1" }, function() error("oops", 0) end)
+    ]])
+    assert.are.same({ status = 1, stdout = "p1\toops\tspawned at\n", stderr = "" }, result)
+  end)
+
+  it("is not reported where it is quiet, and joining it later takes it out of the status", function()
+    local result = support.run_script([[
+      local p = neap.process({ quiet = true }, function() error("oops") end)
+      print(p:wait())
+      print(pcall(p.join, p))
+    ]])
+    assert.are.same({ status = 0, stdout = "true\nfalse\tscript:1: oops\n", stderr = "" }, result)
+  end)
+
+  it("is not reported when it was killed or terminated through its handle", function()
+    local result = support.run_script([[
+      for _, method in ipairs { "kill", "terminate", "cancel" } do
+        local p = neap.process(function() neap.event():wait() end)
+        while p:status() ~= "waiting" do neap.yield() end
+        p[method](p)
+        p:wait()
+      end
+    ]])
+    assert.are.same({ status = 0, stdout = "", stderr = "" }, result)
+  end)
+end)
+
+describe("what a process prints", function()
+  it("has reached our stdout and stderr before join and wait return", function()
+    local result = support.run_script([[
+      for i = 1, 3 do
+        neap.process(function()
+          for n = 1, 300 do print("line " .. n) end
+          io.stderr:write("on stderr\n")
+          if i == 2 then os.exit(0) end
+          io.write("unfinished")
+        end):wait()
+        io.write("|\n")
+      end
+    ]])
+    local lines = {}
+    for n = 1, 300 do lines[n] = "line " .. n .. "\n" end
+    lines = table.concat(lines)
+    assert.are.equal(0, result.status)
+    assert.are.equal(lines .. "unfinished|\n" .. lines .. "|\n" .. lines .. "unfinished|\n", result.stdout)
+    assert.are.equal(("on stderr\n"):rep(3), result.stderr)
+  end)
+
+  it("comes whole, however it ends", function()
+    local result = support.run_script([[
+      local ends = { function() end, function() error("x") end, function() neap.event():wait() end }
+      for i, last in ipairs(ends) do
+        local p = neap.process({ quiet = true }, function()
+          for n = 1, 300 do print(i .. ":" .. n) end
+          last()
+        end)
+        if i == 3 then
+          while p:status() ~= "waiting" do neap.yield() end
+          p:cancel()
+        end
+        pcall(p.join, p)
+      end
+    ]])
+    local _, lines = result.stdout:gsub("%d:%d+\n", "")
+    assert.are.equal(900, lines)
+  end)
+
+  it("does not block it: one that has written a lot is joined first", function()
+    local result = support.run_script([[
+      local p = neap.process(function()
+        for i = 1, 20000 do print("0123456789") end
+        io.stderr:write(("e"):rep(200000), "\n")
+      end)
+      p:join()
+    ]])
+    assert.are.equal(("0123456789\n"):rep(20000), result.stdout)
+    assert.are.equal(200001, #result.stderr)
+  end)
+
+  it("comes line by line, from many at once", function()
+    local result = support.run_script([[
+      local all = {}
+      for i = 1, 6 do
+        all[i] = neap.process(function()
+          for n = 1, 500 do io.write("<", i, " ", n) neap.yield() io.write(">\n") io.flush() end
+        end)
+      end
+      for _, p in ipairs(all) do p:join() end
+    ]])
+    local lines = 0
+    for line in result.stdout:gmatch("[^\n]*\n") do
+      assert.matches("^<%d %d+>\n$", line)
+      lines = lines + 1
+    end
+    assert.are.equal(3000, lines)
+  end)
+
+  it("may be written by what it has started, and join does not wait for that", function()
+    local result = support.run_script([[
+      neap.process(function() os.execute("(sleep 30; echo late) & echo early") end):join()
+      print("joined")
+      os.execute("pkill -f '[s]leep 30'")
+    ]])
+    assert.are.equal("early\njoined\n", result.stdout)
+  end)
+end)
+
+describe("a program with processes", function()
+  it("waits for those that are not daemon, and cancels those that are", function()
+    local result = support.run_script([[
+      neap.process(function() neap.sleep(0.05) print("done") end)
+      local d = neap.process({ daemon = true }, function()
+        local _ <close> = setmetatable({}, { __close = function() print("daemon closed") end })
+        neap.event():wait()
+      end)
+      print(d.daemon)
+      while d:status() ~= "waiting" do neap.yield() end
+    ]])
+    assert.are.equal(0, result.status)
+    assert.are.equal("", result.stderr)
+    assert.are.equal("true\ndone\ndaemon closed\n", result.stdout)
+  end)
+
+  it("cancels them when its main chunk fails", function()
+    local result = support.run_script([[
+      local p = neap.process(function()
+        local _ <close> = setmetatable({}, { __close = function() print("closed") end })
+        neap.event():wait()
+      end)
+      while p:status() ~= "waiting" do neap.yield() end
+      error("main failed")
+    ]])
+    assert.are.equal(1, result.status)
+    assert.are.equal("closed\n", result.stdout)
+    assert.matches("main failed", result.stderr)
+  end)
+
+  it("ends those that do not end by themselves, and names them", function()
+    local result = support.run_script([[
+      local p = neap.process({ daemon = true, name = "stubborn" }, function()
+        local _ <close> = setmetatable({}, { __close = function() os.execute("kill -STOP " .. neap.getpid()) end })
+        neap.event():wait()
+      end)
+      while p:status() ~= "waiting" do neap.yield() end
+    ]])
+    assert.matches("neap: process stubborn was asked to end and did not: it was killed", result.stderr)
+    assert.are.equal(0, result.status)
+  end)
+
+  it("is no deadlock as long as one lives, and is one for a task that nothing can wake after that", function()
+    local result = support.run_script([[
+      neap.spawn(function() neap.event():wait() end)
+      neap.process(function() neap.sleep(0.05) print("still here") end):join()
+    ]])
+    assert.are.equal(1, result.status)
+    assert.are.equal("still here\n", result.stdout)
+    assert.matches("deadlock", result.stderr)
+  end)
+
+  it("ends them with itself when it is killed", function()
+    for _, signal in ipairs({ "KILL", "TERM", "INT" }) do
+      local result = support.run_script([[
+        local signal = ...
+        local p = neap.process(function()
+          local child = neap.process(function() neap.event():wait() end)
+          print(neap.getpid(), child.pid)
+          io.flush()
+          neap.event():wait()
+        end)
+        neap.process(function() print(neap.getpid(), neap.getpid()) while true do end end)
+        while p:status() ~= "waiting" do neap.sleep(0.001) end
+        neap.sleep(0.1)
+        io.popen("kill -" .. signal .. " " .. neap.getpid()):close() -- os.execute would ignore it
+        neap.event():wait()
+      ]], { signal })
+      assert.are_not.equal(0, result.status)
+      local count = 0
+      for pid in result.stdout:gmatch("%d+") do
+        local deadline = neap.now() + 15
+        while is_running(math.tointeger(tonumber(pid))) and neap.now() < deadline do neap.sleep(0.01) end
+        assert.is_false(is_running(math.tointeger(tonumber(pid))), signal .. ": process " .. pid .. " is left")
+        count = count + 1
+      end
+      assert.is_true(count >= 3)
+    end
+  end)
+
+  it("gets Ctrl-C alone: its processes are ended by it, once or twice", function()
+    for _, times in ipairs({ 1, 2 }) do
+      local result = support.run_script([[
+        local times = ...
+        local p = neap.process(function()
+          local function close() neap.sleep(times == "2" and 60 or 0) end
+          local _ <close> = setmetatable({}, { __close = close })
+          neap.event():wait()
+        end)
+        while p:status() ~= "waiting" do neap.sleep(0.001) end
+        for i = 1, tonumber(times) do
+          io.popen("kill -INT " .. neap.getpid()):close()
+          if times == "2" then neap.shield(neap.sleep, 0.3) end
+        end
+        neap.event():wait()
+      ]], { times })
+      assert.are.equal(130, result.status)
+    end
+  end)
+end)
+
+describe("many processes", function()
+  it("leave no zombie, no descriptor and no listing", function()
+    local function nothing() end
+    settle()
+    for _ = 1, 5 do neap.process(nothing):join() end
+    local before = count_descriptors()
+    for _ = 1, 60 do
+      local some = {}
+      for i = 1, 5 do some[i] = neap.process(nothing) end
+      neap.gather(some)
+    end
+    assert.are.equal(0, count_zombies())
+    assert.are.equal(before, count_descriptors())
+    assert.are.same({}, neap.processes())
+  end)
+
+  it("a thousand quick ones: nor any memory #stress", function()
+    local function nothing() end
+    local function resident()
+      collectgarbage()
+      local file <close> = assert(io.open("/proc/self/statm"))
+      return select(2, file:read("n", "n")) * 4096
+    end
+    for _ = 1, 200 do neap.process(nothing):join() end
+    local descriptors, memory = count_descriptors(), resident()
+    for _ = 1, 1000 do neap.process(nothing):join() end
+    assert.are.equal(0, count_zombies())
+    assert.are.equal(descriptors, count_descriptors())
+    assert.is_true(resident() - memory < 4 << 20, resident() - memory)
+  end)
+
+  it("may be started from several threads at once", function()
+    local threads = {}
+    for t = 1, 4 do
+      threads[t] = neap.thread(function()
+        local sum = 0
+        for i = 1, 8 do sum = sum + neap.process(function(n) return n end, i):join() end
+        return sum
+      end)
+    end
+    assert.are.same({ 36, 36, 36, 36 }, neap.gather(threads))
+  end)
+
+  it("outlive the thread that started them", function()
+    local process = neap.thread(function()
+      return neap.process(function() neap.sleep(0.1) return "alive" end)
+    end):join()
+    assert.are.equal("alive", process:join())
+  end)
+end)
+
+describe("the program that processes run", function()
+  it("is said to be missing where it is", function()
+    local result = support.run_plain([[
+      print(neap.process(print))
+      print(#neap.processes())
+    ]], nil, { environment = { NEAP_RUNNER = "./no-such-program" } })
+    assert.are.equal(0, result.status)
+    assert.are.equal("nil\tcannot start a process: ./no-such-program: no such file or directory\tENOENT\n0\n",
+      result.stdout)
+  end)
+
+  it("is found beside the module, from a plain lua5.4", function()
+    if support.sanitizer then return end
+    local result = support.run_plain([[print(neap.process(function(n) return n + 1 end, 41):join())]])
+    assert.are.same({ status = 0, stdout = "42\n", stderr = "" }, result)
+  end)
+
+  it("finds the modules, the folder and the environment of who started it", function()
+    local path, cpath = neap.process(function() return package.path, package.cpath end):join()
+    assert.are.same({ package.path, package.cpath }, { path, cpath })
+    assert.are.equal(os.getenv("PATH"), (neap.process(os.getenv, "PATH"):join()))
+  end)
+
+  it("has no descriptor but its own, and reads nothing from our stdin", function()
+    local result = support.run_script([[
+      local file <close> = io.open("/dev/null")
+      for _ = 1, 3 do
+        print(neap.process(function()
+          local list = {}
+          for fd in io.popen("ls /proc/" .. neap.getpid() .. "/fd"):lines() do
+            local link = io.popen("readlink /proc/" .. neap.getpid() .. "/fd/" .. fd):read("l") or ""
+            if link:find("^/dev/null") then list[#list + 1] = fd end
+          end
+          return table.concat(list, ","), io.read("a")
+        end):join())
+      end
+    ]], nil, { input = "for the parent" })
+    assert.are.equal(("0\t\n"):rep(3), result.stdout)
+  end)
+
+  it("is started all the same when the process that helps to start it was killed", function()
+    local result = support.run_script([[
+      local function nothing() return 1 end
+      for round = 1, 3 do
+        for _ = 1, 3 do assert(neap.process(nothing):join() == 1) end
+        io.popen("pkill -9 -P " .. neap.getpid() .. " -f neap-nursery"):close()
+      end
+      print(neap.process(nothing):join())
+    ]])
+    assert.are.same({ status = 0, stdout = "1\n", stderr = "" }, result)
+  end)
+
+  it("gives each its own random numbers", function()
+    local seen = {}
+    for _ = 1, 8 do
+      local number = neap.process(function() return math.random(0) end):join()
+      assert.is_nil(seen[number])
+      seen[number] = true
+      number = neap.process(function() math.randomseed() return math.random(0) end):join()
+      assert.is_nil(seen[number])
+      seen[number] = true
+    end
+  end)
+end)
+
+describe("scope:process", function()
+  it("starts a child of the scope, which waits for it", function()
+    local p
+    neap.scope(function(s) p = s:process(function() neap.sleep(0.02) return 5 end) end)
+    assert.are.equal("done", p:status())
+    assert.are.equal(5, p:join())
+  end)
+
+  it("cancels the others when one fails, and raises its error", function()
+    local other
+    local ok, err = pcall(neap.scope, function(s)
+      other = s:process(function() neap.event():wait() end)
+      grid.park(other)
+      s:process(function() error("bad", 0) end)
+    end)
+    assert.are.same({ false, "bad" }, { ok, err })
+    assert.are.equal("cancelled", other:status())
+  end)
+
+  it("tells of one that dies", function()
+    local ok, err = pcall(neap.scope, function(s)
+      s:process({ name = "p1" }, function()
+        os.execute("kill -9 " .. neap.getpid())
+        neap.event():wait()
+      end)
+    end)
+    assert.are.same({ false, "process p1 was killed by signal 9" }, { ok, err })
+  end)
+end)
+
+describe("neap.Process", function()
+  it("runs a target with arguments", function()
+    local process = neap.Process({ target = function(a, b) return a + b end, args = { 1, 2 }, name = "adder" })
+    assert.are.equal("new", process:status())
+    assert.is_nil(process.pid)
+    assert.has_error(function() process:join() end)
+    process:start()
+    assert.are.equal(3, process:join())
+    assert.are.same({ "adder", 0, "done" }, { process.name, process.exitcode, process:status() })
+    assert.is_true(process:rusage().user >= 0)
+    assert.has_error(function() process:start() end)
+  end)
+
+  it("can be extended: run runs there, with a copy of the fields", function()
+    local Worker = neap.Process:extend("Worker")
+    function Worker:init(n) self.n = n end
+    function Worker:run()
+      self.n = self.n * 2
+      return self.n, self.pid == neap.getpid(), self.name
+    end
+    local worker = Worker(21)
+    worker.name = "w1"
+    worker:start()
+    assert.are.same(table.pack(42, true, "w1"), table.pack(worker:join()))
+    assert.are.equal(21, worker.n)
+    assert.has_error(function() worker.pid = 1 end)
+  end)
+
+  it("can be killed and terminated", function()
+    for method, signal in pairs({ kill = SIGKILL, terminate = SIGTERM }) do
+      local process = neap.Process({ target = function() neap.event():wait() end, daemon = true }):start()
+      grid.park(process)
+      process[method](process)
+      assert.is_true(process:wait())
+      assert.are.equal(-signal, process.exitcode)
+    end
+  end)
+
+  it("that is cancelled before its start never runs", function()
+    local process = neap.Process({ target = function() os.exit(9) end })
+    process:cancel("no")
+    process:start()
+    grid.assert_cancelled(process)
+  end)
+end)
