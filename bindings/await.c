@@ -178,6 +178,11 @@ static int give_way(lua_State *L, struct neap_task *task, int count) {
     return lua_yieldk(L, 0, count, results_kept);
 }
 
+int neap_await_served(lua_State *L, int count) {
+    struct neap_vm *vm = neap_vm_of(L);
+    return --vm->budget == 0 ? give_way(L, vm->current, count) : count;
+}
+
 static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link *links, uint32_t count,
                          int64_t deadline, neap_finish finish) {
     int code = count == 0 ? NEAP_TIMEOUT : neap_wait_begin(&task->wait, links, count, 0);
@@ -208,17 +213,13 @@ static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lu
 
 int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
     struct neap_task *task = neap_task_current(L);
-    struct neap_vm *vm = task->vm;
     if (!can_wait(L, task)) return await_blocked(L, task, links, count, deadline, finish);
     int code = neap_wait_begin(&task->wait, links, count, neap_await_limit(task, deadline));
     if (code == NEAP_PARKED) {
         suspend(L, task, finish, resumed);
         return conclude(L, task, finish);
     }
-    if (code >= 0) {
-        int results = finish(L, task, code);
-        return --vm->budget == 0 ? give_way(L, task, results) : results;
-    }
+    if (code >= 0) return neap_await_served(L, finish(L, task, code));
     drop(links, count);
     if (code == NEAP_TIMEOUT) return finish(L, task, code);
     return luaL_error(L, "not enough memory");
@@ -248,8 +249,8 @@ int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int 
 int neap_push_code(lua_State *L, int code) {
     if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
     lua_pushnil(L);
+    lua_pushstring(L, neap_code_text(code));
     lua_pushstring(L, neap_code_name(code));
-    lua_pushvalue(L, -1);
     return 3;
 }
 
