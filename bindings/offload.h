@@ -8,7 +8,7 @@
 #include "bindings/await.h"
 #include "io/offload.h"
 
-/* Pushes the box of a new request, the first of `size` bytes, which are zero otherwise. As neap_offload_init; raises when out of
+/* Pushes the box of a new piece of work, the first of `size` bytes, which are zero otherwise. As neap_offload_init; raises when out of
  * memory. */
 void *neap_offload_push(lua_State *L, size_t size, int (*run)(struct neap_offload *offload),
                         void (*fini)(struct neap_offload *offload));

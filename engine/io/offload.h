@@ -31,11 +31,11 @@ struct neap_offload {
     bool ended;                  /* it is done */
 };
 
-/* `request` stands first in a block of neap_alloc, which goes with the last reference. One reference. */
+/* `offload` stands first in a block of neap_alloc, which goes with the last reference. One reference. */
 void neap_offload_init(struct neap_offload *offload, int (*run)(struct neap_offload *offload),
                        void (*fini)(struct neap_offload *offload));
 
-/* Begins `run`. A failure to begin ends the request. */
+/* Begins `run`. A failure to begin ends it. */
 void neap_offload_start(struct neap_offload *offload, struct neap_loop *loop);
 /* Begins to look for the addresses of `host`; they are in names.addrinfo when it has ended well. */
 void neap_offload_resolve(struct neap_offload *offload, struct neap_loop *loop, const char *host, int family);
