@@ -178,6 +178,11 @@ static int give_way(lua_State *L, struct neap_task *task, int count) {
     return lua_yieldk(L, 0, count, results_kept);
 }
 
+int neap_await_served(lua_State *L, int count) {
+    struct neap_vm *vm = neap_vm_of(L);
+    return --vm->budget == 0 ? give_way(L, vm->current, count) : count;
+}
+
 static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link *links, uint32_t count,
                          int64_t deadline, neap_finish finish) {
     int code = count == 0 ? NEAP_TIMEOUT : neap_wait_begin(&task->wait, links, count, 0);
@@ -219,17 +224,11 @@ static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lu
     neap_loop_run(&vm->loop, has_turn, task);
 }
 
-static int serve(lua_State *L, struct neap_task *task, int code, neap_finish finish) {
-    struct neap_vm *vm = task->vm;
-    int results = finish(L, task, code);
-    return --vm->budget == 0 ? give_way(L, task, results) : results;
-}
-
 /* What one local object can do at once needs neither a place to wait in nor a deadline. */
 int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
     struct neap_task *task = neap_task_current(L);
     bool local = count == 1 && !links->object->shared;
-    if (local && neap_wait_attempt(&task->wait, links)) return serve(L, task, 0, finish);
+    if (local && neap_wait_attempt(&task->wait, links)) return neap_await_served(L, finish(L, task, 0));
     if (!can_wait(L, task)) return await_blocked(L, task, links, count, deadline, finish);
     int64_t limit = neap_await_limit(task, deadline);
     int code = local ? neap_wait_park(&task->wait, links, limit) : neap_wait_begin(&task->wait, links, count, limit);
@@ -237,7 +236,7 @@ int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t de
         suspend(L, task, finish, resumed);
         return conclude(L, task, finish);
     }
-    if (code >= 0) return serve(L, task, code, finish);
+    if (code >= 0) return neap_await_served(L, finish(L, task, code));
     drop(links, count);
     if (code == NEAP_TIMEOUT) return finish(L, task, code);
     return luaL_error(L, "not enough memory");
@@ -267,8 +266,8 @@ int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int 
 int neap_push_code(lua_State *L, int code) {
     if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
     lua_pushnil(L);
+    lua_pushstring(L, neap_code_text(code));
     lua_pushstring(L, neap_code_name(code));
-    lua_pushvalue(L, -1);
     return 3;
 }
 

@@ -43,6 +43,10 @@ void neap_await_check(lua_State *L);
 int64_t neap_await_limit(const struct neap_task *task, int64_t deadline);
 int neap_await_parked(lua_State *L, neap_finish finish);
 
+/* For what did not have to wait: the last thing that the C function does, with its `count` results on the stack. Now and then gives
+ * way to others. Returns what the C function must return. */
+int neap_await_served(lua_State *L, int count);
+
 /* nil, message, code. */
 int neap_push_code(lua_State *L, int code);
 

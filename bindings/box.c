@@ -210,7 +210,8 @@ void neap_box_push(lua_State *L, struct neap_object *object) {
     push_weak_table(L, &boxes_key);
     if (lua_rawgetp(L, -1, object) == LUA_TNIL) {
         lua_pop(L, 1);
-        struct neap_box *box = neap_box_new(L, kind_of(object), sizeof *box, 0);
+        enum neap_handle kind = kind_of(object);
+        struct neap_box *box = neap_box_new(L, kind, sizeof *box, neap_bindings[kind]->uservalues);
         box->object = neap_object_ref(object);
         if (box->binding->arrived != NULL) box->binding->arrived(L, object);
         lua_pushvalue(L, -1);
@@ -219,10 +220,15 @@ void neap_box_push(lua_State *L, struct neap_object *object) {
     lua_remove(L, -2);
 }
 
+bool neap_box_is_sendable(lua_State *L, int index) {
+    enum neap_handle kind;
+    return neap_box_test_any(L, index, &kind) != NULL && !neap_bindings[kind]->stays;
+}
+
 struct neap_object *neap_box_share(lua_State *L, int index) {
     enum neap_handle kind;
     struct neap_object *object = neap_box_test_any(L, index, &kind);
-    if (object == NULL) return NULL;
+    if (object == NULL || neap_bindings[kind]->stays) return NULL;
     if (neap_bindings[kind]->travel != NULL) return neap_bindings[kind]->travel(L, index);
     if (!object->shared) {
         neap_box_register(L, index, object);

@@ -36,7 +36,9 @@ struct neap_binding {
     struct neap_object *(*travel)(lua_State *L, int index);
     /* Called on a new box on top of the stack whose object came from elsewhere: neap_box_set_constant. May be NULL. */
     void (*arrived)(lua_State *L, struct neap_object *object);
-    bool in_place; /* the object's record lies in the box: no reference to drop, no __gc */
+    bool in_place;      /* the object's record lies in the box: no reference to drop, no __gc */
+    bool stays;         /* the object belongs to its thread for good: a handle cannot be sent */
+    uint8_t uservalues; /* of a box that neap_box_push makes */
 };
 
 extern const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT];
@@ -57,8 +59,10 @@ void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *fiel
 void neap_box_push(lua_State *L, struct neap_object *object);
 /* Notes the box at `index` as the state's box of `object`. */
 void neap_box_register(lua_State *L, int index, struct neap_object *object);
+/* Is a handle at `index` that can be sent? */
+bool neap_box_is_sendable(lua_State *L, int index);
 /* The handle at `index` is about to be sent: a new reference to the shared object that travels in its stead, or NULL if
- * no handle is there. May raise. */
+ * none is there that can be. May raise. */
 struct neap_object *neap_box_share(lua_State *L, int index);
 
 /* The box at `index`, or NULL. A box is told by the address in its first word: of a foreign userdata nothing but that word is

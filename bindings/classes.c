@@ -25,6 +25,13 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_ARRAY] = &neap_array_binding,
     [NEAP_HANDLE_DICT] = &neap_dict_binding,
     [NEAP_HANDLE_LIST] = &neap_list_binding,
+    [NEAP_HANDLE_STREAM] = &neap_stream_binding,
+    [NEAP_HANDLE_LISTENER] = &neap_listener_binding,
+    [NEAP_HANDLE_DATAGRAM] = &neap_datagram_binding,
+    [NEAP_HANDLE_PROGRAM] = &neap_program_binding,
+    [NEAP_HANDLE_FILE] = &neap_file_binding,
+    [NEAP_HANDLE_POLL] = &neap_poll_binding,
+    [NEAP_HANDLE_OFFLOAD] = &neap_offload_binding,
 };
 
 const struct neap_class *const neap_packed_classes[] = {&neap_code_class, &neap_blueprint_class, NULL};

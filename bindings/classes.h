@@ -14,13 +14,21 @@ extern const struct neap_binding neap_condition_binding;
 extern const struct neap_binding neap_dict_binding;
 extern const struct neap_binding neap_event_binding;
 extern const struct neap_binding neap_list_binding;
+extern const struct neap_binding neap_datagram_binding;
+extern const struct neap_binding neap_event_binding;
+extern const struct neap_binding neap_file_binding;
+extern const struct neap_binding neap_listener_binding;
 extern const struct neap_binding neap_lock_binding;
 extern const struct neap_binding neap_pipe_binding;
+extern const struct neap_binding neap_poll_binding;
+extern const struct neap_binding neap_program_binding;
 extern const struct neap_binding neap_queue_binding;
+extern const struct neap_binding neap_offload_binding;
 extern const struct neap_binding neap_rlock_binding;
 extern const struct neap_binding neap_rwlock_binding;
 extern const struct neap_binding neap_semaphore_binding;
 extern const struct neap_binding neap_value_binding;
+extern const struct neap_binding neap_stream_binding;
 
 /* What can be made anew in another process, for engine->classes. */
 extern const struct neap_class *const neap_packed_classes[];

@@ -225,7 +225,7 @@ static void begin_userdata(lua_State *L, struct neap_scratch *scratch) {
         neap_scratch_put_tag(L, scratch, NEAP_TAG_NULL);
         return;
     }
-    if (neap_box_test_any(L, -1, NULL) == NULL) {
+    if (!neap_box_is_sendable(L, -1)) {
         if (neap_permanent_put(L, scratch)) return;
         neap_scratch_fail(L, scratch, "userdata");
     }

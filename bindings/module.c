@@ -12,10 +12,13 @@
 #include "bindings/console.h"
 #include "bindings/embedded.h"
 #include "bindings/failure.h"
+#include "bindings/files.h"
 #include "bindings/handle.h"
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
 #include "bindings/process.h"
+#include "bindings/net.h"
+#include "bindings/popen.h"
 #include "bindings/scope.h"
 #include "bindings/slice.h"
 #include "bindings/thread.h"
@@ -72,6 +75,19 @@ static const struct {
 } lazy[] = {{"as_completed", "neap.group"}, {"gather", "neap.group"}, {"inspect", "neap.inspect"},
             {"race", "neap.group"},         {"wait", "neap.group"},   {"Process", "neap.class"},
             {"Task", "neap.class"},         {"Thread", "neap.class"}, {NULL, NULL}};
+} lazy[] = {{"as_completed", "neap.group"},
+            {"dns", "neap.net"},
+            {"fs", "neap.fs"},
+            {"gather", "neap.group"},
+            {"inspect", "neap.inspect"},
+            {"net", "neap.net"},
+            {"popen", "neap.program"},
+            {"race", "neap.group"},
+            {"run", "neap.program"},
+            {"wait", "neap.group"},
+            {"Task", "neap.class"},
+            {"Thread", "neap.class"},
+            {NULL, NULL}};
 
 /* What the Lua half is given beside the module, and scripts do not see; and `load`, below. */
 static const luaL_Reg internal[] = {{"console", neap_console_open},
@@ -89,6 +105,23 @@ static const luaL_Reg internal[] = {{"console", neap_console_open},
                                     {"wait", neap_handle_wait},
                                     {"watch", neap_watch_open},
                                     {NULL, NULL}};
+
+/* More of it, in tables of their own. */
+static const struct {
+    const char *name;
+    const luaL_Reg *functions;
+} internal_tables[] = {
+    {"files", neap_files_functions}, {"net", neap_net_functions}, {"programs", neap_popen_functions}};
+
+/* Pushes the table of what is internal. */
+static void push_internal(lua_State *L) {
+    luaL_newlib(L, internal);
+    for (size_t i = 0; i < sizeof internal_tables / sizeof internal_tables[0]; i++) {
+        lua_newtable(L);
+        luaL_setfuncs(L, internal_tables[i].functions, 0);
+        lua_setfield(L, -2, internal_tables[i].name);
+    }
+}
 
 static const struct neap_embedded *find_embedded(const char *name) {
     const struct neap_embedded *file = neap_embedded;
@@ -110,7 +143,7 @@ static void push_part(lua_State *L, const char *name) {
     lua_pop(L, 1);
     neap_compiled_push(L, file);
     lua_pushvalue(L, 1);
-    luaL_newlib(L, internal);
+    push_internal(L);
     lua_pushvalue(L, 1);
     lua_pushcclosure(L, load_part, 1);
     lua_setfield(L, -2, "load");

@@ -41,6 +41,13 @@ enum neap_handle {
     NEAP_HANDLE_ARRAY,
     NEAP_HANDLE_DICT,
     NEAP_HANDLE_LIST,
+    NEAP_HANDLE_STREAM,
+    NEAP_HANDLE_LISTENER,
+    NEAP_HANDLE_DATAGRAM,
+    NEAP_HANDLE_PROGRAM,
+    NEAP_HANDLE_FILE,
+    NEAP_HANDLE_POLL,    /* of a listener in this state; scripts do not see it */
+    NEAP_HANDLE_OFFLOAD, /* scripts do not see it */
     NEAP_HANDLE_COUNT
 };
 

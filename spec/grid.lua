@@ -8,6 +8,7 @@
 --     timed_out = table.pack(nil, "timeout", "timeout"), -- what it returns when its time is over (default: this)
 --     all = true,                                    -- serve lets all go on, not just the first
 --     fragile = true,                                -- a timeout or cancellation of one ends the waiting of all
+--     stays = true,                                  -- only tasks wait on it: it cannot be sent to a thread
 --   })
 
 local assert = require "luassert"
@@ -156,6 +157,7 @@ function grid.ask(name, case)
   describe(name, function()
     ask_task(case)
     describe("in a task", function() ask_task_or_thread(case, grid.parked_task) end)
+    if case.stays then return end
     describe("in a thread", function() ask_task_or_thread(case, grid.parked_thread) end)
   end)
 end

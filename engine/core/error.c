@@ -2,7 +2,8 @@
 
 #include <uv.h>
 
-const char *neap_code_name(int code) {
+/* The engine's own word, or NULL. */
+static const char *word(int code) {
     switch (code) {
         case NEAP_OK: return "ok";
         case NEAP_TIMEOUT: return "timeout";
@@ -17,6 +18,16 @@ const char *neap_code_name(int code) {
         case NEAP_GONE: return "gone";
         case NEAP_RANGE: return "range";
         case NEAP_BUSY: return "busy";
-        default: return uv_err_name(code);
+        default: return NULL;
     }
+}
+
+const char *neap_code_name(int code) {
+    const char *name = word(code);
+    return name != NULL ? name : uv_err_name(code);
+}
+
+const char *neap_code_text(int code) {
+    const char *text = word(code);
+    return text != NULL ? text : uv_strerror(code);
 }

@@ -21,5 +21,7 @@ enum neap_code {
 
 /* The word scripts see for `code` ("timeout"); libuv's name ("ECONNREFUSED") for what is not the engine's own. */
 const char *neap_code_name(int code);
+/* The same for the engine's own; a sentence ("connection refused") for what the system says. */
+const char *neap_code_text(int code);
 
 #endif

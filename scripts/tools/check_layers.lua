@@ -6,7 +6,8 @@ local layers = {
   { folder = "engine/core", may_include = { "core/" }, engine = true },
   { folder = "engine/sync", may_include = { "core/", "sync/" }, engine = true },
   { folder = "engine/host", may_include = { "core/", "sync/", "host/" }, engine = true },
-  { folder = "bindings", may_include = { "core/", "sync/", "host/", "bindings/" } },
+  { folder = "engine/io", may_include = { "core/", "io/" }, engine = true },
+  { folder = "bindings", may_include = { "core/", "sync/", "host/", "io/", "bindings/" } },
 }
 local lua_headers = { "^lua", "^lauxlib%.h$", "^lualib%.h$" }
 -- The only C below scripts: yardsticks of the benchmark, which measure without the engine.

@@ -108,6 +108,10 @@ local function make_samples()
     if neap[name] then add((neap[name](table.unpack(arguments)))) end
   end
   if neap.scope then neap.scope(add) end
+  local listener = neap.net.listen("127.0.0.1", 0)
+  add(listener)
+  add(neap.net.connect(listener:address()))
+  add(neap.net.udp())
   return samples
 end
 

@@ -1,0 +1,13 @@
+/* files: what the Lua half (scripts/neap/fs.lua) is given for neap.fs. */
+#ifndef NEAP_BINDINGS_FILES_H
+#define NEAP_BINDINGS_FILES_H
+
+#include <lauxlib.h>
+
+/* Functions that make one blocking call each in a pool of threads, and wait for it. */
+extern const luaL_Reg neap_files_functions[];
+
+/* (path, flags, mode): an open file. In file.c. */
+int neap_file_open(lua_State *L);
+
+#endif

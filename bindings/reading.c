@@ -1,0 +1,112 @@
+#include "bindings/reading.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "bindings/await.h"
+#include "core/error.h"
+
+enum { WHAT = NEAP_READING_WHAT, DEADLINE = NEAP_READING_DEADLINE };
+
+enum { LINE_BYTES_MAX = 1024 * 1024 /* of a line */ };
+
+void neap_reading_begin(lua_State *L) {
+    static const char *const words[] = {"some", "line", "all", NULL};
+    lua_settop(L, DEADLINE);
+    if (lua_type(L, WHAT) == LUA_TNUMBER) {
+        luaL_argcheck(L, luaL_checkinteger(L, WHAT) >= 0, WHAT, "number of bytes must not be negative");
+    } else {
+        lua_pushstring(L, words[luaL_checkoption(L, WHAT, "some", words)]);
+        lua_replace(L, WHAT);
+    }
+    lua_pushinteger(L, neap_check_timeout(L, DEADLINE));
+    lua_replace(L, DEADLINE);
+}
+
+/* The first letter of a word; 0: a number of bytes is asked for. */
+static char letter(lua_State *L) { return lua_type(L, WHAT) == LUA_TNUMBER ? '\0' : lua_tostring(L, WHAT)[0]; }
+
+/* Pushes the first `size` bytes. */
+static int push_bytes(lua_State *L, struct neap_inbox *inbox, size_t size) {
+    lua_pushlstring(L, size > 0 ? neap_inbox_peek(inbox) : "", size);
+    neap_inbox_take(inbox, size);
+    return 1;
+}
+
+static int push_line(lua_State *L, struct neap_inbox *inbox, size_t length, size_t taken) {
+    if (length > 0 && neap_inbox_peek(inbox)[length - 1] == '\r') length--;
+    lua_pushlstring(L, neap_inbox_peek(inbox), length);
+    neap_inbox_take(inbox, taken);
+    return 1;
+}
+
+static int take_line(lua_State *L, struct neap_inbox *inbox) {
+    size_t held = neap_inbox_size(inbox);
+    const char *end = held > 0 ? memchr(neap_inbox_peek(inbox), '\n', held) : NULL;
+    if (end != NULL) {
+        size_t length = (size_t)(end - neap_inbox_peek(inbox));
+        return push_line(L, inbox, length, length + 1);
+    }
+    if (held <= LINE_BYTES_MAX) return 0;
+    lua_pushnil(L);
+    lua_pushfstring(L, "a line has more than %d bytes", LINE_BYTES_MAX);
+    lua_pushliteral(L, "EMSGSIZE");
+    return 3;
+}
+
+int neap_reading_take(lua_State *L, struct neap_inbox *inbox) {
+    size_t held = neap_inbox_size(inbox);
+    switch (letter(L)) {
+        case '\0': {
+            size_t wanted = (size_t)lua_tointeger(L, WHAT);
+            return held >= wanted ? push_bytes(L, inbox, wanted) : 0;
+        }
+        case 's': return held > 0 ? push_bytes(L, inbox, held) : 0;
+        case 'l': return take_line(L, inbox);
+        default: return 0;
+    }
+}
+
+int neap_reading_take_rest(lua_State *L, struct neap_inbox *inbox) {
+    size_t held = neap_inbox_size(inbox);
+    if (letter(L) == 'a') return push_bytes(L, inbox, held);
+    if (held == 0) return neap_push_code(L, NEAP_CLOSED);
+    return letter(L) == 'l' ? push_line(L, inbox, held, held) : push_bytes(L, inbox, held);
+}
+
+/* Of a long line or all of it as much again as there is: so reads are few. */
+size_t neap_reading_wanted(lua_State *L, const struct neap_inbox *inbox) {
+    size_t held = neap_inbox_size(inbox);
+    return letter(L) == '\0' ? (size_t)lua_tointeger(L, WHAT) - held : held;
+}
+
+/* --- lines --- */
+
+/* An error of the system raises: a loop cannot see it otherwise. */
+static int line_read(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    (void)context;
+    if (lua_gettop(L) < 3 || !lua_isnil(L, -3)) return 1;
+    if (strcmp(lua_tostring(L, -1), "closed") == 0) return 0;
+    return luaL_error(L, "cannot read a line: %s", lua_tostring(L, -2));
+}
+
+/* Upvalues: the handle's read, the handle, the timeout. */
+static int next_line(lua_State *L) {
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushliteral(L, "line");
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_callk(L, 3, LUA_MULTRET, 0, line_read);
+    return line_read(L, LUA_OK, 0);
+}
+
+int neap_reading_lines(lua_State *L, lua_CFunction read) {
+    lua_settop(L, 2);
+    neap_check_timeout(L, 2);
+    lua_pushcfunction(L, read);
+    lua_insert(L, 1);
+    lua_pushcclosure(L, next_line, 3);
+    return 1;
+}

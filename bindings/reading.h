@@ -1,0 +1,25 @@
+/* reading: what scripts ask for when they read, from streams and files alike. */
+#ifndef NEAP_BINDINGS_READING_H
+#define NEAP_BINDINGS_READING_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "io/inbox.h"
+
+/* The stack of a read: the handle, "some", "line", "all" or a number of bytes, the deadline. */
+enum { NEAP_READING_SELF = 1, NEAP_READING_WHAT, NEAP_READING_DEADLINE };
+
+/* Checks the arguments (handle, what, timeout) and makes them the stack of a read. */
+void neap_reading_begin(lua_State *L);
+/* Pushes what is asked for, if the inbox has it: how many values, or 0. A line that is too long is nil, message, code. */
+int neap_reading_take(lua_State *L, struct neap_inbox *inbox);
+/* Nothing more will come: pushes what is left, or "closed". */
+int neap_reading_take_rest(lua_State *L, struct neap_inbox *inbox);
+/* How many more bytes would help. */
+size_t neap_reading_wanted(lua_State *L, const struct neap_inbox *inbox);
+
+/* The method lines of a handle whose method read is `read`: (handle[, timeout]) -> iterator. */
+int neap_reading_lines(lua_State *L, lua_CFunction read);
+
+#endif

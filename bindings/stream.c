@@ -1,0 +1,226 @@
+/* stream: reading and writing bytes.
+ *
+ * READING    Each kind of read looks whether what has come will do, else reads more, else waits until there is more: so one that
+ *            times out or is cancelled has taken nothing, and what had come is there for the next.
+ * WRITING    In turns (io/byte_stream.h). A write that is broken off gives its turn back; what it has written is gone. */
+#include "bindings/stream.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bindings/await.h"
+#include "bindings/box.h"
+#include "bindings/classes.h"
+#include "bindings/net.h"
+#include "bindings/reading.h"
+#include "core/error.h"
+
+enum { SELF = 1, BYTES, DEADLINE, DONE }; /* the stack of a write; DONE: how many bytes are written */
+
+static struct neap_byte_stream *check(lua_State *L) {
+    struct neap_byte_stream *stream = (struct neap_byte_stream *)neap_box_check(L, SELF, NEAP_HANDLE_STREAM);
+    if (neap_poll_is_closed(&stream->poll)) luaL_error(L, "the stream is closed");
+    return stream;
+}
+
+static int discard(int fd, int code) {
+    close(fd);
+    return code;
+}
+
+/* Protected: makes the box, so that what was opened can be closed if there is no memory. */
+static int make_box(lua_State *L) {
+    neap_box_new(L, NEAP_HANDLE_STREAM, sizeof(struct neap_box), 0);
+    return 1;
+}
+
+int neap_stream_push(lua_State *L, int fd) {
+    struct neap_byte_stream *stream;
+    lua_pushcfunction(L, make_box);
+    if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+        close(fd);
+        lua_error(L);
+    }
+    int code = neap_byte_stream_new(&neap_vm_of(L)->loop, fd, &stream);
+    if (code == NEAP_NOMEM) {
+        close(fd);
+        luaL_error(L, "not enough memory");
+    }
+    if (code != 0) {
+        lua_pop(L, 1);
+        return discard(fd, code);
+    }
+    ((struct neap_box *)lua_touserdata(L, -1))->object = &stream->poll.object;
+    return 0;
+}
+
+/* --- reading --- */
+
+static int finish_read(lua_State *L, struct neap_task *task, int code);
+
+static int go_on_reading(lua_State *L, struct neap_byte_stream *stream) {
+    struct neap_inbox *inbox = &stream->inbox;
+    int count, code = 0;
+    while ((count = neap_reading_take(L, inbox)) == 0 &&
+           (code = neap_byte_stream_fill(stream, neap_reading_wanted(L, inbox))) == 0) {}
+    if (count > 0) return neap_await_served(L, count);
+    if (code == UV_EOF) return neap_reading_take_rest(L, inbox);
+    if (code != UV_EAGAIN) return neap_push_code(L, code);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = &stream->poll.object;
+    task->link.op = NEAP_POLL_READ;
+    return neap_await(L, &task->link, 1, (int64_t)lua_tointeger(L, NEAP_READING_DEADLINE), finish_read);
+}
+
+static int finish_read(lua_State *L, struct neap_task *task, int code) {
+    if (code >= 0) code = task->link.result;
+    if (code != 0) return neap_push_code(L, code);
+    return go_on_reading(L, (struct neap_byte_stream *)task->link.object);
+}
+
+/* stream:read([what[, timeout]]) */
+static int stream_read(lua_State *L) {
+    struct neap_byte_stream *stream = check(L);
+    neap_reading_begin(L);
+    neap_await_begin(L);
+    return go_on_reading(L, stream);
+}
+
+/* stream:lines([timeout]) */
+static int stream_lines(lua_State *L) {
+    check(L);
+    return neap_reading_lines(L, stream_read);
+}
+
+/* --- writing --- */
+
+static int end_write(lua_State *L, struct neap_byte_stream *stream, int code) {
+    neap_byte_stream_end_write(stream);
+    if (code == 0) {
+        lua_pushboolean(L, 1);
+        return neap_await_served(L, 1);
+    }
+    int count = neap_push_code(L, code);
+    lua_pushvalue(L, DONE);
+    return count + 1;
+}
+
+static int finish_write(lua_State *L, struct neap_task *task, int code);
+
+/* In one's turn. */
+static int go_on_writing(lua_State *L, struct neap_task *task, struct neap_byte_stream *stream) {
+    size_t size, done = (size_t)lua_tointeger(L, DONE);
+    const char *bytes = lua_tolstring(L, BYTES, &size) + done;
+    size_t left = size - done;
+    int code = neap_byte_stream_write(stream, &bytes, &left);
+    lua_pushinteger(L, (lua_Integer)(size - left));
+    lua_replace(L, DONE);
+    if (code != UV_EAGAIN) return end_write(L, stream, code);
+    int64_t deadline = (int64_t)lua_tointeger(L, DEADLINE);
+    task->link.object = &stream->poll.object;
+    task->link.op = NEAP_POLL_WRITE;
+    code = neap_wait_begin(&task->wait, &task->link, 1, neap_await_limit(task, deadline));
+    return code == NEAP_PARKED ? neap_await_parked(L, finish_write) : finish_write(L, task, code);
+}
+
+/* Told of a cancellation too. The turn is ours. */
+static int finish_write(lua_State *L, struct neap_task *task, int code) {
+    struct neap_byte_stream *stream = (struct neap_byte_stream *)task->link.object;
+    if (code >= 0) code = task->link.result;
+    if (code == NEAP_CANCELLED) {
+        neap_byte_stream_end_write(stream);
+        neap_cancel_check(L, task);
+    }
+    return code == 0 ? go_on_writing(L, task, stream) : end_write(L, stream, code);
+}
+
+static int finish_turn(lua_State *L, struct neap_task *task, int code) {
+    if (code >= 0) code = task->link.result;
+    if (code == 0) return go_on_writing(L, task, (struct neap_byte_stream *)task->link.object);
+    int count = neap_push_code(L, code);
+    lua_pushvalue(L, DONE);
+    return count + 1;
+}
+
+/* stream:write(bytes[, timeout]) */
+static int stream_write(lua_State *L) {
+    struct neap_byte_stream *stream = check(L);
+    luaL_checktype(L, BYTES, LUA_TSTRING);
+    lua_settop(L, DEADLINE);
+    int64_t deadline = neap_check_timeout(L, DEADLINE);
+    if (stream->shut) return luaL_error(L, "the stream was shut down for writing");
+    lua_pushinteger(L, deadline);
+    lua_replace(L, DEADLINE);
+    lua_pushinteger(L, 0);
+    neap_await_check(L);
+    struct neap_task *task = neap_await_begin(L);
+    if (neap_byte_stream_begin_write(stream)) return go_on_writing(L, task, stream);
+    task->link.object = &stream->poll.object;
+    task->link.op = NEAP_BYTE_STREAM_TURN;
+    return neap_await(L, &task->link, 1, deadline, finish_turn);
+}
+
+/* --- the rest --- */
+
+/* stream:shutdown() */
+static int stream_shutdown(lua_State *L) {
+    struct neap_byte_stream *stream = check(L);
+    if (stream->writing) return luaL_error(L, "a write is under way");
+    int code = neap_byte_stream_shutdown(stream);
+    if (code != 0) return neap_push_code(L, code);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* stream:close(); also __close */
+static int stream_close(lua_State *L) {
+    neap_byte_stream_close((struct neap_byte_stream *)neap_box_check(L, SELF, NEAP_HANDLE_STREAM));
+    return 0;
+}
+
+static int stream_is_closed(lua_State *L) {
+    const struct neap_byte_stream *stream = (struct neap_byte_stream *)neap_box_check(L, SELF, NEAP_HANDLE_STREAM);
+    lua_pushboolean(L, neap_poll_is_closed(&stream->poll));
+    return 1;
+}
+
+static int push_address(lua_State *L, int (*ask)(int fd, struct neap_address *address)) {
+    struct neap_address address;
+    int code = ask(check(L)->poll.fd, &address);
+    return code != 0 ? neap_push_code(L, code) : neap_net_push_address(L, &address);
+}
+
+/* stream:address() */
+static int stream_address(lua_State *L) { return push_address(L, neap_socket_name); }
+
+/* stream:peer() */
+static int stream_peer(lua_State *L) { return push_address(L, neap_socket_peer); }
+
+/* stream:nodelay(on) */
+static int stream_nodelay(lua_State *L) {
+    neap_socket_set_nodelay(check(L)->poll.fd, lua_toboolean(L, 2));
+    return 0;
+}
+
+static void describe(struct neap_object *object, char *text, size_t size) {
+    const struct neap_byte_stream *stream = (struct neap_byte_stream *)object;
+    const char *state = neap_poll_is_closed(&stream->poll) ? "closed" : stream->ended ? "ended" : "open";
+    snprintf(text, size, "%s", state);
+}
+
+static const luaL_Reg methods[] = {{"read", stream_read},       {"lines", stream_lines},
+                                   {"write", stream_write},     {"shutdown", stream_shutdown},
+                                   {"close", stream_close},     {"is_closed", stream_is_closed},
+                                   {"address", stream_address}, {"peer", stream_peer},
+                                   {"nodelay", stream_nodelay}, {NULL, NULL}};
+static const luaL_Reg metamethods[] = {{"__close", stream_close}, {NULL, NULL}};
+
+const struct neap_binding neap_stream_binding = {
+    .name = "stream",
+    .class = &neap_byte_stream_class,
+    .methods = methods,
+    .metamethods = metamethods,
+    .describe = describe,
+    .stays = true,
+};

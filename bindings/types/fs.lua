@@ -1,0 +1,204 @@
+---@meta neap
+
+---@class neap
+---@field fs neap.Fs
+local neap = {}
+
+---Files and folders. Each call is made in a pool of threads, so only the task that makes it waits. One that is cancelled, or
+---whose `neap.timeout` is over, is made all the same, and nobody is told how it ended.
+---
+---What cannot be done is `nil`, a message that names the path, and the system's code ("ENOENT", "EACCES").
+---
+---```lua
+---local folder = os.tmpname() .. ".d"
+---local file = folder .. "/file"
+---assert(neap.fs.mkdir(folder, { parents = true }))
+---assert(neap.fs.write(file, "some bytes\n"))
+---for path, kind in neap.fs.walk(folder) do assert(path == file and kind == "file") end
+---assert(neap.fs.read(file) == "some bytes\n")
+---assert(neap.fs.remove(folder, { recursive = true }))
+---```
+---@class neap.Fs
+local Fs = {}
+
+---What `neap.fs.stat` tells. Times are seconds since 1970.
+---@class neap.FileInfo
+---@field type "file"|"folder"|"link"|"pipe"|"socket"|"device"
+---@field size integer bytes
+---@field mode integer permission bits
+---@field uid integer
+---@field gid integer
+---@field inode integer
+---@field device integer
+---@field links integer
+---@field modified number
+---@field accessed number
+---@field changed number
+
+---An open file. Its operations take turns, whatever task asks for them. It belongs to the thread that opened it. Leaving the
+---`<close>` variable that holds it closes it, and so does its collection.
+---@class neap.File
+local File = {}
+
+---All of a file.
+---@param path string
+---@return string?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.read(path) end
+
+---Makes a file what is given, whole or not at all: until it is all there, `path` is as it was. The mode of a file that is there
+---stays, and links to it do.
+---@param path string
+---@param bytes string
+---@param options? { mode?: integer } permission bits of a new file; by default all may read and write whom the umask lets
+---@return true?
+---@return string? message
+---@return string? code "ENOSPC", "EACCES" and the like
+---@since 0.1
+function Fs.write(path, bytes, options) end
+
+---Adds to the end of a file, or makes it.
+---@param path string
+---@param bytes string
+---@param options? { mode?: integer } as in `write`
+---@return true?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.append(path, bytes, options) end
+
+---Opens a file.
+---@param path string
+---@param mode? "r"|"w"|"a"|"r+"|"w+"|"a+" as in `io.open`; "r" by default
+---@param options? { mode?: integer } as in `write`
+---@return neap.File?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.open(path, mode, options) end
+
+---Tells what a path leads to.
+---@param path string
+---@param options? { follow?: boolean } false: of a link, the link itself
+---@return neap.FileInfo?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.stat(path, options) end
+
+---The names in a folder, in order.
+---@param path string
+---@return string[]?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.list(path) end
+
+---Iterates over the path and type of all that is in a folder and in those within it, in order, each folder before what is in it.
+---Links are told of and not followed; a folder that cannot be listed seems empty. Each step may wait.
+---@param path string
+---@return (fun(): string?, "file"|"folder"|"link"|"other")?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.walk(path) end
+
+---Makes a folder.
+---@param path string
+---@param options? { parents?: boolean, mode?: integer } parents: make those that are missing, too, and let it be there already
+---@return true?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.mkdir(path, options) end
+
+---Removes a file or an empty folder.
+---@param path string
+---@param options? { recursive?: boolean } a folder with all that is in it; links are removed, not followed
+---@return true?
+---@return string? message
+---@return string? code "ENOTEMPTY" and the like
+---@since 0.1
+function Fs.remove(path, options) end
+
+---Renames; what has the new name already is replaced.
+---@param from string
+---@param to string
+---@return true?
+---@return string? message
+---@return string? code "EXDEV": they are on different disks
+---@since 0.1
+function Fs.rename(from, to) end
+
+---Copies the bytes and mode of a file; what has the new name is replaced, whole or not at all.
+---@param from string
+---@param to string
+---@return true?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.copy(from, to) end
+
+---The path of what `path` leads to, from the root, without links.
+---@param path string
+---@return string?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Fs.resolve(path) end
+
+---Reads from where the file stands. As `neap.Stream:read`; at the end it is "closed". What is cancelled or times out takes nothing.
+---@param what? "some"|"line"|"all"|integer
+---@param timeout? number
+---@return string?
+---@return string? message
+---@return string? code
+---@since 0.1
+function File:read(what, timeout) end
+
+---Iterates over lines. An error of the system raises.
+---@param timeout? number for each line
+---@return fun(): string?
+---@since 0.1
+function File:lines(timeout) end
+
+---Writes where the file stands, or at its end if it was opened to append. What is cancelled or times out is written all the same.
+---@param bytes string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return string? code
+---@since 0.1
+function File:write(bytes, timeout) end
+
+---Waits until what was written is on the disk.
+---@return true?
+---@return string? message
+---@return string? code
+---@since 0.1
+function File:sync() end
+
+---Moves, as in Lua's own files, and tells where it stands. Raises while another task reads or writes.
+---@param whence? "set"|"cur"|"end"
+---@param offset? integer
+---@return integer?
+---@return string? message
+---@return string? code
+---@since 0.1
+function File:seek(whence, offset) end
+
+---Closes it. Raises while another task reads or writes. Closing it again does nothing.
+---@return true?
+---@return string? message
+---@return string? code what the system could not write
+---@since 0.1
+function File:close() end
+
+---Was it closed?
+---@return boolean
+---@since 0.1
+function File:is_closed() end
+
+return neap

@@ -1,0 +1,246 @@
+---@meta neap
+
+---@class neap
+---@field net neap.Net
+---@field dns neap.Dns
+local neap = {}
+
+---Sockets. A host is a name, a numeric address, or `unix:` and a path; then there is no port.
+---@class neap.Net
+local Net = {}
+
+---Names of hosts.
+---@class neap.Dns
+local Dns = {}
+
+---Bytes to and from the other side of a connection. It belongs to the thread that made it; several of its tasks may read
+---and write. Leaving the `<close>` variable that holds it closes it, and so does its collection.
+---@class neap.Stream
+local Stream = {}
+
+---Takes connections. It may be sent to other threads, and all that have it may accept; closing it closes it for all.
+---@class neap.Listener
+local Listener = {}
+
+---Packets to and from anybody (UDP). It belongs to the thread that made it.
+---@class neap.Datagram
+local Datagram = {}
+
+---Connects to a listener. Each address that the name has is tried in turn.
+---
+---```lua
+---local listener <close> = neap.net.listen("127.0.0.1", 0)
+---local server = neap.spawn(function()
+---  local stream <close> = listener:accept()
+---  for line in stream:lines() do stream:write(line:upper() .. "\n") end
+---end)
+---
+---local host, port = listener:address()
+---local stream <close> = assert(neap.net.connect(host, port, { timeout = 10 }))
+---stream:write("hello\n")
+---assert(stream:read("line") == "HELLO")
+---stream:shutdown()
+---server:join()
+---```
+---
+---Options: `timeout`, in seconds, for all of it; `nodelay` (true by default): small writes go out at once.
+---
+---Waits for the name and for the other side; being cancelled leaves nothing behind. Errors: what is no host, port or option.
+---@param host string
+---@param port? integer 1 to 65535; none for a path
+---@param options? { timeout?: number, nodelay?: boolean }
+---@return neap.Stream?
+---@return string? message
+---@return string? code "timeout", "ECONNREFUSED", "EAI_NONAME" and the like
+---@since 0.1
+function Net.connect(host, port, options) end
+
+---Listens for connections. What a server that was killed has left at a path is removed.
+---
+---Options: `backlog`, how many connections may wait to be accepted (511); `reuseport`: other listeners, of other
+---threads or programs, may have the same port, and the system spreads connections over them.
+---@param host string "0.0.0.0" for every address of the machine
+---@param port? integer 0: any that is free; see `Listener:address`
+---@param options? { backlog?: integer, reuseport?: boolean }
+---@return neap.Listener?
+---@return string? message
+---@return string? code "EADDRINUSE", "EACCES" and the like
+---@since 0.1
+function Net.listen(host, port, options) end
+
+---Makes a socket for packets, at an address of one's own.
+---
+---```lua
+---local a <close> = neap.net.udp("127.0.0.1")
+---local b <close> = neap.net.udp("127.0.0.1")
+---a:send("ping", b:address())
+---local bytes, host, port = b:recv(10)
+---assert(bytes == "ping")
+---b:send("pong", host, port)
+---```
+---@param host? string by default every address of the machine
+---@param port? integer by default one that is free
+---@param options? { reuseport?: boolean }
+---@return neap.Datagram?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Net.udp(host, port, options) end
+
+---The numeric addresses of a host, the best first.
+---@param host string
+---@param options? { family?: "any"|"ipv4"|"ipv6", timeout?: number }
+---@return string[]?
+---@return string? message
+---@return string? code "timeout", "EAI_NONAME" and the like
+---@since 0.1
+function Dns.resolve(host, options) end
+
+---Reads. `what` is "some", what has come, at least a byte (the default); a number of bytes; "line", without its end, be
+---that "\n" or "\r\n"; or "all", until the other side ends. When that comes first, what is left is returned (the last
+---bytes, a line without an end); after it "closed".
+---
+---Waits until there is enough. A read that times out or is cancelled takes nothing: what has come is there for the next.
+---A line of more than a mebibyte is refused.
+---@param what? "some"|"line"|"all"|integer
+---@param timeout? number
+---@return string?
+---@return string? message
+---@return string? code "closed", "timeout", "ECONNRESET", "EMSGSIZE" and the like
+---@since 0.1
+function Stream:read(what, timeout) end
+
+---Iterates over lines, to the end. What else ends the reading raises: an error of the system, or that a line does not come
+---within `timeout` seconds.
+---@param timeout? number
+---@return fun(): string?
+---@since 0.1
+function Stream:lines(timeout) end
+
+---Writes all of `bytes`. Waits while the other side does not read, and while another task's write is under way. One that
+---times out or is cancelled may have written a part.
+---@param bytes string
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return string? code "timeout", "closed", "EPIPE", "ECONNRESET" and the like
+---@return integer? written bytes, of a write that failed
+---@since 0.1
+function Stream:write(bytes, timeout) end
+
+---Ends the writing: the other side reads to an end, and may still write.
+---@return true?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Stream:shutdown() end
+
+---Closes it. Tasks that wait on it are answered "closed". Closing it again does nothing.
+---@since 0.1
+function Stream:close() end
+
+---Was it closed on this side?
+---@return boolean
+---@since 0.1
+function Stream:is_closed() end
+
+---One's own address: host and port, or a path.
+---@return string? host
+---@return integer|string? port or a message
+---@return string? code
+---@since 0.1
+function Stream:address() end
+
+---The address of the other side.
+---@return string? host
+---@return integer|string? port or a message
+---@return string? code
+---@since 0.1
+function Stream:peer() end
+
+---May small writes go out at once (true), or be held back to be joined?
+---@param on boolean
+---@since 0.1
+function Stream:nodelay(on) end
+
+---Takes the next connection. Waits until there is one; while there are no descriptors left it waits for some to be closed.
+---One that times out or is cancelled takes nothing.
+---@param timeout? number
+---@return neap.Stream?
+---@return string? message
+---@return string? code "closed", "timeout"
+---@since 0.1
+function Listener:accept(timeout) end
+
+---Iterates over connections, until it is closed.
+---
+---```lua
+---local listener = neap.net.listen("127.0.0.1", 0)
+---local server = neap.spawn(function()
+---  neap.scope(function(scope)
+---    for stream in listener:iter() do
+---      scope:spawn(function() stream:write("welcome\n") stream:close() end)
+---    end
+---  end)
+---end)
+---assert(neap.net.connect(listener:address()):read("line") == "welcome")
+---listener:close()
+---server:join()
+---```
+---@return fun(): neap.Stream?
+---@since 0.1
+function Listener:iter() end
+
+---Closes it, for all threads that have it: who waits is answered "closed". True the first time.
+---@return boolean
+---@since 0.1
+function Listener:close() end
+
+---Was it closed, by whatever thread?
+---@return boolean
+---@since 0.1
+function Listener:is_closed() end
+
+---Where it listens: host and port, or a path.
+---@return string? host
+---@return integer|string? port or a message
+---@return string? code
+---@since 0.1
+function Listener:address() end
+
+---Takes the next packet. One that times out or is cancelled takes nothing.
+---@param timeout? number
+---@return string? bytes
+---@return string? host of the sender, or a message
+---@return integer|string? port of the sender, or a code
+---@since 0.1
+function Datagram:recv(timeout) end
+
+---Sends a packet. Waits while the system has no room for it.
+---@param bytes string at most about 64 KiB
+---@param host string numeric
+---@param port integer
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return string? code "timeout", "EMSGSIZE", "EINVAL" (the host is not numeric) and the like
+---@since 0.1
+function Datagram:send(bytes, host, port, timeout) end
+
+---Closes it. Tasks that wait on it are answered "closed".
+---@since 0.1
+function Datagram:close() end
+
+---Was it closed?
+---@return boolean
+---@since 0.1
+function Datagram:is_closed() end
+
+---One's own address.
+---@return string? host
+---@return integer|string? port or a message
+---@return string? code
+---@since 0.1
+function Datagram:address() end
+
+return neap

@@ -1,0 +1,46 @@
+/* byte_stream: bytes to and from a socket, a pipe or a terminal, on the loop of one thread. */
+#ifndef NEAP_IO_BYTE_STREAM_H
+#define NEAP_IO_BYTE_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "io/inbox.h"
+#include "io/poll.h"
+
+/* Operations of a link, beside those of a poll. TURN: until no other write is under way; then it is one's own. */
+enum { NEAP_BYTE_STREAM_TURN = NEAP_POLL_OPS };
+
+struct neap_byte_stream {
+    struct neap_poll poll;   /* first */
+    struct neap_list turns;  /* links with TURN */
+    struct neap_inbox inbox; /* what has come and was not taken */
+    bool socket;             /* it is one: what is written to it raises no signal */
+    bool writing;            /* somebody's write is under way */
+    bool drained;            /* the last read took all there was: to try again at once is in vain */
+    bool ended;              /* the other side sends no more */
+    bool shut;               /* we send no more */
+};
+
+extern const struct neap_class neap_byte_stream_class;
+
+/* One reference to a stream over `fd`, which it owns on success. 0, or as neap_poll_init. By the loop's thread, as all below. */
+int neap_byte_stream_new(struct neap_loop *loop, int fd, struct neap_byte_stream **result);
+/* Closes the descriptor and forgets what has come. Who waits is answered NEAP_CLOSED. */
+void neap_byte_stream_close(struct neap_byte_stream *stream);
+
+/* Reads once into the inbox, at least a byte; makes room for about `wanted` bytes if that helps. 0: something has come. UV_EAGAIN: wait for
+ * NEAP_POLL_READ. UV_EOF: nothing will. Else what the system says. */
+int neap_byte_stream_fill(struct neap_byte_stream *stream, size_t wanted);
+
+/* Writes what can be written at once from *bytes on, and moves *bytes and *size on. 0: all. UV_EAGAIN: wait for
+ * NEAP_POLL_WRITE. Only in one's turn. */
+int neap_byte_stream_write(struct neap_byte_stream *stream, const char **bytes, size_t *size);
+/* Begins a write if none is under way; else wait for TURN. */
+bool neap_byte_stream_begin_write(struct neap_byte_stream *stream);
+/* The turn is the next one's. */
+void neap_byte_stream_end_write(struct neap_byte_stream *stream);
+/* The other side reads an end once it has read what was written. 0, or what the system says. */
+int neap_byte_stream_shutdown(struct neap_byte_stream *stream);
+
+#endif

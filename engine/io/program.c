@@ -1,0 +1,110 @@
+/* program: posix_spawn, which does not copy our memory, and a pidfd that the loop watches, so that no signal handler is needed.
+ * A program whose record goes while it runs is killed: nobody could wait for it any more, and it would stay a zombie. */
+#include "io/program.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/memory.h"
+
+/* --- starting --- */
+
+static int add_actions(posix_spawn_file_actions_t *actions, const struct neap_program_plan *plan) {
+    int code = 0;
+    for (int i = 0; i < 3 && code == 0; i++)
+        if (plan->streams[i] >= 0) code = posix_spawn_file_actions_adddup2(actions, plan->streams[i], i);
+    if (code == 0 && plan->directory != NULL) code = posix_spawn_file_actions_addchdir_np(actions, plan->directory);
+    return code;
+}
+
+static int set_attributes(posix_spawnattr_t *attributes, const struct neap_program_plan *plan) {
+    sigset_t none, all;
+    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    if (plan->group) flags |= POSIX_SPAWN_SETPGROUP;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigdefault(attributes, &all);
+    return posix_spawnattr_setflags(attributes, flags);
+}
+
+static int spawn(const struct neap_program_plan *plan, pid_t *pid) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    if (posix_spawn_file_actions_init(&actions) != 0) return NEAP_NOMEM;
+    if (posix_spawnattr_init(&attributes) != 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return NEAP_NOMEM;
+    }
+    int code = add_actions(&actions, plan);
+    if (code == 0) code = set_attributes(&attributes, plan);
+    char *const *environment = plan->environment != NULL ? plan->environment : environ;
+    if (code == 0) code = posix_spawnp(pid, plan->arguments[0], &actions, &attributes, plan->arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return -code;
+}
+
+static void reap(pid_t pid, int *status) {
+    while (waitpid(pid, status, 0) < 0 && errno == EINTR) {}
+}
+
+int neap_program_start(struct neap_loop *loop, const struct neap_program_plan *plan, struct neap_program **result) {
+    struct neap_program *program = neap_alloc_zeroed(sizeof *program);
+    if (program == NULL) return NEAP_NOMEM;
+    int code = spawn(plan, &program->pid);
+    if (code != 0) goto fail_record;
+    int fd = (int)syscall(SYS_pidfd_open, program->pid, 0);
+    code = fd < 0 ? -errno : neap_poll_init(&program->poll, &neap_program_class, loop, fd);
+    if (code != 0) goto fail_program;
+    program->group = plan->group;
+    *result = program;
+    return 0;
+fail_program:
+    if (fd >= 0) close(fd);
+    kill(program->pid, SIGKILL);
+    reap(program->pid, NULL);
+fail_record:
+    neap_free(program);
+    return code;
+}
+
+/* --- watching --- */
+
+bool neap_program_look(struct neap_program *program) {
+    if (program->ended) return true;
+    pid_t pid;
+    do pid = waitpid(program->pid, &program->status, WNOHANG);
+    while (pid < 0 && errno == EINTR);
+    program->ended = pid != 0;
+    if (pid < 0) program->status = 0; /* somebody else in this process has reaped it */
+    return program->ended;
+}
+
+int neap_program_kill(struct neap_program *program, int number) {
+    if (neap_program_look(program)) return UV_ESRCH;
+    return kill(program->group ? -program->pid : program->pid, number) == 0 ? 0 : -errno;
+}
+
+static void destroy(struct neap_object *object) {
+    struct neap_program *program = (struct neap_program *)object;
+    if (neap_program_kill(program, SIGKILL) == 0) reap(program->pid, &program->status);
+    neap_poll_close(&program->poll);
+    neap_free(program);
+}
+
+static const char *const verbs[] = {"end"};
+
+const struct neap_class neap_program_class = {
+    .name = "program",
+    .verbs = verbs,
+    .destroy = destroy,
+    .attempt = neap_poll_attempt,
+    .enlist = neap_poll_enlist,
+};

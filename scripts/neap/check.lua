@@ -1,0 +1,73 @@
+-- Checking arguments and options, for the rest of the Lua half. What is wrong raises, at the place of whoever called
+-- the function that checks.
+
+local check = {}
+
+--- Raises, for the caller of the function that checks, or `level` further out.
+function check.refuse(position, name, problem, level)
+  error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), 4 + (level or 0))
+end
+
+-- --- what an option may be: true, or what is expected ---
+
+local function of_type(kind) return function(value) return type(value) == kind or kind end end
+
+check.boolean, check.string, check.table = of_type("boolean"), of_type("string"), of_type("table")
+check.callable = of_type("function")
+
+function check.count(value) return math.type(value) == "integer" and value > 0 or "a whole number, 1 or more" end
+
+function check.seconds(value)
+  if type(value) ~= "number" then return "number of seconds" end
+  return value >= 0 or "number of seconds that is not negative or NaN"
+end
+
+function check.one_of(...)
+  local allowed, list = {}, table.concat({ ... }, "', '")
+  for _, word in ipairs({ ... }) do allowed[word] = true end
+  return function(value) return allowed[value] or "one of '" .. list .. "'" end
+end
+
+--- Allowed are whatever one of `tests` allows.
+function check.either(...)
+  local tests = { ... }
+  return function(value)
+    local expected = {}
+    for number, test in ipairs(tests) do
+      local said = test(value)
+      if said == true then return true end
+      expected[number] = said
+    end
+    return table.concat(expected, " or ")
+  end
+end
+
+local function known_names(known)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+--- A copy of the table of options; `known` has the test of each. Nil is an empty one.
+function check.options(options, known, position, name)
+  local copy = {}
+  if options == nil then return copy end
+  if type(options) ~= "table" then
+    check.refuse(position, name, "table of options expected, got " .. type(options), 1)
+  end
+  for key, value in pairs(options) do
+    if not known[key] then
+      check.refuse(position, name, ("unknown option '%s' (%s)"):format(tostring(key), known_names(known)), 1)
+    end
+    local expected = known[key](value)
+    if expected ~= true then
+      local got = type(value) == "number" and tostring(value) or type(value)
+      check.refuse(position, name, ("option '%s': %s expected, got %s"):format(key, expected, got), 1)
+    end
+    copy[key] = value
+  end
+  return copy
+end
+
+return check

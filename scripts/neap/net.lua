@@ -1,0 +1,104 @@
+-- Sockets and names: neap.net, neap.dns. The streams, listeners and datagram sockets themselves are in C
+-- (bindings/stream.c and its neighbours); here are the options, and what takes several steps.
+
+local neap, internal = ...
+
+local net, dns = {}, {}
+neap.net, neap.dns = net, dns
+
+local BACKLOG = 511
+
+local check = internal.load("neap.check")
+local refuse = check.refuse
+
+--- A host that is a path in the file system has no port, and the options stand in its place.
+local function check_place(host, port, options, name)
+  if type(host) ~= "string" then refuse(1, name, "string expected, got " .. type(host)) end
+  if host:sub(1, 5) == "unix:" then return nil, port == nil and options or port, options == nil and 2 or 3 end
+  if math.type(port) ~= "integer" then refuse(2, name, "port: integer expected, got " .. type(port)) end
+  if port < 0 or port > 65535 then refuse(2, name, "a port is between 0 and 65535") end
+  return port, options, 3
+end
+
+--- What says the same of a remaining time as `timeout` did when it was asked for.
+local function countdown(timeout)
+  if timeout == nil then return function() end end
+  local deadline = neap.now() + timeout
+  return function() return math.max(0, deadline - neap.now()) end
+end
+
+local function is_local(host) return host:sub(1, 5) == "unix:" end
+
+local function is_numeric(host) return host:find("^%d+%.%d+%.%d+%.%d+$") or host:find(":", 1, true) end
+
+--- Numeric hosts for `host`.
+local function addresses_of(host, timeout)
+  if is_local(host) or is_numeric(host) then return { host } end
+  return internal.net.resolve(host, "any", timeout)
+end
+
+local function at(host, port) return is_local(host) and host or ("%s port %d"):format(host, port) end
+
+--- nil, message, code: the engine's own words stay as they are.
+local function tell(what, message, code)
+  if message == code then return nil, message, code end
+  return nil, ("%s: %s"):format(what, message), code
+end
+
+local connect_options = { timeout = check.seconds, nodelay = check.boolean }
+
+function net.connect(host, port, options)
+  local position
+  port, options, position = check_place(host, port, options, "connect")
+  options = check.options(options, connect_options, position, "connect")
+  local remaining = countdown(options.timeout)
+  local hosts, message, code = addresses_of(host, options.timeout)
+  if not hosts then return nil, message, code end
+  local stream
+  for _, each in ipairs(hosts) do
+    stream, message, code = internal.net.dial(each, port, remaining())
+    if stream then
+      stream:nodelay(options.nodelay ~= false)
+      return stream
+    end
+    if code == "timeout" then break end
+  end
+  return tell("cannot connect to " .. at(host, port), message, code)
+end
+
+local listen_options = { backlog = check.count, reuseport = check.boolean }
+
+function net.listen(host, port, options)
+  local position
+  port, options, position = check_place(host, port, options, "listen")
+  options = check.options(options, listen_options, position, "listen")
+  local hosts, message, code = addresses_of(host)
+  if not hosts then return nil, message, code end
+  local listener
+  listener, message, code = internal.net.listen(hosts[1], port, options.backlog or BACKLOG, options.reuseport)
+  if listener then return listener end
+  return tell("cannot listen at " .. at(host, port), message, code)
+end
+
+local udp_options = { reuseport = check.boolean }
+
+function net.udp(host, port, options)
+  host, port = host or "0.0.0.0", port or (host == nil or not is_local(host)) and 0 or nil
+  local position
+  port, options, position = check_place(host, port, options, "udp")
+  options = check.options(options, udp_options, position, "udp")
+  local hosts, message, code = addresses_of(host)
+  if not hosts then return nil, message, code end
+  local socket
+  socket, message, code = internal.net.datagram(hosts[1], port, options.reuseport)
+  if socket then return socket end
+  return tell("cannot bind " .. at(host, port), message, code)
+end
+
+local resolve_options = { family = check.one_of("any", "ipv4", "ipv6"), timeout = check.seconds }
+
+function dns.resolve(host, options)
+  if type(host) ~= "string" then refuse(1, "resolve", "string expected, got " .. type(host)) end
+  options = check.options(options, resolve_options, 2, "resolve")
+  return internal.net.resolve(host, options.family, options.timeout)
+end
