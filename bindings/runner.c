@@ -20,11 +20,13 @@ static const char usage[] = "usage: neap [options] [script [arguments]]\n"
                             "  neap - ...            run what comes on standard input; without a script, too\n"
                             "  neap -e 'code' ...    run the code\n"
                             "  neap                  on a terminal: the prompt\n"
+                            "  neap --attach PID     a prompt in a running program\n"
                             "\n"
                             "The arguments are in ... and in the table arg.\n"
                             "\n"
                             "  -e CODE        run CODE\n"
                             "  -i             then go on at the prompt\n"
+                            "  --attachable   let `neap --attach` of the same user reach the program\n"
                             "  --             end the options: what follows is a script, whatever its name\n"
                             "  -v, --version  print the version\n"
                             "  -h, --help     print this\n";
@@ -34,7 +36,9 @@ struct command {
     char **argv;
     int zero;         /* index in argv of what is run: the script's name, "-", or -e's code. argc: standard input */
     const char *code; /* of -e; NULL */
+    long attach;      /* the process to attach to; 0: none */
     bool prompt;      /* the prompt comes after what is run, or in its stead */
+    bool attachable;  /* others may attach to this program */
 };
 
 /* The table arg: what is run at 0, its arguments from 1 on, what stands before it below 0. */
@@ -59,16 +63,28 @@ static int load_chunk(lua_State *L, const struct command *command) {
 /* Is there anything to run beside the prompt? */
 static bool has_script(const struct command *command) { return command->zero < command->argc || !command->prompt; }
 
+/* Calls a part of the Lua half that returns a function. */
+static void call_part(lua_State *L, const char *name) {
+    neap_module_push_part(L, name);
+    lua_call(L, 0, 0);
+}
+
+/* The main chunk of --attach, and the process that it is given. */
+static int load_attach(lua_State *L, const struct command *command) {
+    neap_module_push_part(L, "neap.prompt.attach");
+    lua_pushinteger(L, command->attach);
+    return 1;
+}
+
 /* Leaves the main chunk on the stack, and what it is given above it; returns how much that is. */
 static int load(lua_State *L, void *argument) {
     const struct command *command = argument;
     int first = lua_gettop(L) + 1, count = command->argc - command->zero - 1;
     push_arg_table(L, command);
     lua_setglobal(L, "arg");
-    if (command->prompt) {
-        neap_module_push_part(L, "neap.prompt.main");
-        lua_newtable(L);
-    }
+    if (command->attach > 0) return load_attach(L, command);
+    if (command->attachable) call_part(L, "neap.prompt.attachable");
+    if (command->prompt) neap_module_push_part(L, "neap.prompt.main");
     if (has_script(command) && load_chunk(L, command) != LUA_OK) lua_error(L);
     if (count > 0) luaL_checkstack(L, count, "too many arguments to the script");
     for (int i = 1; i <= count; i++) lua_pushstring(L, command->argv[command->zero + i]);
@@ -88,6 +104,13 @@ static int complain(const char *what, const char *which) {
     return USAGE_STATUS;
 }
 
+/* The number of a process; 0: that is none. */
+static long read_pid(const char *text) {
+    char *end;
+    long pid = strtol(text, &end, 10);
+    return text[0] != '\0' && *end == '\0' && pid > 0 ? pid : 0;
+}
+
 /* Reads the options. -1: go on; else the exit status. */
 static int read_options(struct command *command) {
     int i = 1;
@@ -98,6 +121,12 @@ static int read_options(struct command *command) {
         if (is(word, "-h", "--help")) return print(usage);
         if (strcmp(word, "-i") == 0) {
             command->prompt = true;
+        } else if (strcmp(word, "--attachable") == 0) {
+            command->attachable = true;
+        } else if (strcmp(word, "--attach") == 0) {
+            const char *pid = ++i < command->argc ? command->argv[i] : "";
+            command->attach = read_pid(pid);
+            if (command->attach == 0) return complain("--attach needs the number of a process", "");
         } else if (strcmp(word, "-e") == 0) {
             if (++i == command->argc) return complain("-e needs code", "");
             command->code = command->argv[i];

@@ -107,7 +107,8 @@ void neap_loop_fini(struct neap_loop *loop) {
 
 static void on_alarm(uv_async_t *alarm) { (void)alarm; }
 
-static void on_bell(uv_timer_t *bell) { (void)bell; }
+/* It may ring on the way into uv_run, before that waits: then it must not wait, having no timer any more. */
+static void on_bell(uv_timer_t *bell) { uv_stop(bell->loop); }
 
 uv_loop_t *neap_loop_uv(struct neap_loop *loop) {
     if (loop->uv != NULL) return loop->uv;

@@ -6,6 +6,7 @@
 --   front.width()           columns
 --   front.colour            whether values are written in colours
 --   front.env               the globals of what runs; nil: those of the program
+--   front.daemon            whether what runs leaves the program free to end
 --
 -- Each chunk runs as a task of its own, so that it can be cancelled, and so that what it spawned goes on.
 
@@ -94,7 +95,7 @@ end
 --- Runs a function as a task and reports how it failed. `after`, if given, is told the seconds and processor seconds
 -- that it took. True when it did not fail.
 function Session:run(fn, after, ...)
-  local task = neap.spawn({ name = "prompt", quiet = true }, evaluate, self, fn, after, ...)
+  local task = neap.spawn({ name = "prompt", quiet = true, daemon = self.front.daemon }, evaluate, self, fn, after, ...)
   self.front.await(task)
   local status = task:status()
   if status == "cancelled" then
@@ -162,7 +163,10 @@ function Session:complete(text)
   function scope.lookup(name)
     local cell = locals.cells[name]
     if cell then return cell() end
-    return rawget(env, name) or rawget(_G, name)
+    local value = rawget(env, name)
+    if value == nil then value = rawget(_G, name) end
+    if value == nil and name == "neap" then return neap end
+    return value
   end
   function scope.names()
     local names = {}

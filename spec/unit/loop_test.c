@@ -382,6 +382,17 @@ static void deadlines_pass_while_parked_in_libuv(void **state) {
     assert_true(neap_clock_now() >= deadline);
 }
 
+static void a_deadline_that_passes_on_the_way_into_libuv_is_not_slept_over(void **state) {
+    struct actor sleeper;
+    (void)state;
+    assert_non_null(neap_loop_uv(&here));
+    actor_init(&sleeper, &here);
+    for (int64_t ns = 0; ns < 8000; ns += 4) {
+        start_links(&sleeper, 0, neap_clock_now() + ns);
+        assert_int_equal(finish(&sleeper), NEAP_TIMEOUT);
+    }
+}
+
 static void a_flood_does_not_keep_libuv_from_its_turn(void **state) {
     (void)state;
     struct job flood = job_that(true);
@@ -601,6 +612,7 @@ int main(void) {
         TEST(a_timer_of_libuv_fires),
         TEST(a_pipe_wakes_a_loop_that_is_parked_in_libuv),
         TEST(deadlines_pass_while_parked_in_libuv),
+        TEST(a_deadline_that_passes_on_the_way_into_libuv_is_not_slept_over),
         TEST(a_flood_does_not_keep_libuv_from_its_turn),
         TEST(out_of_memory_is_an_answer),
         TEST(posts_wake_a_loop_that_is_parked),
