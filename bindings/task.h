@@ -74,6 +74,9 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
 /* Makes the record that stands for code outside tasks; its box is anchored for as long as the state lives. */
 struct neap_task *neap_task_new_root(lua_State *L);
 
+/* What takes the place of root, with its handle, when the state is being closed; outside of Lua. NULL: no memory. */
+struct neap_task *neap_task_new_ghost(struct neap_vm *vm);
+
 /* Gives way: the task runs again after what is queued. Returns what the C function must return. */
 int neap_task_yield(lua_State *L);
 

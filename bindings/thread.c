@@ -222,6 +222,7 @@ static struct start **push_start(lua_State *L) {
 void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
     int function = lua_gettop(L) - arguments;
+    neap_box_refuse_late(L, "thread");
     luaL_checkstack(L, 8, "thread");
     struct start **keeper = push_start(L);
     struct start *start = *keeper;
@@ -290,6 +291,7 @@ static int listing_collected(lua_State *L) {
 }
 
 static struct listing *push_listing(lua_State *L, int room) {
+    neap_box_refuse_late(L, "list of threads");
     struct listing *listing = lua_newuserdatauv(L, sizeof *listing + (size_t)room * sizeof listing->objects[0], 0);
     listing->count = 0;
     listing->room = room;

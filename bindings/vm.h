@@ -58,10 +58,12 @@ struct neap_idle {
 };
 
 struct neap_vm {
-    lua_State *main;             /* the state's main thread */
-    struct neap_engine *engine;  /* constant */
-    struct neap_loop loop;       /* of the state's thread */
-    struct neap_task *root;      /* stands for code that no task runs: a host's frame */
+    lua_State *main;            /* the state's main thread */
+    struct neap_engine *engine; /* constant */
+    struct neap_loop loop;      /* of the state's thread */
+    struct neap_task *root;     /* stands for code that no task runs: a host's frame */
+    struct neap_task
+        *ghost; /* is root while the state is being closed: outlives what lies in Lua; owned. NULL before */
     struct neap_task *current;   /* whose code runs; root when no task's does */
     lua_State *volatile running; /* the innermost coroutine of current; NULL outside tasks. Read by signal handlers */
     int metatables[NEAP_HANDLE_COUNT]; /* registry references; 0 until first used */
@@ -80,7 +82,7 @@ struct neap_vm {
     struct site_store *sites;          /* see failure.c; owned */
     struct neap_output output;         /* see libraries.c */
     bool open;                         /* spawning is allowed */
-    bool closed;                       /* no task runs any more */
+    bool closed;                       /* no task runs any more, only finalisers */
     struct neap_slice slice;           /* see slice.c */
     struct neap_list node;             /* in engine->states; its guard */
     struct neap_job *job;              /* of the thread, which keeps it; NULL: the main state. Constant once open */
