@@ -79,14 +79,19 @@ int neap_barrier_open(lua_State *L) {
 
 static struct neap_object *travel(lua_State *L, int index) {
     struct neap_barrier *barrier = (struct neap_barrier *)neap_box_test(L, index, NEAP_HANDLE_BARRIER);
-    if (!barrier->object.shared) {
-        index = lua_absindex(L, index);
-        luaL_checkstack(L, 5, "handles");
-        push_action(L, index);
-        if (barrier->acts && barrier->action.kind == NEAP_MESSAGE_EMPTY)
-            neap_encode(L, lua_gettop(L), &barrier->action, "action");
-        lua_pop(L, 1);
-        neap_box_register(L, index, &barrier->object);
+    if (barrier->object.shared) return neap_object_ref(&barrier->object);
+    index = lua_absindex(L, index);
+    luaL_checkstack(L, 5, "handles");
+    neap_box_register(L, index, &barrier->object);
+    struct neap_message action;
+    neap_message_clear(&action);
+    push_action(L, index);
+    if (barrier->acts) neap_encode(L, lua_gettop(L), &action, "action");
+    lua_pop(L, 1);
+    if (barrier->object.shared) { /* a finaliser has sent it meanwhile */
+        neap_message_fini(&action);
+    } else {
+        neap_message_move(&barrier->action, &action);
         neap_object_share(&barrier->object);
     }
     return neap_object_ref(&barrier->object);

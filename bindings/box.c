@@ -3,7 +3,9 @@
  * LATE       A plain lua5.4 closes the state with our tasks still in it, and finalises what is newest first: the boxes of the objects
  *            that these tasks wait on before the engine itself. So what such a box refers to is kept until the tasks
  *            have been taken out (neap_vm_close). A finaliser below which there is no frame runs because the state is being
- *            closed, or because a host has called the collector: then it is dropped with the next box. */
+ *            closed, or because a host has called the collector: then it is dropped with the next box.
+ * CLOSING    While a state is being closed its finalisers may use the handles that they have, but get no new ones: those would never be
+ *            finalised. What they take is released when the state has gone (vm->ghost). */
 #include "bindings/box.h"
 
 #include <stdio.h>
@@ -31,7 +33,7 @@ void neap_box_drop_late(struct neap_vm *vm) {
 static bool keep_late(lua_State *L, struct neap_object *object) {
     struct neap_vm *vm = neap_vm_of(L);
     lua_Debug frame;
-    if (vm->interrupted == NULL) return false; /* no plain lua5.4 */
+    if (vm->interrupted == NULL || vm->closed) return false; /* no plain lua5.4, or the tasks have been taken out */
     if (lua_getstack(L, 1, &frame)) {
         if (vm->late_count > 0) neap_box_drop_late(vm);
         return false;
@@ -181,7 +183,12 @@ void neap_box_account(lua_State *L, size_t size) {
     lua_gc(L, LUA_GCSTEP, kilobytes > MOST_AT_ONCE ? MOST_AT_ONCE : (int)kilobytes);
 }
 
+void neap_box_refuse_late(lua_State *L, const char *name) {
+    if (neap_vm_of(L)->closed) luaL_error(L, "cannot make a %s: the state is being closed", name);
+}
+
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues) {
+    neap_box_refuse_late(L, neap_bindings[kind]->name);
     if (!neap_bindings[kind]->in_place) neap_box_account(L, OBJECT_SIZE);
     struct neap_box *box = lua_newuserdatauv(L, size, uservalues);
     box->binding = neap_bindings[kind];

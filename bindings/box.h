@@ -43,6 +43,9 @@ struct neap_binding {
 
 extern const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT];
 
+/* Raises while the state is being closed: a new thing called `name` would never be finalised. */
+void neap_box_refuse_late(lua_State *L, const char *name);
+
 /* Lets go of vm->late. */
 void neap_box_drop_late(struct neap_vm *vm);
 /* Pushes a new, empty box of `kind` with `uservalues` user values and `size` bytes: made first, then filled, so that an

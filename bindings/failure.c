@@ -293,7 +293,10 @@ static void free_report(struct report *report) {
 /* Protected: (report). */
 static int deliver_report(lua_State *L) {
     const struct report *report = lua_touserdata(L, 1);
-    neap_box_push(L, &report->job->future.object);
+    if (neap_vm_of(L)->closed)
+        lua_pushnil(L);
+    else
+        neap_box_push(L, &report->job->future.object);
     neap_decode(L, &report->error);
     neap_decode(L, &report->traceback);
     if (!spawn_handler(L, 2, &report->who)) print_failure(L, report->who.bytes, 3, 4);

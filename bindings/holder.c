@@ -83,6 +83,7 @@ static void push_metatable(lua_State *L) {
 
 struct neap_holder *neap_holder_new(lua_State *L, struct neap_object *object,
                                     const char *(*give_back_)(lua_State *, struct neap_holder *)) {
+    neap_box_refuse_late(L, "guard");
     struct neap_holder *holder = lua_newuserdatauv(L, sizeof *holder, 0);
     holder->object = NULL;
     holder->give_back = give_back_;

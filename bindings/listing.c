@@ -22,6 +22,7 @@ static int listing_collected(lua_State *L) {
 }
 
 static struct listing *push_listing(lua_State *L, int room) {
+    neap_box_refuse_late(L, "list");
     struct listing *listing = lua_newuserdatauv(L, sizeof *listing + (size_t)room * sizeof listing->objects[0], 0);
     listing->count = 0;
     listing->room = room;

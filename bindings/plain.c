@@ -117,6 +117,34 @@ static void free_plain(struct plain *plain) {
     neap_free(plain);
 }
 
+/* The last finaliser may come after ours: everything stays until the state has gone. What a state frees last is its own block. */
+struct last_words {
+    lua_Alloc allocate; /* as it was */
+    void *argument;     /* of allocate */
+    const void *state;  /* the block that is freed last */
+    struct plain *plain;
+};
+
+static void *allocate_last(void *argument, void *block, size_t old_size, size_t new_size) {
+    struct last_words *last_words = argument;
+    bool over = block == last_words->state && new_size == 0;
+    void *result = last_words->allocate(last_words->argument, block, old_size, new_size);
+    if (over) {
+        free_plain(last_words->plain);
+        neap_free(last_words);
+    }
+    return result;
+}
+
+static void free_with_state(lua_State *L, struct plain *plain) {
+    struct last_words *last_words = neap_alloc(sizeof *last_words);
+    if (last_words == NULL) return; /* it stays */
+    last_words->allocate = lua_getallocf(L, &last_words->argument);
+    last_words->state = lua_getextraspace(plain->vm->main);
+    last_words->plain = plain;
+    lua_setallocf(L, allocate_last, last_words);
+}
+
 static int plain_collected(lua_State *L) {
     struct plain **keeper = lua_touserdata(L, 1), *plain = *keeper;
     if (plain == NULL) return 0;
@@ -134,7 +162,7 @@ static int plain_collected(lua_State *L) {
     neap_loop_run(&vm->loop, needs_no_thread, plain);
     bool ended = neap_ending_run(vm);
     neap_libraries_flush(vm);
-    if (ended) free_plain(plain);
+    if (ended) free_with_state(L, plain);
     return 0;
 }
 

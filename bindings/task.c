@@ -277,6 +277,16 @@ struct neap_task *neap_task_new_root(lua_State *L) {
     return task;
 }
 
+struct neap_task *neap_task_new_ghost(struct neap_vm *vm) {
+    struct neap_task *ghost = neap_alloc(sizeof *ghost);
+    if (ghost == NULL) return NULL;
+    init(ghost, vm);
+    ghost->wait.runnable.run = run_root;
+    ghost->slot = vm->root->slot;
+    atomic_store_explicit(&ghost->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    return ghost;
+}
+
 /* Queues the task, now or when its time comes. */
 static int schedule(struct neap_task *task, int64_t deadline) {
     if (deadline == 0) {

@@ -115,6 +115,7 @@ static int run_thread(struct neap_thread *thread) {
 void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
     int function = lua_gettop(L) - arguments;
+    neap_box_refuse_late(L, "thread");
     luaL_checkstack(L, 8, "thread");
     struct neap_start **keeper = neap_start_push(L);
     struct neap_start *start = *keeper;

@@ -1,3 +1,8 @@
+/* vm: from the birth to the end of a state.
+ *
+ * CLOSING    When no task runs any more, those that still wait are taken out of what they wait on, and what they hold is
+ *            abandoned. Then lua_close runs finalisers, which may use what they have: a ghost stands in for root, whose record
+ *            lies in Lua. It is abandoned when the state has gone. */
 #include "bindings/vm.h"
 
 #include <lauxlib.h>
@@ -115,6 +120,20 @@ static void abandon_all(struct neap_vm *vm) {
     if (vm->root != NULL) abandon(vm->root);
 }
 
+/* Finalisers of a state that is being closed may still take locks, and root goes while others follow: see CLOSING. */
+static void haunt(struct neap_vm *vm) {
+    if (vm->root == NULL || vm->ghost != NULL) return;
+    vm->ghost = neap_task_new_ghost(vm);
+    if (vm->ghost != NULL) vm->root = vm->current = vm->ghost;
+}
+
+static void exorcise(struct neap_vm *vm) {
+    if (vm->ghost == NULL) return;
+    neap_message_fini(&vm->ghost->link.message);
+    neap_owner_end(&vm->ghost->owner);
+    neap_free(vm->ghost);
+}
+
 void neap_vm_close(struct neap_vm *vm) {
     vm->open = false;
     vm->closed = true;
@@ -124,12 +143,14 @@ void neap_vm_close(struct neap_vm *vm) {
     neap_guard_unlock(&vm->engine->guard);
     neap_slice_close(vm);
     abandon_all(vm);
+    haunt(vm);
     neap_box_drop_late(vm);
     neap_loop_drain(&vm->loop);
 }
 
 void neap_vm_free(struct neap_vm *vm) {
     struct neap_loop *here = neap_loop_here;
+    exorcise(vm);
     neap_loop_fini(&vm->loop);
     if (here == &vm->loop) neap_loop_here = NULL;
     neap_codec_close(vm);

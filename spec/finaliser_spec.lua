@@ -3,6 +3,7 @@
 
 local neap = require "neap"
 local grid = require "spec.grid"
+local support = require "spec.support"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -93,5 +94,61 @@ describe("a finaliser", function()
     collectgarbage()
     assert.is_true(runs > 400)
     assert.is_false(lock:locked())
+  end)
+end)
+
+describe("a finaliser of a state that is being closed", function()
+  it("uses what it has, and gets nothing new", function()
+    local function says(what) return "false\t" .. what .. "\n" end
+    local new = says("cannot make a %s: the state is being closed")
+    assert.are.same({
+      status = 0,
+      stdout = "true\t1\ttrue\n" .. new:format("channel") .. new:format("guard") .. new:format("thread")
+        .. says("cannot spawn: the program is ending") .. says("cannot wait inside __gc: a finaliser must not wait"),
+      stderr = "",
+    }, support.run_script([[
+      local lock, channel = neap.lock(), neap.channel(1)
+      kept = setmetatable({}, { __gc = function()
+        lock:acquire()
+        channel:send(1)
+        print(lock:locked(), channel:recv(), (pcall(lock.release, lock)))
+        print(pcall(neap.channel))
+        print(pcall(lock.guard, lock))
+        print(pcall(neap.thread, print))
+        print(pcall(neap.spawn, print))
+        print(pcall(neap.sleep, 60))
+      end })]]))
+  end)
+
+  it("may be older than the module", function()
+    local path = os.getenv("LUA_CPATH") or "./build/?.so;;"
+    local code = support.quote([[
+      local late = {}
+      older = setmetatable({}, { __gc = function()
+        print(type(late.neap.now()), late.neap.is_cancelled(1), pcall(late.neap.channel))
+      end })
+      late.neap = require "neap"
+      late.lock = late.neap.lock()]])
+    for _, interpreter in ipairs({ support.quote(support.runner),
+      "env LUA_CPATH=" .. support.quote(path) .. " " .. support.lua }) do
+      assert.are.same({
+        status = 0,
+        stdout = "number\tfalse\tfalse\tcannot make a channel: the state is being closed\n",
+        stderr = "",
+      }, support.run_command(interpreter .. " -e " .. code))
+    end
+  end)
+
+  it("leaves what it has taken abandoned", function()
+    local lock, taken = neap.lock(), neap.channel(1)
+    neap.thread(function()
+      kept = setmetatable({}, { __gc = function() -- luacheck: ignore
+        lock:acquire()
+        taken:send(true)
+      end })
+    end):join()
+    assert.is_true((taken:recv()))
+    assert.are.same({ true, "abandoned" }, { lock:acquire() })
+    lock:release()
   end)
 end)
