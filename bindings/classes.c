@@ -23,6 +23,7 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_PROCESS] = &neap_process_binding,
     [NEAP_HANDLE_VALUE] = &neap_value_binding,
     [NEAP_HANDLE_ARRAY] = &neap_array_binding,
+    [NEAP_HANDLE_BUFFER] = &neap_buffer_binding,
     [NEAP_HANDLE_DICT] = &neap_dict_binding,
     [NEAP_HANDLE_LIST] = &neap_list_binding,
     [NEAP_HANDLE_STREAM] = &neap_stream_binding,

@@ -9,6 +9,7 @@
 extern const struct neap_binding neap_array_binding;
 extern const struct neap_binding neap_barrier_binding;
 extern const struct neap_binding neap_bounded_semaphore_binding;
+extern const struct neap_binding neap_buffer_binding;
 extern const struct neap_binding neap_channel_binding;
 extern const struct neap_binding neap_condition_binding;
 extern const struct neap_binding neap_dict_binding;
@@ -37,6 +38,7 @@ extern const struct neap_class *const neap_packed_classes[];
 int neap_array_open(lua_State *L);
 int neap_barrier_open(lua_State *L);
 int neap_bounded_semaphore_open(lua_State *L);
+int neap_buffer_open(lua_State *L);
 int neap_channel_open(lua_State *L);
 int neap_condition_open(lua_State *L);
 int neap_dict_open(lua_State *L);

@@ -31,6 +31,7 @@
 static const luaL_Reg functions[] = {{"array", neap_array_open},
                                      {"barrier", neap_barrier_open},
                                      {"bounded_semaphore", neap_bounded_semaphore_open},
+                                     {"buffer", neap_buffer_open},
                                      {"channel", neap_channel_open},
                                      {"condition", neap_condition_open},
                                      {"dict", neap_dict_open},

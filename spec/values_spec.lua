@@ -146,7 +146,7 @@ describe("a value that is sent", function()
   it("is a handle, by reference", function()
     each_place(is_same, { neap.channel(), neap.queue(), neap.lock(), neap.rlock(), neap.rwlock(), neap.condition(),
       neap.semaphore(), neap.bounded_semaphore(), neap.event(), neap.barrier(2), (neap.pipe()), neap.value("i32"),
-      neap.array("i32", 1), neap.dict(), neap.list(), neap.current() })
+      neap.array("i32", 1), neap.buffer(3), neap.dict(), neap.list(), neap.current() })
     local ch = neap.channel(1)
     neap.thread(function() ch:send("seen") end):join()
     assert.are.equal("seen", ch:recv())

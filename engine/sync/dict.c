@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 enum { ROOM_MIN = 8 };
 
@@ -205,16 +206,16 @@ static void show_value(const struct neap_dict_entry *entry, struct neap_link *li
 
 static bool attempt_update(struct neap_dict *dict, struct neap_link *link) {
     struct neap_key key;
-    if (!neap_key_read(&link->message, &key)) {
-        link->result = NEAP_RANGE;
-        return true;
-    }
-    struct neap_dict_entry *entry = find_or_add(dict, &key);
+    bool is_key = neap_key_read(&link->message, &key);
+    struct neap_dict_entry *entry = is_key ? find_or_add(dict, &key) : NULL;
     if (entry == NULL) {
-        link->result = NEAP_NOMEM;
-        return true;
+        link->result = is_key ? NEAP_NOMEM : NEAP_RANGE;
+        return neap_link_commit(link);
     }
-    if (!neap_turns_take(&entry->turns, link)) return false;
+    if (!neap_turns_take(&entry->turns, link)) {
+        drop(tidy(dict, entry)); /* nothing but its key, of which `link` has a copy */
+        return false;
+    }
     if (link->result != 0) return true;
     dict->busy++;
     show_value(entry, link);
@@ -224,7 +225,7 @@ static bool attempt_update(struct neap_dict *dict, struct neap_link *link) {
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_dict *dict = (struct neap_dict *)object;
     (void)batch;
-    return link->op == NEAP_DICT_UPDATE ? attempt_update(dict, link) : dict->busy == 0;
+    return link->op == NEAP_DICT_UPDATE ? attempt_update(dict, link) : dict->busy == 0 && neap_link_commit(link);
 }
 
 static void enlist(struct neap_object *object, struct neap_link *link) {
@@ -268,6 +269,73 @@ static void abandon(struct neap_hold *hold) {
 
 void neap_dict_prepare(struct neap_dict *dict, struct neap_turn *turn) { neap_turn_init(turn, &dict->object, abandon); }
 
+/* --- for other processes --- */
+
+static int serve_swap(struct neap_dict *dict, struct neap_call *call) {
+    size_t count = 0;
+    struct neap_key key;
+    struct neap_message value;
+    const struct neap_message *items =
+        call->message.kind == NEAP_MESSAGE_LIST ? neap_message_items(&call->message, &count) : NULL;
+    if (count != 2 || !neap_key_read(&items[0], &key)) return NEAP_RANGE;
+    neap_message_copy(&value, &items[1]);
+    int code = neap_dict_swap(dict, call->owner, &key, &value);
+    if (code < 0) {
+        neap_message_fini(&value);
+        return code;
+    }
+    neap_message_fini(&call->message);
+    neap_message_move(&call->message, &value);
+    return 0;
+}
+
+static int serve_get(struct neap_dict *dict, struct neap_call *call) {
+    struct neap_key key;
+    struct neap_message value;
+    if (!neap_key_read(&call->message, &key)) return NEAP_RANGE;
+    neap_dict_get(dict, &key, &value);
+    call->number = value.kind != NEAP_MESSAGE_EMPTY;
+    neap_message_fini(&call->message);
+    if (call->method == NEAP_DICT_GET)
+        neap_message_move(&call->message, &value);
+    else
+        neap_message_fini(&value);
+    return 0;
+}
+
+static int serve_snapshot(struct neap_dict *dict, struct neap_call *call) {
+    neap_message_fini(&call->message);
+    return neap_dict_snapshot(dict, &call->message);
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_dict *dict = (struct neap_dict *)object;
+    switch (call->method) {
+        case NEAP_DICT_GET:
+        case NEAP_DICT_HAS: call->result = serve_get(dict, call); return;
+        case NEAP_DICT_SWAP: call->result = serve_swap(dict, call); return;
+        case NEAP_DICT_CLEAR: call->result = neap_dict_clear(dict, call->owner); return;
+        case NEAP_DICT_SNAPSHOT: call->result = serve_snapshot(dict, call); return;
+        case NEAP_DICT_COUNT: call->number = (int64_t)neap_dict_count(dict); return;
+        default: call->result = NEAP_RANGE; return;
+    }
+}
+
+static struct neap_hold *make_hold(struct neap_object *object) {
+    struct neap_turn *turn = neap_alloc(sizeof *turn);
+    if (turn == NULL) return NULL;
+    neap_dict_prepare((struct neap_dict *)object, turn);
+    return &turn->hold;
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_DICT,
+    .ops = NEAP_DICT_IDLE + 1,
+    .holding = NEAP_DICT_UPDATE + 1,
+    .make_hold = make_hold,
+    .serve = serve,
+};
+
 /* --- life --- */
 
 struct neap_dict *neap_dict_new(void) {
@@ -302,4 +370,5 @@ const struct neap_class neap_dict_class = {
     .attempt = attempt,
     .enlist = enlist,
     .resumed = resumed,
+    .remote = &remote,
 };

@@ -21,6 +21,21 @@ struct neap_dict_entry;
  * IDLE    no key is being updated at this moment. */
 enum neap_dict_op { NEAP_DICT_UPDATE, NEAP_DICT_IDLE };
 
+/* Calls of other processes (core/remote.h).
+ * GET, HAS  message: in, the key; out (GET), a copy of its value. number: whether there is one.
+ * SWAP      message: in, a list of key and value; out, what was there. result as that of neap_dict_swap.
+ * CLEAR     result as that of neap_dict_clear.
+ * SNAPSHOT  message: out, as that of neap_dict_snapshot.
+ * COUNT     number. */
+enum neap_dict_call {
+    NEAP_DICT_GET,
+    NEAP_DICT_HAS,
+    NEAP_DICT_SWAP,
+    NEAP_DICT_CLEAR,
+    NEAP_DICT_SNAPSHOT,
+    NEAP_DICT_COUNT
+};
+
 struct neap_dict {
     struct neap_object object;
     struct neap_dict_entry **buckets; /* chains of entries by hash; owned. Guard, as all that follows */

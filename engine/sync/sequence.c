@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 
 enum { ROOM_MIN = 8 };
 
@@ -168,7 +169,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     (void)batch;
     if (sequence->turns.holder == NULL && !is_there) {
         link->result = NEAP_RANGE;
-        return true;
+        return neap_link_commit(link);
     }
     if (!neap_turns_take(&sequence->turns, link)) return false;
     if (link->result == 0) show_element(sequence, link);
@@ -208,6 +209,56 @@ void neap_sequence_prepare(struct neap_sequence *sequence, struct neap_turn *tur
     neap_turn_init(turn, &sequence->object, abandon);
 }
 
+/* --- for other processes --- */
+
+static int serve_value(struct neap_sequence *sequence, struct neap_call *call) {
+    struct neap_message value;
+    neap_message_move(&value, &call->message);
+    int code = call->method == NEAP_SEQUENCE_SWAP ? neap_sequence_swap(sequence, call->owner, call->number, &value)
+                                                  : neap_sequence_insert(sequence, call->owner, call->number, &value);
+    neap_message_move(&call->message, &value);
+    return code;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_sequence *sequence = (struct neap_sequence *)object;
+    bool has_list = call->message.kind == NEAP_MESSAGE_LIST;
+    if (call->method == NEAP_SEQUENCE_SWAP || call->method == NEAP_SEQUENCE_INSERT) {
+        call->result = has_list ? NEAP_RANGE : serve_value(sequence, call);
+        return;
+    }
+    if (call->method == NEAP_SEQUENCE_EXTEND) {
+        call->result = has_list ? neap_sequence_extend(sequence, call->owner, &call->message) : NEAP_RANGE;
+        return;
+    }
+    neap_message_fini(&call->message);
+    switch (call->method) {
+        case NEAP_SEQUENCE_GET: neap_sequence_get(sequence, call->number, &call->message); return;
+        case NEAP_SEQUENCE_TAKE:
+            call->result = neap_sequence_take(sequence, call->owner, call->number, &call->message);
+            return;
+        case NEAP_SEQUENCE_CLEAR: call->result = neap_sequence_clear(sequence, call->owner); return;
+        case NEAP_SEQUENCE_SNAPSHOT: call->result = neap_sequence_snapshot(sequence, &call->message); return;
+        case NEAP_SEQUENCE_COUNT: call->number = (int64_t)neap_sequence_count(sequence); return;
+        default: call->result = NEAP_RANGE; return;
+    }
+}
+
+static struct neap_hold *make_hold(struct neap_object *object) {
+    struct neap_turn *turn = neap_alloc(sizeof *turn);
+    if (turn == NULL) return NULL;
+    neap_sequence_prepare((struct neap_sequence *)object, turn);
+    return &turn->hold;
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_LIST,
+    .ops = NEAP_SEQUENCE_UPDATE + 1,
+    .holding = NEAP_SEQUENCE_UPDATE + 1,
+    .make_hold = make_hold,
+    .serve = serve,
+};
+
 /* --- life --- */
 
 struct neap_sequence *neap_sequence_new(void) {
@@ -237,4 +288,5 @@ const struct neap_class neap_sequence_class = {
     .attempt = attempt,
     .enlist = enlist,
     .resumed = resumed,
+    .remote = &remote,
 };

@@ -18,6 +18,19 @@
  *         element, and it is not. */
 enum neap_sequence_op { NEAP_SEQUENCE_UPDATE };
 
+/* Calls of other processes (core/remote.h): number is the index, message the value, both as operand and result; result as that of
+ * the function of that name. EXTEND wants a list, SNAPSHOT gives one, COUNT gives a number. */
+enum neap_sequence_call {
+    NEAP_SEQUENCE_GET,
+    NEAP_SEQUENCE_SWAP,
+    NEAP_SEQUENCE_INSERT,
+    NEAP_SEQUENCE_TAKE,
+    NEAP_SEQUENCE_EXTEND,
+    NEAP_SEQUENCE_CLEAR,
+    NEAP_SEQUENCE_SNAPSHOT,
+    NEAP_SEQUENCE_COUNT
+};
+
 struct neap_sequence {
     struct neap_object object;
     struct neap_message *items; /* owned. Guard, as all that follows */

@@ -11,11 +11,12 @@ static void give(struct neap_turns *turns, const struct neap_link *link) {
 }
 
 bool neap_turns_take(struct neap_turns *turns, struct neap_link *link) {
-    if (turns->holder == link->wait->owner) {
+    bool is_held = turns->holder == link->wait->owner;
+    if ((turns->holder != NULL && !is_held) || !neap_link_commit(link)) return false;
+    if (is_held) {
         link->result = NEAP_HELD;
         return true;
     }
-    if (turns->holder != NULL) return false;
     NEAP_ASSERT(neap_list_is_empty(&turns->waiters), "while it is nobody's turn nobody waits");
     give(turns, link);
     neap_turn_enter(link);

@@ -42,7 +42,7 @@ static inline void neap_turn_init(struct neap_turn *turn, struct neap_object *ob
     turn->turns = NULL;
 }
 
-/* For attempt: true: it is the turn of `link`'s owner now, or link->result is NEAP_HELD: it has been already. */
+/* For attempt, which it commits: true: it is the turn of `link`'s owner now, or link->result is NEAP_HELD: it has been already. */
 bool neap_turns_take(struct neap_turns *turns, struct neap_link *link);
 /* Its holder gives it back, which is in no list any more: the link that has been claimed and whose turn it is, its results to be
  * filled in; NULL: nobody's. */

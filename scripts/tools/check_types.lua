@@ -94,7 +94,7 @@ local function nothing() end
 local constructors = {
   "channel", "queue", "pipe", "lock", "rlock", "rwlock", "condition", "semaphore", "bounded_semaphore", "event",
   "dict", "list",
-  array = { "i32", 3 }, barrier = { 1 },
+  array = { "i32", 3 }, buffer = { 3 }, barrier = { 1 },
   spawn = { nothing }, thread = { nothing }, timer = { 0, nothing }, value = { "i32" },
 }
 

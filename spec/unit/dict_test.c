@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/remote.h"
 #include "sync/dict.h"
 #include "sync/event.h"
 
@@ -381,6 +382,100 @@ static void an_update_of_what_is_no_key_or_without_memory_fails(void **state) {
     assert_int_equal(dict->entry_count, 0);
 }
 
+/* --- calls of other processes --- */
+
+/* Calls with `first`, or with both as a list. */
+static int call(struct actor *actor, enum neap_dict_call method, struct neap_message first, int64_t second,
+                struct neap_call *call) {
+    *call = (struct neap_call){.owner = &actor->owner, .method = (uint8_t)method};
+    neap_message_clear(&call->message);
+    if (method == NEAP_DICT_SWAP) {
+        struct neap_message items[2] = {first, parcel(second)};
+        if (second == 0) neap_message_fini(&items[1]);
+        assert_int_equal(neap_message_pack(items, 2, &call->message), 0);
+    } else {
+        call->message = first;
+    }
+    dict->object.class->remote->serve(&dict->object, call);
+    return call->result;
+}
+
+static void other_processes_do_the_same_by_calls(void **state) {
+    (void)state;
+    struct neap_call done;
+    size_t count;
+    assert_int_equal(call(&a, NEAP_DICT_SWAP, integer(1), 10, &done), 0);
+    assert_int_equal(done.message.kind, NEAP_MESSAGE_EMPTY);
+    assert_int_equal(call(&a, NEAP_DICT_SWAP, integer(1), 11, &done), 0);
+    assert_int_equal(value_of(&done.message), 10);
+    assert_int_equal(call(&a, NEAP_DICT_GET, integer(1), 0, &done), 0);
+    assert_int_equal(value_of(&done.message), 11);
+    assert_int_equal(call(&a, NEAP_DICT_HAS, integer(1), 0, &done), 0);
+    assert_int_equal(done.number, 1);
+    call(&a, NEAP_DICT_HAS, integer(2), 0, &done);
+    assert_int_equal(done.number, 0);
+    call(&a, NEAP_DICT_COUNT, integer(0), 0, &done);
+    assert_int_equal(done.number, 1);
+    assert_int_equal(call(&a, NEAP_DICT_SNAPSHOT, integer(0), 0, &done), 0);
+    neap_message_items(&done.message, &count);
+    assert_int_equal(count, 2);
+    neap_message_fini(&done.message);
+    assert_int_equal(call(&a, NEAP_DICT_SWAP, integer(1), 0, &done), 0);
+    assert_int_equal(value_of(&done.message), 11);
+    set(number(5), 5);
+    assert_int_equal(call(&a, NEAP_DICT_CLEAR, integer(0), 0, &done), 0);
+    assert_int_equal(neap_dict_count(dict), 0);
+}
+
+static void a_call_during_an_update_is_told_so(void **state) {
+    (void)state;
+    struct neap_call done;
+    update(&a, &turn_a, number(1), NEAP_FOREVER);
+    assert_int_equal(call(&b, NEAP_DICT_SWAP, integer(1), 10, &done), NEAP_BUSY);
+    neap_message_fini(&done.message);
+    assert_int_equal(call(&b, NEAP_DICT_CLEAR, integer(1), 0, &done), NEAP_BUSY);
+    assert_int_equal(call(&a, NEAP_DICT_CLEAR, integer(1), 0, &done), NEAP_HELD);
+    assert_int_equal(call(&a, NEAP_DICT_SWAP, integer(1), 10, &done), 0);
+    neap_turn_return(&turn_a);
+}
+
+static void a_call_that_makes_no_sense_is_refused(void **state) {
+    (void)state;
+    struct neap_call done;
+    struct neap_message nothing, item = integer(1), list;
+    neap_message_clear(&nothing);
+    assert_int_equal(call(&a, NEAP_DICT_GET, nothing, 0, &done), NEAP_RANGE);
+    assert_int_equal(call(&a, NEAP_DICT_SWAP, nothing, 5, &done), NEAP_RANGE);
+    neap_message_fini(&done.message);
+    assert_int_equal(call(&a, (enum neap_dict_call)50, nothing, 0, &done), NEAP_RANGE);
+    done = (struct neap_call){.owner = &a.owner, .method = NEAP_DICT_SWAP};
+    done.message = item;
+    dict->object.class->remote->serve(&dict->object, &done);
+    assert_int_equal(done.result, NEAP_RANGE);
+    assert_int_equal(neap_message_pack(&item, 1, &list), 0);
+    done.message = list;
+    dict->object.class->remote->serve(&dict->object, &done);
+    assert_int_equal(done.result, NEAP_RANGE);
+    neap_message_fini(&done.message);
+}
+
+static void a_hold_for_another_process_is_a_turn(void **state) {
+    (void)state;
+    struct neap_hold *hold = dict->object.class->remote->make_hold(&dict->object);
+    a.links[0].message = integer(1);
+    a.links[0].hold = hold;
+    assert_int_equal(start(&a, dict, NEAP_DICT_UPDATE, NEAP_FOREVER), 0);
+    assert_int_equal(set_by(&b, number(1), 1), NEAP_BUSY);
+    neap_list_remove(&hold->node);
+    hold->abandon(hold);
+    neap_object_unref(&dict->object);
+    neap_free(hold);
+    assert_int_equal(set_by(&b, number(1), 1), 0);
+    neap_memory_fail_after(0);
+    assert_null(dict->object.class->remote->make_hold(&dict->object));
+    neap_memory_fail_after(-1);
+}
+
 /* --- many threads --- */
 
 enum { THREADS = 4, COUNTERS = 3 };
@@ -453,6 +548,10 @@ int main(void) {
         DICT_TEST(clearing_waits_for_the_last_update),
         DICT_TEST(an_update_keeps_the_dict_alive),
         DICT_TEST(an_update_of_what_is_no_key_or_without_memory_fails),
+        DICT_TEST(other_processes_do_the_same_by_calls),
+        DICT_TEST(a_call_during_an_update_is_told_so),
+        DICT_TEST(a_call_that_makes_no_sense_is_refused),
+        DICT_TEST(a_hold_for_another_process_is_a_turn),
     };
     const struct CMUnitTest dict_races[] = {TEST(many_threads_update_without_loss)};
     return run_local_and_shared(dict_tests) + run_once(dict_races);

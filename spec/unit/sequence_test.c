@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include "core/remote.h"
 #include "sync/sequence.h"
 
 static struct neap_sequence *list;
@@ -252,6 +253,68 @@ static void an_owner_that_ends_passes_the_turn_on(void **state) {
     assert_int_equal(take(0), 1);
 }
 
+/* --- calls of other processes --- */
+
+static int call(struct actor *actor, int method, int64_t index, struct neap_message message, struct neap_call *call) {
+    *call = (struct neap_call){.owner = &actor->owner, .number = index, .method = (uint8_t)method};
+    call->message = message;
+    list->object.class->remote->serve(&list->object, call);
+    return call->result;
+}
+
+static void other_processes_do_the_same_by_calls(void **state) {
+    (void)state;
+    struct neap_call done;
+    struct neap_message none, items[2] = {integer(8), parcel(9)}, more;
+    size_t count;
+    neap_message_clear(&none);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_INSERT, 0, parcel(1), &done), 0);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_INSERT, 1, parcel(2), &done), 0);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_SWAP, 1, parcel(3), &done), 0);
+    assert_int_equal(value_of(&done.message), 2);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_GET, 2, none, &done), 0);
+    assert_int_equal(value_of(&done.message), 1);
+    assert_int_equal(neap_message_pack(items, 2, &more), 0);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_EXTEND, 0, more, &done), 0);
+    neap_message_fini(&done.message);
+    call(&a, NEAP_SEQUENCE_COUNT, 0, none, &done);
+    assert_int_equal(done.number, 4);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_TAKE, 0, none, &done), 0);
+    assert_int_equal(value_of(&done.message), 9);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_TAKE, 9, none, &done), NEAP_RANGE);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_SNAPSHOT, 0, none, &done), 0);
+    neap_message_items(&done.message, &count);
+    assert_int_equal(count, 3);
+    neap_message_fini(&done.message);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_CLEAR, 0, none, &done), 0);
+    assert_int_equal(neap_sequence_count(list), 0);
+}
+
+static void a_call_that_cannot_be_is_refused(void **state) {
+    (void)state;
+    struct neap_call done;
+    struct neap_message none, packed;
+    neap_message_clear(&none);
+    fill(1);
+    assert_int_equal(neap_message_pack(NULL, 0, &packed), 0);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_INSERT, 1, packed, &done), NEAP_RANGE); /* no list is an element */
+    neap_message_fini(&done.message);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_INSERT, 1, none, &done), NEAP_RANGE);
+    assert_int_equal(call(&a, NEAP_SEQUENCE_EXTEND, 1, none, &done), NEAP_RANGE);
+    assert_int_equal(call(&a, 50, 1, none, &done), NEAP_RANGE);
+    update(&a, &turn_a, 1, NEAP_FOREVER);
+    assert_int_equal(call(&b, NEAP_SEQUENCE_INSERT, 0, parcel(1), &done), NEAP_BUSY);
+    assert_int_equal(value_of(&done.message), 1); /* it is where it was */
+    assert_int_equal(seen(&a), 1);
+    neap_turn_return(&turn_a);
+    neap_memory_fail_after(0);
+    assert_null(list->object.class->remote->make_hold(&list->object));
+    neap_memory_fail_after(-1);
+    struct neap_hold *hold = list->object.class->remote->make_hold(&list->object);
+    assert_ptr_equal(hold->object, list);
+    neap_free(hold);
+}
+
 /* --- many threads --- */
 
 enum { THREADS = 4 };
@@ -308,6 +371,8 @@ int main(void) {
         LIST_TEST(an_update_of_what_is_not_there_fails),
         LIST_TEST(who_waits_for_what_is_gone_is_told_and_the_next_one_served),
         LIST_TEST(an_owner_that_ends_passes_the_turn_on),
+        LIST_TEST(other_processes_do_the_same_by_calls),
+        LIST_TEST(a_call_that_cannot_be_is_refused),
     };
     const struct CMUnitTest list_races[] = {TEST(many_threads_update_without_loss)};
     return run_local_and_shared(list_tests) + run_once(list_races);
