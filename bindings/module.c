@@ -16,9 +16,9 @@
 #include "bindings/handle.h"
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
-#include "bindings/process.h"
 #include "bindings/net.h"
 #include "bindings/popen.h"
+#include "bindings/process.h"
 #include "bindings/scope.h"
 #include "bindings/slice.h"
 #include "bindings/thread.h"
@@ -73,9 +73,6 @@ static int push_reference(lua_State *L) {
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {{"as_completed", "neap.group"}, {"gather", "neap.group"}, {"inspect", "neap.inspect"},
-            {"race", "neap.group"},         {"wait", "neap.group"},   {"Process", "neap.class"},
-            {"Task", "neap.class"},         {"Thread", "neap.class"}, {NULL, NULL}};
 } lazy[] = {{"as_completed", "neap.group"},
             {"dns", "neap.net"},
             {"fs", "neap.fs"},
@@ -86,6 +83,7 @@ static const struct {
             {"race", "neap.group"},
             {"run", "neap.program"},
             {"wait", "neap.group"},
+            {"Process", "neap.class"},
             {"Task", "neap.class"},
             {"Thread", "neap.class"},
             {NULL, NULL}};

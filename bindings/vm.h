@@ -89,23 +89,6 @@ struct neap_vm {
     struct neap_slice slice;        /* see slice.c */
     struct neap_list node;          /* in engine->states; its guard */
     struct neap_job *job;           /* of the thread, which keeps it; NULL: the main state. Constant once open */
-    struct neap_anchors handles;       /* the boxes of live tasks, by task->slot */
-    struct neap_anchors coroutines;    /* of tasks, bound and idle, by task->coroutine_slot */
-    struct neap_idle *idle;            /* coroutines to use again: a stack with room for all of `coroutines`; owned */
-    uint32_t idle_count, idle_room;    /* of idle: used, allocated */
-    size_t outside;                    /* bytes of objects that the collector was not told of yet; see box.c */
-    uint32_t budget;                   /* waits that may still be served at once before a task must give way */
-    uint32_t needed;                   /* tasks that have not ended and are not daemon */
-    struct neap_outcome *outcome;      /* of a thread's main task, once that has ended; owned */
-    int outcome_state;                 /* enum neap_future_state that goes with it; 0: it has not ended */
-    char *origin;                      /* where the thread was spawned, as lines of a traceback; NULL: nowhere. Owned */
-    struct site_store *sites;          /* see failure.c; owned */
-    struct neap_output output;         /* see libraries.c */
-    bool open;                         /* spawning is allowed */
-    bool closed;                       /* no task runs any more, only finalisers */
-    struct neap_slice slice;           /* see slice.c */
-    struct neap_list node;             /* in engine->states; its guard */
-    struct neap_job *job;              /* of the thread, which keeps it; NULL: the main state. Constant once open */
     /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */
     int (*interrupted)(lua_State *L);
     struct neap_object **late;      /* of boxes that were collected while the state is being closed; see box.c. Owned */
