@@ -94,10 +94,20 @@ static bool may_be_over(const struct neap_vm *vm) {
     return vm->outcome_state != 0 || vm->needed == 0 || is_ending(vm);
 }
 
+/* Has the user of a prompt asked for what runs to stop? The prompt has to see that. */
+static bool is_interrupted(const struct neap_vm *vm) {
+    const struct neap_engine *engine = vm->engine;
+    return vm == engine->context &&
+           atomic_load_explicit(&engine->screen.news, memory_order_relaxed) & NEAP_SCREEN_INTERRUPT;
+}
+
+/* Must the loop have a turn, whatever waits for it? */
+static bool must_look_around(const struct neap_vm *vm) { return may_be_over(vm) || is_interrupted(vm); }
+
 /* Must the running task give way now? */
 static bool must_give_way(struct neap_vm *vm) {
     struct neap_slice *slice = &vm->slice;
-    if (may_be_over(vm)) return slice->beats >= STOP_BEATS;
+    if (must_look_around(vm)) return slice->beats >= STOP_BEATS;
     if (is_awaited(vm)) return slice->seconds > 0 && slice->beats >= slice->patience;
     slice->beats = 0;
     return false;
@@ -182,7 +192,7 @@ static void on_beat(struct neap_loop *loop) {
     struct neap_vm *vm = loop->context;
     struct neap_slice *slice = &vm->slice;
     lua_State *L = vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
-    bool stop = may_have_to_stop(vm, vm->current) || may_be_over(vm),
+    bool stop = may_have_to_stop(vm, vm->current) || must_look_around(vm),
          share = slice->seconds > 0 && may_be_awaited(loop);
     loop->cut = 1;
     if (slice->seen != slice->turn || !(stop || share)) {
