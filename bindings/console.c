@@ -251,6 +251,10 @@ static const luaL_Reg functions[] = {{"poll", open_poll},
                                      {NULL, NULL}};
 
 int neap_console_open(lua_State *L) {
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0) { /* else a descriptor of ours would become it */
+        int nothing = open("/dev/null", O_RDONLY);
+        if (nothing > STDIN_FILENO) close(nothing);
+    }
     luaL_newlib(L, functions);
     lua_pushliteral(L, "");
     lua_pushcclosure(L, read_line, 1);

@@ -216,6 +216,63 @@ describe("completion", function()
   end)
 end)
 
+describe("the frames of a connection", function()
+  local new_connection = load_part("connection", neap)
+
+  --- A connection to a socket that gives these pieces, and then is closed.
+  local function connect(pieces)
+    local sent = {}
+    local events
+    local poll = { close = function() end }
+    function poll.start() events.readable:set() end
+    function poll.start_writing() events.writable:set() end
+    local function make_poll(_, readable, writable)
+      events = { readable = readable, writable = writable }
+      return poll
+    end
+    local socket = { descriptor = function() return 0 end, close = function() end }
+    function socket.receive()
+      if #pieces == 0 then return false end
+      return table.remove(pieces, 1) or nil
+    end
+    function socket.send(_, bytes) -- takes three bytes each second time
+      sent.full = not sent.full
+      if sent.full then return 0 end
+      sent[#sent + 1] = bytes:sub(1, 3)
+      return math.min(3, #bytes)
+    end
+    return new_connection({ poll = make_poll }, socket), sent
+  end
+
+  it("arrive however they are cut", function()
+    local bytes, pieces = string.pack("<s4s4s4s4", "line", "1 + 1\n\0", "interrupt", ""), {}
+    for i = 1, #bytes do
+      pieces[#pieces + 1] = bytes:sub(i, i)
+      if i % 3 == 0 then pieces[#pieces + 1] = false end -- nothing there now
+    end
+    local connection <close> = connect(pieces)
+    assert.are.same({ "line", "1 + 1\n\0" }, { connection:receive() })
+    assert.are.same({ "interrupt", "" }, { connection:receive() })
+    assert.is_nil(connection:receive())
+  end)
+
+  it("end with what is none", function()
+    local connection <close> = connect { "GET / HTTP/1.1\r\n\r\n" }
+    assert.is_nil(connection:receive())
+    local other <close> = connect { string.pack("<s4I4", "line", 0xFFFFFFFF) }
+    assert.is_nil(other:receive())
+  end)
+
+  it("leave whole, as there is room", function()
+    local connection <close>, sent = connect {}
+    assert.is_true(connection:send("out", "some text"))
+    assert.is_true(connection:send("state", "ready"))
+    connection:drain()
+    assert.are.equal(string.pack("<s4s4s4s4", "out", "some text", "state", "ready"), table.concat(sent))
+    assert.is_false(connection:send("out", "late"))
+  end)
+end)
+
 describe("the reference", function()
   local texts = {}
   for path in io.popen("ls bindings/types/*.lua"):lines() do texts[#texts + 1] = support.read_file(path) end
@@ -227,6 +284,12 @@ describe("the reference", function()
     assert.is_truthy(doc(texts, "Channel"):find("^neap.Channel\n\nCarries values"))
     assert.is_truthy(doc(texts, "join"):find("Queue:join", 1, true))
     assert.is_truthy(doc(texts, "join"):find("Handle:join", 1, true))
+  end)
+
+  it("has an entry for everything in the module", function()
+    for name in pairs(neap) do
+      assert.is_truthy(doc(texts, "neap." .. name), name)
+    end
   end)
 
   it("says what comes near", function()
@@ -270,6 +333,11 @@ describe("the prompt on a pipe", function()
         .. "\tprompt:1: in upvalue 'g'\n\tprompt:1: in the chunk\n"
         .. "prompt:1: syntax error near 'y'\nerror: {code = 3}\nprompt:1: <name> expected near <eof>\n",
     }, result)
+  end)
+
+  it("shows errors that are no text as they show themselves", function()
+    assert.are.equal("error: five\nerror: {code = 3}\nerror: nil\n", run(
+      "error(setmetatable({}, {__tostring = function() return 'five' end}))\nerror({code = 3})\nerror()\n").stderr)
   end)
 
   it("lets what was spawned go on, also after the end", function()
@@ -322,6 +390,11 @@ describe("the prompt on a pipe", function()
         .. ":tasks\nch:close()\n")
       assert.is_truthy(result.stdout:find("reader  main    waiting  %d+%.%d%d s  recv of channel: 0x%x+ +prompt:1\n"),
         result.stdout)
+    end)
+
+    it(":tasks is cut where there are very many", function()
+      local result = run("for i = 1, 300 do neap.spawn({daemon = true}, neap.sleep, 100) end\nneap.yield()\n:tasks\n")
+      assert.is_truthy(result.stdout:find("\n... 102 more\n", 1, true), result.stdout:sub(-100))
     end)
 
     it(":bt shows a stack, :kill cancels", function()

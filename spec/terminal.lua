@@ -59,6 +59,9 @@ end
 --- What stands on the screen, without empty lines at its end.
 function Terminal:screen() return (run(self, "capture-pane -p"):gsub("%s+$", "\n")) end
 
+--- All that has been on the screen.
+function Terminal:history() return run(self, "capture-pane -p -S -") end
+
 --- Waits until `holds` is true of the screen, and returns that.
 function Terminal:await(what, holds)
   local deadline = os.time() + limit

@@ -5,6 +5,8 @@ local neap, internal = ...
 local doc = internal.load "neap.prompt.doc"
 local inspect = internal.load "neap.inspect"
 
+local rows_at_most = 200 -- of a table of tasks and the like
+
 local commands = {} -- name -> { usage, help, run(session, argument) }
 local order = {}
 
@@ -22,6 +24,8 @@ local function complain(session, text) session.front.write_error(text .. "\n") e
 --- Rows of texts as lines, their columns aligned; the first row is the heading.
 local function align(rows)
   local widths = {}
+  local more = #rows - 1 - rows_at_most
+  if more > 0 then rows = table.move(rows, 1, rows_at_most + 1, 1, {}) end
   for _, row in ipairs(rows) do
     for column, text in ipairs(row) do widths[column] = math.max(widths[column] or 0, utf8.len(text) or #text) end
   end
@@ -33,6 +37,7 @@ local function align(rows)
     end
     lines[number] = (table.concat(cells, "  "):gsub("%s+$", ""))
   end
+  if more > 0 then lines[#lines + 1] = ("... %d more"):format(more) end
   return table.concat(lines, "\n")
 end
 
@@ -54,7 +59,8 @@ command("help", ":help", "this list", function(session)
   local rows = {}
   for _, name in ipairs(order) do rows[#rows + 1] = { commands[name].usage, commands[name].help } end
   say(session, "An expression shows its values; a statement is run; what is not complete goes on on the next line.\n"
-    .. "Locals declared outside of blocks live on. Tab completes, Ctrl-C interrupts, Ctrl-D leaves.\n\n" .. align(rows))
+    .. "Locals declared outside of blocks live on; neap is there as a global. Tab completes, Ctrl-C interrupts,\n"
+    .. "Ctrl-D leaves.\n\n" .. align(rows))
 end)
 
 command("tasks", ":tasks", "the tasks of all threads: what each waits for, since when and where", function(session)

@@ -9,6 +9,7 @@ local neap, internal = ...
 local new_history = internal.load "neap.prompt.history"
 
 local columns = 80 -- where nobody knows better
+local words_at_most = 100 -- of a list of what may stand there
 
 local Console = {}
 Console.__index = Console
@@ -87,18 +88,22 @@ local function in_columns(words, width)
   local widest = 0
   for _, word in ipairs(words) do widest = math.max(widest, #word) end
   local per_line, lines = math.max(1, width // (widest + 2)), {}
-  for first = 1, #words, per_line do
+  local count = math.min(#words, words_at_most)
+  for first = 1, count, per_line do
     local cells = {}
-    for i = first, math.min(first + per_line - 1, #words) do
+    for i = first, math.min(first + per_line - 1, count) do
       cells[#cells + 1] = words[i] .. (" "):rep(widest - #words[i])
     end
     lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
   end
+  if #words > count then lines[#lines + 1] = ("... %d more"):format(#words - count) end
   return table.concat(lines, "\n") .. "\n"
 end
 
---- Puts in what is sure of the word before the cursor; where nothing is, lists what may stand there.
+--- Puts in what is sure of the word before the cursor; where nothing is, lists what may stand there. At the beginning
+-- of a line it indents: so code that has tabs can be pasted.
 function Console:complete(session, before)
+  if before:find("^%s*$") then return self.editor:insert("  ") end
   local start, words = session:complete(before)
   if #words == 0 then return end
   local word, prefix = before:sub(start), common_prefix(words)

@@ -23,7 +23,7 @@ end
 
 --- What fails in the background is told as what fails at the prompt is.
 local function report_failures(session)
-  neap.on_error(function(handle, err, traceback) session:report(err, traceback, handle.name .. " failed: ") end)
+  neap.on_error(function(handle, err, traceback) session:report(err, traceback, handle.name) end)
 end
 
 --- The main chunk of `neap -i`: (the function of the script or nil, its arguments).

@@ -55,15 +55,21 @@ local function is_telling(lines)
   return false
 end
 
+--- An error as text. What it says of itself it says in a task of its own, which can be interrupted.
 local function describe_error(self, err)
   if type(err) == "string" then return err end
-  return "error: " .. show(err, { width = self.front.width(), colour = self.front.colour })
+  local options = { width = self.front.width(), colour = self.front.colour }
+  local task = neap.spawn({ name = "prompt", quiet = true, daemon = true }, show, err, options)
+  self.front.await(task)
+  if task:status() == "done" then return "error: " .. task:join() end
+  return ("error: a %s"):format(type(err))
 end
 
---- Writes an error and, if that tells more, its traceback. `who`, if given, stands before it.
+--- Writes an error and, if that tells more, its traceback. `who`, if given, is the one in the background that failed.
 function Session:report(err, traceback, who)
   local lines = trim(traceback or "")
-  local text = (who or "") .. describe_error(self, err) .. "\n"
+  local text = who and ("%s failed: %s"):format(who, tostring(err)) or describe_error(self, err)
+  text = text .. "\n"
   if is_telling(lines) then text = text .. table.concat(lines, "\n") .. "\n" end
   self.front.write_error(text)
 end
