@@ -57,26 +57,35 @@ local function entry_text(signature, comment)
   return table.concat(lines, "\n")
 end
 
-local function plain(name) return name:lower():gsub("[_.:]", "") end
+local function plain(name) return (name:lower():gsub("[_.:]", "")) end
+
+--- Is what a name stands behind the same? "neap.fs", "fs" and "Fs" are; nothing is "neap".
+local function is_same_owner(wanted, owner)
+  wanted, owner = plain(wanted):gsub("^neap", ""), plain(owner or ""):gsub("^neap", "")
+  return wanted == owner
+end
 
 return function(texts, wanted)
-  wanted = wanted:gsub("%(.*$", "")
-  local owner, name = wanted:match("^([%w_.:]-)[.:]?([%w_]+)%s*$")
+  local owner, name = wanted:gsub("%(.*$", ""):match("^([%w_.:]-)[.:]?([%w_]+)%s*$")
   if not name then return nil, {} end
-  local exact, by_name, names = {}, {}, {}
+  -- The best first: all as it is written; the name behind something else; the name in other letters.
+  local found, near = { {}, {}, {} }, {}
   for _, text in ipairs(texts) do
     each_entry(text, function(entry, entry_owner, signature, comment)
-      if entry ~= name then
-        if plain(entry):find(plain(name), 1, true) then names[#names + 1] = signature:match("^[%w_.:]+") end
-        return
+      local rank
+      if entry == name then
+        rank = is_same_owner(owner, entry_owner) and 1 or 2
+      elseif plain(entry) == plain(name) then
+        rank = 3
+      elseif plain(entry):find(plain(name), 1, true) then
+        near[#near + 1] = signature:match("^[%w_.:]+")
       end
-      local same = owner == "" and (entry_owner == "neap" or entry_owner == "")
-        or plain(entry_owner or "") == plain(owner) or "neap" .. plain(owner) == plain(entry_owner or "")
-      table.insert(same and exact or by_name, entry_text(signature, comment))
+      if rank then table.insert(found[rank], entry_text(signature, comment)) end
     end)
   end
-  if #exact == 0 then exact = by_name end
-  table.sort(names)
-  if #exact == 0 then return nil, names end
-  return table.concat(exact, "\n\n")
+  for _, entries in ipairs(found) do
+    if #entries > 0 then return table.concat(entries, "\n\n") end
+  end
+  table.sort(near)
+  return nil, near
 end
