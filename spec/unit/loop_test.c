@@ -178,6 +178,23 @@ static void who_parks_goes_on_where_it_is_when_the_next_one_serves_it(void **sta
     assert_int_equal(last.runs, 1);
 }
 
+static void pass_when_served(struct neap_runnable *runnable) {
+    struct job *parking = NEAP_CONTAINER_OF(runnable, struct job, runnable);
+    if (parking->runs++ > 0) return;
+    neap_loop_push(&here, runnable);
+    passed += neap_loop_pass(&here, runnable);
+}
+
+static void who_is_served_before_it_passes_goes_on_at_once(void **state) {
+    struct job parking, serving;
+    (void)state;
+    prepare_passing(&parking, &serving);
+    parking.runnable.run = pass_when_served;
+    settle(&here);
+    assert_int_equal(passed, 1);
+    assert_int_equal(parking.runs, 1);
+}
+
 static void who_runs_while_another_is_parked_cannot_pass(void **state) {
     struct job parking, serving;
     (void)state;
@@ -601,6 +618,7 @@ int main(void) {
         TEST(who_is_due_does_not_wait_for_all_that_is_ready),
         TEST(who_is_due_and_who_is_ready_take_turns),
         TEST(who_parks_goes_on_where_it_is_when_the_next_one_serves_it),
+        TEST(who_is_served_before_it_passes_goes_on_at_once),
         TEST(who_runs_while_another_is_parked_cannot_pass),
         TEST(who_passes_for_ever_does_not_keep_timers_from_firing),
         TEST(who_gives_way_comes_back_in_turn),
