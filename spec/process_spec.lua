@@ -699,6 +699,19 @@ describe("the program that processes run", function()
   end)
 end)
 
+describe("a process that is started at a prompt", function()
+  it("prints there, and tells there of its failure", function()
+    local result = support.run_command(support.quote(support.runner) .. " -i", { input = [[
+p = neap.process(function() print("from a process") return 42 end)
+p:join()
+q = neap.process({ name = "q" }, function() error("oops", 0) end)
+q:wait()
+]] })
+    assert.matches("from a process\n42\n", result.stdout)
+    assert.matches("true\n", result.stdout)
+  end)
+end)
+
 describe("scope:process", function()
   it("starts a child of the scope, which waits for it", function()
     local p
