@@ -583,6 +583,39 @@ describe("a program with processes", function()
   end)
 end)
 
+describe("the end of a program with processes", function()
+  it("comes at any moment, and leaves none of them #stress", function()
+    local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
+    print("# NEAP_SEED=" .. seed)
+    math.randomseed(seed)
+    local ways = { "os.exit(3)", "error('main')", "return", "os.execute('kill -TERM ' .. neap.getpid())" }
+    for _ = 1, 8 * support.stress do
+      local way, delay = ways[math.random(#ways)], math.random() * 0.02
+      local result = support.run_script(([[
+        local function say() io.write(neap.getpid(), "\n") io.flush() end
+        local lives = {
+          function() neap.event():wait() end,
+          function() while true do end end,
+          function() while true do neap.sleep(0.001) print("tick") end end,
+          function() local p = neap.process(function() say() neap.event():wait() end) p:join() end,
+          function() neap.sleep(0.005) os.exit(5) end,
+          function() neap.sleep(0.005) error("x") end,
+        }
+        for _, life in ipairs(lives) do
+          neap.process({ daemon = true, quiet = true }, function() say() life() end)
+        end
+        local clock = neap.now() + %f
+        while neap.now() < clock do neap.yield() end
+        %s
+      ]]):format(delay, way))
+      assert.are_not.equal(124, result.status, way)
+      for pid in result.stdout:gmatch("%f[%C]%d+\n") do
+        assert.is_false(is_running(math.tointeger(tonumber(pid))), way .. " left process " .. pid)
+      end
+    end
+  end)
+end)
+
 describe("many processes", function()
   it("leave no zombie, no descriptor and no listing", function()
     local function nothing() end
