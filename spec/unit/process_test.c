@@ -15,6 +15,10 @@
 #include "host/engine.h"
 #include "host/launcher.h"
 #include "host/parent.h"
+#include "host/session.h"
+
+/* No object crosses here. */
+static const struct neap_makers no_makers;
 
 /* The children are this program, too: see main. */
 static const char program[] = "/proc/self/exe";
@@ -55,6 +59,7 @@ static int wait_for_cancel(struct neap_parent *parent) {
     struct neap_engine engine;
     struct neap_mailbox *mailbox = neap_mailbox_new(NULL);
     neap_engine_init(&engine);
+    engine.makers = &no_makers;
     CHECK(neap_parent_attach(parent, &engine, mailbox, 1) == 0);
     while (!atomic_load(&parent->self->job.cancel_given) && atomic_load(&engine.exit_status) < 0) usleep(1000);
     if (atomic_load(&engine.exit_status) < 0) tell(parent, NEAP_FUTURE_CANCELLED, 0);
@@ -93,7 +98,7 @@ static int obey(struct neap_parent *parent) {
 static int be_child(void) {
     static struct neap_parent parent;
     alarm(60);
-    if (neap_parent_open(&parent, NULL, read_start, NULL) != 0) return 100;
+    if (neap_parent_open(&parent, &no_makers, NULL, read_start, NULL) != 0) return 100;
     told.order = -1;
     while (told.order < 0)
         if (!neap_parent_await_start(&parent)) return 101;
@@ -107,6 +112,7 @@ static atomic_int failures;
 
 static int make(void **state) {
     if (set_up(state) != 0 || neap_engine_init(&engine) != 0) return -1;
+    engine.makers = &no_makers;
     engine.main = neap_mailbox_new(&engine.busy);
     atomic_store(&failures, 0);
     return 0;
