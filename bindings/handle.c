@@ -53,7 +53,7 @@ static bool find_target(lua_State *L, int index, struct target *target) {
 }
 
 static struct target check_target(lua_State *L) {
-    struct target target = {NULL, NULL, NULL, NULL, NEAP_HANDLE_TASK};
+    struct target target = {.kind = NEAP_HANDLE_TASK};
     if (neap_box_test(L, 1, NEAP_HANDLE_TASK) != NULL) { /* the common case */
         target.task = lua_touserdata(L, 1);
         target.job = target.task->job;

@@ -44,6 +44,8 @@ struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mai
     neap_loop_init_over(&vm->loop, neap_mailbox_ref(mailbox), engine->stuck);
     vm->loop.context = vm;
     vm->loop.idle = neap_spare_make_ahead;
+    vm->loop.watch = &neap_lookout_watch;
+    vm->loop.watched = &engine->lookout;
     neap_list_init(&vm->tasks);
     neap_list_init(&vm->node);
     vm->budget = FIRST_BUDGET;

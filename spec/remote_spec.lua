@@ -202,6 +202,59 @@ describe("a handle in another process", function()
   end)
 end)
 
+describe("shared data in another process", function()
+  it("is the same memory, in a child and in its child", function()
+    local value, array = neap.value("i64", 5), neap.array("f64", { 1, 2, 3 })
+    local process = start(function(v, a)
+      v:add(10)
+      a[2] = 7.5
+      return require("neap").process(function(vv, aa)
+        vv:add(100)
+        return aa[2], #aa
+      end, v, a):join()
+    end, value, array)
+    assert.are.same({ 7.5, 3 }, { process:join() })
+    assert.are.equal(115, value:get())
+    assert.are.equal(7.5, array[2])
+  end)
+
+  it("comes home as itself", function()
+    local value, buffer = neap.value("u8"), neap.buffer("text")
+    local back = start(function(...) return { ... } end, value, buffer):join()
+    assert.are.equal(value, back[1])
+    assert.are.equal(buffer, back[2])
+  end)
+
+  it("outlives the process that made it", function()
+    local process, value = start_with(function() return require("neap").value("i32", 7) end)
+    kill(process)
+    assert.are.equal(8, value:add(1))
+  end)
+
+  it("is given back when nobody refers to it", function()
+    local process = start(function(channel)
+      for buffer in channel:iter() do assert(#buffer == 100000) end
+      collectgarbage()
+      collectgarbage()
+      assert(channel:is_closed()) -- this has been there, and what came of our letting go is here
+      local count = 0
+      for _ in io.popen("ls /proc/" .. require("neap").getpid() .. "/fd"):lines() do count = count + 1 end
+      return count
+    end, (function()
+      local channel = neap.channel()
+      neap.spawn(function()
+        for _ = 1, 300 do
+          channel:send(neap.buffer(100000))
+          collectgarbage()
+        end
+        channel:close()
+      end)
+      return channel
+    end)())
+    assert.is_true(process:join() < 150)
+  end)
+end)
+
 describe("a task, thread or process elsewhere", function()
   it("is joined, and says how it stands", function()
     local gate = neap.event()

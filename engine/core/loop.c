@@ -63,6 +63,8 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->busy = mailbox->busy;
     loop->stuck = stuck;
     loop->idle = NULL;
+    loop->watch = NULL;
+    loop->watched = NULL;
     loop->beat = NULL;
     loop->cut = 0;
     loop->context = NULL;
@@ -149,28 +151,44 @@ static void sleep_in_uv(struct neap_loop *loop, int64_t deadline) {
 
 static bool is_useful(struct neap_loop *loop) { return loop->idle != NULL && loop->idle(loop); }
 
+static bool is_idle(const struct neap_loop *loop) { return loop->ready.first == NULL && loop->due.first == NULL; }
+
+static bool has_something(const struct neap_loop *loop) {
+    return !is_idle(loop) || !neap_mailbox_is_empty(loop->mailbox);
+}
+
+/* Until there is something, or it is `until`. `looks`: at what the loop watches, too. */
+static bool spin_until(struct neap_loop *loop, int64_t until, bool looks) {
+    do {
+        for (int i = 0; i < PAUSES_PER_LOOK; i++) {
+            if (looks) loop->watch->look(loop->watched);
+            if (has_something(loop)) return true;
+            neap_relax();
+        }
+    } while (neap_clock_now() < until);
+    return false;
+}
+
 static bool spin(struct neap_loop *loop, int64_t next) {
     if (loop->parks_at_once) return false;
-    if (loop->busy != NULL && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1)
-        return false; /* who would? */
+    bool alone = loop->busy != NULL && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1;
+    if (alone && loop->watch == NULL) return false; /* who would? */
     if (loop->spin_ns < SPIN_MIN_NS) {
         if (++loop->idle_parks < PARKS_PER_PROBE) return false;
         loop->idle_parks = 0;
         loop->spin_ns = SPIN_MAX_NS;
     }
+    bool looks = loop->watch != NULL && loop->watch->begin(loop->watched);
+    if (alone && !looks) return false;
     int64_t begun = neap_clock_now(), until = begun + loop->spin_ns;
     if (next < until) until = next;
-    do {
-        for (int i = 0; i < PAUSES_PER_LOOK; i++) {
-            if (!neap_mailbox_is_empty(loop->mailbox)) {
-                loop->spin_ns = SPIN_MAX_NS;
-                return true;
-            }
-            neap_relax();
-        }
-    } while (neap_clock_now() < until);
-    if (until != next) loop->spin_ns /= 2;
-    return false;
+    bool found = spin_until(loop, until, looks);
+    if (looks) loop->watch->end(loop->watched);
+    if (found)
+        loop->spin_ns = SPIN_MAX_NS;
+    else if (until != next)
+        loop->spin_ns /= 2;
+    return found || has_something(loop);
 }
 
 /* True when nothing can ever wake this loop, nor any other. */
@@ -214,8 +232,6 @@ static void recall(struct neap_loop *loop) {
     loop->recalled = neap_line_pop(&loop->late);
     neap_loop_push(loop, loop->recalled);
 }
-
-static bool is_idle(const struct neap_loop *loop) { return loop->ready.first == NULL && loop->due.first == NULL; }
 
 /* See DUE. Whose turn it is; empty if both are. */
 static struct neap_line *next_line(struct neap_loop *loop) {

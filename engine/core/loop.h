@@ -33,6 +33,13 @@ static inline struct neap_runnable *neap_line_pop(struct neap_line *line) {
     return runnable;
 }
 
+/* Something that a loop looks at while it spins. What it finds runs right there, and may put something into the queue. */
+struct neap_loop_watch {
+    bool (*begin)(void *context); /* false: there is nothing to look at, and neither look nor end follows */
+    void (*look)(void *context);
+    void (*end)(void *context);
+};
+
 struct neap_loop {
     struct neap_line ready;            /* the run queue; own thread */
     struct neap_line due;              /* what a deadline has woken: see DUE. Own thread */
@@ -48,10 +55,12 @@ struct neap_loop {
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
     /* Own thread, nothing is ready: may do something useful in the meantime, and then says so. NULL: nothing. Constant */
     bool (*idle)(struct neap_loop *);
-    void (*beat)(struct neap_loop *); /* called by the signal handler of core/pulse.h; NULL: nobody cares */
-    volatile sig_atomic_t cut;        /* this turn ends after the present runnable. Own thread, signal handlers too */
-    bool was_due;                     /* the last runnable came from `due`. Own thread */
-    bool passing;                     /* see PASSING. Own thread */
+    const struct neap_loop_watch *watch; /* NULL: nothing. Constant, as is what belongs to it */
+    void *watched;                       /* its context */
+    void (*beat)(struct neap_loop *);    /* called by the signal handler of core/pulse.h; NULL: nobody cares */
+    volatile sig_atomic_t cut; /* this turn ends after the present runnable. Own thread, signal handlers too */
+    bool was_due;              /* the last runnable came from `due`. Own thread */
+    bool passing;              /* see PASSING. Own thread */
     const void
         *floor; /* where the frame of neap_loop_run lies, on a stack that grows downwards; NULL: outside. Own thread */
     uint8_t trust,

@@ -46,6 +46,7 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_list_init(&engine->processes);
     atomic_init(&engine->process_count, 0);
     atomic_init(&engine->board, NULL);
+    neap_lookout_init(&engine->lookout);
     engine->makers = NULL;
     engine->classes = NULL;
     engine->runner = NULL;

@@ -11,6 +11,7 @@
 #include "core/list.h"
 #include "core/loop.h"
 #include "host/job.h"
+#include "host/lookout.h"
 #include "host/screen.h"
 #include "sync/ring.h"
 
@@ -60,6 +61,7 @@ struct neap_engine {
     struct neap_screen screen; /* the terminal, while lines are edited on it */
     _Atomic(struct neap_board *)
         board;                        /* of the family of processes; NULL until there is one. Written under the guard */
+    struct neap_lookout lookout;      /* the wires to other processes */
     const struct neap_makers *makers; /* of what comes from other processes; see host/session.h. Constant */
     const struct neap_class *const
         *classes; /* whose objects can be made anew in another process: see host/packer.h. Constant */

@@ -22,7 +22,7 @@ static const struct neap_remote task_remote = {
     .ops = NEAP_FUTURE_END + 1,
     .constants = neap_job_constants,
     .serve = neap_job_serve,
-    .put_more = neap_job_put_more,
+    .put_more = neap_mirror_put_end,
 };
 
 static const struct neap_remote thread_remote = {
@@ -30,7 +30,7 @@ static const struct neap_remote thread_remote = {
     .ops = NEAP_FUTURE_END + 1,
     .constants = neap_job_constants,
     .serve = neap_job_serve,
-    .put_more = neap_job_put_more,
+    .put_more = neap_mirror_put_end,
 };
 
 const struct neap_class neap_task_job_class = {

@@ -22,7 +22,7 @@ enum { CAUSE_MAX = 160 };
 struct neap_mirror *neap_mirror_of(struct neap_object *object) {
     const struct neap_class *class = object->class;
     bool is_mirror = class == &neap_mirror_task_class || class == &neap_mirror_thread_class ||
-                     class == &neap_mirror_process_class;
+                     class == &neap_mirror_process_class || class == &neap_mirror_future_class;
     return is_mirror ? (struct neap_mirror *)object : NULL;
 }
 
@@ -176,11 +176,11 @@ void neap_job_serve(struct neap_object *object, struct neap_call *call) {
     }
 }
 
-void neap_job_put_more(struct neap_object *object, struct neap_packer *packer) {
-    const struct neap_job *job = (struct neap_job *)object;
+void neap_mirror_put_end(struct neap_object *object, struct neap_packer *packer) {
+    const struct neap_future *future = (struct neap_future *)object;
     const struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
-    const struct neap_outcome *outcome = job->future.outcome; /* NULL: there was no memory for it */
-    neap_pack_u8(packer, (uint8_t)neap_future_state(&job->future));
+    const struct neap_outcome *outcome = future->outcome; /* NULL: there was no memory for it */
+    neap_pack_u8(packer, (uint8_t)neap_future_state(future));
     neap_pack_message(packer, outcome != NULL ? &outcome->value : &none);
     neap_pack_message(packer, outcome != NULL ? &outcome->traceback : &none);
 }
@@ -200,7 +200,7 @@ static void constants(struct neap_object *object, struct neap_constants *constan
 
 static void put_more(struct neap_object *object, struct neap_packer *packer) {
     const struct neap_mirror *mirror = (struct neap_mirror *)object;
-    neap_job_put_more(object, packer);
+    neap_mirror_put_end(object, packer);
     if (object->class == &neap_mirror_process_class)
         neap_job_put_exit(packer, mirror->has_status, mirror->status, &mirror->usage);
 }
@@ -222,6 +222,7 @@ struct neap_object *neap_mirror_make(struct neap_session *session, uint32_t id, 
                                      const struct neap_constants *constants_) {
     const struct neap_class *class = kind == NEAP_KIND_TASK     ? &neap_mirror_task_class
                                      : kind == NEAP_KIND_THREAD ? &neap_mirror_thread_class
+                                     : kind == NEAP_KIND_FUTURE ? &neap_mirror_future_class
                                                                 : &neap_mirror_process_class;
     struct neap_mirror *mirror = neap_alloc_zeroed(sizeof *mirror);
     if (mirror == NULL) return NULL;
@@ -245,8 +246,9 @@ struct neap_object *neap_mirror_make(struct neap_session *session, uint32_t id, 
     }
 
 static const struct neap_remote remote_task = REMOTE(NEAP_KIND_TASK), remote_thread = REMOTE(NEAP_KIND_THREAD),
-                                remote_process = REMOTE(NEAP_KIND_PROCESS);
+                                remote_process = REMOTE(NEAP_KIND_PROCESS), remote_future = REMOTE(NEAP_KIND_FUTURE);
 
 const struct neap_class neap_mirror_task_class = CLASS("task", remote_task);
 const struct neap_class neap_mirror_thread_class = CLASS("thread", remote_thread);
 const struct neap_class neap_mirror_process_class = CLASS("process", remote_process);
+const struct neap_class neap_mirror_future_class = CLASS("future", remote_future);

@@ -35,7 +35,7 @@ struct neap_mirror {
     struct rusage usage; /* likewise */
 };
 
-/* A neap_maker of NEAP_KIND_TASK, THREAD and PROCESS. */
+/* A neap_maker of NEAP_KIND_TASK, THREAD, PROCESS, and FUTURE: of a pool; its constants are as those of a job. */
 struct neap_object *neap_mirror_make(struct neap_session *session, uint32_t id, uint8_t kind,
                                      const struct neap_constants *constants);
 
@@ -53,12 +53,14 @@ void neap_mirror_tell(struct neap_mirror *mirror, uint8_t method);
 /* Any thread: the text in `message` becomes the name. */
 void neap_job_take_name(struct neap_job *job, const struct neap_message *message);
 
-/* For the classes of jobs: neap_remote functions. MORE: what a mirror takes over at the end; a process adds its exit (MORE of its own). */
+/* neap_remote functions. For the classes of jobs; and for whatever is a future: what its mirrors take over at the end (put_more), to
+ * which a process adds its exit. */
 void neap_job_constants(struct neap_object *object, struct neap_constants *constants);
 void neap_job_serve(struct neap_object *object, struct neap_call *call);
-void neap_job_put_more(struct neap_object *object, struct neap_packer *packer);
+void neap_mirror_put_end(struct neap_object *object, struct neap_packer *packer);
 void neap_job_put_exit(struct neap_packer *packer, bool known, int status, const struct rusage *usage);
 
-extern const struct neap_class neap_mirror_task_class, neap_mirror_thread_class, neap_mirror_process_class;
+extern const struct neap_class neap_mirror_task_class, neap_mirror_thread_class, neap_mirror_process_class,
+    neap_mirror_future_class;
 
 #endif

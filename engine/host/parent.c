@@ -51,14 +51,20 @@ static void out_of_patience(uv_timer_t *timer) {
     _exit(1);
 }
 
-/* The hub's thread, or before there is one. */
+static void start_timer(struct neap_runnable *runnable) {
+    struct neap_parent *parent = NEAP_CONTAINER_OF(runnable, struct neap_parent, leaving);
+    if (!parent->is_detached) uv_timer_start(&parent->patience, out_of_patience, GRACE_MS, 0);
+}
+
+/* By whoever reads the wire. */
 static void ended(struct neap_wire *wire, int code) {
     struct neap_parent *parent = wire->context;
     parent->is_gone = true;
     neap_session_end(parent->session, "the parent process has ended");
     if (code == NEAP_CLOSED || parent->engine == NULL) return;
     neap_engine_exit(parent->engine, SIGNAL_STATUS + SIGHUP);
-    uv_timer_start(&parent->patience, out_of_patience, GRACE_MS, 0);
+    parent->leaving.run = start_timer;
+    neap_hub_post(parent->hub, &parent->leaving);
 }
 
 static const struct neap_wire_user user = {.receive = receive, .ended = ended};
@@ -103,6 +109,7 @@ static void on_stopped(struct neap_watch *watch) { (void)watch; }
 static void stop_watching(struct neap_runnable *runnable) {
     struct neap_parent *parent = NEAP_CONTAINER_OF(runnable, struct neap_parent, detaching);
     neap_session_end(parent->session, "this process is ending");
+    parent->is_detached = true;
     uv_close((uv_handle_t *)&parent->patience, NULL);
     if (neap_watch_is_on(&parent->watch)) neap_watch_stop(&parent->watch, on_stopped);
 }
@@ -119,6 +126,7 @@ int neap_parent_attach(struct neap_parent *parent, struct neap_engine *engine, s
     if (parent->is_cancelled && !neap_job_cancel(&parent->self->job, &parent->reason))
         neap_message_fini(&parent->reason);
     atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel); /* see BUSY */
+    neap_lookout_add(&engine->lookout, parent->wire);
     parent->attaching.run = start_watching;
     neap_hub_post(parent->hub, &parent->attaching);
     return 0;
@@ -135,6 +143,7 @@ int neap_parent_report(struct neap_parent *parent, const struct neap_report *rep
 
 void neap_parent_detach(struct neap_parent *parent) {
     if (parent->engine == NULL) return;
+    neap_lookout_remove(&parent->engine->lookout, parent->wire);
     parent->detaching.run = stop_watching;
     neap_hub_post(parent->hub, &parent->detaching);
 }

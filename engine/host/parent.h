@@ -12,17 +12,18 @@
 struct neap_makers;
 
 struct neap_parent {
-    struct neap_wire *wire;                    /* a reference. Constant */
-    struct neap_session *session;              /* over it; a reference. Constant */
-    struct neap_engine *engine;                /* NULL before it is attached */
-    struct neap_process *self;                 /* this process: its handle here; a reference. Constant once attached */
-    struct neap_hub *hub;                      /* constant once attached */
-    struct neap_watch watch;                   /* of the wire; hub's thread */
-    uv_timer_t patience;                       /* for an end in order, once the parent has gone. Hub's thread */
-    struct neap_runnable attaching, detaching; /* to the hub */
-    struct neap_message reason;                /* of a cancel that came before it is attached. Owned */
-    bool is_cancelled;                         /* such a cancel has come */
-    bool is_gone;                              /* the parent. Before it is attached, then hub's thread */
+    struct neap_wire *wire;       /* a reference. Constant */
+    struct neap_session *session; /* over it; a reference. Constant */
+    struct neap_engine *engine;   /* NULL before it is attached */
+    struct neap_process *self;    /* this process: its handle here; a reference. Constant once attached */
+    struct neap_hub *hub;         /* constant once attached */
+    struct neap_watch watch;      /* of the wire; hub's thread */
+    uv_timer_t patience;          /* for an end in order, once the parent has gone. Hub's thread */
+    struct neap_runnable attaching, detaching, leaving; /* to the hub */
+    struct neap_message reason;                         /* of a cancel that came before it is attached. Owned */
+    bool is_cancelled;                                  /* such a cancel has come */
+    bool is_detached;                                   /* hub's thread */
+    bool is_gone;                                       /* the parent. Before it is attached, then hub's thread */
     /* The first frame: what is to be run. False: it makes no sense. Constant */
     bool (*read_start)(struct neap_unpacker *unpacker, void *argument);
     void *argument; /* of read_start. Constant */

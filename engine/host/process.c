@@ -75,7 +75,7 @@ static void put_more(struct neap_object *object, struct neap_packer *packer) {
     struct rusage usage;
     int status = 0;
     memset(&usage, 0, sizeof usage);
-    neap_job_put_more(object, packer);
+    neap_mirror_put_end(object, packer);
     bool known = neap_process_exit_status((struct neap_process *)object, &status, &usage);
     neap_job_put_exit(packer, known, status, &usage);
 }
@@ -219,6 +219,8 @@ static void conclude(struct neap_process *process) {
 /* The handle may live on for long. `cause`: why there will be no answers, if the session has not ended yet. */
 static void drop_wire(struct neap_process *process, const char *cause) {
     neap_job_watch(&process->job, NULL);
+    if (process->is_looked_at) neap_lookout_remove(&process->engine->lookout, process->wire);
+    process->is_looked_at = false;
     if (process->session != NULL) {
         neap_session_end(process->session, cause);
         neap_session_unref(process->session);
@@ -476,6 +478,8 @@ int neap_process_start(struct neap_process *process, const char *program,
     int code = start(process, &gift, program, pack, argument);
     close_gift(&gift);
     if (code == 0) {
+        neap_lookout_add(&process->engine->lookout, process->wire);
+        process->is_looked_at = true;
         neap_object_ref(&process->job.future.object); /* the hub's */
         neap_hub_post(process->hub, &process->posted);
         return 0;

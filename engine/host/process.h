@@ -36,6 +36,7 @@ struct neap_process {
     struct neap_hub *hub;         /* constant */
     struct neap_list node;        /* in engine->processes; its guard */
     struct neap_wire *wire;       /* a reference; NULL once it has ended, or it is this very process. Hub's thread */
+    bool is_looked_at;            /* the wire, by the engine's lookout. Starter, then hub's thread */
     struct neap_session *session; /* over the wire; a reference; NULL likewise. Hub's thread */
     pid_t pid;                    /* 0: it is being started. Written under `guard`; constant once started */
     int pidfd;                    /* readable when it has ended; -1: the system has none. Hub's thread */

@@ -9,6 +9,7 @@ local programs <const> = {
   contended_counter = "-pthread",
   copy = "",
   round_trip = "-pthread",
+  round_trip_pipe = "",
   shared_add = "-pthread",
   start = "",
   thread_start = "-pthread",

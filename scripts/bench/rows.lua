@@ -147,6 +147,29 @@ return function(places)
       ratio = { at_most = 1 },
     },
     {
+      name = "round_trip_processes", title = "round trip, parent and child, rendezvous", unit = "/s", processors = 2,
+      figure = neap "round_trip_processes",
+      yardstick = native "round_trip_pipe", yardstick_title = "C: two processes, two pipes",
+      ratio = { at_least = 0.8 },
+    },
+    {
+      name = "integers_process", title = "small integers to a child, capacity 1024", unit = "/s", processors = 2,
+      figure = neap("to_process", "integers"),
+    },
+    {
+      name = "tables_process", title = "small tables to a child, capacity 1024", unit = "/s", processors = 2,
+      figure = neap("to_process", "tables"),
+    },
+    {
+      name = "strings_process", title = "1 MiB strings to a child", unit = "B/s", processors = 2,
+      figure = neap("to_process", "strings"),
+      yardstick = native "copy", yardstick_title = "C: malloc, memcpy, free, twice",
+    },
+    {
+      name = "lock_process", title = "lock + release of the parent's lock in a child", unit = "s", processors = 2,
+      figure = neap "lock_process",
+    },
+    {
       name = "start", title = "start of an empty script", unit = "s",
       figure = native("start", places.neap, places.here .. "figures/empty.lua"),
       yardstick = native("start", places.lua, "-e", ""), yardstick_title = "lua5.4 -e ''",
