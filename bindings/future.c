@@ -9,9 +9,20 @@
 #include "bindings/classes.h"
 #include "bindings/handle.h"
 #include "bindings/task.h"
+#include "host/mirror.h"
 #include "host/pool.h"
 
-static struct neap_work *check(lua_State *L) { return (struct neap_work *)neap_box_check(L, 1, NEAP_HANDLE_FUTURE); }
+static struct neap_future *check(lua_State *L) {
+    return (struct neap_future *)neap_box_check(L, 1, NEAP_HANDLE_FUTURE);
+}
+
+/* How it stands now, wherever it is. */
+static enum neap_future_state look(lua_State *L) {
+    struct neap_future *future = check(L);
+    struct neap_mirror *mirror = neap_mirror_of(&future->object);
+    return mirror == NULL ? neap_future_state(future)
+                          : (enum neap_future_state)(neap_mirror_look(mirror) & ~NEAP_JOB_WAITING);
+}
 
 void neap_future_push_empty(lua_State *L) { neap_box_new(L, NEAP_HANDLE_FUTURE, sizeof(struct neap_box), 0); }
 
@@ -34,15 +45,11 @@ static int push_whether(lua_State *L, bool whether) {
     return 1;
 }
 
-static int future_done(lua_State *L) { return push_whether(L, neap_future_has_ended(&check(L)->future)); }
+static int future_done(lua_State *L) { return push_whether(L, look(L) >= NEAP_FUTURE_DONE); }
 
-static int future_running(lua_State *L) {
-    return push_whether(L, neap_future_state(&check(L)->future) == NEAP_FUTURE_RUNNING);
-}
+static int future_running(lua_State *L) { return push_whether(L, look(L) == NEAP_FUTURE_RUNNING); }
 
-static int future_cancelled(lua_State *L) {
-    return push_whether(L, neap_future_state(&check(L)->future) == NEAP_FUTURE_CANCELLED);
-}
+static int future_cancelled(lua_State *L) { return push_whether(L, look(L) == NEAP_FUTURE_CANCELLED); }
 
 /* --- callbacks --- */
 
@@ -65,10 +72,7 @@ static int call_back(lua_State *L, struct neap_task *task, int code) {
 }
 
 /* The body of the task: (future, function). */
-static int run_callback(lua_State *L) {
-    struct neap_work *work = check(L);
-    return neap_await_object(L, &work->future.object, NEAP_FUTURE_END, 3, call_back);
-}
+static int run_callback(lua_State *L) { return neap_await_object(L, &check(L)->object, NEAP_FUTURE_END, 3, call_back); }
 
 /* future:on_done(fn). The task waits for its own sake, not for a worker's: see worker.c. */
 static int future_on_done(lua_State *L) {
@@ -87,14 +91,21 @@ static int future_on_done(lua_State *L) {
 /* --- for the Lua half --- */
 
 int neap_future_drop(lua_State *L) {
+    struct neap_future *future = check(L);
     struct neap_message none;
     neap_message_clear(&none);
-    neap_pool_request(check(L), NEAP_WORK_DROP, &none);
+    if (neap_mirror_of(&future->object) == NULL) /* what others have begun is theirs */
+        neap_pool_request((struct neap_work *)future, NEAP_WORK_DROP, &none);
     return 0;
 }
 
 int neap_future_ignore(lua_State *L) {
-    neap_work_observe(check(L));
+    struct neap_future *future = check(L);
+    struct neap_mirror *mirror = neap_mirror_of(&future->object);
+    if (mirror != NULL)
+        neap_mirror_tell(mirror, NEAP_JOB_OBSERVE);
+    else
+        neap_work_observe((struct neap_work *)future);
     return 0;
 }
 
@@ -104,6 +115,12 @@ int neap_future_ignore(lua_State *L) {
 static void describe(struct neap_object *object, char *text, size_t size) {
     static const char *const states[] = {"queued", "running", "done", "failed", "cancelled"};
     const struct neap_work *work = (struct neap_work *)object;
+    struct neap_mirror *mirror = neap_mirror_of(object);
+    if (mirror != NULL) {
+        int64_t state = neap_mirror_look(mirror) & ~NEAP_JOB_WAITING;
+        snprintf(text, size, "#%llu, %s", (unsigned long long)mirror->job.id, states[state]);
+        return;
+    }
     snprintf(text, size, "%s #%llu, %s", work->pool->name, (unsigned long long)work->id,
              states[neap_future_state(&work->future)]);
 }
@@ -125,6 +142,7 @@ static const luaL_Reg methods[] = {{"result", neap_handle_join},
 const struct neap_binding neap_future_binding = {
     .name = "future",
     .class = &neap_work_class,
+    .proxy = &neap_mirror_future_class,
     .methods = methods,
     .describe = describe,
     .travel = travel,

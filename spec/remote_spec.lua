@@ -317,6 +317,32 @@ describe("a task, thread or process elsewhere", function()
   end)
 end)
 
+describe("a future of a pool elsewhere", function()
+  it("has its result, and says how it stands", function()
+    local pool <close> = neap.pool(1)
+    local gate = neap.event()
+    local future = pool:submit(function(g)
+      g:wait()
+      return "result", 2
+    end, gate)
+    local process = start(function(f, g)
+      local before = { f:done(), f:cancelled(), f:result(0) }
+      g:set()
+      return before, f:result()
+    end, future, gate)
+    assert.are.same({ { false, false, nil, "timeout", "timeout" }, "result", 2 }, { process:join() })
+  end)
+
+  it("raises what it failed with, and is cancelled", function()
+    local pool <close> = neap.pool(1)
+    local failing = pool:submit(error, "boom", 0)
+    local hanging = pool:submit(function() require("neap").event():wait() end)
+    local process = start(function(f, h) return select(2, pcall(f.result, f)), h:cancel(), h:wait(), h:cancelled() end,
+      failing, hanging)
+    assert.are.same({ "boom", true, true, true }, { process:join() })
+  end)
+end)
+
 describe("when a process dies", function()
   it("what waits for it is broken", function()
     local process, channel, full, lock = start_with(function()

@@ -1,8 +1,11 @@
 #include "host/work.h"
 
 #include "core/clock.h"
+#include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 #include "host/engine.h"
+#include "host/mirror.h"
 #include "host/pool.h"
 
 static void destroy(struct neap_object *object) {
@@ -16,12 +19,37 @@ static void destroy(struct neap_object *object) {
     neap_object_unref(&pool->object);
 }
 
+/* --- for its mirrors in other processes --- */
+
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    constants_->numbers[0] = (int64_t)((struct neap_work *)object)->id;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_work *work = (struct neap_work *)object;
+    switch (call->method) {
+        case NEAP_JOB_STATE: call->number = neap_future_state(&work->future); return;
+        case NEAP_JOB_CANCEL: call->number = neap_pool_request(work, NEAP_WORK_CANCEL, &call->message); return;
+        case NEAP_JOB_OBSERVE: neap_work_observe(work); return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_FUTURE,
+    .ops = NEAP_FUTURE_END + 1,
+    .constants = constants,
+    .serve = serve,
+    .put_more = neap_mirror_put_end,
+};
+
 const struct neap_class neap_work_class = {
     .name = "future",
     .verbs = neap_future_verbs,
     .destroy = destroy,
     .attempt = neap_future_attempt,
     .enlist = neap_future_enlist,
+    .remote = &remote,
 };
 
 struct neap_work *neap_work_new(struct neap_pool *pool, uint64_t id, struct neap_message *call, bool quiet) {
