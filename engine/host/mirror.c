@@ -237,10 +237,10 @@ struct neap_object *neap_mirror_make(struct neap_session *session, uint32_t id, 
 }
 
 #define REMOTE(kind_) \
-    { .kind = kind_, .ops = NEAP_FUTURE_END + 1, .constants = constants, .put_more = put_more }
+    { .kind = (kind_), .ops = NEAP_FUTURE_END + 1, .constants = constants, .put_more = put_more }
 #define CLASS(name_, remote_)                                                                                       \
     {                                                                                                               \
-        .name = name_, .verbs = neap_future_verbs, .destroy = destroy, .revived = revived,                          \
+        .name = (name_), .verbs = neap_future_verbs, .destroy = destroy, .revived = revived,                        \
         .attempt = neap_future_attempt, .enlist = neap_future_enlist, .enlisted = enlisted, .withdrawn = withdrawn, \
         .remote = &(remote_), .import = import_of                                                                   \
     }

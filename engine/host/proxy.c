@@ -359,14 +359,14 @@ static const char *const wait_verbs[] = {"wait", "wait"};
 static const char *const dict_verbs[] = {"update", "wait"};
 static const char *const pool_verbs[] = {"submit", "take", "listen", "join"};
 
-#define PLAIN(kind_, ops_) [kind_] = {.kind = kind_, .ops = ops_, .constants = constants}
+#define PLAIN(kind_, ops_) [(kind_)] = {.kind = (kind_), .ops = (ops_), .constants = constants}
 #define HOLDING(kind_, ops_, holding_, serve_) \
-    [kind_] = {.kind = kind_,                  \
-               .ops = ops_,                    \
-               .holding = holding_,            \
-               .constants = constants,         \
-               .serve = serve_,                \
-               .make_hold = make_hold}
+    [(kind_)] = {.kind = (kind_),              \
+                 .ops = (ops_),                \
+                 .holding = (holding_),        \
+                 .constants = constants,       \
+                 .serve = (serve_),            \
+                 .make_hold = make_hold}
 
 /* Of what is held over there, through us. */
 static struct neap_hold *make_hold(struct neap_object *object) {
@@ -394,19 +394,19 @@ static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
     HOLDING(NEAP_KIND_LIST, NEAP_SEQUENCE_UPDATE + 1, NEAP_SEQUENCE_UPDATE + 1, NULL),
 };
 
-#define CLASS(kind_, name_, verbs_)       \
-    [kind_] = {.name = name_,             \
-               .verbs = verbs_,           \
-               .destroy = destroy,        \
-               .revived = revived,        \
-               .attempt = attempt,        \
-               .enlist = enlist,          \
-               .enlisted = enlisted,      \
-               .withdrawn = withdrawn,    \
-               .resumed = resumed,        \
-               .remote = &remotes[kind_], \
-               .import = import_of,       \
-               .board = board_of}
+#define CLASS(kind_, name_, verbs_)           \
+    [(kind_)] = {.name = (name_),             \
+                 .verbs = (verbs_),           \
+                 .destroy = destroy,          \
+                 .revived = revived,          \
+                 .attempt = attempt,          \
+                 .enlist = enlist,            \
+                 .enlisted = enlisted,        \
+                 .withdrawn = withdrawn,      \
+                 .resumed = resumed,          \
+                 .remote = &remotes[(kind_)], \
+                 .import = import_of,         \
+                 .board = board_of}
 
 const struct neap_class neap_proxy_classes[NEAP_KIND_COUNT] = {
     CLASS(NEAP_KIND_CHANNEL, "channel", channel_verbs),

@@ -303,12 +303,12 @@ static struct neap_object *make_proxy(struct neap_unpacker *unpacker, neap_maker
                                       const struct neap_constants *constants) {
     struct neap_session *session = unpacker->wire->session;
     struct neap_object *object = make(session, id, kind, constants);
-    struct neap_import *import = object != NULL ? object->class->import(object) : NULL;
+    const struct neap_class *class = object != NULL ? object->class : NULL;
     int code = NEAP_NOMEM;
-    if (object != NULL) {
+    if (class != NULL && class->import != NULL) {
         neap_object_share(object);
         neap_guard_lock(&session->guard);
-        code = neap_table_put(&session->imports, id, import);
+        code = neap_table_put(&session->imports, id, class->import(object));
         neap_guard_unlock(&session->guard);
         if (code != 0) neap_object_unref(object);
     }
@@ -475,8 +475,9 @@ static void let_go(struct neap_session *session) {
 
 void neap_session_end(struct neap_session *session, const char *cause) {
     if (neap_session_has_ended(session)) return;
-    char *copy = neap_alloc(strlen(cause) + 1);
-    if (copy != NULL) strcpy(copy, cause);
+    size_t size = strlen(cause) + 1;
+    char *copy = neap_alloc(size);
+    if (copy != NULL) memcpy(copy, cause, size);
     neap_guard_lock(&session->guard);
     session->cause = copy;
     session->ended = true;
