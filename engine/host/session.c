@@ -235,7 +235,7 @@ void neap_session_pack(struct neap_packer *packer, struct neap_object *object) {
     if (import != NULL && import->session == packer->wire->session) {
         neap_pack_u8(packer, HOME);
         neap_pack_u32(packer, import->id);
-    } else if (class->remote != NULL) {
+    } else if (class->remote != NULL && packer->wire->session->makers->make[class->remote->kind] != NULL) {
         put_reference(packer, object, class->remote);
     } else if (class->adopt != NULL) {
         neap_pack_u8(packer, MAPPED);
@@ -329,7 +329,8 @@ static struct neap_object *get_reference(struct neap_unpacker *unpacker, uint32_
     struct neap_object *object = NULL;
     if (make == NULL) neap_unpack_fail(unpacker, NEAP_BROKEN);
     if (unpacker->code == 0) object = find_proxy(session, id);
-    if (unpacker->code == 0 && object == NULL) object = make_proxy(unpacker, make, id, kind, &constants);
+    if (unpacker->code == 0 && object == NULL && make != NULL)
+        object = make_proxy(unpacker, make, id, kind, &constants);
     for (int i = 0; i < NEAP_CONSTANTS; i++)
         if (constants.parts[i] != NULL) neap_object_unref(constants.parts[i]);
     return object;
