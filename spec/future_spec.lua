@@ -56,6 +56,7 @@ end
 describe("in the grid", function()
   grid.ask("future:result", {
     blocked = new_future,
+    here_only = true,
     wait = function(future, timeout) return future:result(timeout) end,
     serve = let_end,
     served = table.pack(true),
@@ -64,6 +65,7 @@ describe("in the grid", function()
 
   grid.ask("future:wait", {
     blocked = new_future,
+    here_only = true,
     wait = function(future, timeout) return future:wait(timeout) end,
     serve = let_end,
     served = table.pack(true),
@@ -72,6 +74,7 @@ describe("in the grid", function()
 
   grid.ask("neap.select of a future", {
     blocked = new_future,
+    here_only = true,
     wait = function(future, timeout) return neap.select({ future }, timeout) end,
     serve = let_end,
     served = table.pack(1),

@@ -816,6 +816,7 @@ describe("in the grid", function()
   end)
 
   grid.ask("pool:join", {
+    one_process = true,
     blocked = function()
       local pool = neap.pool(1)
       gates[pool] = neap.event()
