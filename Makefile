@@ -74,6 +74,11 @@ $(BUILD)/gen/embedded.c: scripts/tools/embed.lua $(LUA_HALF) scripts/neap script
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)$(LUA) scripts/tools/embed.lua $(LUA_HALF) > $@
 
+# The header by itself, as hosts see it after `make install`.
+$(BUILD)/include/neap.h: bindings/neap.h
+	@mkdir -p $(@D)
+	@cp $< $@
+
 # --- one flavour: $(call flavour,name,folder) ---
 
 define flavour
@@ -113,16 +118,16 @@ $(2)/host/%: $(2)/obj/spec/host/%.o $$(call objects_$(1),$$(HOST_HELPERS) $$(MOR
 	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ -lcmocka \
 	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
 
-# The example hosts find the header by its name alone, as after `make install`.
-$(2)/hosts/%: scripts/examples/hosts/%.c $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+# The example hosts.
+$(2)/hosts/%: scripts/examples/hosts/%.c $(BUILD)/include/neap.h $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
-	$$(call show,LINK,$$@)$$(CC_$(1)) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) -Ibindings -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E \
-	  -o $$@ $$^ -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) -I$(BUILD)/include -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E \
+	  -o $$@ $$(filter-out %.h,$$^) -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
 
-$(2)/hosts/%: scripts/examples/hosts/%.cpp $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+$(2)/hosts/%: scripts/examples/hosts/%.cpp $(BUILD)/include/neap.h $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
-	$$(call show,LINK,$$@)$$(CXX) -std=c++17 -Wall -Wextra -Wpedantic $$(FLAGS_$(1)) -Ibindings -pthread $$(LDFLAGS) $$(LINK_$(1)) \
-	  -Wl,-E -o $$@ $$^ -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+	$$(call show,LINK,$$@)$$(CXX) -std=c++17 -Wall -Wextra -Wpedantic $$(FLAGS_$(1)) -I$(BUILD)/include -pthread $$(LDFLAGS) $$(LINK_$(1)) \
+	  -Wl,-E -o $$@ $$(filter-out %.h,$$^) -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
 
 hosts_$(1) := $$(patsubst scripts/examples/hosts/%,$(2)/hosts/%,$$(basename $$(EXAMPLE_HOSTS)))
 $$(hosts_$(1)): | $(BUILD)/ready/test

@@ -208,24 +208,27 @@ static int64_t deadline_of(double timeout) { return timeout > 0 ? neap_clock_aft
 struct sleeper {
     struct neap_owner owner;  /* in whose name nothing is held, where there is no owner */
     struct neap_wait wait;    /* without a loop */
-    _Atomic uint32_t claimed; /* a futex: run() was called. Release, acquire */
+    _Atomic uint32_t claimed; /* enum claimed, a futex. Release, acquire */
 };
 
+enum claimed { LOOKING, ASLEEP, CLAIMED };
+
+/* Who sleeps is woken by a system call, who is still looking sees. */
 static void rouse(struct neap_runnable *runnable) {
     struct neap_wait *wait = NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable);
     struct sleeper *sleeper = NEAP_CONTAINER_OF(wait, struct sleeper, wait);
-    atomic_store_explicit(&sleeper->claimed, 1, memory_order_release);
-    neap_futex_wake(&sleeper->claimed); /* harmless if the sleeper is gone by now: nothing is read */
+    uint32_t before = atomic_exchange_explicit(&sleeper->claimed, CLAIMED, memory_order_acq_rel);
+    if (before == ASLEEP) neap_futex_wake(&sleeper->claimed); /* harmless if it is gone by now: nothing is read */
 }
 
 static void init_sleeper(struct sleeper *sleeper, struct neap_owner *owner) {
     neap_owner_init(&sleeper->owner);
     neap_wait_init(&sleeper->wait, NULL, owner != NULL ? owner : &sleeper->owner, rouse);
-    atomic_init(&sleeper->claimed, 0);
+    atomic_init(&sleeper->claimed, LOOKING);
 }
 
 static bool is_claimed(const struct sleeper *sleeper) {
-    return atomic_load_explicit(&sleeper->claimed, memory_order_acquire) != 0;
+    return atomic_load_explicit(&sleeper->claimed, memory_order_acquire) == CLAIMED;
 }
 
 /* True when it was claimed meanwhile. */
@@ -244,14 +247,16 @@ static bool spin(const struct sleeper *sleeper, int64_t deadline) {
 /* The wait has parked: its end, as neap_wait_end tells it. */
 static int sleep_until_claimed(struct sleeper *sleeper) {
     int64_t deadline = sleeper->wait.deadline;
-    if (!spin(sleeper, deadline)) {
-        while (!is_claimed(sleeper)) {
-            if (deadline != NEAP_FOREVER && neap_clock_now() >= deadline) {
-                neap_wait_interrupt(&sleeper->wait, NEAP_WAIT_TIMEDOUT);
-                deadline = NEAP_FOREVER;
-            }
-            neap_futex_wait(&sleeper->claimed, 0, deadline);
+    uint32_t looking = LOOKING;
+    bool sleeps =
+        !spin(sleeper, deadline) && atomic_compare_exchange_strong_explicit(&sleeper->claimed, &looking, ASLEEP,
+                                                                            memory_order_acq_rel, memory_order_acquire);
+    while (sleeps && !is_claimed(sleeper)) {
+        if (deadline != NEAP_FOREVER && neap_clock_now() >= deadline) {
+            neap_wait_interrupt(&sleeper->wait, NEAP_WAIT_TIMEDOUT);
+            deadline = NEAP_FOREVER;
         }
+        neap_futex_wait(&sleeper->claimed, ASLEEP, deadline);
     }
     return neap_wait_end(&sleeper->wait);
 }
