@@ -100,7 +100,7 @@ struct neap_vm {
     struct neap_job *job;           /* of the thread, which keeps it; NULL: the main state. Constant once open */
     /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */
     int (*interrupted)(lua_State *L);
-    bool limited; /* its memory is accounted for, see state.c. Constant */
+    bool limited;              /* its memory is accounted for, see state.c. Constant */
     bool host_turns;           /* the loop is turned by its host, from within which it cannot be turned. Constant */
     bool foreign;              /* somebody else made the state, and closes it with our tasks in it. Constant */
     struct neap_object **late; /* of boxes that were collected while the state is being closed; see box.c. Owned */
