@@ -18,6 +18,7 @@
 struct neap_board;
 struct neap_cells;
 struct neap_class;
+struct neap_embedding;
 struct neap_hub;
 struct neap_process;
 struct neap_thread;
@@ -57,6 +58,7 @@ struct neap_engine {
                                                   * come back to its loop; NULL: nobody cares. Constant */
     bool slices;                     /* the host lets us use a signal to interrupt running Lua. Constant */
     int slice_signal;                /* which; constant */
+    uint32_t threads_max;            /* threads that may be alive at a time; 0: no limit. Constant */
     double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
     _Atomic(struct neap_board *)
@@ -68,6 +70,8 @@ struct neap_engine {
     const char
         *runner;   /* the program that child processes run, as the host says; NULL: none. Constant once processes run */
     void *context; /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
+    struct neap_embedding
+        *embedding; /* what a host has asked for, for the bindings; NULL: there is no host. Constant */
 };
 
 /* What the bindings have made ahead for the next thread; they know what it is. */
@@ -130,7 +134,7 @@ void neap_engine_relent(struct neap_engine *engine);
 void neap_engine_exit(struct neap_engine *engine, int status);
 
 /* Asks every thread and process but those that have ended to stop; from now on none starts. */
-void neap_engine_stop(struct neap_engine *engine);
+void neap_engine_stop_threads(struct neap_engine *engine);
 /* Waits until every thread has ended, or `deadline`. Returns how many have not. */
 int neap_engine_join(struct neap_engine *engine, int64_t deadline);
 /* Calls `visit` for the job of each live thread, or process, holding the guard. */

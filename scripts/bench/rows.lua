@@ -168,6 +168,27 @@ return function(places)
     {
       name = "lock_process", title = "lock + release of the parent's lock in a child", unit = "s", processors = 2,
       figure = neap "lock_process",
+      name = "engine", title = "engine made, empty script, engine freed", unit = "s",
+      figure = native("embedding", "engine"),
+      yardstick = native("embedding", "state"), yardstick_title = "C: luaL_newstate, luaL_openlibs, lua_close",
+      ratio = { at_most = 5 },
+    },
+    {
+      name = "host_call", title = "a host calls Lua with two numbers", unit = "s",
+      figure = native("embedding", "call"),
+      yardstick = native("embedding", "pcall"), yardstick_title = "C: lua_pcall of the same",
+      ratio = { at_most = 2 },
+    },
+    {
+      name = "host_round_trip", title = "round trip, host thread and task", unit = "/s",
+      figure = native("embedding", "round_trip"),
+      yardstick = native "round_trip", yardstick_title = "C: mutex and condition variable",
+      ratio = { at_least = 4 },
+    },
+    {
+      name = "engines", title = "growth by 1,000 engines made and freed", unit = "B",
+      figure = native("embedding", "growth"),
+      value = { at_most = 64 * 1024 },
     },
     {
       name = "start", title = "start of an empty script", unit = "s",

@@ -147,7 +147,7 @@ local rows = choose(rows_of(places), names)
 local progress = progress_line()
 
 progress("building the yardsticks")
-local built, message = build.yardsticks(here .. "yardsticks", places.build)
+local built, message = build.yardsticks(here .. "yardsticks", places.build, places.neap:gsub("[^/]*$", "libneap.a", 1))
 if not built then fail(message) end
 
 local results = {}
