@@ -28,7 +28,7 @@ local rows_of = require "bench.rows"
 -- A measurement is disturbed when other programs take more than this share of a processor that it needs.
 local disturbing <const> = 0.2
 -- How many measurements of a row may be repeated for that, and after how many seconds.
-local patience <const>, pause <const> = 10, 0.5
+local patience <const>, pause <const> = 5, 0.5
 local processors <const> = disturbance.processors()
 
 local usage <const> = "usage: run.lua [--runs N] [--json] [--neap PATH] [--build DIRECTORY] [row ...]"
