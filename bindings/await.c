@@ -21,6 +21,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/remote.h"
 #include "host/engine.h"
 
 enum { BUDGET = 512 };
@@ -129,6 +130,7 @@ static int conclude(lua_State *L, struct neap_task *task, neap_finish finish) {
     struct neap_link *links = task->wait.links;
     uint32_t count = task->wait.link_count;
     int code = end(task);
+    if (code >= 0 && links[code].result == NEAP_TIMEOUT) code = NEAP_TIMEOUT; /* see deadline_of_try */
     if (code >= 0) return finish(L, task, code);
     drop(links, count);
     if (code == NEAP_CANCELLED) {
@@ -224,11 +226,23 @@ static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lu
     neap_loop_run(&vm->loop, has_turn, task);
 }
 
+/* To look at an object of another process takes a round trip: that has to be waited for. */
+static int64_t deadline_of_try(struct neap_link *links, uint32_t count) {
+    bool remote = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (links[i].object->class->board == NULL) continue;
+        links[i].op |= NEAP_OP_TRY;
+        remote = true;
+    }
+    return remote ? NEAP_FOREVER : 0;
+}
+
 /* What one local object can do at once needs neither a place to wait in nor a deadline. */
 int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
     struct neap_task *task = neap_task_current(L);
     bool local = count == 1 && !links->object->shared;
     if (local && neap_wait_attempt(&task->wait, links)) return neap_await_served(L, finish(L, task, 0));
+    if (deadline == 0) deadline = deadline_of_try(links, count);
     if (!can_wait(L, task)) return await_blocked(L, task, links, count, deadline, finish);
     int64_t limit = neap_await_limit(task, deadline);
     int code = local ? neap_wait_park(&task->wait, links, limit) : neap_wait_begin(&task->wait, links, count, limit);

@@ -11,13 +11,22 @@
 #include "bindings/classes.h"
 #include "bindings/codec.h"
 #include "bindings/holder.h"
+#include "bindings/remote.h"
 #include "core/error.h"
 #include "sync/barrier.h"
 
 static const char actions_key; /* registry: a table with weak keys, box -> action */
 
-static struct neap_barrier *check(lua_State *L) {
-    return (struct neap_barrier *)neap_box_check(L, 1, NEAP_HANDLE_BARRIER);
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_BARRIER); }
+
+static uint32_t parties_of(struct neap_object *object) {
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    return proxy != NULL ? (uint32_t)proxy->constants.numbers[0] : ((struct neap_barrier *)object)->parties;
+}
+
+static bool acts(struct neap_object *object) {
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    return proxy != NULL ? proxy->constants.numbers[1] != 0 : ((struct neap_barrier *)object)->acts;
 }
 
 /* --- actions --- */
@@ -51,11 +60,23 @@ static void push_action(lua_State *L, int index) {
     lua_remove(L, -2);
 }
 
-static void push_action_or_copy(lua_State *L, int index, const struct neap_barrier *barrier) {
+/* From the process that has the barrier. */
+static void fetch_action(lua_State *L, struct neap_proxy *proxy) {
+    struct neap_call call = neap_remote_begin(L);
+    neap_remote_call(L, proxy, NEAP_BARRIER_ACTION, &call);
+    if (call.result != 0) luaL_error(L, "the action is gone: %s", neap_code_name(call.result));
+    neap_decode_take(L, &call.message);
+}
+
+static void push_action_or_copy(lua_State *L, int index, struct neap_object *barrier) {
+    struct neap_proxy *proxy = neap_remote_test(barrier);
     push_action(L, index);
     if (!lua_isnil(L, -1)) return;
     lua_pop(L, 1);
-    neap_decode(L, &barrier->action);
+    if (proxy != NULL)
+        fetch_action(L, proxy);
+    else
+        neap_decode(L, &((struct neap_barrier *)barrier)->action);
     lua_pushvalue(L, -1);
     set_action(L, index);
 }
@@ -101,20 +122,29 @@ static struct neap_object *travel(lua_State *L, int index) {
 
 /* The action failed, or was cancelled. */
 static const char *break_it(lua_State *L, struct neap_holder *holder) {
-    (void)L;
-    neap_barrier_abort((struct neap_barrier *)holder->object);
+    struct neap_proxy *proxy = neap_remote_test(holder->object);
+    struct neap_call call = neap_remote_begin(L);
+    if (proxy != NULL)
+        neap_proxy_call(proxy, NEAP_BARRIER_ABORT, &call);
+    else
+        neap_barrier_abort((struct neap_barrier *)holder->object);
     return NULL;
 }
 
 /* Stack: barrier, holder. */
 static int acted(lua_State *L, int status, lua_KContext context) {
-    struct neap_barrier *barrier = check(L);
+    struct neap_object *barrier = check(L);
+    struct neap_proxy *proxy = neap_remote_test(barrier);
+    struct neap_call call = neap_remote_begin(L);
     (void)status;
     (void)context;
     ((struct neap_holder *)lua_touserdata(L, 2))->holds = false;
-    int code = neap_barrier_release(barrier, &neap_task_current(L)->owner);
-    if (code != 0) return neap_push_code(L, code);
-    lua_pushinteger(L, barrier->parties);
+    if (proxy != NULL)
+        neap_remote_call(L, proxy, NEAP_BARRIER_RELEASE, &call);
+    else
+        call.result = neap_barrier_release((struct neap_barrier *)barrier, call.owner);
+    if (call.result != 0) return neap_push_code(L, call.result);
+    lua_pushinteger(L, parties_of(barrier));
     return 1;
 }
 
@@ -122,7 +152,7 @@ static int finish_wait(lua_State *L, struct neap_task *task, int code) {
     if (code >= 0) code = task->link.result;
     if (code != 0) return neap_push_code(L, code);
     struct neap_holder *holder = lua_touserdata(L, 2);
-    if (holder == NULL || task->link.number != check(L)->parties) {
+    if (holder == NULL || task->link.number != parties_of(check(L))) {
         lua_pushinteger(L, task->link.number);
         return 1;
     }
@@ -134,12 +164,12 @@ static int finish_wait(lua_State *L, struct neap_task *task, int code) {
 }
 
 static int barrier_wait(lua_State *L) {
-    struct neap_barrier *barrier = check(L);
+    struct neap_object *barrier = check(L);
     int64_t deadline = neap_check_timeout(L, 2);
     lua_settop(L, 1);
-    if (barrier->acts) neap_holder_new(L, &barrier->object, break_it);
+    if (acts(barrier)) neap_holder_new(L, barrier, break_it);
     struct neap_task *task = neap_await_begin(L);
-    task->link.object = &barrier->object;
+    task->link.object = barrier;
     task->link.op = deadline == 0 ? NEAP_BARRIER_TRY : NEAP_BARRIER_WAIT;
     return neap_await(L, &task->link, 1, deadline, finish_wait);
 }
@@ -147,27 +177,36 @@ static int barrier_wait(lua_State *L) {
 /* --- the rest --- */
 
 static int barrier_reset(lua_State *L) {
-    neap_barrier_reset(check(L));
+    struct neap_proxy *proxy = neap_remote_test(check(L));
+    if (proxy != NULL) return neap_remote_none(L, proxy, NEAP_BARRIER_RESET);
+    neap_barrier_reset((struct neap_barrier *)check(L));
     return 0;
 }
 
 static int barrier_abort(lua_State *L) {
-    neap_barrier_abort(check(L));
+    struct neap_proxy *proxy = neap_remote_test(check(L));
+    if (proxy != NULL) return neap_remote_none(L, proxy, NEAP_BARRIER_ABORT);
+    neap_barrier_abort((struct neap_barrier *)check(L));
     return 0;
 }
 
 static int barrier_is_broken(lua_State *L) {
-    lua_pushboolean(L, neap_barrier_is_broken(check(L)));
+    struct neap_proxy *proxy = neap_remote_test(check(L));
+    if (proxy != NULL) return neap_remote_boolean(L, proxy, NEAP_BARRIER_IS_BROKEN);
+    lua_pushboolean(L, neap_barrier_is_broken((struct neap_barrier *)check(L)));
     return 1;
 }
 
 static int barrier_index(lua_State *L) {
-    struct neap_barrier *barrier = check(L);
+    struct neap_object *barrier = check(L);
+    struct neap_proxy *proxy = neap_remote_test(barrier);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, "parties") == 0)
-        lua_pushinteger(L, barrier->parties);
+        lua_pushinteger(L, parties_of(barrier));
+    else if (strcmp(key, "waiting") == 0 && proxy != NULL)
+        neap_remote_number(L, proxy, NEAP_BARRIER_WAITING);
     else if (strcmp(key, "waiting") == 0)
-        lua_pushinteger(L, neap_barrier_waiting(barrier));
+        lua_pushinteger(L, neap_barrier_waiting((struct neap_barrier *)barrier));
     else
         lua_pushnil(L);
     return 1;
@@ -190,6 +229,7 @@ static const luaL_Reg methods[] = {{"wait", barrier_wait},
 const struct neap_binding neap_barrier_binding = {
     .name = "barrier",
     .class = &neap_barrier_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_BARRIER],
     .methods = methods,
     .index = barrier_index,
     .describe = describe,

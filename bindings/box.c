@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "bindings/remote.h"
 #include "core/memory.h"
 
 enum {
@@ -63,7 +64,11 @@ int neap_box_tostring(lua_State *L) {
     struct neap_object *object = neap_box_test_any(L, 1, &kind);
     if (object == NULL) return luaL_error(L, "handle expected, got %s", luaL_typename(L, 1));
     const struct neap_binding *binding = neap_bindings[kind];
-    if (binding->describe != NULL) binding->describe(object, state, sizeof state);
+    struct neap_proxy *proxy = neap_remote_test(object);
+    if (proxy != NULL)
+        neap_remote_describe(proxy, state, sizeof state);
+    else if (binding->describe != NULL)
+        binding->describe(object, state, sizeof state);
     if (state[0] == '\0')
         lua_pushfstring(L, "%s: %p", binding->name, (void *)object);
     else
@@ -206,11 +211,16 @@ void neap_box_register(lua_State *L, int index, struct neap_object *object) {
     lua_pop(L, 1);
 }
 
+/* NEAP_HANDLE_COUNT: it is none. */
 static enum neap_handle kind_of(const struct neap_object *object) {
     int kind = 0;
-    while (neap_bindings[kind] == NULL || neap_bindings[kind]->class != object->class) kind++;
+    while (kind < NEAP_HANDLE_COUNT && (neap_bindings[kind] == NULL || (neap_bindings[kind]->class != object->class &&
+                                                                        neap_bindings[kind]->proxy != object->class)))
+        kind++;
     return (enum neap_handle)kind;
 }
+
+bool neap_box_is_kind(const struct neap_object *object) { return kind_of(object) < NEAP_HANDLE_COUNT; }
 
 void neap_box_push(lua_State *L, struct neap_object *object) {
     luaL_checkstack(L, 5, "handles");

@@ -21,6 +21,7 @@ struct neap_box {
 struct neap_binding {
     const char *name;               /* what scripts call it: "channel" */
     const struct neap_class *class; /* of the objects in its boxes */
+    const struct neap_class *proxy; /* of those that live in another process; NULL: none do. See remote.h */
     const luaL_Reg *methods;        /* of the metatable's __index, ended by {NULL, NULL} */
     const luaL_Reg *more_methods;   /* as well; may be NULL */
     const luaL_Reg *metamethods;    /* put beside __name, __tostring, __index; may be NULL */
@@ -58,6 +59,8 @@ void neap_box_account(lua_State *L, size_t size);
 /* Gives the box on top of the stack, of `kind`, a field that never changes, at no cost for its methods. */
 void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value);
 
+/* Is `object` one that handles refer to? */
+bool neap_box_is_kind(const struct neap_object *object);
 /* Pushes the state's box of `object`, which is shared: found, or made with a new reference. */
 void neap_box_push(lua_State *L, struct neap_object *object);
 /* Notes the box at `index` as the state's box of `object`. */

@@ -7,11 +7,10 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/remote.h"
 #include "core/error.h"
 
-static struct neap_channel *check(lua_State *L) {
-    return (struct neap_channel *)neap_box_check(L, 1, NEAP_HANDLE_CHANNEL);
-}
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_CHANNEL); }
 
 /* neap.channel([capacity]) */
 int neap_channel_open(lua_State *L) {
@@ -27,15 +26,19 @@ int neap_channel_open(lua_State *L) {
 
 /* --- how sends and receives end --- */
 
-int neap_channel_push_code(lua_State *L, const struct neap_channel *channel, int code) {
-    int count = neap_push_code(L, code);
-    if (code != NEAP_CLOSED || channel->reason.kind == NEAP_MESSAGE_EMPTY) return count;
-    neap_decode(L, &channel->reason);
-    return count + 1;
+/* From another process the reason comes in the place of a value. */
+static void push_reason(lua_State *L, const struct neap_link *link) {
+    neap_decode(L, neap_remote_test(link->object) != NULL ? &link->message
+                                                          : &((const struct neap_channel *)link->object)->reason);
 }
 
-static int push_failure(lua_State *L, const struct neap_task *task, int code) {
-    return neap_channel_push_code(L, (struct neap_channel *)task->link.object, code);
+int neap_channel_push_code(lua_State *L, const struct neap_link *link, int code) {
+    int count = neap_push_code(L, code);
+    if (code != NEAP_CLOSED) return count;
+    push_reason(L, link);
+    if (!lua_isnil(L, -1)) return count + 1;
+    lua_pop(L, 1);
+    return count;
 }
 
 int neap_finish_sent(lua_State *L, struct neap_task *task, int code) {
@@ -44,13 +47,14 @@ int neap_finish_sent(lua_State *L, struct neap_task *task, int code) {
         lua_pushboolean(L, 1);
         return 1;
     }
+    int count = neap_channel_push_code(L, &task->link, code);
     neap_message_fini(&task->link.message);
-    return push_failure(L, task, code);
+    return count;
 }
 
 int neap_finish_received(lua_State *L, struct neap_task *task, int code) {
     if (code >= 0) code = task->link.result;
-    if (code != 0) return push_failure(L, task, code);
+    if (code != 0) return neap_channel_push_code(L, &task->link, code);
     neap_decode_take(L, &task->link.message);
     return 1;
 }
@@ -59,34 +63,62 @@ void neap_channel_check_value(lua_State *L, int index) {
     luaL_argcheck(L, !lua_isnoneornil(L, index), index, "nil cannot be sent (send neap.null, or a table)");
 }
 
-int neap_channel_close_with(lua_State *L, struct neap_channel *channel) {
+/* The reason has been encoded; -1: nil, message, code have been pushed. */
+static int close_there(lua_State *L, struct neap_proxy *proxy, struct neap_message *reason) {
+    struct neap_call call = neap_remote_begin(L);
+    neap_message_move(&call.message, reason);
+    neap_remote_call(L, proxy, NEAP_CHANNEL_CLOSE, &call);
+    neap_message_fini(&call.message);
+    if (call.result == 0) return call.number != 0;
+    neap_push_code(L, call.result);
+    return -1;
+}
+
+int neap_channel_close_with(lua_State *L, struct neap_object *object) {
+    struct neap_proxy *proxy = neap_remote_test(object);
     struct neap_message reason;
     lua_settop(L, 2);
     neap_message_clear(&reason);
     neap_encode(L, 2, &reason, "reason");
-    bool first = neap_channel_close(channel, &reason);
+    int first =
+        proxy != NULL ? close_there(L, proxy, &reason) : neap_channel_close((struct neap_channel *)object, &reason);
+    if (first < 0) return 3;
     if (!first) neap_message_fini(&reason);
     lua_pushboolean(L, first);
+    return 1;
+}
+
+int neap_channel_push_length(lua_State *L, struct neap_object *object) {
+    struct neap_proxy *proxy = neap_remote_test(object);
+    if (proxy != NULL) return neap_remote_number(L, proxy, NEAP_CHANNEL_LENGTH);
+    lua_pushinteger(L, (lua_Integer)neap_channel_length((struct neap_channel *)object));
+    return 1;
+}
+
+int neap_channel_push_closed(lua_State *L, struct neap_object *object) {
+    struct neap_proxy *proxy = neap_remote_test(object);
+    if (proxy != NULL) return neap_remote_boolean(L, proxy, NEAP_CHANNEL_IS_CLOSED);
+    lua_pushboolean(L, neap_channel_is_closed((struct neap_channel *)object));
     return 1;
 }
 
 /* --- methods --- */
 
 static int channel_send(lua_State *L) {
-    struct neap_channel *channel = check(L);
+    struct neap_object *channel = check(L);
     neap_channel_check_value(L, 2);
     int64_t deadline = neap_check_timeout(L, 3);
     struct neap_task *task = neap_await_begin(L);
     neap_encode(L, 2, &task->link.message, "value");
-    task->link.object = &channel->object;
+    task->link.object = channel;
     task->link.op = NEAP_CHANNEL_SEND;
     return neap_await(L, &task->link, 1, deadline, neap_finish_sent);
 }
 
 static int receive(lua_State *L, int64_t deadline) {
-    struct neap_channel *channel = check(L);
+    struct neap_object *channel = check(L);
     struct neap_task *task = neap_await_begin(L);
-    task->link.object = &channel->object;
+    task->link.object = channel;
     task->link.op = NEAP_CHANNEL_RECV;
     return neap_await(L, &task->link, 1, deadline, neap_finish_received);
 }
@@ -104,18 +136,15 @@ static int channel_iter(lua_State *L) {
     return 2;
 }
 
-static int channel_is_closed(lua_State *L) {
-    lua_pushboolean(L, neap_channel_is_closed(check(L)));
-    return 1;
-}
+static int channel_is_closed(lua_State *L) { return neap_channel_push_closed(L, check(L)); }
 
-static int channel_length(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)neap_channel_length(check(L)));
-    return 1;
-}
+static int channel_length(lua_State *L) { return neap_channel_push_length(L, check(L)); }
 
 static void set_capacity(lua_State *L, struct neap_object *object) {
-    neap_box_set_constant(L, NEAP_HANDLE_CHANNEL, "capacity", (lua_Integer)((struct neap_channel *)object)->capacity);
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    lua_Integer capacity =
+        proxy != NULL ? proxy->constants.numbers[0] : (lua_Integer)((struct neap_channel *)object)->capacity;
+    neap_box_set_constant(L, NEAP_HANDLE_CHANNEL, "capacity", capacity);
 }
 
 static void describe(struct neap_object *object, char *text, size_t size) {
@@ -131,6 +160,7 @@ static const luaL_Reg metamethods[] = {{"__len", channel_length}, {NULL, NULL}};
 const struct neap_binding neap_channel_binding = {
     .name = "channel",
     .class = &neap_channel_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_CHANNEL],
     .methods = methods,
     .metamethods = metamethods,
     .describe = describe,

@@ -9,6 +9,7 @@
 #include "bindings/classes.h"
 #include "bindings/failure.h"
 #include "bindings/program.h"
+#include "bindings/remote.h"
 #include "bindings/start.h"
 #include "bindings/version.h"
 #include "core/memory.h"
@@ -95,7 +96,7 @@ int neap_child_run(void) {
     static struct child child; /* the hub's thread may outlive the frame, where a thread does not end */
     const struct neap_program program = {
         .load = load, .open = open_child, .close = close_child, .argument = &child, .is_child = true};
-    if (neap_parent_open(&child.parent, neap_packed_classes, read_start, &child) != 0) return 1;
+    if (neap_parent_open(&child.parent, &neap_remote_makers, neap_packed_classes, read_start, &child) != 0) return 1;
     while (child.start == NULL)
         if (!neap_parent_await_start(&child.parent)) return VERSION_STATUS;
     int status = neap_program_run(&program);

@@ -13,7 +13,10 @@
 #include "bindings/box.h"
 #include "bindings/cancel.h"
 #include "bindings/classes.h"
+#include "bindings/codec.h"
+#include "bindings/condition.h"
 #include "bindings/lock.h"
+#include "bindings/remote.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "sync/condition.h"
@@ -26,13 +29,55 @@ enum {
     OUTCOME    /* integer: how the waiting ended */
 };
 
-static struct neap_condition *check(lua_State *L) {
-    return (struct neap_condition *)neap_box_check(L, CONDITION, NEAP_HANDLE_CONDITION);
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, CONDITION, NEAP_HANDLE_CONDITION); }
+
+/* --- here or there --- */
+
+struct neap_object *neap_condition_lock(struct neap_object *object) {
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    return proxy != NULL ? proxy->constants.parts[0] : &((struct neap_condition *)object)->lock->object;
+}
+
+/* As neap_condition_begin. What is told over there arrives in order: first that we wait, then that the lock is free. */
+static int begin(struct neap_object *condition, struct neap_task *task, int64_t deadline, uint32_t *depth) {
+    struct neap_link *link = &task->link;
+    if (neap_remote_test(condition) == NULL)
+        return neap_condition_begin((struct neap_condition *)condition, &task->wait, link, deadline, depth);
+    struct neap_proxy *lock = neap_remote_test(neap_condition_lock(condition));
+    if (lock == NULL || !neap_proxy_is_held_by(lock, &task->owner)) return NEAP_NOT_OWNER;
+    link->object = condition;
+    link->op = NEAP_CONDITION_WAIT;
+    int code = neap_wait_begin(&task->wait, link, 1, deadline);
+    if (code == NEAP_PARKED || code == NEAP_TIMEOUT) *depth = neap_proxy_release_all(lock, &task->owner);
+    return code;
+}
+
+static void restore(struct neap_object *lock, uint32_t depth) {
+    struct neap_proxy *proxy = neap_remote_test(lock);
+    if (proxy != NULL)
+        neap_proxy_restore(proxy, depth);
+    else
+        neap_lock_restore((struct neap_lock *)lock, depth);
+}
+
+/* A condition lives where its lock does: it is made there. */
+static int make_there(lua_State *L, struct neap_proxy *lock) {
+    struct neap_call call = neap_remote_begin(L);
+    neap_remote_call(L, lock, NEAP_LOCK_CONDITION, &call);
+    if (call.result != 0) return neap_push_code(L, call.result);
+    neap_decode_take(L, &call.message);
+    return 1;
 }
 
 /* neap.condition([lock]); a lock that was given is kept as user value */
 int neap_condition_open(lua_State *L) {
-    struct neap_lock *lock = lua_isnoneornil(L, 1) ? NULL : neap_lock_check(L, 1);
+    struct neap_lock *lock = NULL;
+    if (!lua_isnoneornil(L, 1)) {
+        struct neap_object *given = neap_lock_check(L, 1);
+        struct neap_proxy *proxy = neap_remote_test(given);
+        if (proxy != NULL) return make_there(L, proxy);
+        lock = (struct neap_lock *)given;
+    }
     lua_settop(L, 1);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_CONDITION, sizeof *box, 1);
     lua_pushvalue(L, 1);
@@ -83,11 +128,12 @@ static int reacquire(lua_State *L, struct neap_task *task);
 
 /* The lock is held again. Outside tasks wait_for goes on in a loop of its own: nothing unwinds the C stack in between. */
 static int reacquired(lua_State *L, struct neap_task *task, int code) {
-    struct neap_condition *condition = check(L);
+    struct neap_object *lock = neap_condition_lock(check(L));
     if (code == NEAP_CANCELLED) return reacquire(L, task);
+    if (task->link.result == NEAP_BROKEN) return neap_push_code(L, NEAP_BROKEN);
     bool abandoned = task->link.result == NEAP_ABANDONED;
     int outcome = (int)lua_tointeger(L, OUTCOME);
-    neap_lock_restore(condition->lock, (uint32_t)lua_tointeger(L, DEPTH));
+    restore(lock, (uint32_t)lua_tointeger(L, DEPTH));
     if (outcome == NEAP_CANCELLED) neap_cancel_check(L, task);
     if (lua_isnil(L, PREDICATE)) return push_results(L, outcome, abandoned);
     if (task == task->vm->root) return 0;
@@ -95,7 +141,7 @@ static int reacquired(lua_State *L, struct neap_task *task, int code) {
 }
 
 static int reacquire(lua_State *L, struct neap_task *task) {
-    task->link.object = &check(L)->lock->object;
+    task->link.object = neap_condition_lock(check(L));
     task->link.op = NEAP_LOCK_ACQUIRE;
     int code = neap_wait_begin(&task->wait, &task->link, 1, NEAP_FOREVER);
     return code == NEAP_PARKED ? neap_await_parked(L, reacquired) : reacquired(L, task, code);
@@ -108,12 +154,12 @@ static int woken(lua_State *L, struct neap_task *task, int code) {
 
 /* Stack: condition, predicate or nil, deadline. */
 static int begin_wait(lua_State *L) {
-    struct neap_condition *condition = check(L);
+    struct neap_object *condition = check(L);
     struct neap_task *task = neap_await_begin(L);
     uint32_t depth = 0;
     neap_await_check(L);
     int64_t deadline = neap_await_limit(task, lua_tointeger(L, DEADLINE));
-    int code = neap_condition_begin(condition, &task->wait, &task->link, deadline, &depth);
+    int code = begin(condition, task, deadline, &depth);
     if (code == NEAP_NOT_OWNER) return luaL_error(L, "the task does not hold the lock of this condition");
     if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
     lua_pushinteger(L, depth);
@@ -143,11 +189,11 @@ static int wait_for_in_place(lua_State *L) {
 }
 
 static int condition_wait_for(lua_State *L) {
-    struct neap_condition *condition = check(L);
+    struct neap_object *lock = neap_condition_lock(check(L));
     struct neap_task *task = neap_task_current(L);
     luaL_checkany(L, PREDICATE);
     int64_t deadline = neap_check_timeout(L, 3);
-    if (!neap_lock_is_held_by(condition->lock, &task->owner))
+    if (!neap_lock_is_own(lock, &task->owner))
         return luaL_error(L, "the task does not hold the lock of this condition");
     lua_settop(L, PREDICATE);
     lua_pushinteger(L, deadline);
@@ -156,8 +202,22 @@ static int condition_wait_for(lua_State *L) {
 
 /* --- notifying --- */
 
+/* `count` of them; NEAP_CONDITION_ALL. 0 or a code. */
+static int notify_there(lua_State *L, struct neap_proxy *condition, size_t count) {
+    struct neap_call call = neap_remote_begin(L);
+    call.number = count > INT64_MAX ? -1 : (int64_t)count;
+    neap_remote_call(L, condition, NEAP_CONDITION_NOTIFY, &call);
+    return call.result;
+}
+
 static int notify(lua_State *L, size_t count) {
-    if (neap_condition_notify(check(L), &neap_task_current(L)->owner, count) == 0) return 0;
+    struct neap_object *condition = check(L);
+    const struct neap_owner *owner = &neap_task_current(L)->owner;
+    struct neap_proxy *proxy = neap_remote_test(condition);
+    int code = proxy != NULL ? notify_there(L, proxy, count)
+                             : neap_condition_notify((struct neap_condition *)condition, owner, count);
+    if (code == 0) return 0;
+    if (code != NEAP_NOT_OWNER) return neap_push_code(L, code);
     return luaL_error(L, "the task does not hold the lock of this condition");
 }
 
@@ -201,6 +261,7 @@ static const luaL_Reg methods[] = {NEAP_LOCK_METHODS,
 const struct neap_binding neap_condition_binding = {
     .name = "condition",
     .class = &neap_condition_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_CONDITION],
     .methods = methods,
     .describe = describe,
     .travel = travel,

@@ -108,15 +108,9 @@ static struct neap_object *take_object(struct reader *reader) {
     return reader->parcel->objects[index];
 }
 
-static bool is_handle(const struct neap_object *object) {
-    for (int i = 0; i < NEAP_HANDLE_COUNT; i++)
-        if (neap_bindings[i] != NULL && neap_bindings[i]->class == object->class) return true;
-    return false;
-}
-
 static void take_handle(struct reader *reader) {
     struct neap_object *object = take_object(reader);
-    if (!is_handle(object)) malformed(reader->L);
+    if (!neap_box_is_kind(object)) malformed(reader->L);
     neap_box_push(reader->L, object);
 }
 

@@ -10,15 +10,18 @@
 #include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/instance.h"
+#include "bindings/remote.h"
 #include "bindings/task.h"
 #include "core/error.h"
 #include "host/engine.h"
+#include "host/mirror.h"
 
 /* What a handle refers to: a task of this state, or a job; a task may have both. */
 struct target {
     struct neap_future *future; /* to be waited for */
     struct neap_task *task;     /* NULL unless it is a task of this state whose record lies in the box */
     struct neap_job *job;       /* NULL unless it may be seen by other threads */
+    struct neap_mirror *mirror; /* the job's, if it is in another process; else NULL */
     enum neap_handle kind;
 };
 
@@ -28,10 +31,12 @@ static bool find_target(lua_State *L, int index, struct target *target) {
     if (target->kind == NEAP_HANDLE_TASK) {
         target->task = lua_touserdata(L, index);
         target->job = target->task->job;
+        target->mirror = NULL;
     } else if (target->kind == NEAP_HANDLE_TASK_JOB || target->kind == NEAP_HANDLE_THREAD ||
                target->kind == NEAP_HANDLE_PROCESS) {
         target->task = NULL;
         target->job = (struct neap_job *)object;
+        target->mirror = neap_mirror_of(target->job);
     } else {
         return false;
     }
@@ -40,7 +45,7 @@ static bool find_target(lua_State *L, int index, struct target *target) {
 }
 
 static struct target check_target(lua_State *L) {
-    struct target target = {NULL, NULL, NULL, NEAP_HANDLE_TASK};
+    struct target target = {NULL, NULL, NULL, NULL, NEAP_HANDLE_TASK};
     if (neap_box_test(L, 1, NEAP_HANDLE_TASK) != NULL) { /* the common case */
         target.task = lua_touserdata(L, 1);
         target.job = target.task->job;
@@ -71,6 +76,9 @@ static struct neap_task *own_task(lua_State *L, const struct target *target) {
 /* Somebody has seen how it ended: its failure need not be told at the end of the program. */
 static void observe(lua_State *L, const struct target *target) {
     struct neap_future *future = target->job != NULL ? &target->job->future : target->future;
+    if (target->mirror != NULL && neap_future_state(future) == NEAP_FUTURE_FAILED &&
+        !atomic_exchange(&future->observed, true))
+        neap_mirror_tell(target->mirror, NEAP_JOB_OBSERVE); /* it is counted there */
     if (neap_future_state(future) != NEAP_FUTURE_FAILED || atomic_exchange(&future->observed, true)) return;
     if (target->job != NULL && target->job->scope != NULL) return; /* the scope tells */
     if (target->task != NULL && !(target->task->flags & NEAP_TASK_REPORTED)) return;
@@ -149,10 +157,22 @@ static void refuse_self(lua_State *L, const struct target *target, const char *w
     if (is_current(L, target)) luaL_error(L, "a task cannot %s itself: it would never end", what);
 }
 
+/* Who does not wait wants to know how it stands now. */
+static void look_there(lua_State *L, const struct target *target, int timeout) {
+    if (target->mirror != NULL && lua_type(L, timeout) == LUA_TNUMBER && lua_tonumber(L, timeout) <= 0)
+        neap_mirror_look(target->mirror);
+}
+
+void neap_handle_look(lua_State *L, int index, int timeout) {
+    struct target target;
+    if (find_target(L, index, &target)) look_there(L, &target, timeout);
+}
+
 int neap_handle_join(lua_State *L) {
     struct target target = check_target(L);
     refuse_self(L, &target, "join");
     lua_settop(L, 2);
+    look_there(L, &target, 2);
     return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, joined);
 }
 
@@ -160,7 +180,17 @@ int neap_handle_wait(lua_State *L) {
     struct target target = check_target(L);
     refuse_self(L, &target, "wait for");
     lua_settop(L, 2);
+    look_there(L, &target, 2);
     return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, neap_finish_true);
+}
+
+/* The reason is taken over. */
+static bool cancel_there(lua_State *L, struct neap_mirror *mirror, struct neap_message *reason) {
+    struct neap_call call = neap_remote_begin(L);
+    neap_message_move(&call.message, reason);
+    neap_mirror_call(mirror, NEAP_JOB_CANCEL, &call);
+    neap_message_fini(&call.message);
+    return call.result == 0 && call.number != 0;
 }
 
 bool neap_handle_cancel(lua_State *L, int index) {
@@ -188,7 +218,7 @@ bool neap_handle_cancel(lua_State *L, int index) {
     neap_message_clear(&reason);
     neap_encode(L, -1, &reason, "reason");
     lua_pop(L, 1);
-    bool asked = neap_job_cancel(target.job, &reason);
+    bool asked = target.mirror != NULL ? cancel_there(L, target.mirror, &reason) : neap_job_cancel(target.job, &reason);
     if (!asked) neap_message_fini(&reason);
     return asked;
 }
@@ -202,33 +232,40 @@ static int handle_cancel(lua_State *L) {
 
 /* --- how it stands --- */
 
-static const char *status_of(struct neap_object *object, const struct neap_task *task, struct neap_job *job) {
-    switch (neap_future_state((struct neap_future *)object)) {
+static const char *status_of(const struct target *target) {
+    const struct neap_task *task = target->task;
+    int64_t seen = target->mirror != NULL ? neap_mirror_look(target->mirror) : 0;
+    switch (neap_future_state(target->future)) {
         case NEAP_FUTURE_NEW: return "new";
         case NEAP_FUTURE_DONE: return "done";
         case NEAP_FUTURE_FAILED: return "failed";
         case NEAP_FUTURE_CANCELLED: return "cancelled";
         case NEAP_FUTURE_RUNNING: break;
     }
-    bool waiting = task != NULL ? atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN
-                                : neap_job_is_waiting(job);
+    bool waiting = (seen & NEAP_JOB_WAITING) != 0;
+    if (task != NULL)
+        waiting = atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
+    else if (target->mirror == NULL)
+        waiting = neap_job_is_waiting(target->job);
     return waiting ? "waiting" : "running";
 }
 
 static int handle_status(lua_State *L) {
     struct target target = check_target(L);
-    lua_pushstring(L, status_of(&target.future->object, target.task, target.job));
+    lua_pushstring(L, status_of(&target));
     return 1;
 }
 
 static int handle_is_alive(lua_State *L) {
     struct target target = check_target(L);
+    if (target.mirror != NULL) neap_mirror_look(target.mirror);
     lua_pushboolean(L, !neap_future_has_ended(target.future));
     return 1;
 }
 
 static int handle_error(lua_State *L) {
     struct target target = check_target(L);
+    if (target.mirror != NULL) neap_mirror_look(target.mirror);
     enum neap_future_state state = neap_future_state(target.future);
     if (state == NEAP_FUTURE_FAILED || state == NEAP_FUTURE_CANCELLED)
         push_outcome(L, &target, 1);
@@ -239,6 +276,7 @@ static int handle_error(lua_State *L) {
 
 static int handle_traceback(lua_State *L) {
     struct target target = check_target(L);
+    if (target.mirror != NULL) neap_mirror_look(target.mirror);
     if (neap_future_state(target.future) == NEAP_FUTURE_FAILED)
         push_traceback(L, &target, 1);
     else
@@ -248,8 +286,19 @@ static int handle_traceback(lua_State *L) {
 
 /* --- fields --- */
 
+static void ask_name(struct neap_mirror *mirror, char name[NEAP_JOB_NAME_MAX + 1]) {
+    struct neap_call call = {.owner = NULL};
+    neap_message_clear(&call.message);
+    neap_mirror_call(mirror, NEAP_JOB_NAME, &call);
+    if (call.result == 0) neap_job_take_name(&mirror->job, &call.message);
+    neap_message_fini(&call.message);
+    neap_job_get_name(&mirror->job, name);
+}
+
 static void get_name(lua_State *L, const struct target *target, char name[NEAP_JOB_NAME_MAX + 1]) {
-    if (target->task != NULL)
+    if (target->mirror != NULL)
+        ask_name(target->mirror, name);
+    else if (target->task != NULL)
         neap_task_get_name(L, 1, name);
     else
         neap_job_get_name(target->job, name);
@@ -296,6 +345,15 @@ int neap_handle_index(lua_State *L) {
     return 1;
 }
 
+/* The name is at 3. */
+static int set_name_there(lua_State *L, struct neap_mirror *mirror) {
+    struct neap_call call = neap_remote_begin(L);
+    neap_message_set_text(&call.message, lua_tostring(L, 3));
+    neap_mirror_call(mirror, NEAP_JOB_SET_NAME, &call);
+    neap_message_fini(&call.message);
+    return 0;
+}
+
 static int handle_newindex(lua_State *L) {
     struct target target = check_target(L);
     const char *key = luaL_tolstring(L, 2, NULL);
@@ -304,6 +362,7 @@ static int handle_newindex(lua_State *L) {
     if (strcmp(key, "name") != 0)
         return luaL_error(L, "a %s has no field '%s' to set", neap_bindings[target.kind]->name, key);
     luaL_argcheck(L, lua_type(L, 3) == LUA_TSTRING, 3, "a name is a string");
+    if (target.mirror != NULL) return set_name_there(L, target.mirror);
     if (target.job != NULL) neap_job_set_name(target.job, lua_tostring(L, 3));
     if (target.task == NULL) return 0;
     neap_task_push_extras(L, 1, true);
@@ -319,8 +378,7 @@ static int handle_tostring(lua_State *L) {
     struct target target = check_target(L);
     char name[NEAP_JOB_NAME_MAX + 1];
     get_name(L, &target, name);
-    lua_pushfstring(L, "%s: %s (%s)", neap_bindings[target.kind]->name, name,
-                    status_of(&target.future->object, target.task, target.job));
+    lua_pushfstring(L, "%s: %s (%s)", neap_bindings[target.kind]->name, name, status_of(&target));
     return 1;
 }
 
@@ -349,6 +407,7 @@ const struct neap_binding neap_task_binding = {
 const struct neap_binding neap_task_job_binding = {
     .name = "task",
     .class = &neap_task_job_class,
+    .proxy = &neap_mirror_task_class,
     .methods = neap_handle_methods,
     .metamethods = neap_handle_metamethods,
     .index = neap_handle_index,
@@ -357,6 +416,7 @@ const struct neap_binding neap_task_job_binding = {
 const struct neap_binding neap_thread_binding = {
     .name = "thread",
     .class = &neap_thread_job_class,
+    .proxy = &neap_mirror_thread_class,
     .methods = neap_handle_methods,
     .metamethods = neap_handle_metamethods,
     .index = neap_handle_index,

@@ -25,6 +25,9 @@ int neap_handle_index(lua_State *L);
 int neap_handle_join(lua_State *L);
 int neap_handle_wait(lua_State *L);
 
+/* If the handle at `index` is of another process, and the timeout at `timeout` is 0: finds out whether it has ended. */
+void neap_handle_look(lua_State *L, int index, int timeout);
+
 /* Is the task or thread at `index` the one that asks? To wait for it would never end. */
 bool neap_handle_is_current(lua_State *L, int index);
 

@@ -5,6 +5,7 @@
 #include "bindings/holder.h"
 
 #include "bindings/await.h"
+#include "bindings/remote.h"
 #include "core/error.h"
 
 static const char metatable_key; /* registry: the metatable of holders */
@@ -88,7 +89,10 @@ struct neap_holder *neap_holder_new(lua_State *L, struct neap_object *object,
     holder->object = NULL;
     holder->give_back = give_back_;
     holder->holds = false;
-    neap_permit_init(&holder->permit, (struct neap_semaphore *)object);
+    if (neap_remote_test(object) != NULL)
+        neap_proxy_permit_init(&holder->permit, neap_remote_test(object));
+    else
+        neap_permit_init(&holder->permit, (struct neap_semaphore *)object);
     push_metatable(L);
     lua_setmetatable(L, -2);
     holder->object = neap_object_ref(object);

@@ -5,29 +5,41 @@
 #include "bindings/await.h"
 #include "bindings/box.h"
 #include "bindings/classes.h"
+#include "bindings/condition.h"
 #include "bindings/holder.h"
+#include "bindings/remote.h"
 #include "core/clock.h"
 #include "core/error.h"
-#include "sync/condition.h"
 
-static struct neap_lock *test(lua_State *L, int index) {
+static struct neap_object *test(lua_State *L, int index) {
     struct neap_object *object = neap_box_test(L, index, NEAP_HANDLE_LOCK);
-    if (object == NULL) object = neap_box_test(L, index, NEAP_HANDLE_RLOCK);
-    return (struct neap_lock *)object;
+    return object != NULL ? object : neap_box_test(L, index, NEAP_HANDLE_RLOCK);
 }
 
-struct neap_lock *neap_lock_check(lua_State *L, int index) {
-    struct neap_lock *lock = test(L, index);
+struct neap_object *neap_lock_check(lua_State *L, int index) {
+    struct neap_object *lock = test(L, index);
     if (lock == NULL) luaL_typeerror(L, index, "lock");
     return lock;
 }
 
 /* The lock of a method call: a condition lends its own. */
-static struct neap_lock *self(lua_State *L) {
-    struct neap_lock *lock = test(L, 1);
+static struct neap_object *self(lua_State *L) {
+    struct neap_object *lock = test(L, 1);
     if (lock != NULL) return lock;
-    struct neap_condition *condition = (struct neap_condition *)neap_box_test(L, 1, NEAP_HANDLE_CONDITION);
-    return condition != NULL ? condition->lock : neap_lock_check(L, 1);
+    struct neap_object *condition = neap_box_test(L, 1, NEAP_HANDLE_CONDITION);
+    return condition != NULL ? neap_condition_lock(condition) : neap_lock_check(L, 1);
+}
+
+/* --- here or there --- */
+
+int neap_lock_let_go(struct neap_object *lock, struct neap_owner *owner) {
+    struct neap_proxy *proxy = neap_remote_test(lock);
+    return proxy != NULL ? neap_proxy_release(proxy, owner) : neap_lock_release((struct neap_lock *)lock, owner);
+}
+
+bool neap_lock_is_own(struct neap_object *lock, const struct neap_owner *owner) {
+    const struct neap_proxy *proxy = neap_remote_test(lock);
+    return proxy != NULL ? neap_proxy_is_held_by(proxy, owner) : neap_lock_is_held_by((struct neap_lock *)lock, owner);
 }
 
 static int make(lua_State *L, enum neap_handle kind, const struct neap_class *class) {
@@ -47,23 +59,26 @@ int neap_rlock_open(lua_State *L) { return make(L, NEAP_HANDLE_RLOCK, &neap_rloc
 /* --- acquiring --- */
 
 int neap_lock_method_acquire(lua_State *L) {
-    return neap_await_object(L, &self(L)->object, NEAP_LOCK_ACQUIRE, 2, neap_finish_acquired);
+    return neap_await_object(L, self(L), NEAP_LOCK_ACQUIRE, 2, neap_finish_acquired);
 }
 
 int neap_lock_method_release(lua_State *L) {
-    if (neap_lock_release(self(L), &neap_task_current(L)->owner) == 0) return 0;
+    if (neap_lock_let_go(self(L), &neap_task_current(L)->owner) == 0) return 0;
     return luaL_error(L, "the task does not hold this lock");
 }
 
 int neap_lock_method_locked(lua_State *L) {
-    lua_pushboolean(L, neap_lock_holder(self(L)) != NULL);
+    struct neap_object *lock = self(L);
+    struct neap_proxy *proxy = neap_remote_test(lock);
+    if (proxy != NULL) return neap_remote_boolean(L, proxy, NEAP_LOCK_LOCKED);
+    lua_pushboolean(L, neap_lock_holder((struct neap_lock *)lock) != NULL);
     return 1;
 }
 
 /* --- holding --- */
 
 static const char *give_back(lua_State *L, struct neap_holder *holder) {
-    int code = neap_lock_release((struct neap_lock *)holder->object, &neap_task_current(L)->owner);
+    int code = neap_lock_let_go(holder->object, &neap_task_current(L)->owner);
     return code == 0 ? NULL : "the task does not hold the lock of this guard";
 }
 
@@ -72,11 +87,11 @@ static int finish_guard(lua_State *L, struct neap_task *task, int code) {
 }
 
 int neap_lock_method_guard(lua_State *L) {
-    struct neap_lock *lock = self(L);
+    struct neap_object *lock = self(L);
     lua_settop(L, 2);
-    neap_holder_new(L, &lock->object, give_back);
+    neap_holder_new(L, lock, give_back);
     lua_insert(L, 2); /* lock, holder, timeout */
-    return neap_await_object(L, &lock->object, NEAP_LOCK_ACQUIRE, 3, finish_guard);
+    return neap_await_object(L, lock, NEAP_LOCK_ACQUIRE, 3, finish_guard);
 }
 
 static int finish_with(lua_State *L, struct neap_task *task, int code) {
@@ -85,12 +100,12 @@ static int finish_with(lua_State *L, struct neap_task *task, int code) {
 }
 
 int neap_lock_method_with(lua_State *L) {
-    struct neap_lock *lock = self(L);
+    struct neap_object *lock = self(L);
     luaL_checkany(L, 2);
-    neap_holder_new(L, &lock->object, give_back);
+    neap_holder_new(L, lock, give_back);
     lua_insert(L, 2);
     struct neap_task *task = neap_await_begin(L);
-    task->link.object = &lock->object;
+    task->link.object = lock;
     task->link.op = NEAP_LOCK_ACQUIRE;
     return neap_await(L, &task->link, 1, NEAP_FOREVER, finish_with);
 }
@@ -106,6 +121,7 @@ static const luaL_Reg methods[] = {NEAP_LOCK_METHODS, {NULL, NULL}};
 const struct neap_binding neap_lock_binding = {
     .name = "lock",
     .class = &neap_lock_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_LOCK],
     .methods = methods,
     .describe = describe,
 };
@@ -113,6 +129,7 @@ const struct neap_binding neap_lock_binding = {
 const struct neap_binding neap_rlock_binding = {
     .name = "rlock",
     .class = &neap_rlock_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_RLOCK],
     .methods = methods,
     .describe = describe,
 };

@@ -20,7 +20,11 @@ int neap_lock_method_locked(lua_State *L);
 int neap_lock_method_with(lua_State *L);
 int neap_lock_method_guard(lua_State *L);
 
-/* The lock in argument `index`, a lock or an rlock; raises otherwise. */
-struct neap_lock *neap_lock_check(lua_State *L, int index);
+/* The lock in argument `index`, a lock or an rlock, here or elsewhere; raises otherwise. */
+struct neap_object *neap_lock_check(lua_State *L, int index);
+
+/* Gives up one level: 0 or NEAP_NOT_OWNER. Does `owner` hold it? By the owner's thread. */
+int neap_lock_let_go(struct neap_object *lock, struct neap_owner *owner);
+bool neap_lock_is_own(struct neap_object *lock, const struct neap_owner *owner);
 
 #endif

@@ -20,6 +20,7 @@
 #include "bindings/ending.h"
 #include "bindings/libraries.h"
 #include "bindings/module.h"
+#include "bindings/remote.h"
 #include "bindings/report.h"
 #include "bindings/task.h"
 #include "bindings/vm.h"
@@ -211,6 +212,7 @@ int luaopen_neap(lua_State *L) {
     engine->stuck = on_deadlock;
     engine->slices = neap_pulse_is_free(engine->slice_signal);
     engine->classes = neap_packed_classes;
+    engine->makers = &neap_remote_makers;
     engine->main = neap_mailbox_new(&engine->busy);
     if (engine->main == NULL) return luaL_error(L, "not enough memory");
     atomic_store(&engine->busy, 1);

@@ -13,11 +13,13 @@
 #include "bindings/instance.h"
 #include "bindings/listing.h"
 #include "bindings/locate.h"
+#include "bindings/remote.h"
 #include "bindings/start.h"
 #include "bindings/thread.h"
 #include "bindings/version.h"
 #include "core/error.h"
 #include "host/engine.h"
+#include "host/mirror.h"
 #include "host/process.h"
 
 /* --- starting --- */
@@ -124,12 +126,23 @@ const luaL_Reg neap_process_functions[] = {{"process", run_process}, {"processes
 /* --- handles --- */
 
 /* The process in argument 1, be it in an object of the class form. */
-static struct neap_process *check_process(lua_State *L) {
+static struct neap_job *check_job(lua_State *L) {
     if (neap_instance_push_handle(L, 1)) {
         if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
         lua_replace(L, 1);
     }
-    return (struct neap_process *)neap_box_check(L, 1, NEAP_HANDLE_PROCESS);
+    return (struct neap_job *)neap_box_check(L, 1, NEAP_HANDLE_PROCESS);
+}
+
+/* Has it ended? Then how. What another process has started tells it with its end. */
+static bool find_exit(struct neap_job *job, int *status, struct rusage *usage) {
+    struct neap_mirror *mirror = neap_mirror_of(job);
+    if (mirror == NULL) return neap_process_exit_status((struct neap_process *)job, status, usage);
+    neap_mirror_look(mirror);
+    if (!neap_future_has_ended(&job->future) || !mirror->has_status) return false;
+    *status = mirror->status;
+    *usage = mirror->usage;
+    return true;
 }
 
 static const struct {
@@ -156,8 +169,18 @@ static int check_signal(lua_State *L, int index) {
     return luaL_argerror(L, index, lua_pushfstring(L, "there is no signal '%s'", lua_tostring(L, index)));
 }
 
-static int send_signal(lua_State *L, struct neap_process *process, int number) {
-    int code = neap_process_signal(process, number);
+static int signal_there(lua_State *L, struct neap_mirror *mirror, int number) {
+    struct neap_call call = neap_remote_begin(L);
+    call.number = number;
+    neap_mirror_call(mirror, NEAP_JOB_SIGNAL, &call);
+    neap_message_fini(&call.message);
+    return call.result == NEAP_BROKEN ? UV_ESRCH : call.result;
+}
+
+static int send_signal(lua_State *L, struct neap_job *job, int number) {
+    struct neap_mirror *mirror = neap_mirror_of(job);
+    int code =
+        mirror != NULL ? signal_there(L, mirror, number) : neap_process_signal((struct neap_process *)job, number);
     if (code != 0 && code != UV_ESRCH) {
         lua_pushnil(L);
         lua_pushstring(L, uv_strerror(code));
@@ -168,11 +191,11 @@ static int send_signal(lua_State *L, struct neap_process *process, int number) {
     return 1;
 }
 
-int neap_process_terminate(lua_State *L) { return send_signal(L, check_process(L), SIGTERM); }
+int neap_process_terminate(lua_State *L) { return send_signal(L, check_job(L), SIGTERM); }
 
 int neap_process_kill(lua_State *L) {
-    struct neap_process *process = check_process(L);
-    return send_signal(L, process, check_signal(L, 2));
+    struct neap_job *job = check_job(L);
+    return send_signal(L, job, check_signal(L, 2));
 }
 
 static void set_seconds(lua_State *L, const char *name, const struct timeval *time) {
@@ -187,7 +210,8 @@ static void set_count(lua_State *L, const char *name, long count) {
 
 int neap_process_rusage(lua_State *L) {
     struct rusage usage;
-    if (!neap_process_exit_status(check_process(L), NULL, &usage)) {
+    int status;
+    if (!find_exit(check_job(L), &status, &usage)) {
         lua_pushnil(L);
         return 1;
     }
@@ -202,13 +226,15 @@ int neap_process_rusage(lua_State *L) {
 }
 
 static int process_index(lua_State *L) {
-    struct neap_process *process = (struct neap_process *)neap_box_check(L, 1, NEAP_HANDLE_PROCESS);
+    struct neap_job *job = (struct neap_job *)neap_box_check(L, 1, NEAP_HANDLE_PROCESS);
+    const struct neap_mirror *mirror = neap_mirror_of(job);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    struct rusage usage;
     int status;
     if (strcmp(key, "pid") == 0) {
-        lua_pushinteger(L, process->pid);
+        lua_pushinteger(L, mirror != NULL ? mirror->pid : ((struct neap_process *)job)->pid);
     } else if (strcmp(key, "exitcode") == 0) {
-        if (neap_process_exit_status(process, &status, NULL))
+        if (find_exit(job, &status, &usage))
             lua_pushinteger(L, status);
         else
             lua_pushnil(L);
@@ -224,6 +250,7 @@ static const luaL_Reg more_methods[] = {
 const struct neap_binding neap_process_binding = {
     .name = "process",
     .class = &neap_process_job_class,
+    .proxy = &neap_mirror_process_class,
     .methods = neap_handle_methods,
     .more_methods = more_methods,
     .metamethods = neap_handle_metamethods,

@@ -33,6 +33,7 @@
 #include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/libraries.h"
+#include "bindings/remote.h"
 #include "bindings/report.h"
 #include "bindings/task.h"
 #include "core/arena.h"
@@ -305,6 +306,7 @@ int neap_program_run(const struct neap_program *what) {
     engine->overdue = on_overdue;
     engine->slices = true;
     engine->classes = neap_packed_classes;
+    engine->makers = &neap_remote_makers;
     engine->runner = THIS_PROGRAM;
     atomic_store(&engine->busy, 1);
     engine->main = neap_mailbox_new(&engine->busy);

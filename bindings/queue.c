@@ -9,10 +9,11 @@
 #include "bindings/classes.h"
 #include "bindings/codec.h"
 #include "bindings/options.h"
+#include "bindings/remote.h"
 #include "core/error.h"
 #include "sync/queue.h"
 
-static struct neap_queue *check(lua_State *L) { return (struct neap_queue *)neap_box_check(L, 1, NEAP_HANDLE_QUEUE); }
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_QUEUE); }
 
 /* --- making --- */
 
@@ -64,21 +65,28 @@ int neap_priority_queue_open(lua_State *L) { return open_ordered(L, NEAP_PRIORIT
 
 /* --- put and get --- */
 
-static double check_priority(lua_State *L, int index, const struct neap_queue *queue) {
+bool neap_queue_is_ordered(struct neap_object *object) {
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    if (proxy != NULL)
+        return object->class->remote->kind == NEAP_KIND_QUEUE && proxy->constants.numbers[1] == NEAP_PRIORITY;
+    return object->class == &neap_queue_class && ((const struct neap_channel *)object)->buffer.order == NEAP_PRIORITY;
+}
+
+static double check_priority(lua_State *L, int index, struct neap_object *queue) {
     if (lua_isnoneornil(L, index)) return 0;
     double priority = luaL_checknumber(L, index);
     luaL_argcheck(L, !isnan(priority), index, "a priority must not be NaN");
-    luaL_argcheck(L, queue->channel.buffer.order == NEAP_PRIORITY, index, "only a priority queue has priorities");
+    luaL_argcheck(L, neap_queue_is_ordered(queue), index, "only a priority queue has priorities");
     return priority;
 }
 
 static int put(lua_State *L, int64_t deadline, int priority_index, neap_finish finish) {
-    struct neap_queue *queue = check(L);
+    struct neap_object *queue = check(L);
     neap_channel_check_value(L, 2);
     double priority = check_priority(L, priority_index, queue);
     struct neap_task *task = neap_await_begin(L);
     neap_encode(L, 2, &task->link.message, "value");
-    task->link.object = &queue->channel.object;
+    task->link.object = queue;
     task->link.op = NEAP_QUEUE_PUT;
     task->link.priority = priority;
     return neap_await(L, &task->link, 1, deadline, finish);
@@ -95,10 +103,9 @@ static int finish_put_nowait(lua_State *L, struct neap_task *task, int code) {
 static int queue_put_nowait(lua_State *L) { return put(L, 0, 3, finish_put_nowait); }
 
 /* A priority that was given as an integer comes back as one. */
-int neap_queue_push_priority(lua_State *L, const struct neap_object *object, double priority) {
+int neap_queue_push_priority(lua_State *L, struct neap_object *object, double priority) {
     lua_Integer whole;
-    if (object->class != &neap_queue_class || ((const struct neap_channel *)object)->buffer.order != NEAP_PRIORITY)
-        return 0;
+    if (!neap_queue_is_ordered(object)) return 0;
     if (lua_numbertointeger(priority, &whole) && (double)whole == priority)
         lua_pushinteger(L, whole);
     else
@@ -107,25 +114,23 @@ int neap_queue_push_priority(lua_State *L, const struct neap_object *object, dou
 }
 
 static int finish_get(lua_State *L, struct neap_task *task, int code) {
-    const struct neap_object *queue = task->link.object;
+    struct neap_object *queue = task->link.object;
     double priority = task->link.priority;
     bool got = code >= 0 && task->link.result == 0;
     int count = neap_finish_received(L, task, code);
     return got ? count + neap_queue_push_priority(L, queue, priority) : count;
 }
 
-static int queue_get(lua_State *L) {
-    return neap_await_object(L, &check(L)->channel.object, NEAP_QUEUE_GET, 2, finish_get);
-}
+static int queue_get(lua_State *L) { return neap_await_object(L, check(L), NEAP_QUEUE_GET, 2, finish_get); }
 
 static int finish_get_nowait(lua_State *L, struct neap_task *task, int code) {
     return code == NEAP_TIMEOUT ? neap_push_code(L, NEAP_EMPTY) : finish_get(L, task, code);
 }
 
 static int queue_get_nowait(lua_State *L) {
-    struct neap_queue *queue = check(L);
+    struct neap_object *queue = check(L);
     struct neap_task *task = neap_await_begin(L);
-    task->link.object = &queue->channel.object;
+    task->link.object = queue;
     task->link.op = NEAP_QUEUE_GET;
     return neap_await(L, &task->link, 1, 0, finish_get_nowait);
 }
@@ -145,41 +150,53 @@ static int queue_iter(lua_State *L) {
 /* --- what is unfinished --- */
 
 static int queue_task_done(lua_State *L) {
-    if (neap_queue_task_done(check(L)) == 0) return 0;
+    struct neap_object *queue = check(L);
+    struct neap_proxy *proxy = neap_remote_test(queue);
+    struct neap_call call = neap_remote_begin(L);
+    if (proxy != NULL)
+        neap_remote_call(L, proxy, NEAP_QUEUE_TASK_DONE, &call);
+    else
+        call.result = neap_queue_task_done((struct neap_queue *)queue);
+    if (call.result == 0) return 0;
+    if (call.result != NEAP_RANGE) return neap_push_code(L, call.result);
     return luaL_error(L, "task_done was called more often than values were put");
 }
 
-static int queue_join(lua_State *L) {
-    return neap_await_object(L, &check(L)->channel.object, NEAP_QUEUE_JOIN, 2, neap_finish_true);
-}
+static int queue_join(lua_State *L) { return neap_await_object(L, check(L), NEAP_QUEUE_JOIN, 2, neap_finish_true); }
 
 /* --- the rest --- */
 
-static int queue_close(lua_State *L) { return neap_channel_close_with(L, &check(L)->channel); }
+static int queue_close(lua_State *L) { return neap_channel_close_with(L, check(L)); }
 
-static int queue_is_closed(lua_State *L) {
-    lua_pushboolean(L, neap_channel_is_closed(&check(L)->channel));
-    return 1;
-}
+static int queue_is_closed(lua_State *L) { return neap_channel_push_closed(L, check(L)); }
 
-static int queue_qsize(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)neap_channel_length(&check(L)->channel));
+static int queue_qsize(lua_State *L) { return neap_channel_push_length(L, check(L)); }
+
+/* Replaces the length on top of the stack by whether it is at least `length`; what is no length stays. */
+static int compare_length(lua_State *L, int count, lua_Unsigned length) {
+    if (count > 1) return count;
+    lua_pushboolean(L, (lua_Unsigned)lua_tointeger(L, -1) >= length);
     return 1;
 }
 
 static int queue_empty(lua_State *L) {
-    lua_pushboolean(L, neap_channel_length(&check(L)->channel) == 0);
+    int count = compare_length(L, neap_channel_push_length(L, check(L)), 1);
+    if (count > 1) return count;
+    lua_pushboolean(L, !lua_toboolean(L, -1));
     return 1;
+}
+
+static size_t capacity_of(struct neap_object *object) {
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    return proxy != NULL ? (size_t)proxy->constants.numbers[0] : ((struct neap_channel *)object)->capacity;
 }
 
 static int queue_full(lua_State *L) {
-    const struct neap_channel *channel = &check(L)->channel;
-    lua_pushboolean(L, neap_channel_length(channel) >= channel->capacity);
-    return 1;
+    return compare_length(L, neap_channel_push_length(L, check(L)), capacity_of(check(L)));
 }
 
 static void set_maxsize(lua_State *L, struct neap_object *object) {
-    size_t capacity = ((struct neap_channel *)object)->capacity;
+    size_t capacity = capacity_of(object);
     neap_box_set_constant(L, NEAP_HANDLE_QUEUE, "maxsize", capacity == NEAP_UNBOUNDED ? 0 : (lua_Integer)capacity);
 }
 
@@ -210,6 +227,7 @@ static const luaL_Reg metamethods[] = {{"__len", queue_qsize}, {NULL, NULL}};
 const struct neap_binding neap_queue_binding = {
     .name = "queue",
     .class = &neap_queue_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_QUEUE],
     .methods = methods,
     .metamethods = metamethods,
     .describe = describe,

@@ -5,11 +5,17 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/holder.h"
+#include "bindings/remote.h"
 #include "core/error.h"
 #include "sync/rwlock.h"
 
-static struct neap_rwlock *check(lua_State *L) {
-    return (struct neap_rwlock *)neap_box_check(L, 1, NEAP_HANDLE_RWLOCK);
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_RWLOCK); }
+
+/* 0 or NEAP_NOT_OWNER. */
+static int let_go(struct neap_object *object, struct neap_owner *owner) {
+    struct neap_proxy *proxy = neap_remote_test(object);
+    return proxy != NULL ? neap_proxy_release_rwlock(proxy, owner)
+                         : neap_rwlock_release((struct neap_rwlock *)object, owner);
 }
 
 /* neap.rwlock() */
@@ -22,22 +28,22 @@ int neap_rwlock_open(lua_State *L) {
 }
 
 static int rwlock_acquire_read(lua_State *L) {
-    return neap_await_object(L, &check(L)->object, NEAP_RWLOCK_READ, 2, neap_finish_acquired);
+    return neap_await_object(L, check(L), NEAP_RWLOCK_READ, 2, neap_finish_acquired);
 }
 
 static int rwlock_acquire_write(lua_State *L) {
-    return neap_await_object(L, &check(L)->object, NEAP_RWLOCK_WRITE, 2, neap_finish_acquired);
+    return neap_await_object(L, check(L), NEAP_RWLOCK_WRITE, 2, neap_finish_acquired);
 }
 
 static int rwlock_release(lua_State *L) {
-    if (neap_rwlock_release(check(L), &neap_task_current(L)->owner) == 0) return 0;
+    if (let_go(check(L), &neap_task_current(L)->owner) == 0) return 0;
     return luaL_error(L, "the task does not hold this lock");
 }
 
 /* --- holding --- */
 
 static const char *give_back(lua_State *L, struct neap_holder *holder) {
-    int code = neap_rwlock_release((struct neap_rwlock *)holder->object, &neap_task_current(L)->owner);
+    int code = let_go(holder->object, &neap_task_current(L)->owner);
     return code == 0 ? NULL : "the task does not hold the lock of this guard";
 }
 
@@ -46,11 +52,11 @@ static int finish_guard(lua_State *L, struct neap_task *task, int code) {
 }
 
 static int guard(lua_State *L, enum neap_rwlock_op op) {
-    struct neap_rwlock *rwlock = check(L);
+    struct neap_object *rwlock = check(L);
     lua_settop(L, 2);
-    neap_holder_new(L, &rwlock->object, give_back);
+    neap_holder_new(L, rwlock, give_back);
     lua_insert(L, 2); /* lock, holder, timeout */
-    return neap_await_object(L, &rwlock->object, (uint8_t)op, 3, finish_guard);
+    return neap_await_object(L, rwlock, (uint8_t)op, 3, finish_guard);
 }
 
 static int rwlock_guard_read(lua_State *L) { return guard(L, NEAP_RWLOCK_READ); }
@@ -77,6 +83,7 @@ static const luaL_Reg methods[] = {{"acquire_read", rwlock_acquire_read}, {"acqu
 const struct neap_binding neap_rwlock_binding = {
     .name = "rwlock",
     .class = &neap_rwlock_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_RWLOCK],
     .methods = methods,
     .describe = describe,
 };

@@ -14,7 +14,9 @@
 #include "bindings/codec.h"
 #include "bindings/handle.h"
 #include "bindings/instance.h"
+#include "bindings/pipe.h"
 #include "core/error.h"
+#include "core/remote.h"
 #include "sync/event.h"
 #include "sync/pipe.h"
 #include "sync/queue.h"
@@ -73,15 +75,13 @@ static void refuse_type(lua_State *L, uint32_t number, const char *expected) {
 }
 
 /* A direction of the pipe's end. */
-static struct neap_object *find_stream(lua_State *L, uint32_t number, const struct neap_pipe *pipe, bool sends) {
-    struct neap_stream *stream = sends ? pipe->out : pipe->in;
-    if (neap_pipe_is_closed(pipe) || stream == NULL) {
-        lua_pushstring(L, neap_pipe_is_closed(pipe) ? "this end of the pipe is closed"
-                          : sends                   ? "the reader of a pipe cannot send"
-                                                    : "the writer of a pipe cannot receive");
-        refuse(L, number);
-    }
-    return &stream->channel.object;
+static struct neap_object *find_stream(lua_State *L, uint32_t number, struct neap_object *pipe, bool sends) {
+    struct neap_object *stream = NULL;
+    const char *wrong = neap_pipe_find_stream(pipe, sends, &stream);
+    if (wrong == NULL) return stream;
+    lua_pushstring(L, wrong);
+    refuse(L, number);
+    return NULL;
 }
 
 /* A case that receives, or waits for an end or an event: the handle at CASE. */
@@ -94,7 +94,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
         case NEAP_HANDLE_EVENT: link->op = NEAP_EVENT_WAIT; break;
         case NEAP_HANDLE_PIPE:
             link->op = NEAP_STREAM_RECV;
-            object = find_stream(L, number, (struct neap_pipe *)object, false);
+            object = find_stream(L, number, object, false);
             break;
         case NEAP_HANDLE_TASK:
         case NEAP_HANDLE_TASK_JOB:
@@ -104,6 +104,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
                 lua_pushliteral(L, "a task cannot wait for itself: it would never end");
                 refuse(L, number);
             }
+            neap_handle_look(L, CASE, TIMEOUT);
             link->op = NEAP_FUTURE_END;
             object = &neap_handle_test(L, CASE)->object;
             break;
@@ -113,11 +114,9 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
 }
 
 /* The third value of {queue, value, priority}, on top of the stack. */
-static double read_priority(lua_State *L, uint32_t number, const struct neap_object *object) {
-    bool orders =
-        object->class == &neap_queue_class && ((const struct neap_channel *)object)->buffer.order == NEAP_PRIORITY;
+static double read_priority(lua_State *L, uint32_t number, struct neap_object *object) {
     if (lua_isnil(L, -1)) return 0;
-    if (!orders)
+    if (!neap_queue_is_ordered(object))
         lua_pushliteral(L, "only a priority queue has priorities");
     else if (lua_type(L, -1) != LUA_TNUMBER || isnan(lua_tonumber(L, -1)))
         lua_pushliteral(L, "a priority is a number, and not NaN");
@@ -135,7 +134,7 @@ static void read_send(lua_State *L, uint32_t number, struct neap_link *link) {
     lua_rawgeti(L, CASE, 1);
     struct neap_object *object = neap_box_test_any(L, -1, &kind);
     if (kind == NEAP_HANDLE_PIPE)
-        object = find_stream(L, number, (struct neap_pipe *)object, true);
+        object = find_stream(L, number, object, true);
     else if (kind != NEAP_HANDLE_CHANNEL && kind != NEAP_HANDLE_QUEUE)
         refuse_type(L, number, "{channel, queue or pipe, value}: one of these");
     lua_replace(L, CASE);
@@ -172,11 +171,11 @@ static void read_case(lua_State *L, uint32_t number, struct neap_link *link) {
 /* --- results --- */
 
 static int push_result(lua_State *L, const struct neap_link *link) {
-    const struct neap_class *class = link->object->class;
-    bool carries = class == &neap_channel_class || class == &neap_queue_class || class == &neap_stream_class;
-    if (!carries) return 0;
-    if (link->result != 0) return neap_channel_push_code(L, (const struct neap_channel *)link->object, link->result);
-    if (link->op == NEAP_CHANNEL_SEND) {
+    uint8_t kind = link->object->class->remote != NULL ? link->object->class->remote->kind : NEAP_KIND_COUNT;
+    bool carries = kind == NEAP_KIND_CHANNEL || kind == NEAP_KIND_QUEUE || kind == NEAP_KIND_STREAM;
+    if (!carries) return link->result != 0 ? neap_push_code(L, link->result) : 0;
+    if (link->result != 0) return neap_channel_push_code(L, link, link->result);
+    if ((link->op & NEAP_OP_MASK) == NEAP_CHANNEL_SEND) {
         lua_pushboolean(L, 1);
         return 1;
     }

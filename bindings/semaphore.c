@@ -6,14 +6,16 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/holder.h"
+#include "bindings/remote.h"
 #include "core/clock.h"
+#include "core/error.h"
 #include "sync/semaphore.h"
 
-static struct neap_semaphore *check(lua_State *L) {
+static struct neap_object *check(lua_State *L) {
     struct neap_object *object = neap_box_test(L, 1, NEAP_HANDLE_SEMAPHORE);
     if (object == NULL) object = neap_box_test(L, 1, NEAP_HANDLE_BOUNDED_SEMAPHORE);
     if (object == NULL) luaL_typeerror(L, 1, "semaphore");
-    return (struct neap_semaphore *)object;
+    return object;
 }
 
 static int make(lua_State *L, enum neap_handle kind, const struct neap_class *class) {
@@ -35,19 +37,34 @@ int neap_bounded_semaphore_open(lua_State *L) {
 }
 
 static int semaphore_acquire(lua_State *L) {
-    return neap_await_object(L, &check(L)->object, NEAP_SEMAPHORE_ACQUIRE, 2, neap_finish_true);
+    return neap_await_object(L, check(L), NEAP_SEMAPHORE_ACQUIRE, 2, neap_finish_true);
+}
+
+static int64_t bound_of(struct neap_object *object) {
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    return proxy != NULL ? proxy->constants.numbers[0] : ((struct neap_semaphore *)object)->bound;
 }
 
 static int semaphore_release(lua_State *L) {
-    struct neap_semaphore *semaphore = check(L);
+    struct neap_object *semaphore = check(L);
+    struct neap_proxy *proxy = neap_remote_test(semaphore);
     lua_Integer count = luaL_optinteger(L, 2, 1);
     luaL_argcheck(L, count >= 1, 2, "count must be at least 1");
-    if (neap_semaphore_release(semaphore, count) == 0) return 0;
-    return luaL_error(L, "a semaphore cannot have more than %I permits", (LUAI_UACINT)semaphore->bound);
+    struct neap_call call = neap_remote_begin(L);
+    call.number = count;
+    if (proxy != NULL)
+        neap_remote_call(L, proxy, NEAP_SEMAPHORE_RELEASE, &call);
+    else
+        call.result = neap_semaphore_release((struct neap_semaphore *)semaphore, count);
+    if (call.result == 0) return 0;
+    if (call.result != NEAP_RANGE) return neap_push_code(L, call.result);
+    return luaL_error(L, "a semaphore cannot have more than %I permits", (LUAI_UACINT)bound_of(semaphore));
 }
 
 static int semaphore_value(lua_State *L) {
-    lua_pushinteger(L, neap_semaphore_value(check(L)));
+    struct neap_proxy *proxy = neap_remote_test(check(L));
+    if (proxy != NULL) return neap_remote_number(L, proxy, NEAP_SEMAPHORE_VALUE);
+    lua_pushinteger(L, neap_semaphore_value((struct neap_semaphore *)check(L)));
     return 1;
 }
 
@@ -74,10 +91,10 @@ static int finish_guard(lua_State *L, struct neap_task *task, int code) {
 }
 
 static int semaphore_guard(lua_State *L) {
-    struct neap_semaphore *semaphore = check(L);
+    struct neap_object *semaphore = check(L);
     int64_t deadline = neap_check_timeout(L, 2);
     lua_settop(L, 1);
-    neap_holder_new(L, &semaphore->object, give_back);
+    neap_holder_new(L, semaphore, give_back);
     return await_permit(L, deadline, finish_guard);
 }
 
@@ -87,9 +104,9 @@ static int finish_with(lua_State *L, struct neap_task *task, int code) {
 }
 
 static int semaphore_with(lua_State *L) {
-    struct neap_semaphore *semaphore = check(L);
+    struct neap_object *semaphore = check(L);
     luaL_checkany(L, 2);
-    neap_holder_new(L, &semaphore->object, give_back);
+    neap_holder_new(L, semaphore, give_back);
     lua_insert(L, 2);
     return await_permit(L, NEAP_FOREVER, finish_with);
 }
@@ -112,6 +129,7 @@ static const luaL_Reg methods[] = {{"acquire", semaphore_acquire}, {"release", s
 const struct neap_binding neap_semaphore_binding = {
     .name = "semaphore",
     .class = &neap_semaphore_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_SEMAPHORE],
     .methods = methods,
     .describe = describe,
 };
@@ -119,6 +137,7 @@ const struct neap_binding neap_semaphore_binding = {
 const struct neap_binding neap_bounded_semaphore_binding = {
     .name = "bounded_semaphore",
     .class = &neap_bounded_semaphore_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_BOUNDED_SEMAPHORE],
     .methods = methods,
     .describe = describe,
 };

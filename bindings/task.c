@@ -553,6 +553,7 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     }
     struct neap_job *job = neap_job_new(&neap_task_job_class, task->vm->loop.mailbox, task->id);
     if (job == NULL) luaL_error(L, "not enough memory");
+    job->failures = &task->vm->engine->failures;
     keeper->object = &job->future.object;
     if (lua_getfield(L, -2, "name") == LUA_TSTRING) neap_job_set_name(job, lua_tostring(L, -1));
     lua_pop(L, 1);

@@ -126,6 +126,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
                                ? NULL
                                : neap_job_new(&neap_thread_job_class, start->mailbox, neap_engine_next_id(vm->engine));
     if (job == NULL) luaL_error(L, "not enough memory");
+    job->failures = &vm->engine->failures;
     box->object = &job->future.object;
     neap_box_register(L, -1, box->object);
     if (options->name != NULL) neap_job_set_name(job, options->name);

@@ -38,6 +38,7 @@ for kind, Base in pairs({ task = neap.Task, thread = neap.Thread }) do
         wait = wait,
         serve = function(object) gates[object]:set() end,
         served = table.pack(true),
+        here_only = true,
         all = true,
       })
     end

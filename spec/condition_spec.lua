@@ -39,11 +39,7 @@ grid.ask("condition:wait_for", {
   end,
   served = table.pack("a thing"),
 })
-grid.ask("condition:acquire", { blocked = function()
-  local condition = neap.condition()
-  condition:acquire()
-  return condition
-end, wait = function(c, timeout)
+grid.ask("condition:acquire", { make = neap.condition, block = function(c) c:acquire() end, wait = function(c, timeout)
   local results = table.pack(c:acquire(timeout))
   if results[1] then c:release() end
   return table.unpack(results, 1, results.n)

@@ -81,6 +81,7 @@ for name, case in pairs(waits) do
         blocked = make,
         wait = case.wait,
         serve = let_end,
+        here_only = true,
         served = case.served,
         timed_out = case.timed_out,
         all = true,

@@ -9,6 +9,9 @@
 --     all = true,                                    -- serve lets all go on, not just the first
 --     fragile = true,                                -- a timeout or cancellation of one ends the waiting of all
 --     stays = true,                                  -- only tasks wait on it: it cannot be sent to a thread
+--     make = function() return object end,           -- and then block(object): what blocked does, in two steps, the
+--     block = function(object) ... end,              -- first of which another process can take
+--     here_only = true,                              -- blocked works in this process only
 --   })
 
 local assert = require "luassert"
@@ -35,6 +38,33 @@ function grid.parked_task(...) return park(neap.spawn(...)) end
 
 function grid.parked_thread(...) return park(neap.thread(...)) end
 
+-- A child process that does for us what we ask it to.
+local servant
+
+local function serve_orders(orders)
+  for order in orders:iter() do
+    local called = table.pack(pcall(order.call, table.unpack(order, 1, order.n)))
+    order.answer:send(called)
+  end
+end
+
+--- Calls a function in another process; what it returns, or raises, comes back.
+function grid.elsewhere(call, ...)
+  if not servant then
+    servant = neap.channel()
+    neap.process({ daemon = true, name = "servant" }, serve_orders, servant)
+  end
+  local order = table.pack(...)
+  order.call, order.answer = call, neap.channel(1)
+  servant:send(order)
+  local answer = order.answer:recv()
+  if not answer[1] then error(answer[2], 0) end
+  return table.unpack(answer, 2, answer.n)
+end
+
+--- Spawns a task in another process, and lets it come to where it waits.
+function grid.parked_elsewhere(...) return park(grid.elsewhere(neap.spawn, ...)) end
+
 --- What a cancelled handle ended with is a cancellation.
 function grid.assert_cancelled(handle)
   local joined, err = pcall(handle.join, handle)
@@ -42,7 +72,7 @@ function grid.assert_cancelled(handle)
   assert.is_true(neap.is_cancelled(err))
 end
 
-local function ask_task_or_thread(case, start)
+local function ask_waiter(case, start)
   it("waits until it is served", function()
     local object = case.blocked()
     local waiter = start(case.wait, object)
@@ -81,7 +111,7 @@ local function ask_task_or_thread(case, start)
     local object = case.blocked()
     local first, second = start(case.wait, object), start(case.wait, object)
     first:cancel()
-    if start == grid.parked_thread then first:wait() end -- a thread is asked, and may be served before it looks
+    if start ~= grid.parked_task then first:wait() end -- another thread is asked, and may be served before it looks
     case.serve(object)
     grid.assert_cancelled(first)
     assert.are.same(case.served, table.pack(second:join()))
@@ -154,11 +184,28 @@ end
 --- Describes `name` by the answers.
 function grid.ask(name, case)
   case.timed_out = case.timed_out or table.pack(nil, "timeout", "timeout")
+  case.blocked = case.blocked or function()
+    local object = case.make()
+    case.block(object)
+    return object
+  end
   describe(name, function()
     ask_task(case)
-    describe("in a task", function() ask_task_or_thread(case, grid.parked_task) end)
+    describe("in a task", function() ask_waiter(case, grid.parked_task) end)
     if case.stays then return end
-    describe("in a thread", function() ask_task_or_thread(case, grid.parked_thread) end)
+    describe("in a thread", function() ask_waiter(case, grid.parked_thread) end)
+    describe("in another process", function() ask_waiter(case, grid.parked_elsewhere) end)
+    if case.here_only then return end
+    local there = setmetatable({}, { __index = case })
+    function there.blocked()
+      local object = grid.elsewhere(case.make or case.blocked)
+      if case.block then case.block(object) end
+      return object
+    end
+    describe("on what is in another process", function() ask_waiter(there, grid.parked_task) end)
+    describe("in another process, on what is there, through this one", function()
+      ask_waiter(there, grid.parked_elsewhere)
+    end)
   end)
 end
 

@@ -36,15 +36,19 @@ local function guard_write(lock, timeout)
   return true
 end
 
+local function write_it(lock) lock:acquire_write() end
+
+local function read_it(lock) lock:acquire_read() end
+
 local function written()
   local lock = neap.rwlock()
-  lock:acquire_write()
+  write_it(lock)
   return lock
 end
 
 local function being_read()
   local lock = neap.rwlock()
-  lock:acquire_read()
+  read_it(lock)
   return lock
 end
 
@@ -52,13 +56,13 @@ end
 local function release(lock) pcall(lock.release, lock) end
 
 for name, case in pairs({
-  ["rwlock:acquire_read"] = { blocked = written, wait = read },
-  ["rwlock:acquire_write, with a writer"] = { blocked = written, wait = write },
-  ["rwlock:acquire_write, with a reader"] = { blocked = being_read, wait = write },
-  ["rwlock:guard_read"] = { blocked = written, wait = guard_read },
-  ["rwlock:guard_write"] = { blocked = being_read, wait = guard_write },
+  ["rwlock:acquire_read"] = { block = write_it, wait = read },
+  ["rwlock:acquire_write, with a writer"] = { block = write_it, wait = write },
+  ["rwlock:acquire_write, with a reader"] = { block = read_it, wait = write },
+  ["rwlock:guard_read"] = { block = write_it, wait = guard_read },
+  ["rwlock:guard_write"] = { block = read_it, wait = guard_write },
 }) do
-  case.serve, case.served, case.all = release, table.pack(true), true
+  case.make, case.serve, case.served, case.all = neap.rwlock, release, table.pack(true), true
   grid.ask(name, case)
 end
 

@@ -59,6 +59,7 @@ do
     wait = function(a, timeout) return neap.select({ neap.event(), a }, timeout) end,
     serve = function(a) others[a]:send("value") end,
     served = table.pack(2, "value"),
+    here_only = true,
   })
 end
 
@@ -81,6 +82,7 @@ describe("of ends", function()
     serve = function(task) gates[task]:set() end,
     served = table.pack(2),
     all = true,
+    here_only = true,
   })
 
   grid.ask("select: a thread", {
@@ -94,6 +96,7 @@ describe("of ends", function()
     serve = function(thread) gates[thread]:set() end,
     served = table.pack(2),
     all = true,
+    here_only = true,
   })
 end)
 

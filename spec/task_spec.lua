@@ -231,9 +231,9 @@ for kind, spawn in pairs({ task = neap.spawn, thread = neap.thread }) do
   local function serve(handle) gates[handle]:send("its result") end
 
   grid.ask(kind .. ":join", { blocked = blocked, wait = function(handle, timeout) return handle:join(timeout) end,
-    serve = serve, served = table.pack("its result"), all = true })
+    serve = serve, served = table.pack("its result"), all = true, here_only = true })
   grid.ask(kind .. ":wait", { blocked = blocked, wait = function(handle, timeout) return handle:wait(timeout) end,
-    serve = serve, served = table.pack(true), all = true })
+    serve = serve, served = table.pack(true), all = true, here_only = true })
 end
 
 describe("a task", function()

@@ -10,7 +10,7 @@
 struct neap_hold;
 struct neap_object;
 struct neap_owner;
-struct neap_writer;
+struct neap_packer;
 
 /* Tells processes, which all run the same version, what an object is. */
 enum neap_kind {
@@ -74,9 +74,7 @@ struct neap_remote {
     uint8_t kind;    /* enum neap_kind */
     uint8_t ops;     /* operations that wait are below */
     uint8_t holding; /* the operation that needs a hold as its operand, plus 1; 0: none does */
-    /* An object that travels as what it is: writes it whole. NULL: it stays, and proxies refer to it. */
-    void (*put)(struct neap_object *object, struct neap_writer *writer);
-    /* For those that stay. May be NULL: it has none. */
+    /* May be NULL: it has none. */
     void (*constants)(struct neap_object *object, struct neap_constants *constants);
     /* For an operation that needs one: an unlinked hold, on the heap; NULL: no memory. */
     struct neap_hold *(*make_hold)(struct neap_object *object);
@@ -86,7 +84,7 @@ struct neap_remote {
     /* What goes with the result NEAP_CLOSED; borrowed, constant. May be NULL. */
     const struct neap_message *(*reason)(struct neap_object *object);
     /* Writes what goes with a wait that ended well, beside its message. May be NULL. */
-    void (*put_more)(struct neap_object *object, struct neap_writer *writer);
+    void (*put_more)(struct neap_object *object, struct neap_packer *packer);
 };
 
 #endif

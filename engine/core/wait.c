@@ -55,6 +55,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/remote.h"
 #include "core/ticket.h"
 
 enum { LOOKS_PAUSES = 512, PAUSES_MAX = 64 };
@@ -73,6 +74,7 @@ void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_
     wait->winner = NULL;
     wait->link_count = 0;
     wait->ticket = NULL;
+    atomic_init(&wait->tries, 0);
 }
 
 /* By its ticket, as `by`. */
@@ -236,14 +238,25 @@ bool neap_link_complete(struct neap_link *link, bool died) {
 /* A ticket for a wait on objects of other processes. False: no memory, or there are too many links. */
 static bool take_ticket(struct neap_wait *wait, const struct neap_link *links, uint32_t count) {
     if (wait->ticket != NULL) return true; /* stands for one of another process */
+    const struct neap_object *remote = NULL;
+    uint32_t tries = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const struct neap_object *object = links[i].object;
-        if (object->class->board == NULL) continue;
-        if (count > NEAP_TICKET_LINKS) return false;
-        wait->ticket = neap_ticket_open(object->class->board(object));
-        return wait->ticket != NULL;
+        if (links[i].object->class->board == NULL) continue;
+        remote = links[i].object;
+        if (links[i].op & NEAP_OP_TRY) tries++;
     }
-    return true;
+    if (remote == NULL) return true;
+    if (count > NEAP_TICKET_LINKS) return false;
+    atomic_store_explicit(&wait->tries, tries, memory_order_relaxed);
+    wait->ticket = neap_ticket_open(remote->class->board(remote));
+    return wait->ticket != NULL;
+}
+
+/* The last one ends the wait. One that stands for another has just one link, and does not count. */
+bool neap_link_refuse(struct neap_link *link) {
+    if (atomic_fetch_sub_explicit(&link->wait->tries, 1, memory_order_relaxed) <= 1) return true;
+    neap_list_remove(&link->node);
+    return false;
 }
 
 static void drop_ticket(struct neap_wait *wait) {

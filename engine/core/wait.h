@@ -58,6 +58,7 @@ struct neap_wait {
     struct neap_link *links;  /* of the open wait; NULL while sleeping */
     struct neap_link *winner; /* written by the claimer before it queues the wait */
     uint32_t link_count;      /* of links */
+    atomic_uint tries;        /* links with NEAP_OP_TRY that have not been refused yet. Relaxed */
     struct neap_ticket
         *ticket; /* how other processes claim it, and then everyone does; NULL: none can. While it is open */
 };
@@ -129,6 +130,9 @@ static inline bool neap_link_commit(struct neap_link *link) { return !link->fore
 /* For proxies: the process that was asked says that it has claimed `link`'s wait (or is dead, and may have; or could not serve it).
  * False when it was claimed elsewhere. Takes the link out of its list; the caller fills in the results. */
 bool neap_link_complete(struct neap_link *link, bool died);
+/* For proxies: the process that was asked whether `link` can be served now has said no. True: so have all, and the wait is to be
+ * completed with NEAP_TIMEOUT; false: the link has been taken out of its list. */
+bool neap_link_refuse(struct neap_link *link);
 /* Claims all, gives each `result`, and adds them to `batch`. */
 void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_batch *batch);
 

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/futex.h"
 #include "core/memory.h"
+#include "core/ticket.h"
 #include "host/hub.h"
 #include "host/process.h"
 
@@ -43,6 +44,8 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_list_init(&engine->states);
     neap_list_init(&engine->processes);
     atomic_init(&engine->process_count, 0);
+    atomic_init(&engine->board, NULL);
+    engine->makers = NULL;
     engine->classes = NULL;
     engine->runner = NULL;
     atomic_init(&engine->cells, NULL);
@@ -122,6 +125,19 @@ struct neap_cells *neap_engine_cells(struct neap_engine *engine) {
     return cells;
 }
 
+int neap_engine_board(struct neap_engine *engine, struct neap_board **board) {
+    /* acquires what the store below published */
+    *board = atomic_load_explicit(&engine->board, memory_order_acquire);
+    if (*board != NULL) return 0;
+    neap_guard_lock(&engine->guard);
+    int code = 0;
+    *board = atomic_load_explicit(&engine->board, memory_order_relaxed);
+    if (*board == NULL && (code = neap_board_new(board)) == 0)
+        atomic_store_explicit(&engine->board, *board, memory_order_release);
+    neap_guard_unlock(&engine->guard);
+    return code;
+}
+
 static void forget(struct neap_thread *thread) {
     neap_object_unref(&thread->job->future.object);
     neap_free(thread);
@@ -158,6 +174,8 @@ void neap_engine_fini(struct neap_engine *engine) {
     free_kept(engine);
     struct neap_spare *spare = neap_engine_swap_spare(engine, NULL);
     if (spare != NULL) spare->drop(spare);
+    struct neap_board *board = atomic_load_explicit(&engine->board, memory_order_relaxed);
+    if (board != NULL) neap_board_free(board);
     if (engine->main_job != NULL) neap_object_unref(&engine->main_job->future.object);
     if (engine->main != NULL) neap_mailbox_unref(engine->main);
     neap_screen_fini(&engine->screen);

@@ -14,6 +14,7 @@
 #include "host/screen.h"
 #include "sync/ring.h"
 
+struct neap_board;
 struct neap_cells;
 struct neap_class;
 struct neap_hub;
@@ -54,6 +55,9 @@ struct neap_engine {
     int slice_signal;                /* which; constant */
     double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
+    _Atomic(struct neap_board *)
+        board;                        /* of the family of processes; NULL until there is one. Written under the guard */
+    const struct neap_makers *makers; /* of what comes from other processes; see host/session.h. Constant */
     const struct neap_class *const
         *classes; /* whose objects can be made anew in another process: see host/packer.h. Constant */
     const char
@@ -89,6 +93,9 @@ int neap_engine_init(struct neap_engine *engine);
 void neap_engine_fini(struct neap_engine *engine);
 
 uint64_t neap_engine_next_id(struct neap_engine *engine);
+
+/* Any thread: the board of the family, made on the first call. 0, NEAP_NOMEM, or what the system said. */
+int neap_engine_board(struct neap_engine *engine, struct neap_board **board);
 
 /* Where its shared memory comes from, as long as the engine lives; NULL: no memory. Any thread. */
 struct neap_cells *neap_engine_cells(struct neap_engine *engine);

@@ -3,10 +3,12 @@
 #include <stdio.h>
 
 #include "core/memory.h"
+#include "core/remote.h"
+#include "host/mirror.h"
 
 void neap_job_fini(struct neap_job *job) {
     neap_message_fini(&job->reason);
-    neap_mailbox_unref(job->mailbox);
+    if (job->mailbox != NULL) neap_mailbox_unref(job->mailbox);
     neap_future_fini(&job->future);
 }
 
@@ -15,12 +17,29 @@ static void destroy(struct neap_object *object) {
     neap_free(object);
 }
 
+static const struct neap_remote task_remote = {
+    .kind = NEAP_KIND_TASK,
+    .ops = NEAP_FUTURE_END + 1,
+    .constants = neap_job_constants,
+    .serve = neap_job_serve,
+    .put_more = neap_job_put_more,
+};
+
+static const struct neap_remote thread_remote = {
+    .kind = NEAP_KIND_THREAD,
+    .ops = NEAP_FUTURE_END + 1,
+    .constants = neap_job_constants,
+    .serve = neap_job_serve,
+    .put_more = neap_job_put_more,
+};
+
 const struct neap_class neap_task_job_class = {
     .name = "task",
     .verbs = neap_future_verbs,
     .destroy = destroy,
     .attempt = neap_future_attempt,
     .enlist = neap_future_enlist,
+    .remote = &task_remote,
 };
 
 const struct neap_class neap_thread_job_class = {
@@ -29,6 +48,7 @@ const struct neap_class neap_thread_job_class = {
     .destroy = destroy,
     .attempt = neap_future_attempt,
     .enlist = neap_future_enlist,
+    .remote = &thread_remote,
 };
 
 /* On the owner's loop, or on the canceller's thread when the loop has ended: then there is no task any more. */
@@ -41,7 +61,8 @@ static void arrive(struct neap_runnable *runnable) {
 
 void neap_job_init(struct neap_job *job, const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id) {
     neap_future_init(&job->future, class);
-    job->mailbox = neap_mailbox_ref(mailbox);
+    job->mailbox = mailbox != NULL ? neap_mailbox_ref(mailbox) : NULL;
+    job->failures = NULL;
     job->cancelling.next = NULL;
     job->cancelling.run = arrive;
     job->on_cancel = NULL;
@@ -101,6 +122,12 @@ void neap_job_watch(struct neap_job *job, _Atomic bool *flag) {
     neap_object_lock(&job->future.object);
     job->waiting = flag != NULL ? flag : &job->waits;
     neap_object_unlock(&job->future.object);
+}
+
+void neap_job_observe(struct neap_job *job) {
+    if (neap_future_state(&job->future) != NEAP_FUTURE_FAILED) return;
+    if (atomic_exchange_explicit(&job->future.observed, true, memory_order_relaxed)) return;
+    if (job->scope == NULL && job->failures != NULL) atomic_fetch_sub_explicit(job->failures, 1, memory_order_relaxed);
 }
 
 void neap_job_set_name(struct neap_job *job, const char *name) {

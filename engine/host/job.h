@@ -14,8 +14,10 @@
 enum { NEAP_JOB_NAME_MAX = 63 };
 
 struct neap_job {
-    struct neap_future future;       /* first; shared from the start; ended by the owner's thread */
-    struct neap_mailbox *mailbox;    /* of the loop that runs it; counted. Constant */
+    struct neap_future future;    /* first; shared from the start; ended by the owner's thread */
+    struct neap_mailbox *mailbox; /* of the loop that runs it; counted; NULL: of another process's. Constant */
+    atomic_int
+        *failures; /* the engine's count of those that nobody has seen; NULL: not counted. Constant once it runs */
     struct neap_runnable cancelling; /* posted once, with a reference of its own */
     void (*on_cancel)(
         struct neap_job *job);     /* run on the owner's loop when a cancel arrives and `task` is set. Constant */
@@ -52,6 +54,8 @@ void neap_job_look(struct neap_job *job);
 /* Any thread: is it parked just now? WATCH: that is told there from now on; `flag` stays until the next call. NULL: in the job. */
 bool neap_job_is_waiting(struct neap_job *job);
 void neap_job_watch(struct neap_job *job, _Atomic bool *flag);
+/* Any thread: it has ended, and somebody has seen how. */
+void neap_job_observe(struct neap_job *job);
 
 /* Any thread. */
 void neap_job_set_name(struct neap_job *job, const char *name);

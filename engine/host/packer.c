@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/object.h"
+#include "host/session.h"
 
 enum {
     OBJECTS_MAX = 1 << 24,
@@ -27,6 +28,7 @@ void neap_packer_init(struct neap_packer *packer, struct neap_wire *wire) {
     packer->fd_count = 0;
     packer->code = 0;
     packer->obstacle = NULL;
+    packer->note_count = 0;
 }
 
 void neap_packer_fini(struct neap_packer *packer) {
@@ -36,7 +38,10 @@ void neap_packer_fini(struct neap_packer *packer) {
 int neap_packer_send(struct neap_packer *packer, uint8_t type) {
     const struct iovec piece = {.iov_base = packer->bytes, .iov_len = packer->used};
     if (packer->code != 0) return packer->code;
-    return neap_wire_send(packer->wire, type, &piece, 1, packer->fds, packer->fd_count);
+    int code = neap_wire_send(packer->wire, type, &piece, 1, packer->fds, packer->fd_count);
+    if (code == 0 && packer->note_count > 0)
+        neap_session_sent(packer->wire->session, packer->notes, packer->note_count);
+    return code;
 }
 
 static bool widen(struct neap_packer *packer, size_t size) {
@@ -76,7 +81,7 @@ static int number_of(const struct neap_wire *wire, const struct neap_class *clas
     return -1;
 }
 
-static void pack_object(struct neap_packer *packer, struct neap_object *object) {
+void neap_pack_whole(struct neap_packer *packer, struct neap_object *object) {
     int number = number_of(packer->wire, object->class);
     if (packer->code != 0) return;
     if (number < 0 || object->class->pack == NULL) {
@@ -86,6 +91,14 @@ static void pack_object(struct neap_packer *packer, struct neap_object *object) 
     }
     neap_pack_u8(packer, (uint8_t)number);
     object->class->pack(object, packer);
+}
+
+static void pack_object(struct neap_packer *packer, struct neap_object *object) {
+    if (packer->code != 0) return;
+    if (packer->wire->session != NULL)
+        neap_session_pack(packer, object);
+    else
+        neap_pack_whole(packer, object);
 }
 
 static void pack_parcel(struct neap_packer *packer, const struct neap_parcel *parcel) {
@@ -195,7 +208,7 @@ static const struct neap_class *unpack_class(struct neap_unpacker *unpacker) {
     return NULL;
 }
 
-static struct neap_object *unpack_object(struct neap_unpacker *unpacker) {
+struct neap_object *neap_unpack_whole(struct neap_unpacker *unpacker) {
     const struct neap_class *class = unpack_class(unpacker);
     if (unpacker->depth == DEPTH_MAX) neap_unpack_fail(unpacker, UV_EPROTO);
     if (class == NULL || unpacker->code != 0) return NULL;
@@ -206,6 +219,13 @@ static struct neap_object *unpack_object(struct neap_unpacker *unpacker) {
     if (unpacker->code == 0) return object;
     if (object != NULL) neap_object_unref(object);
     return NULL;
+}
+
+struct neap_object *neap_unpack_object(struct neap_unpacker *unpacker) {
+    if (unpacker->wire->session == NULL) return neap_unpack_whole(unpacker);
+    struct neap_object *object = unpacker->code == 0 ? neap_session_unpack(unpacker) : NULL;
+    if (object == NULL) neap_unpack_fail(unpacker, UV_EPROTO);
+    return object;
 }
 
 /* Objects come before the bytes: each takes a byte at least, so no number of them makes us ask for more than the frame's size. */
@@ -219,7 +239,7 @@ static struct neap_object **unpack_objects(struct neap_unpacker *unpacker, uint3
         return NULL;
     }
     for (; done < count; done++) {
-        objects[done] = unpack_object(unpacker);
+        objects[done] = neap_unpack_object(unpacker);
         if (objects[done] == NULL) break;
     }
     if (done == count) return objects;
@@ -284,7 +304,7 @@ void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *me
         case NEAP_MESSAGE_BYTES:
         case NEAP_MESSAGE_PARCEL: message->parcel = unpack_parcel(unpacker); break;
         case NEAP_MESSAGE_LIST: unpack_list(unpacker, message); break;
-        case NEAP_MESSAGE_OBJECT: message->object = unpack_object(unpacker); break;
+        case NEAP_MESSAGE_OBJECT: message->object = neap_unpack_object(unpacker); break;
         default: unpack_inline(unpacker, message);
     }
     if (unpacker->code != 0) neap_message_clear(message);

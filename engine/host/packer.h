@@ -12,7 +12,7 @@
 #include "core/message.h"
 #include "host/wire.h"
 
-enum { NEAP_PACKER_INLINE = 512 };
+enum { NEAP_PACKER_INLINE = 512, NEAP_PACKER_NOTES = 4 };
 
 /* A frame that is being written. */
 struct neap_packer {
@@ -23,6 +23,8 @@ struct neap_packer {
     unsigned fd_count;          /* of fds */
     int code;                   /* 0; NEAP_NOMEM; UV_ENOTSUP: an object cannot go to another process; NEAP_RANGE */
     const struct neap_object *obstacle; /* which; NULL */
+    uint32_t notes[NEAP_PACKER_NOTES];  /* the session's: what it learns once this has been sent */
+    unsigned note_count;                /* of notes */
     char inlined[NEAP_PACKER_INLINE];
 };
 
@@ -43,6 +45,8 @@ static inline void neap_pack_u64(struct neap_packer *packer, uint64_t value) {
 void neap_pack_text(struct neap_packer *packer, const char *text);
 /* `message` stays as it is. */
 void neap_pack_message(struct neap_packer *packer, const struct neap_message *message);
+/* An object, as its class packs it, whoever else knows it. */
+void neap_pack_whole(struct neap_packer *packer, struct neap_object *object);
 /* A descriptor goes along; borrowed until the frame has been sent. */
 void neap_pack_fd(struct neap_packer *packer, int fd);
 
@@ -67,6 +71,9 @@ uint64_t neap_unpack_u64(struct neap_unpacker *unpacker);
 const char *neap_unpack_text(struct neap_unpacker *unpacker);
 /* `message` must be empty, and is so after an error. */
 void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *message);
+/* An object: a new reference; NULL: an error. WHOLE: as neap_pack_whole has written it. */
+struct neap_object *neap_unpack_object(struct neap_unpacker *unpacker);
+struct neap_object *neap_unpack_whole(struct neap_unpacker *unpacker);
 /* The next descriptor, which is the caller's; -1: an error. */
 int neap_unpack_fd(struct neap_unpacker *unpacker);
 /* What is read makes no sense (UV_EPROTO), or something else is in the way. */

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "host/engine.h"
 #include "host/launcher.h"
+#include "host/session.h"
 
 enum { GRACE_MS = 6000, SIGNAL_STATUS = 128 };
 
@@ -41,7 +42,7 @@ static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame)
             neap_unpacker_init(&unpacker, wire, frame);
             return parent->engine == NULL && parent->read_start(&unpacker, parent->argument);
         case NEAP_FRAME_CANCEL: return cancel(parent, frame);
-        default: return false;
+        default: return frame->type >= NEAP_FRAME_BOARD && neap_session_receive(parent->session, frame);
     }
 }
 
@@ -54,6 +55,7 @@ static void out_of_patience(uv_timer_t *timer) {
 static void ended(struct neap_wire *wire, int code) {
     struct neap_parent *parent = wire->context;
     parent->is_gone = true;
+    neap_session_end(parent->session, "the parent process has ended");
     if (code == NEAP_CLOSED || parent->engine == NULL) return;
     neap_engine_exit(parent->engine, SIGNAL_STATUS + SIGHUP);
     uv_timer_start(&parent->patience, out_of_patience, GRACE_MS, 0);
@@ -61,12 +63,15 @@ static void ended(struct neap_wire *wire, int code) {
 
 static const struct neap_wire_user user = {.receive = receive, .ended = ended};
 
-int neap_parent_open(struct neap_parent *parent, const struct neap_class *const *classes,
+int neap_parent_open(struct neap_parent *parent, const struct neap_makers *makers,
+                     const struct neap_class *const *classes,
                      bool (*read_start)(struct neap_unpacker *unpacker, void *argument), void *argument) {
     *parent = (struct neap_parent){.read_start = read_start, .argument = argument};
     int code = neap_wire_open(NEAP_LAUNCH_SOCKET, NEAP_LAUNCH_SEGMENT, &parent->wire);
-    if (code == 0) neap_wire_start(parent->wire, &user, parent, classes);
-    return code;
+    if (code != 0) return code;
+    neap_wire_start(parent->wire, &user, parent, classes);
+    parent->session = neap_session_new(parent->wire, NULL, makers);
+    return parent->session != NULL ? 0 : NEAP_NOMEM;
 }
 
 bool neap_parent_await_start(struct neap_parent *parent) {
@@ -97,6 +102,7 @@ static void on_stopped(struct neap_watch *watch) { (void)watch; }
 
 static void stop_watching(struct neap_runnable *runnable) {
     struct neap_parent *parent = NEAP_CONTAINER_OF(runnable, struct neap_parent, detaching);
+    neap_session_end(parent->session, "this process is ending");
     uv_close((uv_handle_t *)&parent->patience, NULL);
     if (neap_watch_is_on(&parent->watch)) neap_watch_stop(&parent->watch, on_stopped);
 }
@@ -109,6 +115,7 @@ int neap_parent_attach(struct neap_parent *parent, struct neap_engine *engine, s
     if (parent->self == NULL) return NEAP_NOMEM;
     parent->engine = engine;
     neap_job_watch(&parent->self->job, neap_wire_flag(parent->wire));
+    atomic_store_explicit(&engine->board, parent->session->board, memory_order_release);
     if (parent->is_cancelled && !neap_job_cancel(&parent->self->job, &parent->reason))
         neap_message_fini(&parent->reason);
     atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel); /* see BUSY */
@@ -136,5 +143,6 @@ void neap_parent_fini(struct neap_parent *parent) {
     if (parent->self != NULL) neap_job_watch(&parent->self->job, NULL);
     if (parent->self != NULL) neap_object_unref(&parent->self->job.future.object);
     neap_message_fini(&parent->reason);
+    neap_session_unref(parent->session);
     neap_wire_unref(parent->wire);
 }

@@ -9,8 +9,11 @@
 #include "host/process.h"
 #include "host/wire.h"
 
+struct neap_makers;
+
 struct neap_parent {
     struct neap_wire *wire;                    /* a reference. Constant */
+    struct neap_session *session;              /* over it; a reference. Constant */
     struct neap_engine *engine;                /* NULL before it is attached */
     struct neap_process *self;                 /* this process: its handle here; a reference. Constant once attached */
     struct neap_hub *hub;                      /* constant once attached */
@@ -26,7 +29,8 @@ struct neap_parent {
 };
 
 /* The wire that this process was given. 0, NEAP_NOMEM, UV_EPROTO. */
-int neap_parent_open(struct neap_parent *parent, const struct neap_class *const *classes,
+int neap_parent_open(struct neap_parent *parent, const struct neap_makers *makers,
+                     const struct neap_class *const *classes,
                      bool (*read_start)(struct neap_unpacker *unpacker, void *argument), void *argument);
 /* Waits for the first frame. False: there is no parent any more, or it talks nonsense. */
 bool neap_parent_await_start(struct neap_parent *parent);

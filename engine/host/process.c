@@ -36,6 +36,8 @@
 #include "host/drain.h"
 #include "host/engine.h"
 #include "host/launcher.h"
+#include "host/mirror.h"
+#include "host/session.h"
 
 /* --- records --- */
 
@@ -49,10 +51,42 @@ static void drop_report(struct neap_report *report) {
 static void destroy(struct neap_object *object) {
     struct neap_process *process = (struct neap_process *)object;
     drop_report(&process->report);
+    if (process->session != NULL) neap_session_unref(process->session);
     if (process->wire != NULL) neap_wire_unref(process->wire);
     neap_job_fini(&process->job);
     neap_free(process);
 }
+
+/* --- for its mirrors --- */
+
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    neap_job_constants(object, constants_);
+    constants_->numbers[1] |= (int64_t)((struct neap_process *)object)->pid << 8;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    if (call->method == NEAP_JOB_SIGNAL)
+        call->result = neap_process_signal((struct neap_process *)object, (int)call->number);
+    else
+        neap_job_serve(object, call);
+}
+
+static void put_more(struct neap_object *object, struct neap_packer *packer) {
+    struct rusage usage;
+    int status = 0;
+    memset(&usage, 0, sizeof usage);
+    neap_job_put_more(object, packer);
+    bool known = neap_process_exit_status((struct neap_process *)object, &status, &usage);
+    neap_job_put_exit(packer, known, status, &usage);
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_PROCESS,
+    .ops = NEAP_FUTURE_END + 1,
+    .constants = constants,
+    .serve = serve,
+    .put_more = put_more,
+};
 
 const struct neap_class neap_process_job_class = {
     .name = "process",
@@ -60,12 +94,14 @@ const struct neap_class neap_process_job_class = {
     .destroy = destroy,
     .attempt = neap_future_attempt,
     .enlist = neap_future_enlist,
+    .remote = &remote,
 };
 
 static struct neap_process *make(struct neap_engine *engine, struct neap_mailbox *mailbox, uint64_t id) {
     struct neap_process *process = neap_alloc_zeroed(sizeof *process);
     if (process == NULL) return NULL;
     neap_job_init(&process->job, &neap_process_job_class, mailbox, id);
+    process->job.failures = &engine->failures;
     process->engine = engine;
     neap_list_init(&process->node);
     process->pidfd = process->output_fd = process->error_output_fd = -1;
@@ -123,21 +159,31 @@ static bool reap(struct neap_process *process) {
     return found != 0;
 }
 
+enum { END_TEXT = NEAP_JOB_NAME_MAX + 64 };
+
+/* "process p1 was killed by signal 9" */
+static void write_end(struct neap_process *process, char text[END_TEXT]) {
+    char name[NEAP_JOB_NAME_MAX + 1];
+    neap_job_get_name(&process->job, name);
+    if (process->status < 0)
+        snprintf(text, END_TEXT, "process %s was killed by signal %d", name, -process->status);
+    else if (process->status > 0)
+        snprintf(text, END_TEXT, "process %s exited with status %d", name, process->status);
+    else
+        snprintf(text, END_TEXT, "process %s has ended", name);
+}
+
 /* Says in the report how it ended, where its own word is missing, or is not what has happened. */
 static void describe_end(struct neap_process *process) {
     struct neap_report *report = &process->report;
-    char name[NEAP_JOB_NAME_MAX + 1], text[NEAP_JOB_NAME_MAX + 64];
+    char text[END_TEXT];
     bool has_told = report->outcome != NULL;
     if (has_told && (process->status >= 0 || report->state == NEAP_FUTURE_FAILED)) return;
     bool is_well = process->status == 0;
     if (!has_told) report->outcome = neap_outcome_new();
     report->state = is_well ? NEAP_FUTURE_DONE : NEAP_FUTURE_FAILED;
     if (report->outcome == NULL || is_well) return;
-    neap_job_get_name(&process->job, name);
-    if (process->status < 0)
-        snprintf(text, sizeof text, "process %s was killed by signal %d", name, -process->status);
-    else
-        snprintf(text, sizeof text, "process %s exited with status %d", name, process->status);
+    write_end(process, text);
     neap_message_fini(&report->outcome->value);
     neap_message_fini(&report->outcome->traceback);
     neap_message_set_text(&report->outcome->value, text);
@@ -170,14 +216,24 @@ static void conclude(struct neap_process *process) {
 
 /* --- the hub's thread --- */
 
+/* The handle may live on for long. `cause`: why there will be no answers, if the session has not ended yet. */
+static void drop_wire(struct neap_process *process, const char *cause) {
+    neap_job_watch(&process->job, NULL);
+    if (process->session != NULL) {
+        neap_session_end(process->session, cause);
+        neap_session_unref(process->session);
+    }
+    if (process->wire != NULL) neap_wire_unref(process->wire);
+    process->session = NULL;
+    process->wire = NULL;
+}
+
 /* Nothing of it is left but its record. */
 static void stopped_one(struct neap_process *process) {
     if (--process->watching > 0) return;
     if (process->pidfd >= 0) close(process->pidfd);
     process->pidfd = -1;
-    neap_job_watch(&process->job, NULL);
-    neap_wire_unref(process->wire); /* the handle may live on for long */
-    process->wire = NULL;
+    drop_wire(process, "");
     conclude(process);
     neap_object_unref(&process->job.future.object);
 }
@@ -194,6 +250,9 @@ static void wire_watch_stopped(struct neap_watch *watch) {
 static void finish(struct neap_process *process) {
     neap_wire_close(process->wire);
     while (neap_wire_pump(process->wire)) {}
+    char text[END_TEXT];
+    write_end(process, text);
+    neap_session_end(process->session, text);
     process->watching++; /* until all have been asked */
     if (neap_watch_is_on(&process->exit_watch)) neap_watch_stop(&process->exit_watch, exit_watch_stopped);
     if (neap_watch_is_on(&process->wire_watch)) neap_watch_stop(&process->wire_watch, wire_watch_stopped);
@@ -239,7 +298,9 @@ static bool read_outcome(struct neap_process *process, const struct neap_wire_fr
 }
 
 static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame) {
-    return frame->type == NEAP_FRAME_OUTCOME && read_outcome(wire->context, frame);
+    struct neap_process *process = wire->context;
+    if (frame->type >= NEAP_FRAME_BOARD) return neap_session_receive(process->session, frame);
+    return frame->type == NEAP_FRAME_OUTCOME && read_outcome(process, frame);
 }
 
 /* A child that talks nonsense, or that we have no means to listen to, is no use. */
@@ -352,11 +413,21 @@ static void close_gift(const struct gift *gift) {
     if (gift->error_output >= 0) close(gift->error_output);
 }
 
+static int start_session(struct neap_process *process) {
+    struct neap_board *board;
+    int code = neap_engine_board(process->engine, &board);
+    if (code != 0) return code;
+    process->session = neap_session_new(process->wire, board, process->engine->makers);
+    return process->session != NULL ? neap_session_give_board(process->session) : NEAP_NOMEM;
+}
+
 static int make_gift(struct neap_process *process, struct gift *gift) {
     int output[2], error_output[2];
     int code = neap_wire_new(&process->wire, &gift->socket);
     if (code != 0) return code;
     neap_wire_start(process->wire, &user, process, process->engine->classes);
+    code = start_session(process);
+    if (code != 0) return code;
     neap_job_watch(&process->job, neap_wire_flag(process->wire));
     code = make_pipe(output);
     if (code != 0) return code;
@@ -412,9 +483,7 @@ int neap_process_start(struct neap_process *process, const char *program,
     if (process->output_fd >= 0) close(process->output_fd);
     if (process->error_output_fd >= 0) close(process->error_output_fd);
     process->output_fd = process->error_output_fd = -1;
-    neap_job_watch(&process->job, NULL);
-    if (process->wire != NULL) neap_wire_unref(process->wire);
-    process->wire = NULL;
+    drop_wire(process, "the process was not started");
     neap_engine_leave(process->engine, process);
     return code;
 }

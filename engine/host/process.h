@@ -31,14 +31,15 @@ struct neap_report {
 };
 
 struct neap_process {
-    struct neap_job job;         /* first; its mailbox is the hub's, in the child its own */
-    struct neap_engine *engine;  /* constant */
-    struct neap_hub *hub;        /* constant */
-    struct neap_list node;       /* in engine->processes; its guard */
-    struct neap_wire *wire;      /* a reference; NULL once it has ended, or it is this very process. Hub's thread */
-    pid_t pid;                   /* 0: it is being started. Written under `guard`; constant once started */
-    int pidfd;                   /* readable when it has ended; -1: the system has none. Hub's thread */
-    struct neap_runnable posted; /* to the hub: at its start, and at its end where there is no pidfd */
+    struct neap_job job;          /* first; its mailbox is the hub's, in the child its own */
+    struct neap_engine *engine;   /* constant */
+    struct neap_hub *hub;         /* constant */
+    struct neap_list node;        /* in engine->processes; its guard */
+    struct neap_wire *wire;       /* a reference; NULL once it has ended, or it is this very process. Hub's thread */
+    struct neap_session *session; /* over the wire; a reference; NULL likewise. Hub's thread */
+    pid_t pid;                    /* 0: it is being started. Written under `guard`; constant once started */
+    int pidfd;                    /* readable when it has ended; -1: the system has none. Hub's thread */
+    struct neap_runnable posted;  /* to the hub: at its start, and at its end where there is no pidfd */
     struct neap_watch exit_watch, wire_watch; /* hub's thread */
     struct neap_drain *output, *error_output; /* hub's thread; NULL: finished */
     int output_fd, error_output_fd;           /* until the drains have them; -1. Starter, then hub's thread */

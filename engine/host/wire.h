@@ -16,6 +16,7 @@
 #include "core/segment.h"
 
 struct neap_class;
+struct neap_session;
 struct neap_wire;
 struct neap_wire_queued;
 struct neap_wire_ring;
@@ -56,6 +57,7 @@ struct neap_wire {
     struct neap_segment *segment;      /* with both rings; a reference. Constant */
     const struct neap_wire_user *user; /* constant once started */
     void *context;                     /* the user's. Constant once started */
+    struct neap_session *session;      /* of the objects that both sides know; NULL: none. Constant once pumped */
     const struct neap_class *const
         *classes;              /* whose objects cross it, ended by NULL: see packer.c. Constant once started */
     struct neap_guard reading; /* of what is read; held while the user's functions run */

@@ -6,7 +6,6 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/remote.h"
 
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     (void)object;
@@ -59,6 +58,18 @@ static void destroy(struct neap_object *object) {
     NEAP_ASSERT(neap_list_is_empty(&condition->waiters), "wait 2: who waits keeps the object alive");
     neap_object_unref(&condition->lock->object);
     neap_free(condition);
+}
+
+void neap_condition_serve_making(struct neap_lock *lock, struct neap_call *call) {
+    struct neap_condition *condition = neap_condition_new(lock);
+    if (condition == NULL) {
+        call->result = NEAP_NOMEM;
+        return;
+    }
+    neap_object_share(&condition->object);
+    neap_message_fini(&call->message);
+    call->message.kind = NEAP_MESSAGE_OBJECT;
+    call->message.object = &condition->object;
 }
 
 static void constants(struct neap_object *object, struct neap_constants *constants_) {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/object.h"
+#include "core/remote.h"
 #include "core/wait.h"
 #include "sync/lock.h"
 
@@ -38,6 +39,9 @@ int neap_condition_begin(struct neap_condition *condition, struct neap_wait *wai
 /* Wakes the first `count` that wait (NEAP_CONDITION_ALL: all). A wait that has timed out or was interrupted does not count. 0, or
  * NEAP_NOT_OWNER unless `owner` holds the lock. */
 int neap_condition_notify(struct neap_condition *condition, const struct neap_owner *owner, size_t count);
+
+/* Carries out NEAP_LOCK_CONDITION. */
+void neap_condition_serve_making(struct neap_lock *lock, struct neap_call *call);
 
 extern const struct neap_class neap_condition_class;
 

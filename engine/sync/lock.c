@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/remote.h"
+#include "sync/condition.h"
 
 static void set_holder(struct neap_lock *lock, struct neap_owner *owner) {
     atomic_store_explicit(&lock->holder, owner, memory_order_relaxed);
@@ -135,7 +136,9 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     struct neap_lock *lock = (struct neap_lock *)object;
     if (call->method == NEAP_LOCK_LOCKED) {
         call->number = neap_lock_holder(lock) != NULL;
-    } else if (call->method > NEAP_LOCK_LOCKED) {
+    } else if (call->method == NEAP_LOCK_CONDITION) {
+        neap_condition_serve_making(lock, call);
+    } else if (call->method > NEAP_LOCK_CONDITION) {
         call->result = NEAP_RANGE;
     } else if (!neap_lock_is_held_by(lock, call->owner)) {
         call->result = NEAP_NOT_OWNER;

@@ -20,8 +20,8 @@
 enum neap_lock_op { NEAP_LOCK_ACQUIRE };
 
 /* Calls of other processes, in the name of the holder. RELEASE: all levels: result; ABANDON: the holder over there has ended.
- * LOCKED: number. */
-enum neap_lock_call { NEAP_LOCK_RELEASE, NEAP_LOCK_ABANDON, NEAP_LOCK_LOCKED };
+ * LOCKED: number. CONDITION: message: a new condition of it; see condition.c. */
+enum neap_lock_call { NEAP_LOCK_RELEASE, NEAP_LOCK_ABANDON, NEAP_LOCK_LOCKED, NEAP_LOCK_CONDITION };
 
 struct neap_lock {
     struct neap_object object;

@@ -151,11 +151,10 @@ static void constants(struct neap_object *object, struct neap_constants *constan
 
 static void serve(struct neap_object *object, struct neap_call *call) {
     struct neap_pipe *pipe = (struct neap_pipe *)object;
-    switch (call->method) {
-        case NEAP_PIPE_CLOSE: call->number = neap_pipe_close(pipe); return;
-        case NEAP_PIPE_IS_CLOSED: call->number = neap_pipe_is_closed(pipe); return;
-        default: call->result = NEAP_RANGE;
-    }
+    if (call->method == NEAP_PIPE_CLOSE)
+        call->number = neap_pipe_close(pipe);
+    else
+        call->result = NEAP_RANGE;
 }
 
 static const struct neap_remote pipe_remote = {.kind = NEAP_KIND_PIPE, .constants = constants, .serve = serve};

@@ -21,8 +21,8 @@ struct neap_stream {
     struct neap_list pollers;    /* links with POLL; only while the buffer is empty and it is open. guard */
 };
 
-/* Calls of other processes to an end. CLOSE: number: whether it was open. IS_CLOSED: number. */
-enum neap_pipe_call { NEAP_PIPE_CLOSE, NEAP_PIPE_IS_CLOSED };
+/* Calls of other processes to an end. CLOSE: number: whether it was open. */
+enum neap_pipe_call { NEAP_PIPE_CLOSE };
 
 struct neap_pipe {
     struct neap_object object;

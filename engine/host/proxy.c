@@ -1,0 +1,419 @@
+/* proxy: waiting on what is elsewhere.
+ *
+ * MODEL       A proxy is an object like any other: attempt, enlist, withdrawn. Only that its attempt says no, and that enlisting it
+ *             asks the other process, which answers when it has claimed the wait by its ticket. So select, timeouts and cancellation are
+ *             what they are everywhere.
+ * HOLDS       Who holds a lock of another process has its hold here, in the proxy: so a second acquire, levels of an rlock and
+ *             releasing what one does not hold need not be asked. Releasing is told, and not waited for: it comes before whatever is
+ *             asked of that process next. When an owner ends, its holds are given up one by one, as any.
+ *             A rwlock has many readers: their records are in memory of their own.
+ * LOCKS       The guard of a proxy covers its list. What is asked is sent without it; that it is not wanted any more, with it:
+ *             then it cannot overtake the answer's taking of the link. */
+#include "host/proxy.h"
+
+#include <stddef.h>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "host/request.h"
+#include "sync/barrier.h"
+#include "sync/condition.h"
+#include "sync/lock.h"
+#include "sync/rwlock.h"
+
+struct reading {
+    struct neap_hold hold;    /* in the reader's list */
+    struct neap_owner *owner; /* the reader. Constant */
+    uint32_t depth;           /* how often it reads; its thread */
+};
+
+static uint8_t kind_of(const struct neap_proxy *proxy) { return proxy->object.class->remote->kind; }
+
+static uint8_t op_of(const struct neap_link *link) { return link->op & NEAP_OP_MASK; }
+
+static struct neap_import *import_of(struct neap_object *object) { return &((struct neap_proxy *)object)->import; }
+
+static struct neap_board *board_of(const struct neap_object *object) {
+    return ((const struct neap_proxy *)object)->import.session->board;
+}
+
+struct neap_proxy *neap_proxy_of(struct neap_object *object) {
+    return object->class->board == board_of ? (struct neap_proxy *)object : NULL;
+}
+
+/* --- holding --- */
+
+static void tell(struct neap_proxy *proxy, uint8_t method, struct neap_owner *owner, int64_t number) {
+    struct neap_call call = {.method = method, .owner = owner, .number = number};
+    neap_message_clear(&call.message);
+    neap_request_tell(&proxy->import, &call);
+}
+
+static void set_holder(struct neap_proxy *proxy, struct neap_owner *owner) {
+    atomic_store_explicit(&proxy->holder, owner, memory_order_relaxed);
+}
+
+static struct neap_owner *holder_of(const struct neap_proxy *proxy) {
+    return atomic_load_explicit(&proxy->holder, memory_order_relaxed);
+}
+
+bool neap_proxy_is_held_by(const struct neap_proxy *proxy, const struct neap_owner *owner) {
+    return holder_of(proxy) == owner;
+}
+
+static void let_go(struct neap_proxy *proxy, uint8_t method) {
+    struct neap_owner *owner = holder_of(proxy);
+    set_holder(proxy, NULL);
+    tell(proxy, method, owner, 0);
+}
+
+/* Locks and rwlocks have the same two methods. */
+_Static_assert((int)NEAP_LOCK_RELEASE == (int)NEAP_RWLOCK_RELEASE && (int)NEAP_LOCK_ABANDON == (int)NEAP_RWLOCK_ABANDON,
+               "one way to let go");
+
+static void abandon_lock(struct neap_hold *hold) {
+    let_go(NEAP_CONTAINER_OF(hold, struct neap_proxy, hold), NEAP_LOCK_ABANDON);
+}
+
+uint32_t neap_proxy_release_all(struct neap_proxy *proxy, struct neap_owner *owner) {
+    uint32_t depth = proxy->depth;
+    NEAP_ASSERT(neap_proxy_is_held_by(proxy, owner), "who releases holds");
+    (void)owner;
+    neap_list_remove(&proxy->hold.node);
+    let_go(proxy, NEAP_LOCK_RELEASE);
+    neap_object_unref(&proxy->object); /* the hold's; the caller has one of its own */
+    return depth;
+}
+
+int neap_proxy_release(struct neap_proxy *proxy, struct neap_owner *owner) {
+    if (!neap_proxy_is_held_by(proxy, owner)) return NEAP_NOT_OWNER;
+    if (proxy->depth > 1)
+        proxy->depth--;
+    else
+        neap_proxy_release_all(proxy, owner);
+    return 0;
+}
+
+void neap_proxy_restore(struct neap_proxy *proxy, uint32_t depth) { proxy->depth = depth; }
+
+/* --- readers --- */
+
+static void abandon_reading(struct neap_hold *hold);
+
+static struct reading *find_reading(struct neap_proxy *proxy, struct neap_owner *owner) {
+    for (struct neap_list *node = owner->held.next; node != &owner->held; node = node->next) {
+        struct neap_hold *hold = NEAP_CONTAINER_OF(node, struct neap_hold, node);
+        if (hold->object == &proxy->object && hold->abandon == abandon_reading)
+            return NEAP_CONTAINER_OF(hold, struct reading, hold);
+    }
+    return NULL;
+}
+
+/* Out of its owner's list. */
+static void stop_reading(struct reading *reading, uint8_t method) {
+    struct neap_proxy *proxy = (struct neap_proxy *)reading->hold.object;
+    tell(proxy, method, reading->owner, 0);
+    neap_free(reading);
+}
+
+static void abandon_reading(struct neap_hold *hold) {
+    stop_reading(NEAP_CONTAINER_OF(hold, struct reading, hold), NEAP_RWLOCK_ABANDON);
+}
+
+int neap_proxy_release_rwlock(struct neap_proxy *proxy, struct neap_owner *owner) {
+    if (neap_proxy_is_held_by(proxy, owner)) {
+        neap_proxy_release_all(proxy, owner);
+        return 0;
+    }
+    struct reading *reading = find_reading(proxy, owner);
+    if (reading == NULL) return NEAP_NOT_OWNER;
+    if (--reading->depth > 0) return 0;
+    neap_list_remove(&reading->hold.node);
+    stop_reading(reading, NEAP_RWLOCK_RELEASE);
+    neap_object_unref(&proxy->object);
+    return 0;
+}
+
+/* --- permits --- */
+
+static void abandon_permit(struct neap_hold *hold) {
+    tell((struct neap_proxy *)hold->object, NEAP_CALL_GIVE_BACK, NULL, (int64_t)(uintptr_t)hold);
+}
+
+void neap_proxy_permit_init(struct neap_permit *permit, struct neap_proxy *proxy) {
+    neap_list_init(&permit->hold.node);
+    permit->hold.object = &proxy->object;
+    permit->hold.abandon = abandon_permit;
+}
+
+/* --- waiting --- */
+
+/* What `owner` holds already is decided here: true, with the result. */
+static bool is_decided(struct neap_proxy *proxy, struct neap_link *link) {
+    struct neap_owner *owner = link->wait->owner;
+    uint8_t kind = kind_of(proxy);
+    if (kind == NEAP_KIND_RWLOCK) {
+        struct reading *reading = find_reading(proxy, owner);
+        if (reading == NULL && !neap_proxy_is_held_by(proxy, owner)) return false;
+        if (reading != NULL && op_of(link) == NEAP_RWLOCK_READ && reading->depth < UINT32_MAX)
+            reading->depth++;
+        else
+            link->result = NEAP_HELD;
+        return true;
+    }
+    if ((kind != NEAP_KIND_LOCK && kind != NEAP_KIND_RLOCK) || !neap_proxy_is_held_by(proxy, owner)) return false;
+    if (kind == NEAP_KIND_LOCK)
+        link->result = NEAP_HELD;
+    else if (proxy->depth == UINT32_MAX)
+        link->result = NEAP_RANGE;
+    else
+        proxy->depth++;
+    return true;
+}
+
+/* Who will read has its record first, so that nothing can go wrong once it does. */
+static int make_reading(struct neap_proxy *proxy, struct neap_link *link) {
+    if (kind_of(proxy) != NEAP_KIND_RWLOCK || op_of(link) != NEAP_RWLOCK_READ) return 0;
+    struct reading *reading = neap_alloc(sizeof *reading);
+    if (reading == NULL) return NEAP_NOMEM;
+    neap_list_init(&reading->hold.node);
+    reading->hold.object = &proxy->object;
+    reading->hold.abandon = abandon_reading;
+    reading->owner = link->wait->owner;
+    reading->depth = 1;
+    link->hold = &reading->hold;
+    return 0;
+}
+
+static void drop_reading(struct neap_link *link) {
+    if (kind_of((struct neap_proxy *)link->object) != NEAP_KIND_RWLOCK || op_of(link) != NEAP_RWLOCK_READ) return;
+    if (link->hold != NULL) neap_free(NEAP_CONTAINER_OF(link->hold, struct reading, hold));
+    link->hold = NULL;
+}
+
+static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    (void)batch;
+    if (!is_decided(proxy, link)) return false;
+    if (neap_link_commit(link)) return true;
+    return false;
+}
+
+static void enlist(struct neap_object *object, struct neap_link *link) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    neap_list_push_back(&proxy->waiters, &link->node);
+    if (kind_of(proxy) != NEAP_KIND_SEMAPHORE && kind_of(proxy) != NEAP_KIND_BOUNDED_SEMAPHORE) link->hold = NULL;
+    link->request = make_reading(proxy, link) == 0 ? neap_request_add(proxy->import.session, object, link) : 0;
+}
+
+/* The request could not even be noted: the wait ends here. */
+static void fail(struct neap_proxy *proxy, struct neap_link *link) {
+    struct neap_batch batch = {NULL, NULL};
+    bool ended = neap_session_has_ended(proxy->import.session);
+    neap_object_lock(&proxy->object);
+    if (neap_link_complete(link, false)) {
+        link->result = ended ? NEAP_BROKEN : NEAP_NOMEM;
+        neap_batch_add(&batch, link->wait);
+    }
+    neap_object_unlock(&proxy->object);
+    neap_batch_flush(&batch);
+}
+
+static bool is_owned(const struct neap_proxy *proxy, const struct neap_link *link) {
+    switch (kind_of(proxy)) {
+        case NEAP_KIND_LOCK:
+        case NEAP_KIND_RLOCK:
+        case NEAP_KIND_RWLOCK:
+        case NEAP_KIND_BARRIER:
+        case NEAP_KIND_POOL: return true;
+        case NEAP_KIND_SEMAPHORE:
+        case NEAP_KIND_BOUNDED_SEMAPHORE: return op_of(link) == NEAP_SEMAPHORE_HOLD;
+        default: return false;
+    }
+}
+
+static void enlisted(struct neap_object *object, struct neap_link *link) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    if (link->request == 0) {
+        fail(proxy, link);
+        return;
+    }
+    uint64_t id = link->request;
+    int code = neap_request_send(&proxy->import, link, is_owned(proxy, link));
+    if (code != 0 && code != NEAP_BROKEN) neap_request_fail(proxy->import.session, id, code);
+}
+
+static void withdrawn(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_session *session = ((struct neap_proxy *)object)->import.session;
+    (void)batch;
+    drop_reading(link);
+    if (neap_request_remove(session, link->request)) neap_request_withdraw(session, link->request);
+}
+
+static void take_lock(struct neap_proxy *proxy, struct neap_link *link) {
+    NEAP_ASSERT(!neap_list_is_linked(&proxy->hold.node), "lock 3: the last holder has let go");
+    set_holder(proxy, link->wait->owner);
+    proxy->depth = 1;
+    neap_owner_enter(link->wait->owner, &proxy->hold);
+}
+
+/* The other process has answered: what it has given is held from now on. */
+static void resumed(struct neap_object *object, struct neap_link *link) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    uint8_t kind = kind_of(proxy), op = op_of(link);
+    if (link->result != 0 && link->result != NEAP_ABANDONED) {
+        drop_reading(link);
+        return;
+    }
+    if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
+        take_lock(proxy, link);
+    else if (kind == NEAP_KIND_RWLOCK || (is_owned(proxy, link) && op == NEAP_SEMAPHORE_HOLD && link->hold != NULL))
+        neap_owner_enter(link->wait->owner, link->hold);
+}
+
+/* --- for other processes yet --- */
+
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    *constants_ = ((struct neap_proxy *)object)->constants;
+}
+
+static void serve_lock(struct neap_object *object, struct neap_call *call) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    if (call->method > NEAP_LOCK_ABANDON) return; /* NEAP_GONE: it is asked over there */
+    call->result = NEAP_NOT_OWNER;
+    if (!neap_proxy_is_held_by(proxy, call->owner)) return;
+    call->result = 0;
+    neap_list_remove(&proxy->hold.node);
+    let_go(proxy, call->method);
+    neap_object_unref(object); /* the hold's */
+}
+
+static void serve_rwlock(struct neap_object *object, struct neap_call *call) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    struct reading *reading = find_reading(proxy, call->owner);
+    if (reading == NULL || neap_proxy_is_held_by(proxy, call->owner)) {
+        serve_lock(object, call);
+        return;
+    }
+    call->result = 0;
+    neap_list_remove(&reading->hold.node);
+    stop_reading(reading, call->method);
+    neap_object_unref(object);
+}
+
+/* --- life --- */
+
+static void destroy(struct neap_object *object) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    NEAP_ASSERT(neap_list_is_empty(&proxy->waiters), "wait 2: who waits keeps the object alive");
+    NEAP_ASSERT(holder_of(proxy) == NULL, "who holds keeps the lock alive");
+    for (int i = 0; i < NEAP_CONSTANTS; i++)
+        if (proxy->constants.parts[i] != NULL) neap_object_unref(proxy->constants.parts[i]);
+    neap_import_fini(&proxy->import);
+    neap_free(proxy);
+}
+
+static bool revived(struct neap_object *object) { return neap_import_revived(import_of(object)); }
+
+struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, uint8_t kind,
+                                    const struct neap_constants *constants_) {
+    struct neap_proxy *proxy = neap_alloc(sizeof *proxy);
+    if (proxy == NULL) return NULL;
+    neap_object_init(&proxy->object, &neap_proxy_classes[kind]);
+    neap_import_init(&proxy->import, session, &proxy->object, id);
+    proxy->constants = *constants_;
+    for (int i = 0; i < NEAP_CONSTANTS; i++)
+        if (proxy->constants.parts[i] != NULL) neap_object_ref(proxy->constants.parts[i]);
+    neap_list_init(&proxy->waiters);
+    neap_list_init(&proxy->hold.node);
+    proxy->hold.object = &proxy->object;
+    proxy->hold.abandon = abandon_lock;
+    atomic_init(&proxy->holder, NULL);
+    proxy->depth = 0;
+    atomic_init(&proxy->closed, false);
+    return &proxy->object;
+}
+
+void neap_proxy_call(struct neap_proxy *proxy, uint8_t method, struct neap_call *call) {
+    call->method = method;
+    call->result = 0;
+    neap_request_call_now(&proxy->import, call);
+}
+
+/* --- classes --- */
+
+static const char *const channel_verbs[] = {"recv", "send", "poll"};
+static const char *const queue_verbs[] = {"get", "put", "join"};
+static const char *const lock_verbs[] = {"acquire"};
+static const char *const rwlock_verbs[] = {"acquire_read", "acquire_write"};
+static const char *const semaphore_verbs[] = {"acquire", "hold"};
+static const char *const wait_verbs[] = {"wait", "wait"};
+static const char *const pool_verbs[] = {"take", "join"};
+
+#define PLAIN(kind_, ops_) [kind_] = {.kind = kind_, .ops = ops_, .constants = constants}
+#define HOLDING(kind_, ops_, holding_, serve_) \
+    [kind_] = {.kind = kind_,                  \
+               .ops = ops_,                    \
+               .holding = holding_,            \
+               .constants = constants,         \
+               .serve = serve_,                \
+               .make_hold = make_permit}
+
+/* Of a permit that is held over there, through us. */
+static struct neap_hold *make_permit(struct neap_object *object) {
+    struct neap_permit *permit = neap_alloc(sizeof *permit);
+    if (permit == NULL) return NULL;
+    neap_proxy_permit_init(permit, (struct neap_proxy *)object);
+    return &permit->hold;
+}
+
+static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
+    PLAIN(NEAP_KIND_CHANNEL, 2),
+    PLAIN(NEAP_KIND_QUEUE, 3),
+    PLAIN(NEAP_KIND_PIPE, 0),
+    PLAIN(NEAP_KIND_STREAM, 3),
+    HOLDING(NEAP_KIND_LOCK, 1, 0, serve_lock),
+    HOLDING(NEAP_KIND_RLOCK, 1, 0, serve_lock),
+    HOLDING(NEAP_KIND_RWLOCK, 2, 0, serve_rwlock),
+    PLAIN(NEAP_KIND_CONDITION, 1),
+    HOLDING(NEAP_KIND_SEMAPHORE, 2, NEAP_SEMAPHORE_HOLD + 1, NULL),
+    HOLDING(NEAP_KIND_BOUNDED_SEMAPHORE, 2, NEAP_SEMAPHORE_HOLD + 1, NULL),
+    PLAIN(NEAP_KIND_EVENT, 1),
+    PLAIN(NEAP_KIND_BARRIER, 2),
+    PLAIN(NEAP_KIND_POOL, 2),
+    PLAIN(NEAP_KIND_DICT, 0),
+    PLAIN(NEAP_KIND_LIST, 0),
+};
+
+#define CLASS(kind_, name_, verbs_)       \
+    [kind_] = {.name = name_,             \
+               .verbs = verbs_,           \
+               .destroy = destroy,        \
+               .revived = revived,        \
+               .attempt = attempt,        \
+               .enlist = enlist,          \
+               .enlisted = enlisted,      \
+               .withdrawn = withdrawn,    \
+               .resumed = resumed,        \
+               .remote = &remotes[kind_], \
+               .import = import_of,       \
+               .board = board_of}
+
+const struct neap_class neap_proxy_classes[NEAP_KIND_COUNT] = {
+    CLASS(NEAP_KIND_CHANNEL, "channel", channel_verbs),
+    CLASS(NEAP_KIND_QUEUE, "queue", queue_verbs),
+    CLASS(NEAP_KIND_PIPE, "pipe", channel_verbs),
+    CLASS(NEAP_KIND_STREAM, "pipe", channel_verbs),
+    CLASS(NEAP_KIND_LOCK, "lock", lock_verbs),
+    CLASS(NEAP_KIND_RLOCK, "rlock", lock_verbs),
+    CLASS(NEAP_KIND_RWLOCK, "rwlock", rwlock_verbs),
+    CLASS(NEAP_KIND_CONDITION, "condition", wait_verbs),
+    CLASS(NEAP_KIND_SEMAPHORE, "semaphore", semaphore_verbs),
+    CLASS(NEAP_KIND_BOUNDED_SEMAPHORE, "bounded_semaphore", semaphore_verbs),
+    CLASS(NEAP_KIND_EVENT, "event", wait_verbs),
+    CLASS(NEAP_KIND_BARRIER, "barrier", wait_verbs),
+    CLASS(NEAP_KIND_POOL, "pool", pool_verbs),
+    CLASS(NEAP_KIND_DICT, "dict", wait_verbs),
+    CLASS(NEAP_KIND_LIST, "list", wait_verbs),
+};

@@ -1,0 +1,57 @@
+/* proxy: an object of another process, as it is used here: waited on, called, held. The essay is in proxy.c. */
+#ifndef NEAP_HOST_PROXY_H
+#define NEAP_HOST_PROXY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/object.h"
+#include "core/remote.h"
+#include "core/wait.h"
+#include "host/session.h"
+#include "sync/owner.h"
+#include "sync/semaphore.h"
+
+/* A link's op is that of the class it stands for, perhaps with NEAP_OP_TRY; its operands and results too. Any wait may end with
+ * NEAP_BROKEN: the other process has gone; one with NEAP_OP_TRY with the result NEAP_TIMEOUT. */
+struct neap_proxy {
+    struct neap_object object;
+    struct neap_import import;
+    struct neap_constants constants; /* parts: a reference each. Constant */
+    struct neap_list waiters;        /* links. guard */
+    /* A lock that is held by somebody here. */
+    struct neap_hold hold;               /* in the holder's list, on its thread */
+    _Atomic(struct neap_owner *) holder; /* NULL: nobody here holds it. Exact for the holder's own thread; relaxed */
+    uint32_t depth;                      /* levels; holder's thread */
+    _Atomic bool closed;                 /* a pipe's end: it has been closed by this process. Relaxed */
+};
+
+/* For the tables of makers: all kinds that have a class below. */
+struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, uint8_t kind,
+                                    const struct neap_constants *constants);
+
+/* NULL unless `object` is a proxy of this file. */
+struct neap_proxy *neap_proxy_of(struct neap_object *object);
+
+/* Calls `method` of what it stands for; blocks this thread for the time of a round trip. call->owner, number and message are
+ * the operands. */
+void neap_proxy_call(struct neap_proxy *proxy, uint8_t method, struct neap_call *call);
+
+/* --- locks, by the owner's thread --- */
+
+/* Gives up one level. 0 or NEAP_NOT_OWNER. */
+int neap_proxy_release(struct neap_proxy *proxy, struct neap_owner *owner);
+/* All levels, at least one; returns how many. RESTORE: it has just been acquired, and is to be held so deep. */
+uint32_t neap_proxy_release_all(struct neap_proxy *proxy, struct neap_owner *owner);
+void neap_proxy_restore(struct neap_proxy *proxy, uint32_t depth);
+bool neap_proxy_is_held_by(const struct neap_proxy *proxy, const struct neap_owner *owner);
+/* Of a rwlock: writes, or one of its reads. 0 or NEAP_NOT_OWNER. */
+int neap_proxy_release_rwlock(struct neap_proxy *proxy, struct neap_owner *owner);
+
+/* Makes `permit`, which is not held, one of `proxy`: given back as any permit is (neap_permit_return). */
+void neap_proxy_permit_init(struct neap_permit *permit, struct neap_proxy *proxy);
+
+/* By kind; without a name where proxies are made elsewhere, or the kind travels as itself. */
+extern const struct neap_class neap_proxy_classes[NEAP_KIND_COUNT];
+
+#endif

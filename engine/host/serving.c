@@ -1,0 +1,535 @@
+/* serving: answering.
+ *
+ * MODEL       A serving is a wait of this process that stands for one over there, under the same ticket (neap_wait_serve). Whoever
+ *             serves it (the thread that sends to the channel, or releases the lock) finds that it has no loop and runs it at once: it
+ *             writes the answer to the wire itself.
+ *             When the object is a proxy itself, its process passes the request on, with the same ticket, and its answer back.
+ * GUESTS      An owner over there that asks for what is held has a guest here, in whose name it is held. It is one task, which does
+ *             one thing after the other; so its list is touched by one thread at a time: whoever serves its wait (until the answer is
+ *             written), else whoever pumps. A permit that comes back by itself, from a finaliser, may come while the task waits:
+ *             it is put aside until that is over (asides).
+ *             Guests stay until the session ends: their number is that of addresses that such tasks ever had.
+ * LIVES       A serving is freed by whoever is last of two: the thread that pumps, when it is done with beginning it (begun), and the
+ *             one that answers it, or withdraws it.
+ * THE END     What can be withdrawn is; what has been claimed by somebody who has still to run it ends there: `unfinished` of its
+ *             guest says so, and the last one abandons what the guest holds. */
+#include "host/serving.h"
+
+#include <string.h>
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/wait.h"
+#include "host/request.h"
+#include "host/session.h"
+#include "sync/owner.h"
+
+struct neap_guest {
+    struct neap_owner owner;
+    uint32_t unfinished;  /* servings in its name that have not been answered or withdrawn. The session's guard */
+    bool ended;           /* what it held is, or is being, abandoned. The session's guard */
+    struct aside *asides; /* what has to wait; see GUESTS. The session's guard */
+};
+
+/* A call that has to wait until its guest does not. */
+struct aside {
+    struct aside *next;
+    struct neap_object *object; /* one reference */
+    struct neap_call call;
+};
+
+/* What was made for an operation that holds. */
+struct held {
+    struct neap_hold *hold;   /* owned */
+    struct neap_guest *guest; /* in whose name it is; NULL: nobody's */
+};
+
+struct neap_serving {
+    struct neap_wait wait;
+    struct neap_link link;
+    struct neap_ticket ticket;    /* the wait's */
+    struct neap_session *session; /* one reference */
+    struct neap_guest *guest;     /* NULL: the operation is in nobody's name */
+    struct neap_owner nobody;     /* then */
+    uint64_t id;                  /* of the request */
+    uint64_t hold;                /* the number of link.hold, if there is one */
+    bool begun;                   /* whoever pumps is done with it. The session's guard */
+    bool over;                    /* it has been answered or withdrawn. The session's guard */
+};
+
+/* A call that is passed on. */
+struct passing {
+    struct neap_pending pending;
+    struct neap_session *session; /* that it came from; one reference */
+    uint64_t id;                  /* of its request there */
+};
+
+static void free_held(struct held *held) {
+    if (held == NULL) return;
+    neap_free(held->hold);
+    neap_free(held);
+}
+
+/* --- guests --- */
+
+/* NULL: no memory. */
+static struct neap_guest *find_guest(struct neap_session *session, uint64_t id, bool make) {
+    neap_guard_lock(&session->guard);
+    struct neap_guest *guest = neap_table_get(&session->owners, id);
+    if (guest == NULL && make && (guest = neap_alloc(sizeof *guest)) != NULL) {
+        neap_owner_init(&guest->owner);
+        guest->unfinished = 0;
+        guest->ended = false;
+        guest->asides = NULL;
+        if (neap_table_put(&session->owners, id, guest) != 0) {
+            neap_free(guest);
+            guest = NULL;
+        }
+    }
+    neap_guard_unlock(&session->guard);
+    return guest;
+}
+
+void neap_guests_free(struct neap_session *session) {
+    size_t at = 0;
+    struct neap_guest *guest;
+    while ((guest = neap_table_next(&session->owners, &at)) != NULL) neap_free(guest);
+    struct held *held;
+    for (at = 0; (held = neap_table_next(&session->holds, &at)) != NULL;) free_held(held);
+}
+
+/* --- answers --- */
+
+static void answer(struct neap_session *session, uint64_t id, bool claimed, int result, int64_t number,
+                   const struct neap_message *message, struct neap_object *more) {
+    struct neap_packer packer;
+    neap_packer_init(&packer, session->wire);
+    neap_pack_u64(&packer, id);
+    neap_pack_u8(&packer, claimed);
+    neap_pack_u32(&packer, (uint32_t)result);
+    neap_pack_u64(&packer, (uint64_t)number);
+    neap_pack_message(&packer, message);
+    if (more != NULL && more->class->remote->put_more != NULL) more->class->remote->put_more(more, &packer);
+    int code = neap_packer_send(&packer, NEAP_FRAME_REPLY);
+    neap_packer_fini(&packer);
+    if (code == 0 || code == NEAP_BROKEN || result == code) return;
+    struct neap_message none; /* too large for this moment: that is what it is told */
+    neap_message_clear(&none);
+    answer(session, id, claimed, code, 0, &none, NULL);
+}
+
+/* --- the end of a serving --- */
+
+static void free_serving(struct neap_serving *serving) {
+    struct neap_session *session = serving->session;
+    neap_message_fini(&serving->link.message);
+    neap_object_unref(serving->link.object);
+    neap_free(serving);
+    neap_session_unref(session);
+}
+
+static void carry_out_or_pass(struct neap_session *session, uint64_t id, struct neap_object *object,
+                              struct neap_call *call);
+
+/* The guest does not wait any more; what was put aside is done. True: the session has ended, and it is up to us to end the guest. */
+static bool release_guest(struct neap_session *session, struct neap_guest *guest) {
+    for (;;) {
+        neap_guard_lock(&session->guard);
+        struct aside *aside = guest->asides;
+        if (aside != NULL) guest->asides = aside->next;
+        bool last = aside == NULL && --guest->unfinished == 0 && session->ended && !guest->ended;
+        if (last) guest->ended = true;
+        neap_guard_unlock(&session->guard);
+        if (aside == NULL) return last;
+        carry_out_or_pass(session, 0, aside->object, &aside->call);
+        neap_object_unref(aside->object);
+        neap_free(aside);
+    }
+}
+
+/* Nothing more will come of it: takes it out of the table. False: whoever pumps still needs it, and frees it. */
+static bool leave(struct neap_serving *serving) {
+    struct neap_session *session = serving->session;
+    neap_guard_lock(&session->guard);
+    if (neap_table_get(&session->servings, serving->id) == serving) neap_table_remove(&session->servings, serving->id);
+    serving->over = true;
+    bool begun = serving->begun;
+    neap_guard_unlock(&session->guard);
+    return begun;
+}
+
+/* What is left of the operand is not sent back. */
+static void answer_wait(struct neap_session *session, uint64_t id, struct neap_link *link) {
+    const struct neap_class *class = link->object->class;
+    const struct neap_message *message = &link->message, *reason = NULL;
+    if (link->result != 0 && class->import == NULL) {
+        neap_message_fini(&link->message);
+        if (link->result == NEAP_CLOSED && class->remote->reason != NULL) reason = class->remote->reason(link->object);
+    }
+    answer(session, id, true, link->result, link->number, reason != NULL ? reason : message,
+           link->result == 0 ? link->object : NULL);
+}
+
+/* It has been served: by the thread that did so, no guard held. Whoever calls keeps the session. */
+static void finish(struct neap_serving *serving) {
+    struct neap_session *session = serving->session;
+    struct neap_link *link = &serving->link;
+    struct neap_guest *guest = serving->guest;
+    bool orphan = guest != NULL && release_guest(session, guest);
+    answer_wait(session, serving->id, link);
+    if (leave(serving)) free_serving(serving);
+    if (orphan) neap_owner_end(&guest->owner);
+}
+
+static void run(struct neap_runnable *runnable) {
+    struct neap_wait *wait = NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable);
+    struct neap_serving *serving = NEAP_CONTAINER_OF(wait, struct neap_serving, wait);
+    struct neap_session *session = neap_session_ref(serving->session);
+    neap_wait_end(wait);
+    finish(serving);
+    neap_session_unref(session);
+}
+
+/* Out of the table; NULL: there is none of that number. */
+static struct held *take_hold(struct neap_session *session, uint64_t number) {
+    neap_guard_lock(&session->guard);
+    struct held *held = neap_table_remove(&session->holds, number);
+    neap_guard_unlock(&session->guard);
+    return held;
+}
+
+/* It will not be served. */
+static void give_up(struct neap_serving *serving) {
+    struct neap_session *session = serving->session;
+    struct neap_guest *guest = serving->guest;
+    bool orphan = guest != NULL && release_guest(session, guest);
+    if (serving->link.hold != NULL) free_held(take_hold(session, serving->hold));
+    if (leave(serving)) free_serving(serving);
+    if (orphan) neap_owner_end(&guest->owner);
+}
+
+/* --- requests --- */
+
+/* 0, NEAP_NOMEM, or NEAP_BROKEN: it makes no sense. */
+static int read_request(struct neap_session *session, struct neap_unpacker *unpacker, struct neap_serving *serving) {
+    struct neap_link *link = &serving->link;
+    serving->id = neap_unpack_u64(unpacker);
+    uint32_t object = neap_unpack_u32(unpacker);
+    link->op = neap_unpack_u8(unpacker);
+    uint64_t owner = neap_unpack_u64(unpacker), place = neap_unpack_u64(unpacker), round = neap_unpack_u64(unpacker);
+    uint32_t by = neap_unpack_u32(unpacker);
+    link->number = (int64_t)neap_unpack_u64(unpacker);
+    neap_unpack_message(unpacker, &link->message);
+    if (unpacker->code != 0) return unpacker->code;
+    link->object = neap_session_exported(session, object);
+    if (link->object == NULL || (link->op & NEAP_OP_MASK) >= link->object->class->remote->ops) return NEAP_BROKEN;
+    if (place != 0 && !neap_ticket_find(session->board, place, round, by, &serving->ticket)) return NEAP_BROKEN;
+    serving->guest = owner != 0 ? find_guest(session, owner, true) : NULL;
+    if (owner != 0 && serving->guest == NULL) return NEAP_NOMEM;
+    neap_wait_init(&serving->wait, NULL, serving->guest != NULL ? &serving->guest->owner : &serving->nobody, run);
+    serving->wait.ticket = place != 0 ? &serving->ticket : NULL;
+    return 0;
+}
+
+static struct neap_serving *new_serving(struct neap_session *session) {
+    struct neap_serving *serving = neap_alloc_zeroed(sizeof *serving);
+    if (serving == NULL) return NULL;
+    neap_owner_init(&serving->nobody);
+    neap_message_clear(&serving->link.message);
+    serving->session = neap_session_ref(session);
+    return serving;
+}
+
+/* The hold that the operation needs, known by link->number. 0, NEAP_NOMEM, or NEAP_BROKEN: the number is taken. */
+static int add_hold(struct neap_session *session, struct neap_serving *serving) {
+    struct neap_link *link = &serving->link;
+    const struct neap_remote *remote = link->object->class->remote;
+    if (remote->holding == 0 || (link->op & NEAP_OP_MASK) != remote->holding - 1) return 0;
+    struct held *held = neap_alloc(sizeof *held);
+    if (held == NULL) return NEAP_NOMEM;
+    held->guest = serving->guest;
+    held->hold = remote->make_hold(link->object);
+    serving->hold = (uint64_t)link->number;
+    int code = held->hold == NULL ? NEAP_NOMEM : 0;
+    neap_guard_lock(&session->guard);
+    if (code == 0 && neap_table_get(&session->holds, serving->hold) != NULL) code = NEAP_BROKEN;
+    if (code == 0) code = neap_table_put(&session->holds, serving->hold, held);
+    neap_guard_unlock(&session->guard);
+    if (code == 0)
+        link->hold = held->hold;
+    else
+        free_held(held);
+    return code;
+}
+
+/* In the table, so that it can be withdrawn; 0 or NEAP_NOMEM. */
+static int enter(struct neap_session *session, struct neap_serving *serving) {
+    int code = add_hold(session, serving);
+    if (code != 0) return code;
+    neap_guard_lock(&session->guard);
+    code = neap_table_put(&session->servings, serving->id, serving);
+    if (code == 0 && serving->guest != NULL) serving->guest->unfinished++;
+    neap_guard_unlock(&session->guard);
+    if (code != 0 && serving->link.hold != NULL) free_held(take_hold(session, serving->hold));
+    return code;
+}
+
+/* Whoever pumps is done with it for now; frees it if it is over already. */
+static void put_down(struct neap_serving *serving) {
+    struct neap_session *session = serving->session;
+    neap_guard_lock(&session->guard);
+    serving->begun = true;
+    bool over = serving->over;
+    neap_guard_unlock(&session->guard);
+    if (over) free_serving(serving);
+}
+
+static void begin(struct neap_serving *serving) {
+    struct neap_link *link = &serving->link;
+    bool once = (link->op & NEAP_OP_TRY) != 0, is_proxy = link->object->class->import != NULL;
+    struct neap_message none;
+    neap_message_clear(&none);
+    if (!is_proxy) link->op &= NEAP_OP_MASK; /* a proxy passes it on */
+    int code = neap_wait_serve(&serving->wait, link, once && !is_proxy);
+    if (code == 0) {
+        finish(serving);
+    } else if (code != NEAP_PARKED) {
+        if (code == NEAP_TIMEOUT) answer(serving->session, serving->id, false, NEAP_TIMEOUT, 0, &none, NULL);
+        give_up(serving);
+    }
+    put_down(serving);
+}
+
+static void refuse(struct neap_session *session, uint64_t id, int code) {
+    struct neap_message none;
+    neap_message_clear(&none);
+    answer(session, id, false, code, 0, &none, NULL);
+}
+
+/* Out of memory is the asker's trouble; anything else that is wrong is the end of the link. */
+bool neap_serving_request(struct neap_session *session, struct neap_unpacker *unpacker) {
+    struct neap_serving *serving = new_serving(session);
+    if (serving == NULL) {
+        refuse(session, neap_unpack_u64(unpacker), NEAP_NOMEM);
+        return true;
+    }
+    int code = read_request(session, unpacker, serving);
+    if (code == 0) code = enter(session, serving);
+    if (code == 0) {
+        begin(serving);
+        return true;
+    }
+    if (code == NEAP_NOMEM) refuse(session, serving->id, code);
+    unpacker->code = 0;
+    neap_message_fini(&serving->link.message);
+    if (serving->link.object != NULL) neap_object_unref(serving->link.object);
+    neap_session_unref(session);
+    neap_free(serving);
+    return code == NEAP_NOMEM;
+}
+
+/* The serving of `id`, which is not freed before it is put down; NULL: it is over. */
+static struct neap_serving *pick_up(struct neap_session *session, uint64_t id) {
+    neap_guard_lock(&session->guard);
+    struct neap_serving *serving = neap_table_get(&session->servings, id);
+    if (serving != NULL) serving->begun = false;
+    neap_guard_unlock(&session->guard);
+    return serving;
+}
+
+void neap_serving_withdraw(struct neap_session *session, uint64_t id) {
+    struct neap_serving *serving = pick_up(session, id);
+    if (serving == NULL) return;
+    if (neap_wait_withdraw(&serving->wait)) give_up(serving);
+    put_down(serving);
+}
+
+/* --- calls --- */
+
+static void describe(struct neap_session *session, struct neap_object *object, struct neap_call *call) {
+    char text[NEAP_MESSAGE_TEXT_MAX + 1] = "";
+    if (session->makers->describe != NULL) session->makers->describe(object, text, sizeof text);
+    call->message.kind = NEAP_MESSAGE_TEXT;
+    call->message.length = (uint8_t)strlen(text);
+    memcpy(call->message.text, text, call->message.length);
+}
+
+static void give_back(struct neap_session *session, uint64_t number) {
+    struct held *held = take_hold(session, number);
+    if (held == NULL) return;
+    struct neap_hold *hold = held->hold;
+    if (neap_list_is_linked(&hold->node)) {
+        struct neap_object *object = hold->object;
+        neap_list_remove(&hold->node);
+        hold->abandon(hold);
+        neap_object_unref(object);
+    }
+    free_held(held);
+}
+
+/* A proxy sets NEAP_GONE where whoever it stands for is to be asked. */
+static void carry_out(struct neap_session *session, struct neap_object *object, struct neap_call *call) {
+    bool is_proxy = object->class->import != NULL;
+    call->result = is_proxy ? NEAP_GONE : 0;
+    if (call->method == NEAP_CALL_GIVE_BACK) {
+        call->result = 0;
+        give_back(session, (uint64_t)call->number);
+    } else if (call->method == NEAP_CALL_DESCRIBE && !is_proxy) {
+        describe(session, object, call);
+    } else if (object->class->remote->serve != NULL) {
+        object->class->remote->serve(object, call);
+    } else if (!is_proxy) {
+        call->result = NEAP_RANGE;
+    }
+}
+
+/* A proxy: whoever it stands for is asked, and its answer passed back. */
+static void passed(struct neap_pending *pending) {
+    struct passing *passing = NEAP_CONTAINER_OF(pending, struct passing, pending);
+    struct neap_call *call = &pending->call;
+    answer(passing->session, passing->id, true, call->result, call->number, &call->message, NULL);
+    neap_message_fini(&call->message);
+    neap_session_unref(passing->session);
+    neap_free(passing);
+}
+
+static void pass_on(struct neap_session *session, struct neap_import *import, uint64_t id, struct neap_call *call) {
+    struct passing *passing = neap_alloc(sizeof *passing);
+    int code = NEAP_NOMEM;
+    if (passing != NULL) {
+        passing->pending.call = *call;
+        passing->pending.done = passed;
+        passing->session = neap_session_ref(session);
+        passing->id = id;
+        code = neap_request_call(import, &passing->pending);
+        if (code == 0) return;
+        neap_session_unref(session);
+        neap_free(passing);
+    }
+    neap_message_fini(&call->message);
+    refuse(session, id, code);
+}
+
+/* True: the call is kept until its guest does not wait any more. */
+static bool put_aside(struct neap_session *session, struct neap_guest *guest, struct neap_object *object,
+                      const struct neap_call *call) {
+    struct aside *aside = neap_alloc(sizeof *aside), **last;
+    if (aside == NULL) return false;
+    aside->next = NULL;
+    aside->object = object;
+    aside->call = *call;
+    neap_guard_lock(&session->guard);
+    bool waits = guest->unfinished > 0;
+    for (last = &guest->asides; *last != NULL;) last = &(*last)->next;
+    if (waits) *last = aside;
+    neap_guard_unlock(&session->guard);
+    if (!waits) neap_free(aside);
+    return waits;
+}
+
+/* Whose list the call may change; NULL: nobody's. */
+static struct neap_guest *concerned(struct neap_session *session, const struct neap_call *call,
+                                    struct neap_guest *guest) {
+    if (call->method != NEAP_CALL_GIVE_BACK) return guest;
+    neap_guard_lock(&session->guard);
+    const struct held *held = neap_table_get(&session->holds, (uint64_t)call->number);
+    struct neap_guest *found = held != NULL ? held->guest : NULL;
+    neap_guard_unlock(&session->guard);
+    return found;
+}
+
+static bool guest_waits(struct neap_session *session, const struct neap_guest *guest) {
+    neap_guard_lock(&session->guard);
+    bool waits = guest != NULL && guest->unfinished > 0;
+    neap_guard_unlock(&session->guard);
+    return waits;
+}
+
+/* Done here, or not, and then by whoever the proxy stands for. The message is taken over. */
+static void carry_out_or_pass(struct neap_session *session, uint64_t id, struct neap_object *object,
+                              struct neap_call *call) {
+    carry_out(session, object, call);
+    const struct neap_class *class = object->class;
+    struct neap_import *import = class->import != NULL && call->result == NEAP_GONE ? class->import(object) : NULL;
+    if (import != NULL && id != 0) {
+        pass_on(session, import, id, call);
+        return;
+    }
+    if (import != NULL) {
+        neap_request_tell(import, call);
+        return;
+    }
+    if (id != 0) answer(session, id, true, call->result, call->number, &call->message, NULL);
+    neap_message_fini(&call->message);
+}
+
+/* Takes over a reference to `object`, and call->message. */
+static void receive_call(struct neap_session *session, uint64_t id, struct neap_object *object,
+                         struct neap_guest *guest, struct neap_call *call) {
+    if (id == 0) guest = concerned(session, call, guest);
+    if (id == 0 && guest_waits(session, guest) && put_aside(session, guest, object, call)) return;
+    carry_out_or_pass(session, id, object, call);
+    neap_object_unref(object);
+}
+
+bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpacker) {
+    struct neap_owner nobody;
+    struct neap_call call = {.result = 0};
+    uint64_t id = neap_unpack_u64(unpacker);
+    uint32_t number = neap_unpack_u32(unpacker);
+    call.method = neap_unpack_u8(unpacker);
+    uint64_t owner = neap_unpack_u64(unpacker);
+    call.number = (int64_t)neap_unpack_u64(unpacker);
+    neap_unpack_message(unpacker, &call.message);
+    if (unpacker->code == NEAP_NOMEM) {
+        if (id != 0) refuse(session, id, NEAP_NOMEM);
+        unpacker->code = 0;
+        return true;
+    }
+    struct neap_object *object = unpacker->code == 0 ? neap_session_exported(session, number) : NULL;
+    if (object == NULL) {
+        neap_message_fini(&call.message);
+        return false;
+    }
+    struct neap_guest *guest = owner != 0 ? find_guest(session, owner, false) : NULL;
+    neap_owner_init(&nobody);
+    call.owner = guest != NULL ? &guest->owner : &nobody;
+    receive_call(session, id, object, guest, &call);
+    return true;
+}
+
+/* --- the end --- */
+
+/* Any serving that is not over; NULL: there is none. */
+static struct neap_serving *pick_any(struct neap_session *session) {
+    size_t at = 0;
+    neap_guard_lock(&session->guard);
+    struct neap_serving *serving = neap_table_next(&session->servings, &at);
+    if (serving != NULL) {
+        neap_table_remove(&session->servings, serving->id);
+        serving->begun = false;
+    }
+    neap_guard_unlock(&session->guard);
+    return serving;
+}
+
+static struct neap_guest *any_guest(struct neap_session *session) {
+    struct neap_guest *guest;
+    size_t at = 0;
+    neap_guard_lock(&session->guard);
+    do guest = neap_table_next(&session->owners, &at);
+    while (guest != NULL && (guest->ended || guest->unfinished > 0));
+    if (guest != NULL) guest->ended = true;
+    neap_guard_unlock(&session->guard);
+    return guest;
+}
+
+void neap_servings_end(struct neap_session *session) {
+    struct neap_serving *serving;
+    struct neap_guest *guest;
+    while ((serving = pick_any(session)) != NULL) {
+        if (neap_wait_withdraw(&serving->wait)) give_up(serving);
+        put_down(serving);
+    }
+    while ((guest = any_guest(session)) != NULL) neap_owner_end(&guest->owner);
+}

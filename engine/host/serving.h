@@ -1,0 +1,22 @@
+/* serving: what another process has asked of this one: waits on our objects, and calls. */
+#ifndef NEAP_HOST_SERVING_H
+#define NEAP_HOST_SERVING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/packer.h"
+
+struct neap_session;
+
+/* For the session: frames, as request.c writes them. False: they make no sense. */
+bool neap_serving_request(struct neap_session *session, struct neap_unpacker *unpacker);
+bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpacker);
+void neap_serving_withdraw(struct neap_session *session, uint64_t id);
+
+/* The session has ended: withdraws what is served, and abandons what is held over there. */
+void neap_servings_end(struct neap_session *session);
+/* The session is freed. */
+void neap_guests_free(struct neap_session *session);
+
+#endif

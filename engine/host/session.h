@@ -1,0 +1,124 @@
+/* session: one end of what two processes that are linked share: objects, waits and calls. The essay is in session.c. */
+#ifndef NEAP_HOST_SESSION_H
+#define NEAP_HOST_SESSION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/guard.h"
+#include "core/list.h"
+#include "core/object.h"
+#include "core/remote.h"
+#include "core/table.h"
+#include "core/ticket.h"
+#include "host/packer.h"
+#include "host/wire.h"
+
+struct neap_link;
+struct neap_request;
+struct neap_session;
+
+/* Types of the frames that sessions exchange; those below are the links' own. */
+enum neap_session_frame {
+    NEAP_FRAME_BOARD = 64, /* the first one, to a child: a descriptor, of the family's board */
+    NEAP_FRAME_REQUEST,    /* a wait on an object of the receiver: see serving.c */
+    NEAP_FRAME_WITHDRAW,   /* u64 id: it is not to be served any more */
+    NEAP_FRAME_CALL,       /* a method of an object of the receiver */
+    NEAP_FRAME_REPLY,      /* how a request or call ended */
+    NEAP_FRAME_DROP,       /* u32 id, u32 count: so many references to an object of the receiver are gone */
+    NEAP_FRAME_FORGET      /* u32 id: what travelled as itself under this number is not mentioned any more */
+};
+
+/* A proxy with one reference, which has taken note of the import (neap_import_init); NULL: no memory. */
+typedef struct neap_object *(*neap_maker)(struct neap_session *session, uint32_t id, uint8_t kind,
+                                          const struct neap_constants *constants);
+
+/* What all sessions of an engine share. */
+struct neap_makers {
+    neap_maker make[NEAP_KIND_COUNT]; /* of the kinds that can come from elsewhere; else NULL */
+    /* Writes how an object stands, for people. May be NULL. */
+    void (*describe)(struct neap_object *object, char *text, size_t size);
+};
+
+/* The part of a proxy that its session knows. */
+struct neap_import {
+    struct neap_session *session; /* one reference; constant */
+    struct neap_object *object;   /* the proxy; constant */
+    uint32_t id;                  /* of the object, over there. Constant */
+    uint32_t received;            /* how often a reference to it has come. The session's guard */
+    uint32_t revivals;            /* how often it was found without a reference. The session's guard */
+};
+
+/* An object that the other process has references to. */
+struct neap_export {
+    struct neap_object *object; /* one reference; NULL: the place is free */
+    uint32_t sent;              /* references sent and not dropped; of what travels as itself: 0 */
+    uint32_t next;              /* free: the next free place plus 1; 0: none */
+};
+
+struct neap_session {
+    atomic_uint refs;
+    struct neap_wire *wire;   /* one reference; refers back. Constant */
+    struct neap_board *board; /* of the family; outlives it. In a child NULL until its frame has come; else constant */
+    const struct neap_makers *makers;  /* constant */
+    struct neap_guard guard;           /* of all that follows. Taken after the guards of objects, before the wire's */
+    struct neap_export *exports;       /* by id; owned */
+    uint32_t export_room, export_free; /* allocated; the first free place plus 1 */
+    uint32_t values;                   /* exports that travel as themselves, since they were last looked through */
+    struct neap_table exported;        /* object -> its id plus 1 */
+    struct neap_table imports;         /* id -> neap_import: its proxy, without a reference */
+    struct neap_table received;        /* id -> object that travelled as itself; one reference */
+    struct neap_request *requests;     /* by place: what the other side has not answered yet; owned. See request.c */
+    uint32_t request_room, request_free;
+    struct neap_table servings; /* id of a request -> neap_serving: what we have not answered. See serving.c */
+    struct neap_table owners;   /* id of an owner over there -> neap_guest. See serving.c */
+    struct neap_table holds;    /* number of a hold over there -> neap_hold; owned. See serving.c */
+    bool ended;                 /* nothing can be sent or will be received */
+    char *cause;                /* why, for people; owned. Written before `ended` */
+};
+
+/* One reference. `board` and `makers` outlive it. NULL: no memory. `board` NULL: this is a child, which is given one.
+ * Before the wire is pumped. */
+struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board *board,
+                                      const struct neap_makers *makers);
+/* To a child that has not been started yet, before anything else: its board. 0, or why it could not be sent. */
+int neap_session_give_board(struct neap_session *session);
+struct neap_session *neap_session_ref(struct neap_session *session);
+void neap_session_unref(struct neap_session *session);
+
+/* --- for whoever pumps the wire, one at a time --- */
+
+/* A frame of a type from NEAP_FRAME_BOARD on. False: it makes no sense. */
+bool neap_session_receive(struct neap_session *session, const struct neap_wire_frame *frame);
+/* The last frame has been received. What was asked of the other side fails with NEAP_BROKEN, what it waits for is withdrawn, what it
+ * holds is abandoned. `cause`: "process p1 was killed by signal 9". Idempotent. */
+void neap_session_end(struct neap_session *session, const char *cause);
+
+/* --- any thread --- */
+
+bool neap_session_has_ended(struct neap_session *session);
+/* Copies the cause, cut to fit; "" before the end. */
+void neap_session_cause(struct neap_session *session, char *text, size_t size);
+
+/* For packers: writes how the other side finds `object`; the object that the other side has written so, with a new reference, or NULL. */
+void neap_session_pack(struct neap_packer *packer, struct neap_object *object);
+struct neap_object *neap_session_unpack(struct neap_unpacker *unpacker);
+/* What the packer has noted has been sent. */
+void neap_session_sent(struct neap_session *session, const uint32_t *notes, unsigned count);
+
+/* The object exported under `id`, with a new reference; NULL: there is none. */
+struct neap_object *neap_session_exported(struct neap_session *session, uint32_t id);
+
+/* --- for proxies --- */
+
+/* By `make`: fills it in. */
+void neap_import_init(struct neap_import *import, struct neap_session *session, struct neap_object *object,
+                      uint32_t id);
+/* neap_class.revived. */
+bool neap_import_revived(struct neap_import *import);
+/* By destroy: tells the other side. */
+void neap_import_fini(struct neap_import *import);
+
+#endif

@@ -1,0 +1,450 @@
+-- Handles in other processes. That each of them waits there as it does here is asked by the grid, in its own spec.
+
+local neap = require "neap"
+local grid = require "spec.grid"
+local support = require "spec.support"
+
+-- What is sent to processes must have the globals for its _ENV, not busted's.
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+local broken = table.pack(nil, "broken", "broken")
+
+local function start(...) return neap.process({ quiet = true, name = "p1" }, ...) end
+
+--- A process that calls `make`, sends what that returned, and waits for ever. Returns it, and what came.
+local function start_with(make, ...)
+  local made = neap.channel(1)
+  local process = start(function(channel, call, ...)
+    channel:send(table.pack(call(...)))
+    require("neap").event():wait()
+  end, made, make, ...)
+  local values = made:recv()
+  return process, table.unpack(values, 1, values.n)
+end
+
+--- Kills it, and returns when everything that it had here is gone.
+local function kill(process)
+  process:kill()
+  process:wait()
+end
+
+local function await_arrivals(barrier, count)
+  while barrier.waiting < count do neap.yield() end
+end
+
+describe("a handle in another process", function()
+  it("is the same however it came, and comes home as itself", function()
+    local channel, event, answers = neap.channel(), neap.event(), neap.queue()
+    local process = start(function(a, b, event_there, answers_there)
+      answers_there:put(rawequal(a, b))
+      answers_there:put({ a, event_there })
+    end, channel, channel, event, answers)
+    assert.is_true(answers:get())
+    local back = answers:get()
+    assert.are.equal(channel, back[1])
+    assert.are.equal(event, back[2])
+    process:join()
+  end)
+
+  it("says what it is and how it stands", function()
+    local channel, lock, event = neap.channel(3), neap.lock(), neap.event()
+    channel:send(1)
+    lock:acquire()
+    event:set()
+    local process = start(function(...)
+      local texts = {}
+      for i = 1, select("#", ...) do texts[i] = tostring((select(i, ...))):gsub("0x%x+", "0x") end
+      return texts
+    end, channel, lock, event, neap.semaphore(5), neap.rwlock(), neap.queue(), neap.barrier(3))
+    assert.are.same({ "channel: 0x (1/3)", "lock: 0x (locked)", "event: 0x (set)", "semaphore: 0x (5)",
+      "rwlock: 0x (free)", "queue: 0x (0)", "barrier: 0x (0/3)" }, (process:join()))
+  end)
+
+  it("has its constants", function()
+    local process = start(function(channel, queue, barrier)
+      return channel.capacity, queue.maxsize, barrier.parties, barrier.waiting
+    end, neap.channel(3), neap.queue(7), neap.barrier(2))
+    assert.are.same({ 3, 7, 2, 0 }, { process:join() })
+  end)
+
+  it("does what does not wait where Lua cannot yield", function()
+    local event, queue = neap.event(), neap.queue()
+    local process = start(function(e, q)
+      q:put("x")
+      local seen
+      table.sort({ 1, 2 }, function()
+        e:set()
+        seen = #q
+        return false
+      end)
+      return seen, e:is_set()
+    end, event, queue)
+    assert.are.same({ 1, true }, { process:join() })
+    assert.is_true(event:is_set())
+  end)
+
+  it("carries values of every kind, with handles in them", function()
+    local to, from = neap.channel(), neap.channel()
+    local process = start(function(a, b)
+      for value in a:iter() do b:send(value) end
+    end, to, from)
+    local shared = { neap.null }
+    local long = { ("long"):rep(100), ("x"):rep(200000) }
+    for _, value in ipairs({ 1, 1.5, true, "short", long[1], long[2], { shared, shared, to = to } }) do
+      to:send(value)
+      assert.are.same(value, (from:recv()))
+    end
+    to:send(function(x) return x + 1 end)
+    assert.are.equal(42, from:recv()(41))
+    to:close()
+    process:join()
+  end)
+
+  it("is closed with a reason that is told there", function()
+    local channel = neap.channel()
+    local process = grid.park(start(function(c) return c:recv() end, channel))
+    channel:close("enough")
+    assert.are.same(table.pack(nil, "closed", "closed", "enough"), table.pack(process:join()))
+    local close, there = neap.channel(), neap.channel()
+    process = start(function(c) return c:close("reason") end, close)
+    assert.is_true((process:join()))
+    assert.are.same(table.pack(nil, "closed", "closed", "reason"), table.pack(close:recv()))
+    there:close()
+  end)
+
+  it("raises for misuse as it does at home", function()
+    local messages = { start(function(lock, semaphore, queue, rwlock, condition)
+      local list = {}
+      for i, call in ipairs({ function() lock:release() end, function() semaphore:release() end,
+        function() queue:task_done() end, function() rwlock:release() end, function() condition:notify() end }) do
+        list[i] = select(2, pcall(call)):gsub("^.-:%d+: ", "")
+      end
+      return table.unpack(list)
+    end, neap.lock(), neap.bounded_semaphore(1), neap.queue(), neap.rwlock(), neap.condition()):join() }
+    assert.are.same({ "the task does not hold this lock", "a semaphore cannot have more than 1 permits",
+      "task_done was called more often than values were put", "the task does not hold this lock",
+      "the task does not hold the lock of this condition" }, messages)
+  end)
+
+  it("waits for several at once, of here and of there", function()
+    local here, ready = neap.channel(), neap.event()
+    local process = start(function(channel, ready_there)
+      local n = require "neap"
+      local own, event = n.channel(1), n.event()
+      local order = { n.select({ own, channel, event }, 0) }
+      own:send("own")
+      order[4] = n.select({ own, channel }, 0)
+      ready_there:set()
+      order[5] = select(2, n.select({ channel, event }))
+      n.spawn(function() event:set() end)
+      order[6] = n.select({ channel, event })
+      order[7] = n.select({ channel, { channel, "x" } }, 0)
+      return order
+    end, here, ready)
+    ready:wait()
+    here:send("here")
+    local order = process:join()
+    assert.are.same({ [2] = "timeout", [3] = "timeout", [4] = 1, [5] = "here", [6] = 2 }, order)
+  end)
+
+  it("takes part in a condition whose lock is elsewhere", function()
+    local lock, ready = neap.lock(), neap.channel()
+    local process = start(function(l, r)
+      local n = require "neap"
+      local condition = n.condition(l)
+      r:send(condition)
+      return condition:with(function() return condition:wait() end)
+    end, lock, ready)
+    local condition = ready:recv()
+    while process:status() ~= "waiting" do neap.yield() end
+    repeat condition:with(function() condition:notify() end) until process:wait(0.01)
+    assert.is_true((process:join()))
+  end)
+
+  it("runs the action of a barrier wherever the last one comes", function()
+    local ran = neap.queue()
+    local barrier = neap.barrier(2, function() ran:put(require("neap").getpid()) end)
+    local process = start(function(b) return b:wait(), require("neap").getpid() end, barrier)
+    await_arrivals(barrier, 1)
+    assert.are.equal(2, barrier:wait())
+    assert.are.equal(neap.getpid(), ran:get())
+    assert.are.equal(1, (process:join()))
+    local waiter = grid.parked_task(function() return barrier:wait() end)
+    local pid = start(function(b)
+      assert(b:wait() == 2)
+      return require("neap").getpid()
+    end, barrier):join()
+    assert.are.equal(pid, ran:get())
+    assert.are.equal(1, (waiter:join()))
+  end)
+
+  it("is used through a process in between, and by a sibling", function()
+    local channel, answers = neap.channel(), neap.channel()
+    local function echo(from, to)
+      for value in from:iter() do to:send(value + 1) end
+    end
+    local process = start(function(call, from, to)
+      local n = require "neap"
+      local middle = n.channel()
+      local child = n.process(call, from, middle)
+      local sibling = n.process(call, middle, to)
+      child:wait()
+      middle:close()
+      sibling:wait()
+    end, echo, channel, answers)
+    for i = 1, 20 do
+      channel:send(i)
+      assert.are.equal(i + 2, (answers:recv()))
+    end
+    channel:close()
+    process:join()
+  end)
+end)
+
+describe("a task, thread or process elsewhere", function()
+  it("is joined, and says how it stands", function()
+    local gate = neap.event()
+    local thread = neap.thread({ name = "w1" }, function(g)
+      g:wait()
+      return "a", { "b" }
+    end, gate)
+    local process = start(function(t, g)
+      local before = { t.name, t:is_alive(), t:join(0) }
+      g:set()
+      return before, t:join()
+    end, thread, gate)
+    local before, a, b = process:join()
+    assert.are.same({ "w1", true, nil, "timeout", "timeout" }, before)
+    assert.are.same({ "a", { "b" } }, { a, b })
+  end)
+
+  it("raises what it raised, and is then seen", function()
+    local result = support.run_script([[
+      local neap = require "neap"
+      local gate = neap.event()
+      local task = neap.spawn(function() gate:wait() error({ code = 7 }) end)
+      local process = neap.process(function(t, g)
+        require("neap").spawn(function() g:set() end)
+        local ok, err = pcall(t.join, t)
+        return ok, err.code, t:status(), t:traceback() ~= nil
+      end, task, gate)
+      print(process:join())
+    ]])
+    assert.are.same({ status = 0, stdout = "false\t7\tfailed\ttrue\n", stderr = "" }, result)
+  end)
+
+  it("is cancelled", function()
+    local task = grid.parked_task(function() neap.event():wait() end)
+    assert.are.same({ true, false }, { start(function(t) return t:cancel("why"), t:cancel() end, task):join() })
+    local ok, err = pcall(task.join, task)
+    assert.is_false(ok)
+    assert.are.equal("why", err.reason)
+  end)
+
+  it("is killed, and tells its exit status", function()
+    local victim = start(function() require("neap").event():wait() end)
+    local process = start(function(p)
+      local pid, killed = p.pid, p:kill()
+      p:wait()
+      return pid, killed, p.exitcode, select(2, pcall(p.join, p))
+    end, victim)
+    assert.are.same({ victim.pid, true, -9, "process p1 was killed by signal 9" }, { process:join() })
+    pcall(victim.join, victim)
+  end)
+
+  it("is found to have ended by those that wait for several", function()
+    local process, task = start_with(function()
+      return require("neap").spawn(function() return "done" end)
+    end)
+    assert.are.same({ "done" }, neap.gather({ task }))
+    assert.are.equal(1, (neap.select({ task }, 0)))
+    kill(process)
+    assert.are.equal("done", (task:join()))
+  end)
+end)
+
+describe("when a process dies", function()
+  it("what waits for it is broken", function()
+    local process, channel, full, lock = start_with(function()
+      local n = require "neap"
+      local held = n.lock()
+      held:acquire()
+      return n.channel(), n.channel(), held
+    end)
+    local waiters = { grid.parked_task(channel.recv, channel), grid.parked_task(full.send, full, 1),
+      grid.parked_task(lock.acquire, lock), grid.parked_thread(function(c) return c:recv() end, channel),
+      grid.parked_elsewhere(function(c) return c:recv() end, channel) }
+    local selecting = grid.parked_task(neap.select, { neap.channel(), channel })
+    kill(process)
+    for _, waiter in ipairs(waiters) do assert.are.same(broken, table.pack(waiter:join())) end
+    assert.are.same(table.pack(2, nil, "broken", "broken"), table.pack(selecting:join()))
+    assert.are.same(broken, table.pack(channel:recv()))
+    assert.are.same(broken, table.pack(channel:send(1, 0)))
+    assert.are.same(broken, table.pack(channel:close()))
+    assert.are.same(broken, table.pack(lock:locked()))
+  end)
+
+  it("its tasks have failed, for that reason", function()
+    local process, task = start_with(function()
+      local n = require "neap"
+      return n.spawn(function() n.event():wait() end)
+    end)
+    local waiter = grid.parked_task(function() return pcall(task.join, task) end)
+    kill(process)
+    assert.are.same({ false, "process p1 was killed by signal 9" }, { waiter:join() })
+    assert.are.equal("failed", task:status())
+  end)
+
+  it("it waits for nothing any more", function()
+    local channel, semaphore, lock = neap.channel(), neap.semaphore(0), neap.lock()
+    lock:acquire()
+    local process = start(function(c, s, l)
+      local n = require "neap"
+      n.spawn(s.acquire, s)
+      n.spawn(l.acquire, l)
+      return c:recv()
+    end, channel, semaphore, lock)
+    grid.park(process)
+    kill(process)
+    local receiver = grid.parked_task(channel.recv, channel)
+    assert.is_true((channel:send("for the living")))
+    assert.are.equal("for the living", (receiver:join()))
+    semaphore:release()
+    assert.is_true((semaphore:acquire(0)))
+    lock:release()
+    assert.are.same(table.pack(true), table.pack(lock:acquire(0)))
+    lock:release()
+  end)
+
+  it("its locks are abandoned, and the permits of its guards return", function()
+    local lock, rlock, rwlock, condition = neap.lock(), neap.rlock(), neap.rwlock(), neap.condition()
+    local semaphore = neap.semaphore(3)
+    local process = start_with(function(a, b, c, d, s)
+      a:acquire()
+      b:acquire()
+      b:acquire()
+      c:acquire_write()
+      d:acquire()
+      local guard = s:guard()
+      s:acquire()
+      assert(guard)
+      _G.kept = guard
+      return true
+    end, lock, rlock, rwlock, condition, semaphore)
+    assert.are.equal(1, semaphore:value())
+    local waiter = grid.parked_task(function()
+      local results = table.pack(lock:acquire())
+      lock:release()
+      return table.unpack(results)
+    end)
+    kill(process)
+    assert.are.same({ true, "abandoned" }, { waiter:join() })
+    assert.are.same(table.pack(true, "abandoned"), table.pack(rlock:acquire(0)))
+    assert.are.same(table.pack(true, "abandoned"), table.pack(rwlock:acquire_write(0)))
+    assert.are.same(table.pack(true, "abandoned"), table.pack(condition:acquire(0)))
+    assert.are.equal(2, semaphore:value())
+  end)
+
+  it("a barrier that it waits at breaks", function()
+    local barrier = neap.barrier(3)
+    local process = start(function(b) b:wait() end, barrier)
+    await_arrivals(barrier, 1)
+    local waiter = grid.parked_task(barrier.wait, barrier)
+    kill(process)
+    assert.are.same(broken, table.pack(waiter:join()))
+  end)
+
+  it("with it what it had from others is gone for its children too", function()
+    local channel, ready = neap.channel(), neap.channel()
+    local process = start(function(c, r)
+      local n = require "neap"
+      local child = n.process(function(cc, rr)
+        rr:send(require("neap").getpid())
+        cc:recv()
+      end, c, r)
+      child:wait()
+    end, channel, ready)
+    ready:recv()
+    kill(process)
+    local receiver = grid.parked_task(channel.recv, channel)
+    channel:send("x")
+    assert.are.equal("x", (receiver:join()))
+  end)
+
+  it("a pipe's end that only it had is closed", function()
+    local a, b = neap.pipe()
+    local process = start(function(there)
+      there:send("last words")
+      require("neap").event():wait()
+    end, b)
+    b = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.are.equal("last words", (a:recv()))
+    kill(process)
+    assert.are.same(table.pack(nil, "closed", "closed"), table.pack(a:recv()))
+  end)
+end)
+
+-- Work that is handed out and answered through channels, under a lock, by processes that are killed at random instants.
+local function kill_at_random(kills)
+  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
+  print(("# NEAP_SEED=%d"):format(seed))
+  math.randomseed(seed)
+  local jobs, done, lock, count = neap.channel(4), neap.queue(), neap.lock(), neap.channel(1)
+  count:send(0)
+  local function work(j, d, l, c)
+    for job in j:iter() do
+      l:acquire()
+      local n = c:recv(0)
+      if n then c:send(n + 1) end
+      l:release()
+      d:put(job)
+    end
+  end
+  local given, lost, workers = 0, 0, {}
+  local giver = neap.spawn(function()
+    while true do
+      jobs:send(given + 1)
+      given = given + 1
+    end
+  end)
+  for i = 1, 2 do workers[i] = start(work, jobs, done, lock, count) end
+  for _ = 1, kills do
+    local i = math.random(2)
+    neap.sleep(math.random() * 0.005)
+    kill(workers[i])
+    lost = lost + 1
+    workers[i] = start(work, jobs, done, lock, count)
+    if not count:recv(0) then -- it died with the count in its hand: somebody gives it back
+      lock:acquire()
+      count:recv(0)
+      count:send(0)
+      lock:release()
+    else
+      count:send(0)
+    end
+  end
+  giver:cancel()
+  giver:wait()
+  jobs:close()
+  for i = 1, 2 do workers[i]:join() end
+  local seen = {}
+  while true do
+    local job = done:get(0)
+    if not job then break end
+    assert.is_nil(seen[job], "a job was done twice")
+    seen[job] = true
+  end
+  local missing = 0
+  for job = 1, given do
+    if not seen[job] then missing = missing + 1 end
+  end
+  assert.is_true(missing <= lost, ("%d jobs of %d are missing after %d kills"):format(missing, given, lost))
+end
+
+describe("kill -9 at random instants", function()
+  it("loses nothing but what the dead had in hand", function() kill_at_random(15) end)
+  it("loses nothing but what the dead had in hand, often #stress", function() kill_at_random(500) end)
+end)
