@@ -3,6 +3,8 @@
 #include "bindings/class.h"
 #include "bindings/function.h"
 #include "bindings/handle.h"
+#include "sync/array.h"
+#include "sync/bytes.h"
 #include "bindings/process.h"
 
 const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
@@ -35,4 +37,5 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_OFFLOAD] = &neap_offload_binding,
 };
 
-const struct neap_class *const neap_packed_classes[] = {&neap_code_class, &neap_blueprint_class, NULL};
+const struct neap_class *const neap_packed_classes[] = {&neap_code_class, &neap_blueprint_class, &neap_value_class,
+                                                       &neap_array_class, &neap_bytes_class, NULL};

@@ -90,7 +90,7 @@ struct neap_holder *neap_holder_new(lua_State *L, struct neap_object *object,
     holder->give_back = give_back_;
     holder->holds = false;
     if (neap_remote_test(object) != NULL)
-        neap_proxy_permit_init(&holder->permit, neap_remote_test(object));
+        neap_proxy_hold_init(&holder->permit.hold, neap_remote_test(object));
     else
         neap_permit_init(&holder->permit, (struct neap_semaphore *)object);
     push_metatable(L);

@@ -90,6 +90,7 @@ const struct neap_makers neap_remote_makers = {
              [NEAP_KIND_BOUNDED_SEMAPHORE] = neap_proxy_make,
              [NEAP_KIND_EVENT] = neap_proxy_make,
              [NEAP_KIND_BARRIER] = neap_proxy_make,
+             [NEAP_KIND_MAPPED] = neap_proxy_make,
              [NEAP_KIND_TASK] = neap_mirror_make,
              [NEAP_KIND_THREAD] = neap_mirror_make,
              [NEAP_KIND_PROCESS] = neap_mirror_make},

@@ -81,15 +81,20 @@ static int number_of(const struct neap_wire *wire, const struct neap_class *clas
     return -1;
 }
 
+void neap_pack_class(struct neap_packer *packer, const struct neap_class *class) {
+    int number = number_of(packer->wire, class);
+    if (number < 0 && packer->code == 0) packer->code = UV_ENOTSUP;
+    neap_pack_u8(packer, (uint8_t)number);
+}
+
 void neap_pack_whole(struct neap_packer *packer, struct neap_object *object) {
-    int number = number_of(packer->wire, object->class);
     if (packer->code != 0) return;
-    if (number < 0 || object->class->pack == NULL) {
+    if (number_of(packer->wire, object->class) < 0 || object->class->pack == NULL) {
         packer->code = UV_ENOTSUP;
         packer->obstacle = object;
         return;
     }
-    neap_pack_u8(packer, (uint8_t)number);
+    neap_pack_class(packer, object->class);
     object->class->pack(object, packer);
 }
 
@@ -199,18 +204,18 @@ int neap_unpack_fd(struct neap_unpacker *unpacker) {
     return fd;
 }
 
-static const struct neap_class *unpack_class(struct neap_unpacker *unpacker) {
+const struct neap_class *neap_unpack_class(struct neap_unpacker *unpacker) {
     unsigned number = neap_unpack_u8(unpacker), count = 0;
     const struct neap_class *const *classes = unpacker->wire->classes;
     while (classes != NULL && classes[count] != NULL) count++;
-    if (number < count && classes[number]->unpack != NULL) return classes[number];
+    if (number < count) return classes[number];
     neap_unpack_fail(unpacker, UV_EPROTO);
     return NULL;
 }
 
 struct neap_object *neap_unpack_whole(struct neap_unpacker *unpacker) {
-    const struct neap_class *class = unpack_class(unpacker);
-    if (unpacker->depth == DEPTH_MAX) neap_unpack_fail(unpacker, UV_EPROTO);
+    const struct neap_class *class = neap_unpack_class(unpacker);
+    if (unpacker->depth == DEPTH_MAX || (class != NULL && class->unpack == NULL)) neap_unpack_fail(unpacker, UV_EPROTO);
     if (class == NULL || unpacker->code != 0) return NULL;
     unpacker->depth++;
     struct neap_object *object = class->unpack(unpacker);

@@ -14,6 +14,9 @@
 
 enum { NEAP_PACKER_INLINE = 512, NEAP_PACKER_NOTES = 4 };
 
+struct neap_class;
+struct neap_unpacker;
+
 /* A frame that is being written. */
 struct neap_packer {
     struct neap_wire *wire;
@@ -45,6 +48,9 @@ static inline void neap_pack_u64(struct neap_packer *packer, uint64_t value) {
 void neap_pack_text(struct neap_packer *packer, const char *text);
 /* `message` stays as it is. */
 void neap_pack_message(struct neap_packer *packer, const struct neap_message *message);
+/* A class of those that both ends know by number. UNPACK: NULL: an error. */
+void neap_pack_class(struct neap_packer *packer, const struct neap_class *class);
+const struct neap_class *neap_unpack_class(struct neap_unpacker *unpacker);
 /* An object, as its class packs it, whoever else knows it. */
 void neap_pack_whole(struct neap_packer *packer, struct neap_object *object);
 /* A descriptor goes along; borrowed until the frame has been sent. */

@@ -19,8 +19,11 @@
 #include "host/request.h"
 #include "sync/barrier.h"
 #include "sync/condition.h"
+#include "sync/dict.h"
 #include "sync/lock.h"
 #include "sync/rwlock.h"
+#include "sync/semaphore.h"
+#include "sync/sequence.h"
 
 struct reading {
     struct neap_hold hold;    /* in the reader's list */
@@ -137,14 +140,20 @@ int neap_proxy_release_rwlock(struct neap_proxy *proxy, struct neap_owner *owner
 
 /* --- permits --- */
 
-static void abandon_permit(struct neap_hold *hold) {
+static void give_back(struct neap_hold *hold) {
     tell((struct neap_proxy *)hold->object, NEAP_CALL_GIVE_BACK, NULL, (int64_t)(uintptr_t)hold);
 }
 
-void neap_proxy_permit_init(struct neap_permit *permit, struct neap_proxy *proxy) {
-    neap_list_init(&permit->hold.node);
-    permit->hold.object = &proxy->object;
-    permit->hold.abandon = abandon_permit;
+void neap_proxy_hold_init(struct neap_hold *hold, struct neap_proxy *proxy) {
+    neap_list_init(&hold->node);
+    hold->object = &proxy->object;
+    hold->abandon = give_back;
+}
+
+/* Does the operation have a hold as its operand? */
+static bool is_holding(const struct neap_link *link) {
+    uint8_t holding = link->object->class->remote->holding;
+    return holding != 0 && op_of(link) == holding - 1;
 }
 
 /* --- waiting --- */
@@ -203,7 +212,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
 static void enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     neap_list_push_back(&proxy->waiters, &link->node);
-    if (kind_of(proxy) != NEAP_KIND_SEMAPHORE && kind_of(proxy) != NEAP_KIND_BOUNDED_SEMAPHORE) link->hold = NULL;
+    if (!is_holding(link)) link->hold = NULL;
     link->request = make_reading(proxy, link) == 0 ? neap_request_add(proxy->import.session, object, link) : 0;
 }
 
@@ -227,9 +236,7 @@ static bool is_owned(const struct neap_proxy *proxy, const struct neap_link *lin
         case NEAP_KIND_RWLOCK:
         case NEAP_KIND_BARRIER:
         case NEAP_KIND_POOL: return true;
-        case NEAP_KIND_SEMAPHORE:
-        case NEAP_KIND_BOUNDED_SEMAPHORE: return op_of(link) == NEAP_SEMAPHORE_HOLD;
-        default: return false;
+        default: return is_holding(link);
     }
 }
 
@@ -268,7 +275,7 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
     }
     if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
         take_lock(proxy, link);
-    else if (kind == NEAP_KIND_RWLOCK || (is_owned(proxy, link) && op == NEAP_SEMAPHORE_HOLD && link->hold != NULL))
+    else if (kind == NEAP_KIND_RWLOCK || is_holding(link))
         neap_owner_enter(link->wait->owner, link->hold);
 }
 
@@ -349,6 +356,7 @@ static const char *const lock_verbs[] = {"acquire"};
 static const char *const rwlock_verbs[] = {"acquire_read", "acquire_write"};
 static const char *const semaphore_verbs[] = {"acquire", "hold"};
 static const char *const wait_verbs[] = {"wait", "wait"};
+static const char *const dict_verbs[] = {"update", "wait"};
 static const char *const pool_verbs[] = {"take", "join"};
 
 #define PLAIN(kind_, ops_) [kind_] = {.kind = kind_, .ops = ops_, .constants = constants}
@@ -358,14 +366,13 @@ static const char *const pool_verbs[] = {"take", "join"};
                .holding = holding_,            \
                .constants = constants,         \
                .serve = serve_,                \
-               .make_hold = make_permit}
+               .make_hold = make_hold}
 
-/* Of a permit that is held over there, through us. */
-static struct neap_hold *make_permit(struct neap_object *object) {
-    struct neap_permit *permit = neap_alloc(sizeof *permit);
-    if (permit == NULL) return NULL;
-    neap_proxy_permit_init(permit, (struct neap_proxy *)object);
-    return &permit->hold;
+/* Of what is held over there, through us. */
+static struct neap_hold *make_hold(struct neap_object *object) {
+    struct neap_hold *hold = neap_alloc(sizeof *hold);
+    if (hold != NULL) neap_proxy_hold_init(hold, (struct neap_proxy *)object);
+    return hold;
 }
 
 static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
@@ -382,8 +389,9 @@ static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
     PLAIN(NEAP_KIND_EVENT, 1),
     PLAIN(NEAP_KIND_BARRIER, 2),
     PLAIN(NEAP_KIND_POOL, 2),
-    PLAIN(NEAP_KIND_DICT, 0),
-    PLAIN(NEAP_KIND_LIST, 0),
+    PLAIN(NEAP_KIND_MAPPED, 0),
+    HOLDING(NEAP_KIND_DICT, NEAP_DICT_IDLE + 1, NEAP_DICT_UPDATE + 1, NULL),
+    HOLDING(NEAP_KIND_LIST, NEAP_SEQUENCE_UPDATE + 1, NEAP_SEQUENCE_UPDATE + 1, NULL),
 };
 
 #define CLASS(kind_, name_, verbs_)       \
@@ -414,6 +422,7 @@ const struct neap_class neap_proxy_classes[NEAP_KIND_COUNT] = {
     CLASS(NEAP_KIND_EVENT, "event", wait_verbs),
     CLASS(NEAP_KIND_BARRIER, "barrier", wait_verbs),
     CLASS(NEAP_KIND_POOL, "pool", pool_verbs),
-    CLASS(NEAP_KIND_DICT, "dict", wait_verbs),
-    CLASS(NEAP_KIND_LIST, "list", wait_verbs),
+    CLASS(NEAP_KIND_DICT, "dict", dict_verbs),
+    CLASS(NEAP_KIND_LIST, "list", dict_verbs),
+    CLASS(NEAP_KIND_MAPPED, "shared memory", wait_verbs),
 };

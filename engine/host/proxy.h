@@ -10,7 +10,6 @@
 #include "core/wait.h"
 #include "host/session.h"
 #include "sync/owner.h"
-#include "sync/semaphore.h"
 
 /* A link's op is that of the class it stands for, perhaps with NEAP_OP_TRY; its operands and results too. Any wait may end with
  * NEAP_BROKEN: the other process has gone; one with NEAP_OP_TRY with the result NEAP_TIMEOUT. */
@@ -48,8 +47,8 @@ bool neap_proxy_is_held_by(const struct neap_proxy *proxy, const struct neap_own
 /* Of a rwlock: writes, or one of its reads. 0 or NEAP_NOT_OWNER. */
 int neap_proxy_release_rwlock(struct neap_proxy *proxy, struct neap_owner *owner);
 
-/* Makes `permit`, which is not held, one of `proxy`: given back as any permit is (neap_permit_return). */
-void neap_proxy_permit_init(struct neap_permit *permit, struct neap_proxy *proxy);
+/* Makes `hold`, which is not held, one of `proxy`, for an operation that holds. It is given back by neap_hold_give_back. */
+void neap_proxy_hold_init(struct neap_hold *hold, struct neap_proxy *proxy);
 
 /* By kind; without a name where proxies are made elsewhere, or the kind travels as itself. */
 extern const struct neap_class neap_proxy_classes[NEAP_KIND_COUNT];

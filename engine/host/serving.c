@@ -357,13 +357,7 @@ static void describe(struct neap_session *session, struct neap_object *object, s
 static void give_back(struct neap_session *session, uint64_t number) {
     struct held *held = take_hold(session, number);
     if (held == NULL) return;
-    struct neap_hold *hold = held->hold;
-    if (neap_list_is_linked(&hold->node)) {
-        struct neap_object *object = hold->object;
-        neap_list_remove(&hold->node);
-        hold->abandon(hold);
-        neap_object_unref(object);
-    }
+    neap_hold_give_back(held->hold);
     free_held(held);
 }
 

@@ -29,11 +29,12 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/mapping.h"
 #include "host/request.h"
 #include "host/serving.h"
 
 /* How an object is named in a frame. */
-enum { HOME, AWAY, WHOLE, KNOWN };
+enum { HOME, AWAY, WHOLE, KNOWN, MAPPED };
 
 enum { FIRST_EXPORTS = 16, VALUES_PER_LOOK = 256 };
 
@@ -51,6 +52,8 @@ struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board 
     neap_table_init(&session->exported);
     neap_table_init(&session->imports);
     neap_table_init(&session->received);
+    neap_table_init(&session->segments_sent);
+    neap_table_init(&session->segments);
     neap_table_init(&session->servings);
     neap_table_init(&session->owners);
     neap_table_init(&session->holds);
@@ -69,6 +72,8 @@ void neap_session_unref(struct neap_session *session) {
     neap_table_fini(&session->exported);
     neap_table_fini(&session->imports);
     neap_table_fini(&session->received);
+    neap_table_fini(&session->segments_sent);
+    neap_table_fini(&session->segments);
     neap_table_fini(&session->servings);
     neap_table_fini(&session->owners);
     neap_table_fini(&session->holds);
@@ -205,9 +210,8 @@ static void put_whole(struct neap_packer *packer, struct neap_object *object) {
     if (many) forget_values(session);
 }
 
-static void put_reference(struct neap_packer *packer, struct neap_object *object) {
+static void put_reference(struct neap_packer *packer, struct neap_object *object, const struct neap_remote *remote) {
     struct neap_session *session = packer->wire->session;
-    const struct neap_remote *remote = object->class->remote;
     struct neap_constants constants = {{0, 0}, {NULL, NULL}};
     neap_guard_lock(&session->guard);
     uint32_t place = place_export(session, object);
@@ -232,13 +236,25 @@ void neap_session_pack(struct neap_packer *packer, struct neap_object *object) {
         neap_pack_u8(packer, HOME);
         neap_pack_u32(packer, import->id);
     } else if (class->remote != NULL) {
-        put_reference(packer, object);
+        put_reference(packer, object, class->remote);
+    } else if (class->adopt != NULL) {
+        neap_pack_u8(packer, MAPPED);
+        neap_pack_u32(packer, 0);
+        neap_mapping_pack(packer, object);
     } else if (class->pack == NULL) {
         packer->code = UV_ENOTSUP;
         packer->obstacle = object;
     } else {
         put_whole(packer, object);
     }
+}
+
+void neap_session_pack_keeper(struct neap_packer *packer, struct neap_object *object) {
+    static const struct neap_remote keeper = {.kind = NEAP_KIND_MAPPED};
+    if (object->class->import != NULL)
+        neap_session_pack(packer, object);
+    else
+        put_reference(packer, object, &keeper);
 }
 
 /* --- reading references --- */
@@ -329,6 +345,7 @@ struct neap_object *neap_session_unpack(struct neap_unpacker *unpacker) {
         case AWAY: return get_reference(unpacker, id);
         case WHOLE: return get_whole(unpacker, id);
         case KNOWN: return get_known(session, id);
+        case MAPPED: return neap_mapping_unpack(unpacker);
         default: return NULL;
     }
 }
@@ -426,6 +443,8 @@ bool neap_session_receive(struct neap_session *session, const struct neap_wire_f
             id = neap_unpack_u32(&unpacker);
             good = receive_drop(session, id, neap_unpack_u32(&unpacker));
             break;
+        case NEAP_FRAME_SEGMENT: good = neap_mapping_segment(session, &unpacker); break;
+        case NEAP_FRAME_FORGET_SEGMENT: neap_mapping_forget(session, neap_unpack_u64(&unpacker)); break;
         case NEAP_FRAME_FORGET: receive_forget(session, neap_unpack_u32(&unpacker)); break;
         default: good = false;
     }
@@ -462,4 +481,5 @@ void neap_session_end(struct neap_session *session, const char *cause) {
     neap_requests_end(session);
     neap_servings_end(session);
     let_go(session);
+    neap_mappings_end(session);
 }

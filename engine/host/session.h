@@ -28,7 +28,9 @@ enum neap_session_frame {
     NEAP_FRAME_CALL,       /* a method of an object of the receiver */
     NEAP_FRAME_REPLY,      /* how a request or call ended */
     NEAP_FRAME_DROP,       /* u32 id, u32 count: so many references to an object of the receiver are gone */
-    NEAP_FRAME_FORGET      /* u32 id: what travelled as itself under this number is not mentioned any more */
+    NEAP_FRAME_FORGET,     /* u32 id: what travelled as itself under this number is not mentioned any more */
+    NEAP_FRAME_SEGMENT,    /* u64 id, a descriptor: shared memory that will be mentioned; see mapping.c */
+    NEAP_FRAME_FORGET_SEGMENT /* u64 id: not any more */
 };
 
 /* A proxy with one reference, which has taken note of the import (neap_import_init); NULL: no memory. */
@@ -72,6 +74,8 @@ struct neap_session {
     struct neap_table received;        /* id -> object that travelled as itself; one reference */
     struct neap_request *requests;     /* by place: what the other side has not answered yet; owned. See request.c */
     uint32_t request_room, request_free;
+    struct neap_table segments_sent;   /* id -> neap_segment that the other side has from us; one reference */
+    struct neap_table segments;        /* id -> neap_segment that we have from the other side; one reference */
     struct neap_table servings; /* id of a request -> neap_serving: what we have not answered. See serving.c */
     struct neap_table owners;   /* id of an owner over there -> neap_guest. See serving.c */
     struct neap_table holds;    /* number of a hold over there -> neap_hold; owned. See serving.c */
@@ -105,6 +109,8 @@ void neap_session_cause(struct neap_session *session, char *text, size_t size);
 /* For packers: writes how the other side finds `object`; the object that the other side has written so, with a new reference, or NULL. */
 void neap_session_pack(struct neap_packer *packer, struct neap_object *object);
 struct neap_object *neap_session_unpack(struct neap_unpacker *unpacker);
+/* As pack, for an object that has no proxy of its own: what keeps it here while the other side refers to it. */
+void neap_session_pack_keeper(struct neap_packer *packer, struct neap_object *object);
 /* What the packer has noted has been sent. */
 void neap_session_sent(struct neap_session *session, const uint32_t *notes, unsigned count);
 

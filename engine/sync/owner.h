@@ -32,6 +32,16 @@ static inline void neap_owner_leave(struct neap_hold *hold) {
     neap_object_unref(hold->object);
 }
 
+/* By the owner's thread: as at the owner's end, before it. False: it was not held. For holds whose abandoning is giving back. */
+static inline bool neap_hold_give_back(struct neap_hold *hold) {
+    if (!neap_list_is_linked(&hold->node)) return false;
+    struct neap_object *object = hold->object;
+    neap_list_remove(&hold->node);
+    hold->abandon(hold);
+    neap_object_unref(object);
+    return true;
+}
+
 /* The owner ends: abandons everything that it still holds, the last taken first. */
 void neap_owner_end(struct neap_owner *owner);
 

@@ -75,14 +75,7 @@ void neap_permit_init(struct neap_permit *permit, struct neap_semaphore *semapho
     permit->hold.abandon = abandon;
 }
 
-bool neap_permit_return(struct neap_permit *permit) {
-    if (!neap_list_is_linked(&permit->hold.node)) return false;
-    struct neap_object *object = permit->hold.object;
-    neap_list_remove(&permit->hold.node);
-    permit->hold.abandon(&permit->hold);
-    neap_object_unref(object);
-    return true;
-}
+bool neap_permit_return(struct neap_permit *permit) { return neap_hold_give_back(&permit->hold); }
 
 /* --- life --- */
 

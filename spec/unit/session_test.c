@@ -449,7 +449,7 @@ static void permits_come_back_with_their_guard(void **state) {
     struct neap_proxy *next = farther(semaphore);
     struct neap_permit permits[2];
     for (int i = 0; i < 2; i++) {
-        neap_proxy_permit_init(&permits[i], next);
+        neap_proxy_hold_init(&permits[i].hold, next);
         add_link(&a, 0, next, NEAP_SEMAPHORE_HOLD)->hold = &permits[i].hold;
         start_links(&a, 1, NEAP_FOREVER);
         assert_int_equal(after(&a), 0);
@@ -534,7 +534,7 @@ static void what_the_dead_held_is_given_back(void **state) {
     struct neap_permit permit;
     start(&a, next, NEAP_LOCK_ACQUIRE, NEAP_FOREVER);
     assert_int_equal(after(&a), 0);
-    neap_proxy_permit_init(&permit, of_semaphore);
+    neap_proxy_hold_init(&permit.hold, of_semaphore);
     add_link(&a, 0, of_semaphore, NEAP_SEMAPHORE_HOLD)->hold = &permit.hold;
     start_links(&a, 1, NEAP_FOREVER);
     assert_int_equal(after(&a), 0);
