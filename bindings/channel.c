@@ -74,10 +74,10 @@ int neap_channel_close_with(lua_State *L, struct neap_channel *channel) {
 
 static int channel_send(lua_State *L) {
     struct neap_channel *channel = check(L);
-    neap_channel_check_value(L, 2);
     int64_t deadline = neap_check_timeout(L, 3);
     struct neap_task *task = neap_await_begin(L);
     neap_encode(L, 2, &task->link.message, "value");
+    if (task->link.message.kind == NEAP_MESSAGE_EMPTY) neap_channel_check_value(L, 2); /* which raises */
     task->link.object = &channel->object;
     task->link.op = NEAP_CHANNEL_SEND;
     return neap_await(L, &task->link, 1, deadline, neap_finish_sent);

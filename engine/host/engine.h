@@ -88,7 +88,9 @@ int neap_engine_init(struct neap_engine *engine);
 /* No thread is left. */
 void neap_engine_fini(struct neap_engine *engine);
 
-uint64_t neap_engine_next_id(struct neap_engine *engine);
+/* The first of `count` numbers that follow each other and that nothing else in the engine has. Any thread. */
+uint64_t neap_engine_next_ids(struct neap_engine *engine, uint32_t count);
+static inline uint64_t neap_engine_next_id(struct neap_engine *engine) { return neap_engine_next_ids(engine, 1); }
 
 /* Where its shared memory comes from, as long as the engine lives; NULL: no memory. Any thread. */
 struct neap_cells *neap_engine_cells(struct neap_engine *engine);
