@@ -106,10 +106,10 @@ int neap_channel_push_closed(lua_State *L, struct neap_object *object) {
 
 static int channel_send(lua_State *L) {
     struct neap_object *channel = check(L);
-    neap_channel_check_value(L, 2);
     int64_t deadline = neap_check_timeout(L, 3);
     struct neap_task *task = neap_await_begin(L);
     neap_encode(L, 2, &task->link.message, "value");
+    if (task->link.message.kind == NEAP_MESSAGE_EMPTY) neap_channel_check_value(L, 2); /* which raises */
     task->link.object = channel;
     task->link.op = NEAP_CHANNEL_SEND;
     return neap_await(L, &task->link, 1, deadline, neap_finish_sent);

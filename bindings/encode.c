@@ -421,6 +421,7 @@ static void encode_userdata(lua_State *L, int index, struct neap_message *messag
 
 void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what) {
     switch (lua_type(L, index)) {
+        case LUA_TNONE:
         case LUA_TNIL: neap_message_clear(message); return;
         case LUA_TBOOLEAN:
             neap_message_set_kind(message, lua_toboolean(L, index) ? NEAP_MESSAGE_TRUE : NEAP_MESSAGE_FALSE);

@@ -32,6 +32,8 @@
 #include "host/engine.h"
 #include "sync/scope.h"
 
+enum { IDS_IN_LOT = 64 };
+
 static const char extras_key; /* registry: a table, box -> table, with weak keys */
 
 static void destroy(struct neap_object *object) { (void)object; /* lies in its box */ }
@@ -287,6 +289,16 @@ struct neap_task *neap_task_new_ghost(struct neap_vm *vm) {
     return ghost;
 }
 
+/* A number that nothing else in the engine has. A lot at a time: the counter is shared with all threads. */
+static uint32_t take_id(struct neap_vm *vm) {
+    if (vm->ids_left == 0) {
+        vm->next_id = neap_engine_next_ids(vm->engine, IDS_IN_LOT);
+        vm->ids_left = IDS_IN_LOT;
+    }
+    vm->ids_left--;
+    return (uint32_t)vm->next_id++;
+}
+
 /* Queues the task, now or when its time comes. */
 static int schedule(struct neap_task *task, int64_t deadline) {
     if (deadline == 0) {
@@ -330,7 +342,7 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     init(task, vm);
     task->values = (uint16_t)values;
     task->flags = options->flags;
-    task->id = (uint32_t)neap_engine_next_id(vm->engine);
+    task->id = take_id(vm);
     task->site = neap_site_here(L);
     if (options->name != NULL) set_name(L, options->name);
     /* From here on no finaliser runs, which might spawn. */
@@ -358,8 +370,10 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
 /* Keeps the `count` values on top of L in the box at `box`, which has at least one user value. */
 static void keep_values(lua_State *L, struct neap_task *task, int box, int count) {
     if (count == 0) {
-        lua_pushnil(L);
-        lua_setiuservalue(L, box, 1);
+        if (task->slot != 0) { /* else nothing was ever put there */
+            lua_pushnil(L);
+            lua_setiuservalue(L, box, 1);
+        }
     } else if (count == 1) {
         lua_pushvalue(L, -1);
         lua_setiuservalue(L, box, 1);

@@ -78,6 +78,8 @@ struct neap_vm {
     uint32_t idle_count, idle_room; /* of idle: used, allocated */
     size_t outside;                 /* bytes of objects that the collector was not told of yet; see box.c */
     uint32_t budget;                /* waits that may still be served at once before a task must give way */
+    uint64_t next_id;               /* of its tasks: the engine gives them out by the lot */
+    uint32_t ids_left;              /* of the present lot */
     uint32_t needed;                /* tasks that have not ended and are not daemon */
     struct neap_outcome *outcome;   /* of a thread's main task, once that has ended; owned */
     int outcome_state;              /* enum neap_future_state that goes with it; 0: it has not ended */

@@ -207,8 +207,7 @@ static bool is_same_wait(const struct neap_link *a, const struct neap_link *b) {
     return b->wait->ticket != NULL && a->wait->ticket->place == b->wait->ticket->place;
 }
 
-struct neap_link *neap_waiters_exchange(struct neap_list *waiters, struct neap_link *link) {
-    if (!link->foreign) return neap_waiters_claim(waiters);
+struct neap_link *neap_waiters_exchange_foreign(struct neap_list *waiters, struct neap_link *link) {
     for (struct neap_list *node = waiters->next, *next; node != waiters; node = next) {
         struct neap_link *other = NEAP_CONTAINER_OF(node, struct neap_link, node);
         next = node->next;

@@ -122,7 +122,11 @@ struct neap_link *neap_waiters_claim(struct neap_list *waiters);
 bool neap_link_claim(struct neap_link *link);
 /* The same for attempt, which serves `link` itself in exchange: claims the first that is still to be had together with
  * `link`, when that needs it. NULL when there is none, or NEAP_GONE is link->result. */
-struct neap_link *neap_waiters_exchange(struct neap_list *waiters, struct neap_link *link);
+struct neap_link *neap_waiters_exchange_foreign(struct neap_list *waiters, struct neap_link *link);
+static inline struct neap_link *neap_waiters_exchange(struct neap_list *waiters, struct neap_link *link) {
+    if (neap_list_is_empty(waiters)) return 0;
+    return link->foreign ? neap_waiters_exchange_foreign(waiters, link) : neap_waiters_claim(waiters);
+}
 /* For attempt, when nothing can come between any more and nothing has been changed yet: may `link` be served? False: whoever it was
  * tried for has been served elsewhere; attempt returns false. */
 bool neap_link_commit_foreign(struct neap_link *link);

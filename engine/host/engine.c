@@ -64,8 +64,8 @@ int neap_engine_init(struct neap_engine *engine) {
     return neap_screen_init(&engine->screen);
 }
 
-uint64_t neap_engine_next_id(struct neap_engine *engine) {
-    return atomic_fetch_add_explicit(&engine->ids, 1, memory_order_relaxed) + 1;
+uint64_t neap_engine_next_ids(struct neap_engine *engine, uint32_t count) {
+    return atomic_fetch_add_explicit(&engine->ids, count, memory_order_relaxed) + 1;
 }
 
 /* --- what is made ahead, and what is kept --- */

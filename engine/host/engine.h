@@ -92,7 +92,9 @@ int neap_engine_init(struct neap_engine *engine);
 /* No thread is left. */
 void neap_engine_fini(struct neap_engine *engine);
 
-uint64_t neap_engine_next_id(struct neap_engine *engine);
+/* The first of `count` numbers that follow each other and that nothing else in the engine has. Any thread. */
+uint64_t neap_engine_next_ids(struct neap_engine *engine, uint32_t count);
+static inline uint64_t neap_engine_next_id(struct neap_engine *engine) { return neap_engine_next_ids(engine, 1); }
 
 /* Any thread: the board of the family, made on the first call. 0, NEAP_NOMEM, or what the system said. */
 int neap_engine_board(struct neap_engine *engine, struct neap_board **board);

@@ -1,6 +1,6 @@
 #include "sync/owner.h"
 
-void neap_owner_end(struct neap_owner *owner) {
+void neap_owner_abandon(struct neap_owner *owner) {
     while (!neap_list_is_empty(&owner->held)) {
         struct neap_hold *hold = NEAP_CONTAINER_OF(owner->held.prev, struct neap_hold, node);
         struct neap_object *object = hold->object;

@@ -43,6 +43,9 @@ static inline bool neap_hold_give_back(struct neap_hold *hold) {
 }
 
 /* The owner ends: abandons everything that it still holds, the last taken first. */
-void neap_owner_end(struct neap_owner *owner);
+void neap_owner_abandon(struct neap_owner *owner);
+static inline void neap_owner_end(struct neap_owner *owner) {
+    if (!neap_list_is_empty(&owner->held)) neap_owner_abandon(owner);
+}
 
 #endif
