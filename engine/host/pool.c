@@ -51,7 +51,7 @@ static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitt
     pool->last_id++;
     pool->stats.submitted++;
     if (pool->unfinished++ == 0) neap_engine_need(pool->engine);
-    submitter->message.kind = NEAP_MESSAGE_OBJECT;
+    neap_message_set_kind(&submitter->message, NEAP_MESSAGE_OBJECT);
     submitter->message.object = neap_object_ref(&work->future.object);
     return work;
 }
