@@ -24,8 +24,8 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
-#include "host/process.h"
 #include "host/pool.h"
+#include "host/process.h"
 
 enum { SITE_DEPTH_MAX = 12, SITES_MAX = 4096, CACHE = 16, CHAIN_TEXT_MAX = 2048 };
 
@@ -477,7 +477,6 @@ static int report_work(lua_State *L) {
     struct neap_work *work = lua_touserdata(L, 1);
     const struct neap_outcome *outcome = work->future.outcome;
     lua_settop(L, 0);
-    neap_box_push(L, &work->future.object);
     if (outcome != NULL) {
         neap_decode(L, &outcome->value);
         neap_decode(L, &outcome->traceback);
@@ -489,7 +488,7 @@ static int report_work(lua_State *L) {
     neap_text_clear(&who);
     neap_text_add(&who, "job %llu of pool %s failed, and nobody has asked: ", (unsigned long long)work->id,
                   work->pool->name);
-    print_failure(L, who.bytes, 2, 3);
+    print_failure(L, who.bytes, 1, 2);
     return 0;
 }
 
@@ -500,7 +499,11 @@ void neap_failure_report_unread(struct neap_vm *vm) {
         if (lua_checkstack(L, 4)) {
             lua_pushcfunction(L, report_work);
             lua_pushlightuserdata(L, work);
-            if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+            if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+                neap_report_print("neap: job %llu of pool %s failed, and nobody has asked (%s)\n",
+                                  (unsigned long long)work->id, work->pool->name, lua_tostring(L, -1));
+                lua_pop(L, 1);
+            }
         }
         neap_object_unref(&work->future.object);
     }
