@@ -17,6 +17,7 @@
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
 #include "bindings/ring.h"
+#include "bindings/worker.h"
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -117,6 +118,7 @@ static void drop(struct neap_link *links, uint32_t count) {
 
 /* Ends the wait: the index of a link, NEAP_TIMEOUT, or NEAP_CANCELLED, also when it was a deadline of the code around. */
 static int end(struct neap_task *task) {
+    if (task->lends) neap_worker_take_back(task);
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     int code = neap_wait_end(&task->wait);
     if (task->job != NULL) atomic_store_explicit(task->job->waiting, false, memory_order_relaxed);
@@ -218,6 +220,7 @@ static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lu
     struct neap_vm *vm = task->vm;
     if (task->job != NULL) atomic_store_explicit(task->job->waiting, true, memory_order_relaxed);
     if (!neap_ring_is_out_of(task)) neap_ring_enter(L, task);
+    if (task->pool != 0) neap_worker_lend(L, task);
     if (task != vm->root) {
         if (!pass(L, task)) lua_yieldk(L, 0, (lua_KContext)finish, again);
         return;

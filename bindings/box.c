@@ -98,6 +98,12 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
     lua_newtable(L);
     luaL_setfuncs(L, binding->methods, 0);
     if (binding->more_methods != NULL) luaL_setfuncs(L, binding->more_methods, 0);
+    if (binding->half != NULL) {
+        lua_createtable(L, 0, 1);
+        lua_pushcfunction(L, binding->half);
+        lua_setfield(L, -2, "__index");
+        lua_setmetatable(L, -2);
+    }
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__methods");
     if (binding->item != NULL) {
@@ -120,6 +126,12 @@ static void push_metatable(lua_State *L, enum neap_handle kind) {
         vm->metatables[kind] = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->metatables[kind]);
+}
+
+void neap_box_push_methods(lua_State *L, enum neap_handle kind) {
+    push_metatable(L, kind);
+    lua_getfield(L, -1, "__methods");
+    lua_remove(L, -2);
 }
 
 /* --- constants --- */

@@ -30,6 +30,8 @@ struct neap_binding {
     lua_CFunction index;
     /* h[key], for any key: (handle, key) -> value; upvalue 1 is the table of methods. Instead of index; may be NULL. */
     lua_CFunction item;
+    /* Methods that the Lua half defines when they are first asked for: __index of the table of methods. May be NULL. */
+    lua_CFunction half;
     /* Writes how the object stands, for tostring: "3/8", "running". May be NULL. */
     void (*describe)(struct neap_object *object, char *text, size_t size);
     /* The object that travels instead when a handle is sent: pushes nothing, returns a new reference; may raise.
@@ -55,6 +57,8 @@ void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int userval
 
 /* The collector learns of `size` bytes that an object has taken outside of Lua, over and above what every one takes. May collect. */
 void neap_box_account(lua_State *L, size_t size);
+/* Pushes the table of the kind's methods. */
+void neap_box_push_methods(lua_State *L, enum neap_handle kind);
 
 /* Gives the box on top of the stack, of `kind`, a field that never changes, at no cost for its methods. */
 void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value);

@@ -3,9 +3,9 @@
 #include "bindings/class.h"
 #include "bindings/function.h"
 #include "bindings/handle.h"
+#include "bindings/process.h"
 #include "sync/array.h"
 #include "sync/bytes.h"
-#include "bindings/process.h"
 
 const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_CHANNEL] = &neap_channel_binding,
@@ -35,7 +35,9 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_FILE] = &neap_file_binding,
     [NEAP_HANDLE_POLL] = &neap_poll_binding,
     [NEAP_HANDLE_OFFLOAD] = &neap_offload_binding,
+    [NEAP_HANDLE_POOL] = &neap_pool_binding,
+    [NEAP_HANDLE_FUTURE] = &neap_future_binding,
 };
 
-const struct neap_class *const neap_packed_classes[] = {&neap_code_class, &neap_blueprint_class, &neap_value_class,
-                                                       &neap_array_class, &neap_bytes_class, NULL};
+const struct neap_class *const neap_packed_classes[] = {&neap_code_class,  &neap_blueprint_class, &neap_value_class,
+                                                        &neap_array_class, &neap_bytes_class,     NULL};

@@ -17,6 +17,9 @@ void neap_encode(lua_State *L, int index, struct neap_message *message, const ch
  * `what` is a list: "args" gives "cannot send args[2].conn: userdata". */
 void neap_encode_all(lua_State *L, int first, int count, struct neap_message *message, const char *what);
 
+/* The same for a function and its `arguments` arguments from `function` on, which errors call "function" and "args[1]". */
+void neap_encode_call(lua_State *L, int function, int arguments, struct neap_message *message);
+
 /* Pushes the value of `message`, which stays as it is and may be decoded again. Raises when out of memory, when a module that the
  * value names cannot be loaded, and when the bytes are not what encode wrote. */
 void neap_decode(lua_State *L, const struct neap_message *message);

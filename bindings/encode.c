@@ -447,16 +447,24 @@ static bool stands_alone(lua_State *L, int index) {
     return type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_TSTRING;
 }
 
+static void encode_list(lua_State *L, int first, int count, bool call, struct neap_message *message, const char *what) {
+    struct neap_scratch *scratch = neap_encoder_of(L)->scratch;
+    neap_scratch_begin(L, scratch, what);
+    scratch->list = true;
+    scratch->call = call;
+    message->parcel = write_parcel(L, scratch, lua_absindex(L, first), count);
+    neap_message_set_kind(message, NEAP_MESSAGE_PARCEL);
+}
+
 void neap_encode_all(lua_State *L, int first, int count, struct neap_message *message, const char *what) {
-    if (count <= 0) {
+    if (count <= 0)
         neap_message_clear(message);
-    } else if (count == 1 && stands_alone(L, first)) {
+    else if (count == 1 && stands_alone(L, first))
         neap_encode(L, first, message, what);
-    } else {
-        struct neap_scratch *scratch = neap_encoder_of(L)->scratch;
-        neap_scratch_begin(L, scratch, what);
-        scratch->list = true;
-        message->parcel = write_parcel(L, scratch, lua_absindex(L, first), count);
-        neap_message_set_kind(message, NEAP_MESSAGE_PARCEL);
-    }
+    else
+        encode_list(L, first, count, false, message, what);
+}
+
+void neap_encode_call(lua_State *L, int function, int arguments, struct neap_message *message) {
+    encode_list(L, function, 1 + arguments, true, message, "args");
 }

@@ -102,7 +102,7 @@ void neap_scratch_begin(lua_State *L, struct neap_scratch *scratch, const char *
     scratch->ordinal = 0;
     scratch->shared = 0;
     scratch->body = false;
-    scratch->list = false;
+    scratch->list = scratch->call = false;
     scratch->what = what;
     neap_scratch_put(L, scratch, sizeof(struct neap_format_header));
 }
@@ -250,9 +250,10 @@ static void add_step(lua_State *L, struct path *path, const struct neap_scratch 
                      const struct neap_frame *frame) {
     char text[PATH_TEXT];
     if (frame->kind == NEAP_FRAME_LIST) {
-        add_text(path, scratch->what);
-        snprintf(text, sizeof text, "[%u]", frame->array);
-        if (scratch->list) add_text(path, text);
+        bool function = scratch->call && frame->array == 1;
+        add_text(path, function ? "function" : scratch->what);
+        snprintf(text, sizeof text, "[%u]", frame->array - scratch->call);
+        if (scratch->list && !function) add_text(path, text);
     } else if (frame->kind == NEAP_FRAME_FUNCTION) {
         const char *name = lua_getupvalue(L, frame->slot, (int)frame->array);
         add_text(path, ":upvalue(");

@@ -68,6 +68,7 @@ struct neap_scratch {
     uint32_t shared;                    /* marked as shared so far */
     bool body;                          /* the body of a class is being written */
     bool list;                          /* a list of values is being written */
+    bool call;                          /* and the first of them is a function, the others its arguments */
     const char *what;                   /* the value's name in errors */
     struct neap_scratch *inner;         /* for messages that are written while this one is under way; NULL */
 };

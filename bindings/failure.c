@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bindings/box.h"
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
 #include "bindings/describe.h"
@@ -23,6 +24,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
+#include "host/pool.h"
 #include "host/process.h"
 
 enum { SITE_DEPTH_MAX = 12, SITES_MAX = 4096, CACHE = 16, CHAIN_TEXT_MAX = 2048 };
@@ -466,6 +468,45 @@ void neap_failure_report_main(lua_State *L, int box) {
     if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
     neap_report_print("neap: %s\n", lua_tostring(L, -1));
     lua_pop(L, 1);
+}
+
+/* --- futures --- */
+
+/* Protected: (work). */
+static int report_work(lua_State *L) {
+    struct neap_work *work = lua_touserdata(L, 1);
+    const struct neap_outcome *outcome = work->future.outcome;
+    lua_settop(L, 0);
+    if (outcome != NULL) {
+        neap_decode(L, &outcome->value);
+        neap_decode(L, &outcome->traceback);
+    } else {
+        lua_pushliteral(L, "not enough memory");
+        lua_pushnil(L);
+    }
+    struct neap_text who;
+    neap_text_clear(&who);
+    neap_text_add(&who, "job %llu of pool %s failed, and nobody has asked: ", (unsigned long long)work->id,
+                  work->pool->name);
+    print_failure(L, who.bytes, 1, 2);
+    return 0;
+}
+
+void neap_failure_report_unread(struct neap_vm *vm) {
+    lua_State *L = vm->main;
+    struct neap_work *work;
+    while ((work = neap_work_next_unread(vm->engine)) != NULL) {
+        if (lua_checkstack(L, 4)) {
+            lua_pushcfunction(L, report_work);
+            lua_pushlightuserdata(L, work);
+            if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+                neap_report_print("neap: job %llu of pool %s failed, and nobody has asked (%s)\n",
+                                  (unsigned long long)work->id, work->pool->name, lua_tostring(L, -1));
+                lua_pop(L, 1);
+            }
+        }
+        neap_object_unref(&work->future.object);
+    }
 }
 
 int neap_failure_on_error(lua_State *L) {

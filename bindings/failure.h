@@ -23,6 +23,8 @@ void neap_failure_tell_unheard(struct neap_vm *vm);
 void neap_failure_push_text(lua_State *L, int box);
 /* On the hub's thread: the process has failed, and nobody waits for it: tells the main state, or stderr. */
 void neap_failure_report_process(struct neap_process *process);
+/* At the end of a program, while its main state is open: says which futures have failed, and nobody has read it. */
+void neap_failure_report_unread(struct neap_vm *vm);
 
 /* Where the code that called the running C function stands, as part of a chain back to the program's start; kept for as
  * long as the state. NULL when out of memory. */

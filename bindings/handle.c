@@ -15,37 +15,44 @@
 #include "core/error.h"
 #include "host/engine.h"
 #include "host/mirror.h"
+#include "host/pool.h"
 
-/* What a handle refers to: a task of this state, or a job; a task may have both. */
+/* What a handle refers to: a task of this state, or a job (a task may have both), or work of a pool. */
 struct target {
     struct neap_future *future; /* to be waited for */
     struct neap_task *task;     /* NULL unless it is a task of this state whose record lies in the box */
     struct neap_job *job;       /* NULL unless it may be seen by other threads */
     struct neap_mirror *mirror; /* the job's, if it is in another process; else NULL */
+    struct neap_work *work;     /* NULL unless it is a future of a pool; then the others are */
     enum neap_handle kind;
 };
 
 static bool find_target(lua_State *L, int index, struct target *target) {
     struct neap_object *object = neap_box_test_any(L, index, &target->kind);
     if (object == NULL) return false;
-    if (target->kind == NEAP_HANDLE_TASK) {
-        target->task = lua_touserdata(L, index);
-        target->job = target->task->job;
-        target->mirror = NULL;
-    } else if (target->kind == NEAP_HANDLE_TASK_JOB || target->kind == NEAP_HANDLE_THREAD ||
-               target->kind == NEAP_HANDLE_PROCESS) {
-        target->task = NULL;
-        target->job = (struct neap_job *)object;
-        target->mirror = neap_mirror_of(target->job);
-    } else {
-        return false;
+    target->task = NULL;
+    target->job = NULL;
+    target->work = NULL;
+    target->mirror = NULL;
+    target->future = (struct neap_future *)object;
+    switch (target->kind) {
+        case NEAP_HANDLE_TASK:
+            target->task = lua_touserdata(L, index);
+            target->job = target->task->job;
+            return true;
+        case NEAP_HANDLE_TASK_JOB:
+        case NEAP_HANDLE_THREAD:
+        case NEAP_HANDLE_PROCESS:
+            target->job = (struct neap_job *)object;
+            target->mirror = neap_mirror_of(target->job);
+            return true;
+        case NEAP_HANDLE_FUTURE: target->work = (struct neap_work *)object; return true;
+        default: return false;
     }
-    target->future = target->task != NULL ? &target->task->future : &target->job->future;
-    return true;
 }
 
 static struct target check_target(lua_State *L) {
-    struct target target = {NULL, NULL, NULL, NULL, NEAP_HANDLE_TASK};
+    struct target target = {.kind = NEAP_HANDLE_TASK};
     if (neap_box_test(L, 1, NEAP_HANDLE_TASK) != NULL) { /* the common case */
         target.task = lua_touserdata(L, 1);
         target.job = target.task->job;
@@ -56,7 +63,14 @@ static struct target check_target(lua_State *L) {
         if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
         lua_replace(L, 1);
     }
-    if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task, thread or process");
+    if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task, thread, process or future");
+    return target;
+}
+
+/* For what futures do not have. */
+static struct target check_started(lua_State *L) {
+    struct target target = check_target(L);
+    if (target.work != NULL) luaL_typeerror(L, 1, "task, thread or process");
     return target;
 }
 
@@ -67,7 +81,7 @@ struct neap_future *neap_handle_test(lua_State *L, int index) {
 
 /* The task of this state that the target stands for, be it a thread seen from inside; NULL: it is elsewhere, or has ended. */
 static struct neap_task *own_task(lua_State *L, const struct target *target) {
-    if (target->task != NULL) return target->task;
+    if (target->task != NULL || target->job == NULL) return target->task;
     return target->job->mailbox == neap_vm_of(L)->loop.mailbox ? target->job->task : NULL;
 }
 
@@ -75,6 +89,10 @@ static struct neap_task *own_task(lua_State *L, const struct target *target) {
 
 /* Somebody has seen how it ended: its failure need not be told at the end of the program. */
 static void observe(lua_State *L, const struct target *target) {
+    if (target->work != NULL) {
+        neap_work_observe(target->work);
+        return;
+    }
     struct neap_future *future = target->job != NULL ? &target->job->future : target->future;
     if (target->mirror != NULL && neap_future_state(future) == NEAP_FUTURE_FAILED &&
         !atomic_exchange(&future->observed, true))
@@ -88,7 +106,7 @@ static void observe(lua_State *L, const struct target *target) {
 /* Pushes the traceback of a failure, or nil. */
 static void push_traceback(lua_State *L, const struct target *target, int index) {
     if (target->task == NULL) {
-        if (neap_future_has_ended(target->future))
+        if (neap_future_has_ended(target->future) && target->future->outcome != NULL)
             neap_decode(L, &target->future->outcome->traceback);
         else
             lua_pushnil(L);
@@ -99,12 +117,25 @@ static void push_traceback(lua_State *L, const struct target *target, int index)
     lua_remove(L, -2);
 }
 
+/* Work that nobody could say more of: it was cancelled before it ran, or there was no memory. */
+static void push_no_outcome(lua_State *L, const struct target *target, enum neap_future_state state) {
+    if (state != NEAP_FUTURE_CANCELLED) {
+        lua_pushliteral(L, "not enough memory");
+        return;
+    }
+    neap_decode(L, &target->work->reason);
+    neap_cancel_push_error(L, -1);
+    lua_remove(L, -2);
+}
+
 static int push_outcome(lua_State *L, const struct target *target, int index) {
     enum neap_future_state state = neap_future_state(target->future);
     observe(L, target);
     int count = 1;
     if (target->task != NULL)
         count = neap_task_push_values(L, index);
+    else if (target->future->outcome == NULL)
+        push_no_outcome(L, target, state);
     else if (state == NEAP_FUTURE_DONE)
         count = neap_decode_all(L, &target->future->outcome->value);
     else
@@ -218,12 +249,18 @@ bool neap_handle_cancel(lua_State *L, int index) {
     neap_message_clear(&reason);
     neap_encode(L, -1, &reason, "reason");
     lua_pop(L, 1);
-    bool asked = target.mirror != NULL ? cancel_there(L, target.mirror, &reason) : neap_job_cancel(target.job, &reason);
+    bool asked;
+    if (target.work != NULL)
+        asked = neap_pool_request(target.work, NEAP_WORK_CANCEL, &reason);
+    else if (target.mirror != NULL)
+        asked = cancel_there(L, target.mirror, &reason);
+    else
+        asked = neap_job_cancel(target.job, &reason);
     if (!asked) neap_message_fini(&reason);
     return asked;
 }
 
-static int handle_cancel(lua_State *L) {
+int neap_handle_cancel_method(lua_State *L) {
     check_target(L);
     lua_settop(L, 2);
     lua_pushboolean(L, neap_handle_cancel(L, 1));
@@ -245,25 +282,25 @@ static const char *status_of(const struct target *target) {
     bool waiting = (seen & NEAP_JOB_WAITING) != 0;
     if (task != NULL)
         waiting = atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
-    else if (target->mirror == NULL)
+    else if (target->mirror == NULL && target->job != NULL)
         waiting = neap_job_is_waiting(target->job);
     return waiting ? "waiting" : "running";
 }
 
-static int handle_status(lua_State *L) {
+int neap_handle_status(lua_State *L) {
     struct target target = check_target(L);
     lua_pushstring(L, status_of(&target));
     return 1;
 }
 
-static int handle_is_alive(lua_State *L) {
+int neap_handle_is_alive(lua_State *L) {
     struct target target = check_target(L);
     if (target.mirror != NULL) neap_mirror_look(target.mirror);
     lua_pushboolean(L, !neap_future_has_ended(target.future));
     return 1;
 }
 
-static int handle_error(lua_State *L) {
+int neap_handle_error(lua_State *L) {
     struct target target = check_target(L);
     if (target.mirror != NULL) neap_mirror_look(target.mirror);
     enum neap_future_state state = neap_future_state(target.future);
@@ -274,7 +311,7 @@ static int handle_error(lua_State *L) {
     return 1;
 }
 
-static int handle_traceback(lua_State *L) {
+int neap_handle_traceback(lua_State *L) {
     struct target target = check_target(L);
     if (target.mirror != NULL) neap_mirror_look(target.mirror);
     if (neap_future_state(target.future) == NEAP_FUTURE_FAILED)
@@ -327,7 +364,7 @@ static int push_data(lua_State *L, const struct target *target) {
 }
 
 int neap_handle_index(lua_State *L) {
-    struct target target = check_target(L);
+    struct target target = check_started(L);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     char name[NEAP_JOB_NAME_MAX + 1];
     if (strcmp(key, "name") == 0) {
@@ -355,7 +392,7 @@ static int set_name_there(lua_State *L, struct neap_mirror *mirror) {
 }
 
 static int handle_newindex(lua_State *L) {
-    struct target target = check_target(L);
+    struct target target = check_started(L);
     const char *key = luaL_tolstring(L, 2, NULL);
     if (strcmp(key, "daemon") == 0)
         return luaL_error(L, "daemon can be set before the start only: give it as an option");
@@ -375,7 +412,7 @@ static int handle_newindex(lua_State *L) {
 
 /* "thread: w1 (running)" */
 static int handle_tostring(lua_State *L) {
-    struct target target = check_target(L);
+    struct target target = check_started(L);
     char name[NEAP_JOB_NAME_MAX + 1];
     get_name(L, &target, name);
     lua_pushfstring(L, "%s: %s (%s)", neap_bindings[target.kind]->name, name, status_of(&target));
@@ -386,10 +423,14 @@ static struct neap_object *task_travels(lua_State *L, int index) {
     return neap_object_ref(&neap_task_job(L, index)->future.object);
 }
 
-const luaL_Reg neap_handle_methods[] = {{"join", neap_handle_join},      {"wait", neap_handle_wait},
-                                        {"cancel", handle_cancel},       {"status", handle_status},
-                                        {"error", handle_error},         {"is_alive", handle_is_alive},
-                                        {"traceback", handle_traceback}, {NULL, NULL}};
+const luaL_Reg neap_handle_methods[] = {{"join", neap_handle_join},
+                                        {"wait", neap_handle_wait},
+                                        {"cancel", neap_handle_cancel_method},
+                                        {"status", neap_handle_status},
+                                        {"error", neap_handle_error},
+                                        {"is_alive", neap_handle_is_alive},
+                                        {"traceback", neap_handle_traceback},
+                                        {NULL, NULL}};
 
 const luaL_Reg neap_handle_metamethods[] = {
     {"__tostring", handle_tostring}, {"__newindex", handle_newindex}, {NULL, NULL}};

@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bindings/cancel.h"
 #include "bindings/classes.h"
@@ -17,6 +18,8 @@
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
 #include "bindings/net.h"
+#include "bindings/permanent.h"
+#include "bindings/pool.h"
 #include "bindings/popen.h"
 #include "bindings/process.h"
 #include "bindings/scope.h"
@@ -73,25 +76,23 @@ static int push_reference(lua_State *L) {
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {{"as_completed", "neap.group"},
-            {"dns", "neap.net"},
-            {"fs", "neap.fs"},
-            {"gather", "neap.group"},
-            {"inspect", "neap.inspect"},
-            {"net", "neap.net"},
-            {"popen", "neap.program"},
-            {"race", "neap.group"},
-            {"run", "neap.program"},
-            {"wait", "neap.group"},
-            {"Process", "neap.class"},
-            {"Task", "neap.class"},
-            {"Thread", "neap.class"},
-            {NULL, NULL}};
+} lazy[] = {{"as_completed", "neap.group"}, {"dns", "neap.net"},         {"fs", "neap.fs"},
+            {"gather", "neap.group"},       {"inspect", "neap.inspect"}, {"net", "neap.net"},
+            {"pool", "neap.pool"},          {"popen", "neap.program"},   {"race", "neap.group"},
+            {"run", "neap.program"},        {"wait", "neap.group"},      {"Process", "neap.class"},
+            {"Task", "neap.class"},         {"Thread", "neap.class"},    {NULL, NULL}};
+
+/* Is stderr one? */
+static int is_terminal(lua_State *L) {
+    lua_pushboolean(L, isatty(STDERR_FILENO) == 1);
+    return 1;
+}
 
 /* What the Lua half is given beside the module, and scripts do not see; and `load`, below. */
 static const luaL_Reg internal[] = {{"console", neap_console_open},
                                     {"inspect_here", neap_inspect_here},
                                     {"inspect_others", neap_inspect_others},
+                                    {"is_terminal", is_terminal},
                                     {"join", neap_handle_join},
                                     {"reference", push_reference},
                                     {"run", neap_instance_run},
@@ -109,8 +110,10 @@ static const luaL_Reg internal[] = {{"console", neap_console_open},
 static const struct {
     const char *name;
     const luaL_Reg *functions;
-} internal_tables[] = {
-    {"files", neap_files_functions}, {"net", neap_net_functions}, {"programs", neap_popen_functions}};
+} internal_tables[] = {{"files", neap_files_functions},
+                       {"net", neap_net_functions},
+                       {"pool", neap_pool_internals},
+                       {"programs", neap_popen_functions}};
 
 /* Pushes the table of what is internal. */
 static void push_internal(lua_State *L) {
@@ -122,18 +125,18 @@ static void push_internal(lua_State *L) {
     }
 }
 
-static const struct neap_embedded *find_embedded(const char *name) {
+static const struct neap_embedded *find_embedded(lua_State *L, const char *name) {
     const struct neap_embedded *file = neap_embedded;
     while (file->name != NULL && strcmp(file->name, name) != 0) file++;
-    return file->name != NULL ? file : NULL;
+    if (file->name == NULL) luaL_error(L, "neap was built without %s", name);
+    return file;
 }
 
 static int load_part(lua_State *L);
 
 /* Pushes what a file of the Lua half returns. It is run once a state, with the module's table (at 1) and what is internal. */
 static void push_part(lua_State *L, const char *name) {
-    const struct neap_embedded *file = find_embedded(name);
-    if (file == NULL) luaL_error(L, "neap was built without %s", name);
+    const struct neap_embedded *file = find_embedded(L, name);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, PARTS);
     if (lua_getfield(L, -1, name) != LUA_TNIL) {
         lua_remove(L, -2);
@@ -173,9 +176,9 @@ static int load_part_of(lua_State *L) {
 }
 
 void neap_module_push_part(lua_State *L, const char *name) {
-    lua_getglobal(L, "require");
+    luaL_checkstack(L, 8, name);
     lua_pushliteral(L, "neap");
-    lua_call(L, 1, 1);
+    neap_permanent_require(L);
     lua_pushcfunction(L, load_part_of);
     lua_insert(L, -2);
     lua_pushstring(L, name);

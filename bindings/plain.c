@@ -18,6 +18,7 @@
 #include "bindings/classes.h"
 #include "bindings/coroutine.h"
 #include "bindings/ending.h"
+#include "bindings/failure.h"
 #include "bindings/libraries.h"
 #include "bindings/module.h"
 #include "bindings/remote.h"
@@ -71,7 +72,9 @@ static void on_deadlock(struct neap_loop *loop) {
 static void leave(lua_State *L, struct plain *plain) {
     int status = atomic_load(&plain->engine.exit_status);
     plain->vm->interrupted = NULL; /* the variables that are closed with the state may wait */
-    if (!neap_ending_run(plain->vm)) {
+    bool ended = neap_ending_run(plain->vm);
+    neap_failure_report_unread(plain->vm);
+    if (!ended) {
         neap_libraries_flush(plain->vm);
         _exit(status); /* what the threads that are left use must stay */
     }
@@ -162,6 +165,7 @@ static int plain_collected(lua_State *L) {
             (unsigned)vm->needed);
     neap_loop_run(&vm->loop, needs_no_thread, plain);
     bool ended = neap_ending_run(vm);
+    neap_failure_report_unread(vm);
     neap_libraries_flush(vm);
     if (ended) free_with_state(L, plain);
     return 0;

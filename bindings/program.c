@@ -246,6 +246,7 @@ static bool end(struct program *program) {
     report_main(program);
     bool ended = neap_ending_run(program->vm);
     report_main(program);
+    neap_failure_report_unread(program->vm);
     return ended;
 }
 

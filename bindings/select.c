@@ -100,6 +100,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
         case NEAP_HANDLE_TASK_JOB:
         case NEAP_HANDLE_THREAD:
         case NEAP_HANDLE_PROCESS:
+        case NEAP_HANDLE_FUTURE:
             if (neap_handle_is_current(L, CASE)) {
                 lua_pushliteral(L, "a task cannot wait for itself: it would never end");
                 refuse(L, number);
@@ -108,7 +109,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
             link->op = NEAP_FUTURE_END;
             object = &neap_handle_test(L, CASE)->object;
             break;
-        default: refuse_type(L, number, "channel, queue, pipe, event, task, thread or process");
+        default: refuse_type(L, number, "channel, queue, pipe, event, task, thread, process or future");
     }
     link->object = object;
 }

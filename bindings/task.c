@@ -23,6 +23,7 @@
 #include "bindings/codec.h"
 #include "bindings/ending.h"
 #include "bindings/failure.h"
+#include "bindings/outcome.h"
 #include "bindings/seat.h"
 #include "bindings/slice.h"
 #include "core/check.h"
@@ -251,6 +252,7 @@ static void init(struct neap_task *task, struct neap_vm *vm) {
     task->job = NULL;
     task->scope = NULL;
     task->site = NULL;
+    task->pool = 0;
     task->id = 0;
     task->slot = 0;
     task->depth = 1;
@@ -259,6 +261,7 @@ static void init(struct neap_task *task, struct neap_vm *vm) {
     task->flags = 0;
     task->lua_blocked = 0;
     task->swallowed = 0;
+    task->lends = false;
 }
 
 /* Code outside tasks turns the loop itself, until this tells that its wait is over. */
@@ -344,6 +347,7 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     task->flags = options->flags;
     task->id = take_id(vm);
     task->site = neap_site_here(L);
+    task->pool = vm->current->pool;
     if (options->name != NULL) set_name(L, options->name);
     /* From here on no finaliser runs, which might spawn. */
     bool waits = options->start != 0 || options->flags & NEAP_TASK_HANDLER; /* see neap_failure_tell_unheard */
@@ -389,36 +393,15 @@ static void keep_values(lua_State *L, struct neap_task *task, int box, int count
     task->values = (uint16_t)(count > UINT16_MAX ? UINT16_MAX : count);
 }
 
-/* Upvalue-free, protected: (task, values...) -> fills the outcome in upvalue 1. */
-static int encode_outcome(lua_State *L) {
-    struct neap_outcome *outcome = lua_touserdata(L, 1);
-    bool failed = lua_toboolean(L, 2);
-    if (failed)
-        neap_encode(L, 3, &outcome->value, "error");
-    else
-        neap_encode_all(L, 3, lua_gettop(L) - 2, &outcome->value, "result");
-    return 0;
-}
-
 /* What other threads will read: the values at `first` .. `first + count - 1` of L, or the reason why they cannot be sent. */
 static struct neap_outcome *make_outcome(lua_State *L, int box, int first, int count, enum neap_future_state *state) {
-    struct neap_outcome *outcome = neap_outcome_new();
-    if (outcome == NULL) luaL_error(L, "not enough memory");
     luaL_checkstack(L, count + 8, "results");
-    lua_pushcfunction(L, encode_outcome);
-    lua_pushlightuserdata(L, outcome);
-    lua_pushboolean(L, *state != NEAP_FUTURE_DONE);
     for (int i = 0; i < count; i++) lua_pushvalue(L, first + i);
-    if (lua_pcall(L, count + 2, 0, 0) != LUA_OK) {
-        if (*state == NEAP_FUTURE_DONE) *state = NEAP_FUTURE_FAILED;
-        luaL_tolstring(L, -1, NULL);
-        neap_encode(L, -1, &outcome->value, "error");
-        lua_pop(L, 2);
-    }
+    struct neap_outcome *outcome = neap_outcome_make(L, count, state);
+    if (outcome == NULL) luaL_error(L, "not enough memory");
     if (*state == NEAP_FUTURE_FAILED && neap_task_push_extras(L, box, false)) {
         lua_getfield(L, -1, "traceback");
-        if (lua_isstring(L, -1)) neap_encode(L, -1, &outcome->traceback, "traceback");
-        lua_pop(L, 1);
+        neap_outcome_add_traceback(L, outcome, -1);
     }
     lua_settop(L, first + count - 1);
     return outcome;

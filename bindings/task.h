@@ -33,15 +33,17 @@ struct neap_task {
     struct neap_job *job;        /* once another thread may see it, kept by the box's extras; NULL before */
     struct neap_scope *scope;    /* a reference: the scope that it belongs to; NULL */
     struct neap_site *site;      /* where it was spawned; NULL when unknown */
-    uint32_t id;                 /* constant */
-    uint32_t slot;               /* of vm->handles; 0: it has none, see ANCHORS in seat.c */
-    uint16_t depth;              /* protected calls around the code that runs; see cancel.c */
-    uint16_t unwinding;          /* 0, or the depth whose end ends the unwinding of a cancellation */
-    uint16_t values;             /* not started: its function and arguments, how many; done: results that are kept */
-    uint16_t flags;              /* NEAP_TASK_* */
-    bool pooled;                 /* its coroutine is one of vm->pool */
-    uint8_t lua_blocked;         /* resumes below the running coroutine that cannot be yielded across */
-    uint8_t swallowed;           /* cancellations that interrupted its code and were caught; see slice.c */
+    uint64_t pool;       /* it does work of this pool, or was spawned by what does; 0: it does not. See worker.c */
+    uint32_t id;         /* constant */
+    uint32_t slot;       /* of vm->handles; 0: it has none, see ANCHORS in seat.c */
+    uint16_t depth;      /* protected calls around the code that runs; see cancel.c */
+    uint16_t unwinding;  /* 0, or the depth whose end ends the unwinding of a cancellation */
+    uint16_t values;     /* not started: its function and arguments, how many; done: results that are kept */
+    uint16_t flags;      /* NEAP_TASK_* */
+    bool pooled;         /* its coroutine is one of vm->pool */
+    uint8_t lua_blocked; /* resumes below the running coroutine that cannot be yielded across */
+    uint8_t swallowed;   /* cancellations that interrupted its code and were caught; see slice.c */
+    bool lends;          /* its worker takes other work while it waits; see worker.c */
 };
 
 enum {

@@ -16,6 +16,7 @@
 #include "bindings/instance.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/pool.h"
 
 #define NONE UINT32_MAX /* no index */
 
@@ -39,6 +40,7 @@ struct watch {
     uint32_t trouble;          /* the first one that failed or was cancelled; NONE */
     uint32_t under_way;        /* waits that are open, or claimed: they end in run, forget or close_watch */
     bool closed;               /* nobody refers to it but waits that are under way */
+    uint64_t pool;             /* of the first one that is a future of a pool; 0: none is. Constant */
     uint32_t *order;           /* indices, in the order of the ends; behind `all` */
     struct watched all[];
 };
@@ -155,6 +157,14 @@ static int keeper_close(lua_State *L) {
     return 0;
 }
 
+static uint64_t pool_of(const struct neap_object *object) {
+    return object->class == &neap_work_class ? ((const struct neap_work *)object)->pool->id : 0;
+}
+
+bool neap_watch_is_for_pool(const struct neap_object *object, uint64_t pool) {
+    return object->class == &watch_class && ((const struct watch *)object)->pool == pool;
+}
+
 /* The futures of the handles at `handles`. NULL: no memory. */
 static struct watch *new_watch(lua_State *L, int handles) {
     struct neap_vm *vm = neap_vm_of(L);
@@ -167,12 +177,14 @@ static struct watch *new_watch(lua_State *L, int handles) {
     watch->ended = watch->told = watch->failed = watch->under_way = 0;
     watch->trouble = NONE;
     watch->closed = false;
+    watch->pool = 0;
     watch->order = (uint32_t *)(void *)&watch->all[count];
     for (uint32_t i = 0; i < count; i++) {
         struct watched *watched = &watch->all[i];
         lua_rawgeti(L, handles, i + 1);
         watched->link.object = neap_object_ref(&neap_handle_test(L, -1)->object);
         lua_pop(L, 1);
+        if (watch->pool == 0) watch->pool = pool_of(watched->link.object);
         watched->link.op = NEAP_FUTURE_END;
         neap_message_clear(&watched->link.message);
         watched->watch = watch;
@@ -222,7 +234,7 @@ static void push_handle(lua_State *L, int number) {
     if (neap_handle_test(L, -1) == NULL) {
         const char *got =
             luaL_getmetafield(L, -1, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
-        lua_pushfstring(L, "list[%d]: task, thread or process expected, got %s", number, got);
+        lua_pushfstring(L, "list[%d]: task, thread, process or future expected, got %s", number, got);
         refuse(L, NAME);
     }
 }

@@ -3,6 +3,10 @@
 #define NEAP_BINDINGS_WATCH_H
 
 #include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/object.h"
 
 /* For the Lua half: watch(list, function) -> watch, handles. The handles are those of `list`, with objects of the class form
  * replaced by theirs. Raises "bad argument #1 to 'function' ..." in the name of what called the function.
@@ -13,5 +17,8 @@
  *   watch:trouble()                   the index of the first one that failed or was cancelled; nil: none was
  * A to-be-closed value: from then on nobody is watched. */
 int neap_watch_open(lua_State *L);
+
+/* Is `object` a watch over futures of this pool? */
+bool neap_watch_is_for_pool(const struct neap_object *object, uint64_t pool);
 
 #endif

@@ -32,8 +32,16 @@ local waits = {
     queue:put(1)
     queue:join()
   end,
-  ["pipe:recv"] = function() neap.pipe():recv() end,
-  ["pipe:poll"] = function() neap.pipe():poll(math.huge) end,
+  ["pipe:recv"] = function()
+    local one, other = neap.pipe()
+    one:recv()
+    return other -- without it the end would be closed once it is collected
+  end,
+  ["pipe:poll"] = function()
+    local one, other = neap.pipe()
+    one:poll(math.huge)
+    return other
+  end,
   ["lock:acquire"] = function()
     local lock = neap.lock()
     neap.spawn({ daemon = true }, function() lock:with(wait_for_ever) end)

@@ -19,6 +19,26 @@ end
 
 local function says(text) return { status = 0, stdout = text, stderr = "" } end
 
+--- What the comment at the head of an example says that it prints; nil if it does not say.
+local function promised_by(path)
+  local lines, prints = {}, false
+  for line in io.lines(path) do
+    if not line:find("^%-%-") then break end
+    if prints then lines[#lines + 1] = line:match("^%-%-   (.*)") end
+    prints = prints or line == "-- Prints:"
+  end
+  return prints and table.concat(lines, "\n") .. "\n" or nil
+end
+
+describe("an example prints what stands at its head:", function()
+  for path in support.run_command("ls scripts/examples/*.lua").stdout:gmatch("[^\n]+") do
+    local promised, name = promised_by(path), path:match("[^/]+$")
+    if promised then
+      it(name, function() assert.are.same(says(promised), run(name)) end)
+    end
+  end
+end)
+
 describe("pipeline.lua", function()
   it("finds the primes", function()
     assert.are.same(says "303 primes up to 2000, the largest is 1999\n", run("pipeline.lua"))

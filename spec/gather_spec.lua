@@ -97,8 +97,8 @@ for name, case in pairs(waits) do
       end
       says("(table expected, got nil)")
       says("(table expected, got userdata)", neap.current())
-      says("(list[1]: task, thread or process expected, got number)", { 1 })
-      says("(list[2]: task, thread or process expected, got channel)", { neap.spawn(print), neap.channel() })
+      says("(list[1]: task, thread, process or future expected, got number)", { 1 })
+      says("(list[2]: task, thread, process or future expected, got channel)", { neap.spawn(print), neap.channel() })
       says("(list[1] is the task itself: it would never end)", { neap.current() })
       says("(list[1] has not been started)", { neap.Task { target = print } })
     end)

@@ -126,25 +126,26 @@ describe("the output of a thread", function()
 
   it("waits for the end of a line, or for flush", function()
     local result = run_script([[
-      local step = neap.channel()
+      local step, done = neap.channel(), neap.channel()
       local thread = neap.thread(function(step)
         io.write("one ")
         step:recv()
         io.write("line\nflushed ")
         io.flush()
+        done:send(true)
         step:recv()
         io.stdout:write("again ")
         io.stdout:flush()
-        step:recv()
+        done:send(true)
       end, step)
       io.stdout:setvbuf("no")
-      for i = 1, 3 do
+      for i = 1, 2 do
         step:send(true)
-        while #step > 0 do neap.yield() end
-        neap.sleep(0.02)
+        done:recv()
         print(i)
       end
-      thread:join()]])
+      thread:join()
+      print(3)]])
     assert.are.same(printed("one line\nflushed 1\nagain 2\n3\n"), result)
   end)
 

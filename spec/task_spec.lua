@@ -150,7 +150,7 @@ describe("join", function()
       for _, verb in ipairs({ "join", "wait", "cancel", "status", "is_alive", "error", "traceback" }) do
         local ok, message = pcall(task[verb], bad)
         assert.is_false(ok)
-        assert.is_truthy(message:find("task, thread or process expected", 1, true), message)
+        assert.is_truthy(message:find("task, thread, process or future expected", 1, true), message)
       end
     end
     task:join()

@@ -15,7 +15,7 @@ local neap = {}
 ---for i = 1, 5 do tasks[i] = neap.spawn(function() return i * i end) end
 ---assert(table.concat(neap.gather(tasks), " ") == "1 4 9 16 25")
 ---```
----@param list neap.Handle[]
+---@param list (neap.Handle|neap.Future)[]
 ---@param timeout? number
 ---@return any[]? results of what returned nothing: nil
 ---@return string? message
@@ -37,7 +37,7 @@ function neap.gather(list, timeout) end
 ---slow:wait()
 ---assert(slow:status() == "cancelled")
 ---```
----@param list neap.Handle[]
+---@param list (neap.Handle|neap.Future)[]
 ---@param timeout? number
 ---@return any ... or `nil, "timeout", "timeout"`, and none is cancelled
 ---@since 0.1
@@ -57,10 +57,10 @@ function neap.race(list, timeout) end
 ---local done, pending = neap.wait({quick, slow}, {when = "first"})
 ---assert(done[1] == quick and pending[1] == slow)
 ---```
----@param list neap.Handle[]
+---@param list (neap.Handle|neap.Future)[]
 ---@param options? neap.WaitOptions
----@return neap.Handle[] done
----@return neap.Handle[] pending
+---@return (neap.Handle|neap.Future)[] done
+---@return (neap.Handle|neap.Future)[] pending
 ---@since 0.1
 function neap.wait(list, options) end
 
@@ -78,7 +78,7 @@ function neap.wait(list, options) end
 ---for task in neap.as_completed({slow, quick}) do order[#order + 1] = task:join() end
 ---assert(table.concat(order, " ") == "quick slow")
 ---```
----@param list neap.Handle[]
+---@param list (neap.Handle|neap.Future)[]
 ---@param timeout? number
 ---@return fun(): neap.Handle?
 ---@since 0.1

@@ -10,7 +10,7 @@ local neap = {}
 ---| a channel, queue or pipe end | it has a value | the value, and of a queue its priority |
 ---| `{handle, value}` of these | it takes the value | `true` |
 ---| `{queue, value, priority}` | it takes the value | `true` |
----| a task, thread or process | it has ended | nothing; ask `join` |
+---| a task, thread, process or future | it has ended | nothing; ask `join` |
 ---| an event | it is set | nothing |
 ---
 ---One that is closed is ready, with `nil, "closed", "closed"` and the reason. All cases are looked at in one moment.
@@ -35,7 +35,7 @@ local neap = {}
 ---
 ---assert(select(2, neap.select({numbers}, 0)) == "timeout")
 ---```
----@param cases (neap.Channel|neap.Queue|neap.Pipe|neap.Handle|neap.Event|table)[]
+---@param cases (neap.Channel|neap.Queue|neap.Pipe|neap.Handle|neap.Future|neap.Event|table)[]
 ---@param timeout? number
 ---@return integer? index of the case
 ---@return any ... or `nil, "timeout", "timeout"`

@@ -17,6 +17,7 @@
 #include "core/ticket.h"
 #include "host/hub.h"
 #include "host/process.h"
+#include "host/work.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { STACK_SIZE = 8 << 20 }; /* sanitizers make frames several times as large */
@@ -53,6 +54,8 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->spare, NULL);
     atomic_init(&engine->spare_wanted, false);
     engine->hub = NULL;
+    neap_list_init(&engine->unread);
+    engine->unread_count = 0;
     neap_rings_init(&engine->rings);
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
@@ -167,8 +170,10 @@ static void reap(struct neap_engine *engine, bool wait) {
 }
 
 void neap_engine_fini(struct neap_engine *engine) {
+    struct neap_work *unread;
     neap_hub_end(engine);
     reap(engine, true);
+    while ((unread = neap_work_next_unread(engine)) != NULL) neap_object_unref(&unread->future.object);
     struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
     if (cells != NULL) neap_cells_close(cells);
     free_kept(engine);
@@ -290,6 +295,15 @@ void neap_engine_each_thread(struct neap_engine *engine, void (*visit)(struct ne
     for (struct neap_list *node = engine->threads.next; node != &engine->threads; node = node->next)
         visit(NEAP_CONTAINER_OF(node, struct neap_thread, node)->job, argument);
     neap_guard_unlock(&engine->guard);
+}
+
+void neap_engine_need(struct neap_engine *engine) {
+    atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
+}
+
+void neap_engine_relent(struct neap_engine *engine) {
+    bool last = atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_acq_rel) == 1;
+    if (last && engine->main != NULL) neap_mailbox_notify(engine->main);
 }
 
 static void cancel(struct neap_job *job, void *argument) {

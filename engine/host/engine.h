@@ -22,12 +22,13 @@ struct neap_process;
 struct neap_thread;
 
 struct neap_engine {
-    atomic_int busy;        /* loops that are not idle: see COUNTING in core/mailbox.c */
-    _Atomic uint64_t ids;   /* the last id given to a task, thread or process; relaxed */
-    atomic_int failures;    /* tasks, threads and processes that failed and that nobody has joined; relaxed */
-    atomic_int jobs_needed; /* threads and processes that have not ended and are not daemon; who leaves releases */
-    atomic_int reports;     /* failures on their way to the main state; who sent one leaves jobs_needed later */
-    _Atomic uint32_t alive; /* threads whose body has not ended; a futex of neap_engine_join */
+    atomic_int busy;      /* loops that are not idle: see COUNTING in core/mailbox.c */
+    _Atomic uint64_t ids; /* the last id given to a task, thread or process; relaxed */
+    atomic_int failures;  /* tasks, threads and processes that failed and that nobody has joined; relaxed */
+    atomic_int
+        jobs_needed; /* threads and processes that have not ended and are not daemon, pools with work; who leaves releases */
+    atomic_int reports;             /* failures on their way to the main state; who sent one leaves jobs_needed later */
+    _Atomic uint32_t alive;         /* threads whose body has not ended; a futex of neap_engine_join */
     _Atomic uint32_t process_count; /* in `processes`; written under guard, who leaves releases */
     _Atomic bool stopping;          /* no thread or process may start any more; set under guard */
     _Atomic int exit_status;        /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
@@ -45,6 +46,8 @@ struct neap_engine {
     _Atomic(struct neap_spare *) spare;    /* NULL: none is ready. Exchanged, acquire and release */
     _Atomic bool spare_wanted;             /* a thread was started, and will take it; relaxed */
     _Atomic(struct neap_kept *) kept;      /* the newest first; entries are constant and stay as long as the engine */
+    struct neap_list unread;               /* neap_work.unread: failed, nobody has seen it; a reference each. guard */
+    uint32_t unread_count;                 /* of unread; guard */
     struct neap_rings rings;               /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */
@@ -118,6 +121,10 @@ const struct neap_kept *neap_engine_find_kept(const struct neap_engine *engine, 
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
                       void *argument);
+
+/* Any thread of the engine: there is something more that the program stays alive for; and there is that no longer. */
+void neap_engine_need(struct neap_engine *engine);
+void neap_engine_relent(struct neap_engine *engine);
 
 /* Any thread: the program is to end with `status`, in order. The first one to ask wins. */
 void neap_engine_exit(struct neap_engine *engine, int status);

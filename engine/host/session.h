@@ -22,14 +22,14 @@ struct neap_session;
 
 /* Types of the frames that sessions exchange; those below are the links' own. */
 enum neap_session_frame {
-    NEAP_FRAME_BOARD = 64, /* the first one, to a child: a descriptor, of the family's board */
-    NEAP_FRAME_REQUEST,    /* a wait on an object of the receiver: see serving.c */
-    NEAP_FRAME_WITHDRAW,   /* u64 id: it is not to be served any more */
-    NEAP_FRAME_CALL,       /* a method of an object of the receiver */
-    NEAP_FRAME_REPLY,      /* how a request or call ended */
-    NEAP_FRAME_DROP,       /* u32 id, u32 count: so many references to an object of the receiver are gone */
-    NEAP_FRAME_FORGET,     /* u32 id: what travelled as itself under this number is not mentioned any more */
-    NEAP_FRAME_SEGMENT,    /* u64 id, a descriptor: shared memory that will be mentioned; see mapping.c */
+    NEAP_FRAME_BOARD = 64,    /* the first one, to a child: a descriptor, of the family's board */
+    NEAP_FRAME_REQUEST,       /* a wait on an object of the receiver: see serving.c */
+    NEAP_FRAME_WITHDRAW,      /* u64 id: it is not to be served any more */
+    NEAP_FRAME_CALL,          /* a method of an object of the receiver */
+    NEAP_FRAME_REPLY,         /* how a request or call ended */
+    NEAP_FRAME_DROP,          /* u32 id, u32 count: so many references to an object of the receiver are gone */
+    NEAP_FRAME_FORGET,        /* u32 id: what travelled as itself under this number is not mentioned any more */
+    NEAP_FRAME_SEGMENT,       /* u64 id, a descriptor: shared memory that will be mentioned; see mapping.c */
     NEAP_FRAME_FORGET_SEGMENT /* u64 id: not any more */
 };
 
@@ -74,13 +74,13 @@ struct neap_session {
     struct neap_table received;        /* id -> object that travelled as itself; one reference */
     struct neap_request *requests;     /* by place: what the other side has not answered yet; owned. See request.c */
     uint32_t request_room, request_free;
-    struct neap_table segments_sent;   /* id -> neap_segment that the other side has from us; one reference */
-    struct neap_table segments;        /* id -> neap_segment that we have from the other side; one reference */
-    struct neap_table servings; /* id of a request -> neap_serving: what we have not answered. See serving.c */
-    struct neap_table owners;   /* id of an owner over there -> neap_guest. See serving.c */
-    struct neap_table holds;    /* number of a hold over there -> neap_hold; owned. See serving.c */
-    bool ended;                 /* nothing can be sent or will be received */
-    char *cause;                /* why, for people; owned. Written before `ended` */
+    struct neap_table segments_sent; /* id -> neap_segment that the other side has from us; one reference */
+    struct neap_table segments;      /* id -> neap_segment that we have from the other side; one reference */
+    struct neap_table servings;      /* id of a request -> neap_serving: what we have not answered. See serving.c */
+    struct neap_table owners;        /* id of an owner over there -> neap_guest. See serving.c */
+    struct neap_table holds;         /* number of a hold over there -> neap_hold; owned. See serving.c */
+    bool ended;                      /* nothing can be sent or will be received */
+    char *cause;                     /* why, for people; owned. Written before `ended` */
 };
 
 /* One reference. `board` and `makers` outlive it. NULL: no memory. `board` NULL: this is a child, which is given one.

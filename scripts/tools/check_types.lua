@@ -112,6 +112,11 @@ local function make_samples()
   add(listener)
   add(neap.net.connect(listener:address()))
   add(neap.net.udp())
+  if neap.pool then
+    local pool <close> = neap.pool(1)
+    add(pool)
+    add(pool:submit(nothing))
+  end
   return samples
 end
 

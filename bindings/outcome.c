@@ -1,0 +1,60 @@
+#include "bindings/outcome.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+
+#include "bindings/codec.h"
+
+/* Protected: (message, list, values...). */
+static int encode_values(lua_State *L) {
+    struct neap_message *message = lua_touserdata(L, 1);
+    if (lua_toboolean(L, 2))
+        neap_encode_all(L, 3, lua_gettop(L) - 2, message, "result");
+    else
+        neap_encode(L, 3, message, "error");
+    return 0;
+}
+
+/* The `count` values on top, popped, as results or (`list` false) an error. False: they cannot be sent, and the reason is on top. */
+static bool encode(lua_State *L, int count, bool list, struct neap_message *message) {
+    int first = lua_gettop(L) - count + 1;
+    int type = count == 1 ? lua_type(L, -1) : LUA_TNONE;
+    if ((list && count == 0) || type == LUA_TBOOLEAN || type == LUA_TNUMBER) { /* the common case, which cannot fail */
+        neap_encode_all(L, first, count, message, "result");
+        lua_settop(L, first - 1);
+        return true;
+    }
+    luaL_checkstack(L, 4, "results");
+    lua_pushcfunction(L, encode_values);
+    lua_pushlightuserdata(L, message);
+    lua_pushboolean(L, list);
+    lua_rotate(L, first, 3);
+    return lua_pcall(L, count + 2, 0, 0) == LUA_OK;
+}
+
+/* The error on top is popped. The reason why it cannot be sent is text, and can. */
+static void encode_error(lua_State *L, struct neap_message *message) {
+    if (encode(L, 1, false, message)) return;
+    if (!encode(L, 1, false, message)) lua_pop(L, 1);
+}
+
+struct neap_outcome *neap_outcome_make(lua_State *L, int count, enum neap_future_state *state) {
+    struct neap_outcome *outcome = neap_outcome_new();
+    if (outcome == NULL) {
+        *state = NEAP_FUTURE_FAILED;
+        lua_pop(L, count);
+        return NULL;
+    }
+    if (*state == NEAP_FUTURE_DONE) {
+        if (encode(L, count, true, &outcome->value)) return outcome;
+        *state = NEAP_FUTURE_FAILED;
+    }
+    encode_error(L, &outcome->value);
+    return outcome;
+}
+
+void neap_outcome_add_traceback(lua_State *L, struct neap_outcome *outcome, int index) {
+    if (lua_type(L, index) != LUA_TSTRING) return;
+    lua_pushvalue(L, index);
+    if (!encode(L, 1, false, &outcome->traceback)) lua_pop(L, 1);
+}

@@ -1,0 +1,16 @@
+/* outcome: from what a function returned or raised to what other states can read of it. */
+#ifndef NEAP_BINDINGS_OUTCOME_H
+#define NEAP_BINDINGS_OUTCOME_H
+
+#include <lua.h>
+
+#include "sync/future.h"
+
+/* Of the `count` values on top of the stack, which are popped: results where `*state` is DONE, else one error. Results that cannot be
+ * sent make it FAILED, with the reason; that takes the place of an error that cannot be sent, too. NULL, and FAILED: no memory. Does not raise, but for the want of stack. */
+struct neap_outcome *neap_outcome_make(lua_State *L, int count, enum neap_future_state *state);
+
+/* Adds the traceback at `index`, if it is text. */
+void neap_outcome_add_traceback(lua_State *L, struct neap_outcome *outcome, int index);
+
+#endif

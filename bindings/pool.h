@@ -1,0 +1,22 @@
+/* pool: the handle of a pool. What can be written in Lua is in scripts/neap/pool.lua and worker.lua. */
+#ifndef NEAP_BINDINGS_POOL_H
+#define NEAP_BINDINGS_POOL_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* For the Lua half: (pool, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. */
+int neap_pool_submit_quiet(lua_State *L);
+
+/* The same, of supervisor.c:
+ *   open(kind, workers, limit, name) -> pool   without workers yet
+ *   keep(pool) -> keeper                       a to-be-closed value: the pool ends with it, at the latest when it is collected
+ *   bury(pool, id, how[, err, traceback])      the worker of this number has ended; how: "done", "failed", "cancelled"
+ *   give_up(pool, err)                         no worker can be started: the pool is broken
+ *   wants_workers(pool) -> boolean
+ *   promise(pool, task) -> future, promise     what that task will fulfil; a to-be-closed value: else it was cancelled
+ *   fulfil(promise, how, ...)                  with results, or an error and a traceback
+ *   methods() -> table                         the methods of pools */
+extern const luaL_Reg neap_pool_internals[];
+
+#endif

@@ -1,0 +1,505 @@
+/* pool: work that is queued, and workers that take it.
+ *
+ * MODEL      One queue for all workers, the oldest first: whoever is free takes the next, so that uneven work balances. Work is a
+ *            future; the queue, and then the list of what runs, has a reference to it. A worker is a number: it takes (TAKE),
+ *            finishes by the id of the work, and listens (LISTEN) to what it is asked about work that it runs. It never sees the
+ *            future itself, so it may live anywhere.
+ * PHASES     of work: QUEUED -> RUNNING -> ENDED, or QUEUED -> ENDED. Each step is made under the pool's guard, and who makes it
+ *            ENDED ends the future after that: so it ends once, be it that a worker finishes, dies and is cancelled at the same time.
+ *            A promise is RUNNING from the start.
+ * INVARIANTS (under the guard)
+ *            1. Takers wait only while the queue is empty, and submitters only while it is full.
+ *            2. Once the pool is closed nobody submits; once the queue is empty as well, nobody takes.
+ *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
+ * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
+ * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_need). Idle workers do not keep it.
+ * LOCKS      The pool's guard. Futures are ended, and engine and mailboxes called, once it is free.
+ * REJECTED   A queue for each worker and stealing (a chunk is large, one queue is not contended); a hold in the worker's name, as a
+ *            permit has (it does not know the cause of a death, nor what was taken and never arrived). */
+#include "host/pool.h"
+
+#include <stdio.h>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "host/engine.h"
+
+static struct neap_work *work_at(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct neap_work, node); }
+
+static bool is_closed(const struct neap_pool *pool) {
+    return atomic_load_explicit(&pool->closed, memory_order_relaxed);
+}
+
+static size_t queued(const struct neap_pool *pool) { return atomic_load_explicit(&pool->queued, memory_order_relaxed); }
+
+static void set_queued(struct neap_pool *pool, size_t count) {
+    atomic_store_explicit(&pool->queued, count, memory_order_relaxed);
+}
+
+/* --- work comes and goes; guard held --- */
+
+/* The work of `submitter`, which is answered; NULL: no memory. The caller has a reference. */
+static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitter) {
+    bool quiet = submitter->number == NEAP_POOL_QUIET;
+    struct neap_work *work = neap_work_new(pool, pool->last_id + 1, &submitter->message, quiet);
+    if (work == NULL) {
+        submitter->result = NEAP_NOMEM;
+        return NULL;
+    }
+    pool->last_id++;
+    pool->stats.submitted++;
+    if (pool->unfinished++ == 0) neap_engine_need(pool->engine);
+    neap_message_set_kind(&submitter->message, NEAP_MESSAGE_OBJECT);
+    submitter->message.object = neap_object_ref(&work->future.object);
+    return work;
+}
+
+static void enqueue(struct neap_pool *pool, struct neap_work *work) {
+    neap_list_push_back(&pool->queue, &work->node);
+    set_queued(pool, queued(pool) + 1);
+}
+
+static void run(struct neap_pool *pool, struct neap_work *work, int64_t now) {
+    work->phase = NEAP_WORK_RUNNING;
+    work->started = now;
+    atomic_store_explicit(&work->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    neap_list_push_back(&pool->running[work->id % NEAP_POOL_BUCKETS], &work->node);
+    if (work->promised == NULL) pool->stats.running++;
+}
+
+/* `taker` has the work, which is in no list. */
+static void hand_over(struct neap_pool *pool, struct neap_work *work, struct neap_link *taker, int64_t now) {
+    work->worker = (uint64_t)taker->number;
+    run(pool, work, now);
+    neap_histogram_record(&pool->stats.wait, work->started - work->submitted);
+    neap_message_move(&taker->message, &work->call);
+    taker->number = (int64_t)work->id;
+}
+
+/* Out of its list, and ENDED: the caller has the reference of the list, and ends it. */
+static void retire(struct neap_pool *pool, struct neap_work *work, enum neap_future_state state) {
+    bool was_queued = work->phase == NEAP_WORK_QUEUED;
+    neap_list_remove(&work->node);
+    work->phase = NEAP_WORK_ENDED;
+    if (work->promised != NULL) return;
+    if (was_queued) {
+        set_queued(pool, queued(pool) - 1);
+    } else {
+        pool->stats.running--;
+        neap_histogram_record(&pool->stats.run, neap_clock_now() - work->started);
+    }
+    if (state == NEAP_FUTURE_DONE)
+        pool->stats.done++;
+    else if (state == NEAP_FUTURE_FAILED)
+        pool->stats.failed++;
+    else
+        pool->stats.cancelled++;
+}
+
+/* Work has left the queue. */
+static void after_queue(struct neap_pool *pool, struct neap_batch *batch) {
+    while (queued(pool) < pool->limit && !neap_list_is_empty(&pool->submitters)) {
+        struct neap_link *submitter = neap_waiters_claim(&pool->submitters);
+        if (submitter == NULL) break;
+        struct neap_work *work = admit(pool, submitter);
+        if (work != NULL) enqueue(pool, work);
+        neap_batch_add(batch, submitter->wait);
+    }
+    if (is_closed(pool) && queued(pool) == 0) neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, batch);
+}
+
+/* --- ends; no guard held --- */
+
+/* So many have ended. */
+static void count_down(struct neap_pool *pool, uint64_t count) {
+    neap_object_lock(&pool->object);
+    pool->unfinished -= count;
+    bool last = count > 0 && pool->unfinished == 0;
+    neap_object_unlock(&pool->object);
+    if (last) neap_engine_relent(pool->engine);
+}
+
+static struct neap_outcome *copy_outcome(const struct neap_outcome *outcome) {
+    struct neap_outcome *copy = outcome == NULL ? NULL : neap_outcome_new();
+    if (copy == NULL) return NULL;
+    neap_message_copy(&copy->value, &outcome->value);
+    neap_message_copy(&copy->traceback, &outcome->traceback);
+    return copy;
+}
+
+/* Ends all of a list of retired work: failed with copies of `outcome`, or cancelled where that is NULL. */
+static void end_all(struct neap_pool *pool, struct neap_list *list, const struct neap_outcome *outcome) {
+    enum neap_future_state state = outcome == NULL ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED;
+    struct neap_list *node;
+    uint64_t count = 0;
+    while ((node = neap_list_pop_front(list)) != NULL) {
+        neap_work_end(work_at(node), state, copy_outcome(outcome));
+        count++;
+    }
+    count_down(pool, count);
+}
+
+/* Guard held: moves what is queued to `list`. */
+static void retire_queue(struct neap_pool *pool, struct neap_list *list, enum neap_future_state state) {
+    while (!neap_list_is_empty(&pool->queue)) {
+        struct neap_work *work = work_at(pool->queue.next);
+        retire(pool, work, state);
+        neap_list_push_back(list, &work->node);
+    }
+}
+
+/* Guard held: moves what `worker` runs to `list`; 0: what any does. */
+static void retire_running(struct neap_pool *pool, uint64_t worker, struct neap_list *list,
+                           enum neap_future_state state) {
+    for (int i = 0; i < NEAP_POOL_BUCKETS; i++) {
+        struct neap_list *bucket = &pool->running[i], *next;
+        for (struct neap_list *node = bucket->next; node != bucket; node = next) {
+            struct neap_work *work = work_at(node);
+            next = node->next;
+            if (work->promised != NULL || (worker != 0 && work->worker != worker)) continue;
+            retire(pool, work, state);
+            neap_list_push_back(list, &work->node);
+        }
+    }
+}
+
+static struct neap_work *find_running(struct neap_pool *pool, uint64_t id) {
+    struct neap_list *bucket = &pool->running[id % NEAP_POOL_BUCKETS];
+    for (struct neap_list *node = bucket->next; node != bucket; node = node->next)
+        if (work_at(node)->id == id) return work_at(node);
+    return NULL;
+}
+
+bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome) {
+    neap_object_lock(&pool->object);
+    struct neap_work *work = find_running(pool, id);
+    if (work != NULL) retire(pool, work, state);
+    neap_object_unlock(&pool->object);
+    if (work == NULL) {
+        neap_outcome_free(outcome);
+        return false;
+    }
+    neap_work_end(work, state, outcome);
+    count_down(pool, 1);
+    return true;
+}
+
+void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct neap_outcome *outcome) {
+    struct neap_list ended;
+    neap_list_init(&ended);
+    neap_object_lock(&pool->object);
+    if (lost) pool->stats.lost++;
+    retire_running(pool, worker, &ended, outcome == NULL ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED);
+    neap_object_unlock(&pool->object);
+    end_all(pool, &ended, outcome);
+    neap_outcome_free(outcome);
+}
+
+/* --- requests --- */
+
+/* Guard held: the listener of its worker is told what is asked about `work`. */
+static void tell(struct neap_work *work, struct neap_link *listener) {
+    work->told = work->request;
+    listener->number = (int64_t)work->id;
+    listener->result = work->request;
+    neap_message_copy(&listener->message, &work->reason);
+}
+
+static void tell_worker(struct neap_pool *pool, struct neap_work *work, struct neap_batch *batch) {
+    struct neap_list *next;
+    for (struct neap_list *node = pool->listeners.next; node != &pool->listeners; node = next) {
+        struct neap_link *listener = NEAP_CONTAINER_OF(node, struct neap_link, node);
+        next = node->next;
+        if ((uint64_t)listener->number != work->worker || !neap_link_claim(listener)) continue;
+        tell(work, listener);
+        neap_batch_add(batch, listener->wait);
+        return;
+    }
+}
+
+static bool hear(struct neap_pool *pool, struct neap_link *link) {
+    for (int i = 0; i < NEAP_POOL_BUCKETS; i++) {
+        struct neap_list *bucket = &pool->running[i];
+        for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
+            struct neap_work *work = work_at(node);
+            if (work->worker != (uint64_t)link->number || work->told >= work->request) continue;
+            tell(work, link);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Guard held. False: as much has been asked already. */
+static bool ask(struct neap_pool *pool, struct neap_work *work, enum neap_work_request request,
+                struct neap_message *reason, struct neap_batch *batch) {
+    if (work->request >= request || (work->promised != NULL && request != NEAP_WORK_CANCEL)) return false;
+    work->request = (uint8_t)request;
+    neap_message_fini(&work->reason);
+    neap_message_move(&work->reason, reason);
+    if (work->promised == NULL) tell_worker(pool, work, batch);
+    return true;
+}
+
+/* Who is to keep a promise has been asked to stop: the task learns of it in its own way. */
+static void cancel_promised(struct neap_work *work) {
+    struct neap_message reason;
+    neap_message_copy(&reason, &work->reason);
+    if (!neap_job_cancel(work->promised, &reason)) neap_message_fini(&reason);
+}
+
+bool neap_pool_request(struct neap_work *work, enum neap_work_request request, struct neap_message *reason) {
+    struct neap_pool *pool = work->pool;
+    struct neap_batch batch = {NULL, NULL};
+    bool asked = false;
+    neap_object_lock(&pool->object);
+    bool was_queued = work->phase == NEAP_WORK_QUEUED;
+    if (was_queued) {
+        neap_message_move(&work->reason, reason);
+        retire(pool, work, NEAP_FUTURE_CANCELLED);
+        after_queue(pool, &batch);
+    } else if (work->phase == NEAP_WORK_RUNNING) {
+        asked = ask(pool, work, request, reason, &batch);
+    }
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+    if (was_queued) {
+        neap_work_end(work, NEAP_FUTURE_CANCELLED, NULL);
+        count_down(pool, 1);
+    } else if (asked && work->promised != NULL) {
+        cancel_promised(work);
+    }
+    return was_queued || asked;
+}
+
+struct neap_work *neap_pool_promise(struct neap_pool *pool, struct neap_job *job) {
+    struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
+    neap_object_lock(&pool->object);
+    struct neap_work *work = neap_work_new(pool, pool->last_id + 1, &none, false);
+    if (work != NULL) {
+        pool->last_id++;
+        work->promised = (struct neap_job *)neap_object_ref(&job->future.object);
+        if (pool->unfinished++ == 0) neap_engine_need(pool->engine);
+        run(pool, work, work->submitted);
+        neap_object_ref(&work->future.object);
+    }
+    neap_object_unlock(&pool->object);
+    return work;
+}
+
+/* --- the end of a pool --- */
+
+/* Guard held. */
+static void close_pool(struct neap_pool *pool, struct neap_batch *batch) {
+    atomic_store_explicit(&pool->closed, true, memory_order_release);
+    neap_waiters_claim_all(&pool->submitters, NEAP_CLOSED, batch);
+    after_queue(pool, batch);
+}
+
+void neap_pool_close(struct neap_pool *pool) {
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(&pool->object);
+    close_pool(pool, &batch);
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+}
+
+/* Guard held: asks all that runs to stop. The next promise that is to be told, with a reference; NULL: none is left. */
+static struct neap_work *cancel_running(struct neap_pool *pool, struct neap_batch *batch) {
+    struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
+    for (int i = 0; i < NEAP_POOL_BUCKETS; i++) {
+        struct neap_list *bucket = &pool->running[i];
+        for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
+            struct neap_work *work = work_at(node);
+            if (!ask(pool, work, NEAP_WORK_CANCEL, &none, batch) || work->promised == NULL) continue;
+            neap_object_ref(&work->future.object);
+            return work;
+        }
+    }
+    return NULL;
+}
+
+void neap_pool_terminate(struct neap_pool *pool) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_list ended;
+    struct neap_work *promise;
+    neap_list_init(&ended);
+    neap_object_lock(&pool->object);
+    retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
+    close_pool(pool, &batch);
+    while ((promise = cancel_running(pool, &batch)) != NULL) {
+        neap_object_unlock(&pool->object);
+        cancel_promised(promise);
+        neap_object_unref(&promise->future.object);
+        neap_object_lock(&pool->object);
+    }
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+    end_all(pool, &ended, NULL);
+}
+
+void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_list ended;
+    neap_list_init(&ended);
+    neap_object_lock(&pool->object);
+    bool first = pool->broken == NULL;
+    if (first) {
+        pool->broken = outcome;
+        retire_queue(pool, &ended, NEAP_FUTURE_FAILED);
+        neap_waiters_claim_all(&pool->submitters, NEAP_BROKEN, &batch);
+        neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, &batch);
+    }
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+    if (!first) neap_outcome_free(outcome);
+    end_all(pool, &ended, pool->broken);
+}
+
+struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *call, bool quiet) {
+    struct neap_work *work = neap_work_new(pool, 0, call, quiet);
+    if (work == NULL) return NULL;
+    neap_object_lock(&pool->object);
+    work->id = ++pool->last_id;
+    pool->stats.submitted++;
+    pool->stats.failed++;
+    work->phase = NEAP_WORK_ENDED;
+    neap_object_unlock(&pool->object);
+    neap_object_ref(&work->future.object);
+    neap_work_end(work, NEAP_FUTURE_FAILED, copy_outcome(pool->broken));
+    return work;
+}
+
+void neap_pool_end(struct neap_pool *pool) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_list ended;
+    neap_list_init(&ended);
+    neap_object_lock(&pool->object);
+    retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
+    retire_running(pool, 0, &ended, NEAP_FUTURE_CANCELLED);
+    if (pool->broken == NULL) close_pool(pool, &batch);
+    neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, &batch);
+    neap_waiters_claim_all(&pool->listeners, NEAP_CLOSED, &batch);
+    atomic_store_explicit(&pool->ended, true, memory_order_release);
+    neap_waiters_claim_all(&pool->joiners, 0, &batch);
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+    end_all(pool, &ended, NULL);
+}
+
+bool neap_pool_is_broken(struct neap_pool *pool) {
+    neap_object_lock(&pool->object);
+    bool broken = pool->broken != NULL;
+    neap_object_unlock(&pool->object);
+    return broken;
+}
+
+bool neap_pool_wants_workers(struct neap_pool *pool) {
+    neap_object_lock(&pool->object);
+    bool wants = pool->broken == NULL && (!is_closed(pool) || queued(pool) > 0);
+    neap_object_unlock(&pool->object);
+    return wants;
+}
+
+void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats) {
+    neap_object_lock(&pool->object);
+    *stats = pool->stats;
+    stats->queued = queued(pool);
+    neap_object_unlock(&pool->object);
+}
+
+/* --- waiting --- */
+
+static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
+    if (is_closed(pool) || pool->broken != NULL) {
+        link->result = is_closed(pool) ? NEAP_CLOSED : NEAP_BROKEN;
+        return true;
+    }
+    if (queued(pool) >= pool->limit || !neap_list_is_empty(&pool->submitters)) return false;
+    struct neap_work *work = admit(pool, link);
+    if (work == NULL) return true;
+    struct neap_link *taker = neap_waiters_claim(&pool->takers);
+    if (taker == NULL) {
+        enqueue(pool, work);
+        return true;
+    }
+    NEAP_ASSERT(queued(pool) == 0, "pool 1: takers wait only while the queue is empty");
+    hand_over(pool, work, taker, work->submitted);
+    neap_batch_add(batch, taker->wait);
+    return true;
+}
+
+static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
+    if (neap_list_is_empty(&pool->queue)) {
+        link->result = NEAP_CLOSED;
+        return is_closed(pool) || pool->broken != NULL;
+    }
+    struct neap_work *work = work_at(neap_list_pop_front(&pool->queue));
+    set_queued(pool, queued(pool) - 1);
+    hand_over(pool, work, link, neap_clock_now());
+    after_queue(pool, batch);
+    return true;
+}
+
+static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_pool *pool = (struct neap_pool *)object;
+    switch ((enum neap_pool_op)link->op) {
+        case NEAP_POOL_SUBMIT: return submit(pool, link, batch);
+        case NEAP_POOL_TAKE: return take(pool, link, batch);
+        case NEAP_POOL_LISTEN: return hear(pool, link);
+        case NEAP_POOL_JOIN: break;
+    }
+    return atomic_load_explicit(&pool->ended, memory_order_relaxed);
+}
+
+static void enlist(struct neap_object *object, struct neap_link *link) {
+    struct neap_pool *pool = (struct neap_pool *)object;
+    struct neap_list *const lists[] = {&pool->submitters, &pool->takers, &pool->listeners, &pool->joiners};
+    link->result = 0;
+    neap_list_push_back(lists[link->op], &link->node);
+}
+
+/* --- life --- */
+
+static void destroy(struct neap_object *object) {
+    struct neap_pool *pool = (struct neap_pool *)object;
+    NEAP_ASSERT(pool->unfinished == 0, "pool 3: work has a reference to its pool");
+    neap_outcome_free(pool->broken);
+    neap_free(pool);
+}
+
+static const char *const verbs[] = {"submit", "take", "listen", "join"};
+
+const struct neap_class neap_pool_class = {
+    .name = "pool",
+    .verbs = verbs,
+    .destroy = destroy,
+    .attempt = attempt,
+    .enlist = enlist,
+};
+
+struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,
+                                const char *name) {
+    struct neap_pool *pool = neap_alloc_zeroed(sizeof *pool);
+    if (pool == NULL) return NULL;
+    neap_object_init(&pool->object, &neap_pool_class);
+    neap_object_share(&pool->object);
+    pool->engine = engine;
+    pool->id = neap_engine_next_id(engine);
+    pool->limit = limit == 0 ? SIZE_MAX : limit;
+    pool->workers = workers;
+    pool->kind = kind;
+    if (name != NULL)
+        snprintf(pool->name, sizeof pool->name, "%s", name);
+    else
+        snprintf(pool->name, sizeof pool->name, "pool-%llu", (unsigned long long)pool->id);
+    neap_list_init(&pool->queue);
+    for (int i = 0; i < NEAP_POOL_BUCKETS; i++) neap_list_init(&pool->running[i]);
+    neap_list_init(&pool->submitters);
+    neap_list_init(&pool->takers);
+    neap_list_init(&pool->listeners);
+    neap_list_init(&pool->joiners);
+    return pool;
+}

@@ -1,0 +1,103 @@
+/* pool: work that is queued, and workers that take it. The essay is in pool.c.
+ *
+ * The pool knows no threads or processes, and starts none: a worker is a number, in whose name somebody takes. Whoever starts
+ * workers tells the pool when one has gone. */
+#ifndef NEAP_HOST_POOL_H
+#define NEAP_HOST_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/histogram.h"
+#include "core/object.h"
+#include "core/wait.h"
+#include "host/work.h"
+
+struct neap_engine;
+
+/* Operations of a link.
+ * SUBMIT  link->message is the call, link->number NEAP_POOL_QUIET or 0. Waits while the queue is full. Afterwards message is a
+ *         handle of the work; or result is NEAP_CLOSED; NEAP_BROKEN: see neap_pool_fail; NEAP_NOMEM.
+ * TAKE    link->number is the worker. Afterwards message is the call of the next work, number its id; or result is NEAP_CLOSED:
+ *         there is none, and there never will be.
+ * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is the id,
+ *         message the reason; result is a neap_work_request.
+ * JOIN    waits until the pool has ended. */
+enum neap_pool_op { NEAP_POOL_SUBMIT, NEAP_POOL_TAKE, NEAP_POOL_LISTEN, NEAP_POOL_JOIN };
+
+enum { NEAP_POOL_QUIET = 1 };
+
+enum neap_pool_kind { NEAP_POOL_THREADS, NEAP_POOL_PROCESSES, NEAP_POOL_TASKS };
+
+enum { NEAP_POOL_NAME_MAX = 47, NEAP_POOL_BUCKETS = 64 };
+
+struct neap_pool_stats {
+    uint64_t submitted, done, failed, cancelled; /* since the beginning */
+    uint64_t queued, running;                    /* now */
+    uint64_t lost;                               /* workers that ended without being asked to */
+    struct neap_histogram wait, run; /* how long work waited in the queue, and how long it took: of all that ran */
+};
+
+struct neap_pool {
+    struct neap_object object;  /* shared from the start */
+    struct neap_engine *engine; /* constant, as are the next ones */
+    uint64_t id;                /* no other pool, task or thread of the engine has it */
+    size_t limit;               /* of the queue; SIZE_MAX: none */
+    uint32_t workers;           /* how many there are to be */
+    enum neap_pool_kind kind;
+    char name[NEAP_POOL_NAME_MAX + 1]; /* terminated, cut */
+    struct neap_list queue;            /* neap_work.node: the oldest first; a reference each. guard, as all below */
+    struct neap_list running[NEAP_POOL_BUCKETS];             /* neap_work.node: by id; a reference each */
+    struct neap_list submitters, takers, listeners, joiners; /* links, by operation */
+    struct neap_outcome *broken; /* why no work can be done: with it all fails. NULL: it can. Owned */
+    struct neap_pool_stats stats;
+    uint64_t last_id;      /* given to work */
+    uint64_t unfinished;   /* work that has not ended */
+    _Atomic size_t queued; /* length of the queue. Written under the guard, as the next ones */
+    _Atomic bool closed;   /* takes no work any more; what it has is done */
+    _Atomic bool ended;    /* no worker is left */
+};
+
+/* `name` NULL: one is made of the id. `limit` 0: none. One reference, shared; NULL: no memory. */
+struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,
+                                const char *name);
+
+/* --- any thread, no guard held --- */
+
+/* A worker has done the work `id`: ends its future. Takes over `outcome`. False when it has ended already. */
+bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome);
+
+/* Work that no worker does, but the task of `job`, which calls neap_pool_finish; cancelling it cancels that task. A new reference,
+ * for the caller. NULL: no memory. */
+struct neap_work *neap_pool_promise(struct neap_pool *pool, struct neap_job *job);
+
+/* What is queued is cancelled at once; who runs it is asked. `reason` is taken over when true. False when it has ended, or as
+ * much was asked before. */
+bool neap_pool_request(struct neap_work *work, enum neap_work_request request, struct neap_message *reason);
+
+/* A worker has ended: what it still ran fails with copies of `outcome` (taken over), or was cancelled where that is NULL.
+ * `lost`: it was not to end. */
+void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct neap_outcome *outcome);
+
+/* Takes no work any more. */
+void neap_pool_close(struct neap_pool *pool);
+/* The same, and cancels all that it has. */
+void neap_pool_terminate(struct neap_pool *pool);
+/* No work can be done: what is queued, and all that comes, fails with copies of `outcome`, which is taken over. */
+void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome);
+/* SUBMIT said NEAP_BROKEN: work that has failed with that. Takes over `call`. NULL: no memory. */
+struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *call, bool quiet);
+/* No worker is left, and none will come: cancels what is left for them, and lets join go on. Promises are kept by others. */
+void neap_pool_end(struct neap_pool *pool);
+
+bool neap_pool_is_broken(struct neap_pool *pool);
+/* Is there work in the queue, or may there be more? */
+bool neap_pool_wants_workers(struct neap_pool *pool);
+
+void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats);
+
+extern const struct neap_class neap_pool_class;
+
+#endif

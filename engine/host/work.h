@@ -1,0 +1,63 @@
+/* work: what a pool was asked to do: a future, with the message that says what is to be called. */
+#ifndef NEAP_HOST_WORK_H
+#define NEAP_HOST_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/list.h"
+#include "core/message.h"
+#include "sync/future.h"
+
+struct neap_engine;
+struct neap_job;
+struct neap_pool;
+
+/* Where it stands. Written under the guard of its pool; who makes it ENDED ends the future, once the guard is free. */
+enum neap_work_phase { NEAP_WORK_QUEUED, NEAP_WORK_RUNNING, NEAP_WORK_ENDED };
+
+/* What a worker has been asked about it. */
+enum neap_work_request {
+    NEAP_WORK_GO_ON,
+    NEAP_WORK_DROP,  /* not to begin with what has not begun */
+    NEAP_WORK_CANCEL /* to stop */
+};
+
+struct neap_work {
+    struct neap_future future; /* first; shared from the start */
+    struct neap_list
+        node; /* in a list of its pool, with a reference, until it has ended. The pool's guard, as all below */
+    struct neap_list unread;  /* in engine->unread, with a reference; the engine's guard */
+    struct neap_pool *pool;   /* a reference; constant */
+    struct neap_message call; /* what is to be done; empty once a worker has taken it */
+    struct neap_message
+        reason; /* of a cancellation; constant once the future has ended, and once CANCEL is requested */
+    struct neap_job
+        *promised;   /* the task that ends it, a reference; NULL: a worker does. Constant once others know of it */
+    uint64_t id;     /* among the work of its pool; positive. Constant */
+    uint64_t worker; /* that runs it; 0: none. Constant while it runs */
+    int64_t submitted, started; /* times of the clock; constant */
+    uint8_t phase;              /* enum neap_work_phase */
+    uint8_t request;            /* enum neap_work_request; only ever grows */
+    uint8_t told;               /* what of it the worker has been told */
+    bool quiet;                 /* its failure is somebody's concern: not counted as unread. Constant */
+};
+
+/* One reference, shared, queued nowhere; takes over `call`, and a new reference to `pool`. NULL: no memory. */
+struct neap_work *neap_work_new(struct neap_pool *pool, uint64_t id, struct neap_message *call, bool quiet);
+
+/* No guard held; the phase is ENDED, by the caller. Ends the future, and gives back the reference of the list it was in. Counts a
+ * failure as unread, until neap_work_observe. Takes over `outcome`, which may be NULL for a cancellation. */
+void neap_work_end(struct neap_work *work, enum neap_future_state state, struct neap_outcome *outcome);
+
+/* Any thread: somebody has seen how it ended. */
+void neap_work_observe(struct neap_work *work);
+
+/* The main thread, at the end: takes the next failure that nobody has seen out of the engine's list, and gives the reference
+ * to the caller; NULL: none is left. Only the first NEAP_WORK_UNREAD_MAX are in the list. */
+struct neap_work *neap_work_next_unread(struct neap_engine *engine);
+enum { NEAP_WORK_UNREAD_MAX = 20 };
+
+extern const struct neap_class neap_work_class;
+
+#endif

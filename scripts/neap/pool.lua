@@ -1,0 +1,419 @@
+-- Pools: neap.pool, and those methods of pools that can be written in Lua.
+--
+-- A pool has a supervisor, a daemon task of the thread that made it: it starts the workers, and others in the place of
+-- those that end. When that task ends the pool does. What a worker does is in worker.lua.
+--
+-- A map is work like other work: a function of the engine's own that calls the script's for each item of a chunk.
+
+local neap, internal = ...
+
+local engine = internal.pool
+local methods = engine.methods()
+
+-- --- options ---
+
+local function refuse(level, position, name, problem)
+  error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), level + 1)
+end
+
+local function is_count(value) return math.type(value) == "integer" and value > 0 end
+
+local kinds = { thread = true, process = true, task = true }
+
+--- What each option is: true when it is right, or what is expected.
+local pool_options = {
+  workers = function(value) return is_count(value) and value <= 10000 or "a number of workers, 1 to 10000" end,
+  kind = function(value) return kinds[value] or "'thread', 'process' or 'task'" end,
+  initializer = function(value) return type(value) == "function" or "function" end,
+  initargs = function(value) return type(value) == "table" or "table" end,
+  max_tasks = function(value) return is_count(value) or "a number of tasks, 1 or more" end,
+  name = function(value) return type(value) == "string" or "string" end,
+  queue_limit = function(value) return is_count(value) or "a number of tasks, 1 or more" end,
+}
+
+local function is_timeout(value)
+  if type(value) ~= "number" then return "number of seconds" end
+  return value >= 0 or "number of seconds that is not negative or NaN"
+end
+
+local map_options = {
+  chunksize = function(value) return is_count(value) or "a number of items, 1 or more" end,
+  timeout = is_timeout,
+  progress = function(value) return type(value) == "boolean" or "boolean" end,
+  collect = function(value) return type(value) == "boolean" or "boolean" end,
+}
+
+local function check_options(options, known, position, name)
+  if options == nil then return {} end
+  if type(options) ~= "table" then refuse(3, position, name, "table of options expected, got " .. type(options)) end
+  for key, value in pairs(options) do
+    if not known[key] then
+      local names = {}
+      for each in pairs(known) do names[#names + 1] = each end
+      table.sort(names)
+      refuse(3, position, name, ("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")))
+    end
+    local expected = known[key](value)
+    if expected ~= true then
+      local got = type(value) == "number" and tostring(value) or type(value)
+      refuse(3, position, name, ("option '%s': %s expected, got %s"):format(key, expected, got))
+    end
+  end
+  return options
+end
+
+-- --- workers ---
+
+--- How to start a worker of each kind: (options of a handle, the worker's arguments...) -> handle.
+local starters = {
+  task = function(...) return neap.spawn(...) end,
+  thread = function(...) return neap.thread(...) end,
+}
+
+--- What the supervisor knows: handles of workers, and their numbers, side by side.
+local function start_worker(pool, crew)
+  local number = crew.last + 1
+  local name = ("%s worker %d"):format(crew.name, number)
+  local handle = crew.start({ name = name, daemon = true, quiet = true }, methods._work, pool, number, crew.duty)
+  crew.last = number
+  table.insert(crew.handles, handle)
+  table.insert(crew.numbers, number)
+end
+
+--- Takes a worker that has ended out of the crew. Returns whether it had something to tell the pool of.
+local function bury(pool, crew, index)
+  local handle, number = table.remove(crew.handles, index), table.remove(crew.numbers, index)
+  local status, err = handle:status(), handle:error()
+  engine.bury(pool, number, status, err, handle:traceback())
+  return status == "failed" and err or nil
+end
+
+--- A worker has ended: another takes its place, if there is work for one. Workers that all die before they have done
+-- anything would be replaced for ever.
+local function replace(pool, crew, cause)
+  if not engine.wants_workers(pool) then return end
+  local stats = pool:stats()
+  local ended = stats.done + stats.failed + stats.cancelled
+  crew.in_vain = cause ~= nil and ended == crew.ended and crew.in_vain + 1 or 0
+  crew.ended = ended
+  local started, problem = false, cause
+  if crew.in_vain < crew.patience then started, problem = pcall(start_worker, pool, crew) end
+  if started or #crew.handles > 0 then return end
+  engine.give_up(pool, problem)
+end
+
+--- The supervisor: ends when no worker is left.
+local function supervise(pool, crew)
+  local _ <close> = engine.keep(pool)
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      if #crew.handles == 0 then return end
+      pool:terminate()
+      for _, handle in ipairs(crew.handles) do handle:cancel("its pool has ended") end
+      while #crew.handles > 0 do
+        crew.handles[1]:wait()
+        bury(pool, crew, 1)
+      end
+    end,
+  })
+  while #crew.handles > 0 do
+    local index = neap.select(crew.handles)
+    replace(pool, crew, bury(pool, crew, index))
+  end
+end
+
+function neap.pool(options)
+  if type(options) == "number" then options = { workers = options } end
+  options = check_options(options, pool_options, 1, "pool")
+  local kind = options.kind or "thread"
+  local workers = options.workers or neap.cpu_count()
+  local start = starters[kind]
+  if not start then error("pools of processes are not available here", 2) end
+  local pool, id, name = engine.open(kind, workers, options.queue_limit or 0, options.name)
+  local shared = kind == "task" -- one worker for all of them: they are tasks of one thread
+  local duty = {
+    initializer = options.initializer,
+    initargs = options.initargs,
+    count = (options.max_tasks or 0) * (shared and workers or 1),
+    runners = shared and workers or 1,
+  }
+  local crew = {
+    id = id, name = name, start = start, duty = duty,
+    handles = {}, numbers = {}, last = 0,
+    in_vain = 0, ended = 0, patience = 3 * workers + 3,
+  }
+  for _ = 1, shared and 1 or workers do start_worker(pool, crew) end
+  neap.spawn({ name = name .. " supervisor", daemon = true }, supervise, pool, crew)
+  return pool
+end
+
+-- --- with callbacks ---
+
+function methods:apply_async(fn, args, callback, error_callback)
+  if args == nil then args = {} end
+  if type(args) ~= "table" then refuse(2, 2, "apply_async", "table of arguments expected, got " .. type(args)) end
+  for position, value in pairs({ [3] = callback, [4] = error_callback }) do
+    if type(value) ~= "function" then refuse(2, position, "apply_async", "function expected, got " .. type(value)) end
+  end
+  local future = self:submit(fn, table.unpack(args, 1, args.n or #args))
+  if not callback and not error_callback then return future end
+  return future:on_done(function(ended)
+    if ended:status() == "done" then
+      if callback then callback(ended:result()) end
+    elseif error_callback then
+      error_callback(ended:error())
+    end
+  end)
+end
+
+-- --- maps ---
+
+local map_chunk = methods._map
+
+local function new_bar(total) return internal.load("neap.progress")(total) end
+
+--- An error in sending a chunk speaks of the list, not of our arguments.
+local function submit_chunk(pool, first, fn, items, count, spread, collect)
+  local sent, future = pcall(engine.submit, pool, map_chunk, fn, items, count, spread, collect)
+  if sent then return future end
+  if type(future) ~= "string" then error(future, 0) end
+  future = future:gsub("cannot send args%[1%]", "cannot send function", 1)
+  future = future:gsub("cannot send args%[2%]%[(%d+)%]", function(index)
+    return ("cannot send list[%d]"):format(first + math.tointeger(index) - 1)
+  end, 1)
+  error(future, 4)
+end
+
+local dropping = {
+  __close = function(futures)
+    for _, future in pairs(futures) do engine.drop(future) end
+  end,
+}
+
+local function count_workers(pool) return pool:stats().workers end
+
+local function check_map(name, fn, list, options)
+  if type(fn) ~= "function" then refuse(3, 1, name, "function expected, got " .. type(fn)) end
+  if type(list) ~= "table" and type(list) ~= "userdata" then
+    refuse(3, 2, name, "list expected, got " .. type(list))
+  end
+  return check_options(options, map_options, 3, name)
+end
+
+--- Submits all of a list. What has not ended is dropped when the batch is closed.
+local function begin(pool, fn, list, options, spread)
+  local count = #list
+  local size = options.chunksize or math.max(1, math.ceil(count / (4 * count_workers(pool))))
+  local batch = setmetatable({}, dropping)
+  local sizes = { count = count, chunk = size }
+  local _ <close> = setmetatable({}, { -- a task that is cancelled here leaves nothing behind
+    __close = function(_, err) if err ~= nil then dropping.__close(batch) end end,
+  })
+  for first = 1, count, size do
+    local items = {}
+    local length = math.min(size, count - first + 1)
+    for at = 1, length do items[at] = list[first + at - 1] end
+    batch[#batch + 1] = submit_chunk(pool, first, fn, items, length, spread, options.collect)
+  end
+  return batch, sizes
+end
+
+--- Puts the results of chunk `number` where they belong.
+local function place(results, errors, sizes, number, chunk_results, chunk_errors)
+  local first = (number - 1) * sizes.chunk + 1
+  local length = math.min(sizes.chunk, sizes.count - first + 1)
+  table.move(chunk_results, 1, length, first, results)
+  if errors then table.move(chunk_errors, 1, length, first, errors) end
+end
+
+--- Waits for all of a batch: the results; or nil, "timeout", "timeout"; raises the first failure.
+local function collect(batch, sizes, options, name)
+  local _ <close> = batch
+  local deadline = options.timeout and neap.now() + options.timeout
+  local watch <close> = internal.watch(batch, name)
+  local bar <close> = options.progress and new_bar(sizes.count) or nil
+  local results, errors = {}, options.collect and {} or nil
+  for _ = 1, #batch do
+    local ended, message, code = watch:wait("next", deadline and math.max(0, deadline - neap.now()))
+    if not ended then return nil, message, code end
+    local number = watch:next()
+    place(results, errors, sizes, number, batch[number]:result())
+    batch[number] = nil
+    if bar then bar:add(math.min(sizes.chunk, sizes.count - (number - 1) * sizes.chunk)) end
+  end
+  return results, errors
+end
+
+local function map(pool, name, fn, list, options, spread)
+  options = check_map(name, fn, list, options)
+  local batch, sizes = begin(pool, fn, list, options, spread)
+  return collect(batch, sizes, options, name)
+end
+
+function methods:map(fn, list, options) return map(self, "map", fn, list, options, false) end
+
+function methods:starmap(fn, list, options) return map(self, "starmap", fn, list, options, true) end
+
+--- The body of the task that keeps the promise of a map, once `task` has the results.
+local function keep_promise(promise, task, batch)
+  local _ <close> = promise
+  local _ <close> = batch -- a task that was cancelled before it began has dropped nothing
+  task:wait()
+  local status, err = task:status(), task:error()
+  if status == "done" then
+    engine.fulfil(promise, status, task:join())
+  else
+    engine.fulfil(promise, neap.is_cancelled(err) and "cancelled" or status, err, task:traceback())
+  end
+end
+
+function methods:map_async(fn, list, options)
+  options = check_map("map_async", fn, list, options)
+  local batch, sizes = begin(self, fn, list, options, false)
+  local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, "map_async")
+  local future, promise = engine.promise(self, task)
+  neap.spawn({ name = "map_async", quiet = true }, keep_promise, promise, task, batch)
+  return future
+end
+
+-- --- lazily ---
+--
+-- A feeder, a daemon task, takes items from the list or iterator and submits them, so many chunks ahead of the results
+-- that are taken out. So an iterator may wait for whatever it likes.
+
+local chunks_ahead = 2 -- for each worker
+
+--- Where a feeder's items come from: (size) -> items, how many; none at the end.
+local function read_list(list)
+  local at = 0
+  return function(size)
+    local items, count = {}, 0
+    while count < size and list[at + 1] ~= nil do
+      at, count = at + 1, count + 1
+      items[count] = list[at]
+    end
+    return items, count
+  end
+end
+
+local function read_iterator(iterator, state, control)
+  local ended = false
+  return function(size)
+    local items, count = {}, 0
+    while count < size and not ended do
+      local item = iterator(state, control)
+      control = item
+      ended = item == nil
+      if not ended then
+        count = count + 1
+        items[count] = item
+      end
+    end
+    return items, count
+  end
+end
+
+local function feed(stream)
+  local first = 1
+  while true do
+    stream.room:acquire()
+    local items, count = stream.read(stream.size)
+    if count == 0 then return end
+    local future = submit_chunk(stream.pool, first, stream.fn, items, count, false, stream.collect)
+    table.insert(stream.chunks, { future = future, first = first, count = count })
+    first = first + count
+    stream.arrived:set()
+  end
+end
+
+--- The body of the feeder.
+local function run_feeder(stream)
+  local ended, err = pcall(feed, stream)
+  stream.ended, stream.problem = true, not ended and { err } or nil
+  stream.arrived:set()
+end
+
+--- Waits until a chunk may be done: the first one, or any. Its place in the stream's list; nil: none is left, and none
+-- will come.
+local function await_chunk(stream, ordered, timeout)
+  while #stream.chunks == 0 and not stream.ended do
+    stream.arrived:clear()
+    if not stream.arrived:wait(timeout) then error("timeout", 0) end
+  end
+  if #stream.chunks == 0 then
+    if stream.problem then error(stream.problem[1], 0) end
+    return nil
+  end
+  if ordered then
+    if not stream.chunks[1].future:wait(timeout) then error("timeout", 0) end
+    return 1
+  end
+  stream.arrived:clear()
+  local cases = { stream.arrived }
+  for at, chunk in ipairs(stream.chunks) do cases[at + 1] = chunk.future end
+  local at = neap.select(cases, timeout)
+  if not at then error("timeout", 0) end
+  if at == 1 then return await_chunk(stream, ordered, timeout) end
+  return at - 1
+end
+
+local closing = {}
+
+--- No more is wanted: what has not begun is dropped.
+function closing.__close(closer)
+  closer.feeder:cancel()
+  for _, chunk in ipairs(closer.stream.chunks) do engine.drop(chunk.future) end
+  closer.stream.chunks, closer.stream.ended = {}, true
+end
+
+closing.__gc = closing.__close
+
+--- What follows the source is a table of options, or what the maker of an iterator has returned besides.
+local function imap(pool, ordered, name, fn, source, options, control)
+  local state
+  if type(source) == "function" and type(options) ~= "table" then state, options = options, nil end
+  local is_iterator = type(source) == "function"
+  options = check_map(name, fn, is_iterator and {} or source, options)
+  local stream = {
+    pool = pool, fn = fn, size = options.chunksize or 1, collect = options.collect,
+    read = is_iterator and read_iterator(source, state, control) or read_list(source),
+    room = neap.semaphore(chunks_ahead * count_workers(pool)), arrived = neap.event(),
+    chunks = {}, ended = false, problem = nil,
+  }
+  local feeder = neap.spawn({ name = name, daemon = true, quiet = true }, run_feeder, stream)
+  local closer = setmetatable({ feeder = feeder, stream = stream }, closing)
+  local bar = options.progress and new_bar(not is_iterator and #source or nil) or nil
+  local results, errors, first, count, at = {}, nil, 0, 0, 0
+
+  local function take_chunk()
+    local index = await_chunk(stream, ordered, options.timeout)
+    if not index then return false end
+    local chunk = table.remove(stream.chunks, index)
+    stream.room:release()
+    results, errors = chunk.future:result()
+    first, count, at = chunk.first, chunk.count, 0
+    if bar then bar:add(count) end
+    return true
+  end
+
+  local function next_result()
+    if at == count and not take_chunk() then
+      if bar then bar:__close() end
+      bar = nil
+      closing.__close(closer)
+      return nil
+    end
+    at = at + 1
+    local result = results[at]
+    if result == nil then result = neap.null end
+    return result, first + at - 1, errors and errors[at]
+  end
+
+  return next_result, nil, nil, closer
+end
+
+function methods:imap(...) return imap(self, true, "imap", ...) end
+
+function methods:imap_unordered(...) return imap(self, false, "imap_unordered", ...) end
+
+return methods

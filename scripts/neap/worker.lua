@@ -1,0 +1,51 @@
+-- What a worker of a pool does, in a thread, process or task of its own: (pool, id, options).
+--
+-- Options: `initializer` and `initargs`; `count`, the pieces of work after which it has done its duty (0: never);
+-- `runners`, how many pieces it does at once.
+
+local neap, internal = ...
+
+local function run(runner)
+  local _ <close> = runner
+  while runner:step() do end
+end
+
+local function listen(worker)
+  while worker:listen() do end
+end
+
+--- Calls the initializer. False: it failed, and the pool is broken.
+local function prepare(worker, options)
+  if not options.initializer then return true end
+  local traceback
+  local function handler(err)
+    traceback = debug.traceback(nil, 2)
+    return err
+  end
+  local args = options.initargs or {}
+  local prepared, err = xpcall(options.initializer, handler, table.unpack(args, 1, args.n or #args))
+  if not prepared then
+    if neap.is_cancelled(err) then error(err, 0) end
+    worker:give_up(err, traceback)
+  end
+  return prepared
+end
+
+local function cancel(task) task:cancel() end
+
+--- A to-be-closed value: what the worker has spawned ends with it.
+local function spawn_bound(...)
+  return setmetatable({ task = neap.spawn({ daemon = true, quiet = true }, ...) }, {
+    __close = function(bound) cancel(bound.task) end,
+  })
+end
+
+return function(pool, id, options)
+  local worker <close> = internal.pool.worker(pool, id, options.count, run)
+  if not prepare(worker, options) then return end
+  local _ <close> = spawn_bound(listen, worker)
+  if options.runners == 1 then return run(worker:runner()) end
+  neap.scope(function(scope)
+    for _ = 1, options.runners do scope:spawn(run, worker:runner()) end
+  end)
+end

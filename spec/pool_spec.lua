@@ -1,0 +1,969 @@
+local neap = require "neap"
+local grid = require "spec.grid"
+local support = require "spec.support"
+
+-- What is sent to threads must have the globals for its _ENV, not busted's.
+local after_each, assert, describe, it = after_each, assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+-- Run once with the others, and many times by `make stress`.
+local function it_races(name, test)
+  it(name, test)
+  it(name .. " #stress", test)
+end
+
+local function squares(from, to)
+  local list = {}
+  for i = from, to do list[#list + 1] = i * i end
+  return list
+end
+
+local function numbers(count)
+  local list = {}
+  for i = 1, count do list[i] = i end
+  return list
+end
+
+local function raises(pattern, fn, ...)
+  local ok, err = pcall(fn, ...)
+  assert.is_false(ok)
+  assert.matches(pattern, tostring(err))
+  return err
+end
+
+local kinds = { "thread", "task" }
+
+--- An `it` for each kind of pool: test(new), and new(options) makes a pool of that kind.
+local function it_of_each_kind(name, test)
+  for _, kind in ipairs(kinds) do
+    it(("%s (%s)"):format(name, kind), function()
+      test(function(options)
+        if type(options) == "number" then options = { workers = options } end
+        options = options or {}
+        options.kind = kind
+        return neap.pool(options)
+      end, kind)
+    end)
+  end
+end
+
+describe("neap.pool", function()
+  it("has as many threads as there are processors", function()
+    local pool <close> = neap.pool()
+    assert.are.equal(neap.cpu_count(), pool:stats().workers)
+    assert.matches("^pool: pool%-%d+ %(" .. neap.cpu_count() .. " threads?, open%)$", tostring(pool))
+  end)
+
+  it("has as many workers as it is told", function()
+    local pool <close> = neap.pool(3)
+    assert.are.equal(3, pool:stats().workers)
+    local other <close> = neap.pool { workers = 1, kind = "task", name = "small" }
+    assert.are.equal("pool: small (1 task, open)", tostring(other))
+  end)
+
+  it("runs its work in threads that bear its name", function()
+    local pool <close> = neap.pool { workers = 1, name = "ovens" }
+    local name, is_thread = pool:apply(function() return neap.current().name, neap.current() ~= neap.main() end)
+    assert.are.equal("ovens worker 1", name)
+    assert.is_true(is_thread)
+  end)
+
+  it("refuses what it does not know or cannot be", function()
+    raises("bad argument #1 to 'pool' %(unknown option 'wokers' %(known: initargs, initializer, kind,", neap.pool,
+      { wokers = 1 })
+    for _, bad in ipairs({ 0, -1, 1.5, 10001, 0 / 0 }) do raises("a number of workers", neap.pool, bad) end
+    raises("option 'kind': 'thread', 'process' or 'task' expected", neap.pool, { kind = "fiber" })
+    raises("option 'max_tasks': a number of tasks", neap.pool, { max_tasks = 0 })
+    raises("option 'queue_limit': a number of tasks", neap.pool, { queue_limit = "many" })
+    raises("option 'initializer': function expected, got string", neap.pool, { initializer = "x" })
+    raises("table of options expected, got string", neap.pool, "2")
+  end)
+
+  it("waits for its work when its scope is left well", function()
+    local done = neap.event()
+    do
+      local pool <close> = neap.pool(1)
+      pool:submit(function(event)
+        neap.sleep(0.02)
+        event:set()
+      end, done)
+    end
+    assert.is_true(done:is_set())
+  end)
+
+  it("cancels its work when its scope is left by an error, and waits", function()
+    local started, cleaned = neap.event(), neap.event()
+    local future, queued
+    raises("out", function()
+      local pool <close> = neap.pool(1)
+      future = pool:submit(function(began, ended)
+        local _ <close> = setmetatable({}, { __close = function() ended:set() end })
+        began:set()
+        neap.sleep(3600)
+      end, started, cleaned)
+      queued = pool:submit(print)
+      started:wait()
+      error("out")
+    end)
+    assert.is_true(cleaned:is_set())
+    assert.are.equal("cancelled", future:status())
+    assert.are.equal("cancelled", queued:status())
+  end)
+
+  it("works in a plain lua5.4", function()
+    local result = support.run_plain([[
+      local pool <close> = neap.pool(2)
+      print(table.concat(pool:map(function(x) return x * x end, {1, 2, 3}), " "))
+    ]])
+    assert.are.same({ status = 0, stdout = "1 4 9\n", stderr = "" }, result)
+  end)
+end)
+
+describe("pool:submit", function()
+  it_of_each_kind("returns a future with the results", function(new)
+    local pool <close> = new(2)
+    local future = pool:submit(function(...) return select("#", ...), ... end, 1, nil, "x")
+    assert.are.same(table.pack(3, 1, nil, "x"), table.pack(future:result()))
+    assert.are.same(table.pack(), table.pack(pool:submit(function() end):result()))
+    assert.are.same(table.pack(nil), table.pack(pool:submit(function() return nil end):result()))
+  end)
+
+  it_of_each_kind("does a burst of ten times its size", function(new)
+    local pool <close> = new(2)
+    local futures = {}
+    for i = 1, 20 do futures[i] = pool:submit(function(x) return x end, i) end
+    for i = 1, 20 do assert.are.equal(i, futures[i]:result()) end
+  end)
+
+  it_of_each_kind("begins the work in the order in which it came", function(new)
+    local pool <close> = new(1)
+    local order = neap.queue()
+    for i = 1, 50 do pool:submit(order.put, order, i) end
+    for i = 1, 50 do assert.are.equal(i, (order:get())) end
+  end)
+
+  it_of_each_kind("does no more at once than there are workers", function(new)
+    local pool <close> = new(2)
+    local active, most = neap.semaphore(0), neap.queue()
+    local futures = {}
+    for i = 1, 8 do
+      futures[i] = pool:submit(function()
+        active:release()
+        most:put(active:value())
+        neap.sleep(0.001)
+        active:acquire()
+      end)
+    end
+    neap.gather(futures)
+    for _ = 1, 8 do assert.is_true(most:get() <= 2) end
+  end)
+
+  it("copies what it sends, and raises in the sender what cannot be sent", function()
+    local pool <close> = neap.pool(1)
+    raises("cannot send args%[2%]%.conn: userdata", pool.submit, pool, print, 1, { conn = io.stdout })
+    local file = io.stdout
+    raises("cannot send function:upvalue%(file%): userdata", pool.submit, pool, function() return file end)
+    raises("function expected", pool.submit, pool, 5)
+    raises("function expected", pool.submit, pool)
+    assert.are.equal(0, pool:stats().submitted)
+  end)
+
+  it("makes a result that cannot be sent the failure of that future, and goes on", function()
+    local pool <close> = neap.pool(1)
+    local future = pool:submit(function() return { x = coroutine.create(print) } end)
+    raises("cannot send result%[1%]%.x: coroutine", future.result, future)
+    local failing = pool:submit(function() error({ conn = io.stdout }) end)
+    raises("cannot send error%.conn: userdata", failing.result, failing)
+    assert.are.equal(7, pool:apply(function() return 7 end))
+  end)
+
+  it("sends pools and futures", function()
+    local pool <close> = neap.pool(2)
+    local future = pool:submit(function(p) return p, p:submit(function() return "inner" end) end, pool)
+    local same, inner = future:result()
+    assert.are.equal(pool, same)
+    assert.are.equal("inner", inner:result())
+    local thread = neap.thread(function(p, f)
+      return f:result(), p:apply(function() return "there" end), f
+    end, pool, inner)
+    local a, b, c = thread:join()
+    assert.are.equal("inner", a)
+    assert.are.equal("there", b)
+    assert.are.equal(inner, c)
+  end)
+
+  it("waits while the queue is full", function()
+    local pool <close> = neap.pool { workers = 1, queue_limit = 2 }
+    local gate = neap.event()
+    local held = pool:submit(gate.wait, gate)
+    while held:status() == "new" do neap.yield() end
+    pool:submit(function() end)
+    pool:submit(function() end)
+    local submitter = grid.parked_task(pool.submit, pool, function() return "late" end)
+    assert.are.equal(2, pool:stats().queued)
+    gate:set()
+    assert.are.equal("late", submitter:join():result())
+  end)
+
+  it("takes nothing when it is cancelled while it waits for a place", function()
+    local pool <close> = neap.pool { workers = 1, queue_limit = 1 }
+    local gate = neap.event()
+    local held = pool:submit(gate.wait, gate)
+    while held:status() == "new" do neap.yield() end
+    pool:submit(function() end)
+    local submitter = grid.parked_task(pool.submit, pool, function() end)
+    submitter:cancel()
+    grid.assert_cancelled(submitter)
+    gate:set()
+    pool:join()
+    assert.are.equal(2, pool:stats().submitted)
+  end)
+
+  it("raises once the pool is closed", function()
+    local pool = neap.pool { workers = 1, name = "shop" }
+    pool:close()
+    pool:close()
+    assert.is_true(pool:is_closed())
+    raises("shop is closed: it takes no more work", pool.submit, pool, print)
+    pool:join()
+    raises("shop is closed", pool.map, pool, print, { 1 })
+  end)
+
+  it("abandons what the work has locked and not released", function()
+    local pool <close> = neap.pool(1)
+    local lock = neap.lock()
+    pool:apply(function(l) l:acquire() end, lock)
+    assert.are.same({ true, "abandoned" }, { lock:acquire() })
+    lock:release()
+  end)
+end)
+
+describe("work that waits for its own pool", function()
+  it_of_each_kind("gets what it waits for, however deep", function(new)
+    local pool <close> = new(1)
+    local function descend(p, depth, again)
+      if depth == 0 then return 0 end
+      return 1 + p:submit(again, p, depth - 1, again):result()
+    end
+    assert.are.equal(20, pool:submit(descend, pool, 20, descend):result())
+  end)
+
+  it_of_each_kind("may map, gather, select, wait and submit to a full queue", function(new)
+    local pool <close> = new { workers = 1, queue_limit = 1 }
+    local result = pool:apply(function(p)
+      local function one() return 1 end
+      local sum = #p:map(one, { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, { chunksize = 1 })
+      sum = sum + neap.gather({ p:submit(one), p:submit(one) })[2]
+      sum = sum + neap.select({ p:submit(one) })
+      sum = sum + #neap.wait({ p:submit(one), p:submit(one), p:submit(one) })
+      for value in p:imap(one, { 1, 2, 3, 4 }) do sum = sum + value end
+      return sum
+    end, pool)
+    assert.are.equal(9 + 1 + 1 + 3 + 4, result)
+  end)
+
+  it_of_each_kind("may wait in tasks that it spawns", function(new)
+    local pool <close> = new(1)
+    local results = pool:apply(function(p)
+      local tasks = {}
+      for i = 1, 5 do
+        tasks[i] = neap.spawn(function() return p:submit(function(x) return x * x end, i):result() end)
+      end
+      return neap.gather(tasks)
+    end, pool)
+    assert.are.same(squares(1, 5), results)
+  end)
+
+  it("does not let its worker do more at once than before, when the wait is over", function()
+    local pool <close> = neap.pool(1)
+    local active, most = neap.semaphore(0), neap.queue()
+    local function work()
+      active:release()
+      most:put(active:value())
+      neap.sleep(0.001)
+      active:acquire()
+    end
+    for _ = 1, 3 do pool:apply(function(p) for _ = 1, 3 do p:apply(function() end) end end, pool) end
+    local futures = {}
+    for i = 1, 6 do futures[i] = pool:submit(work) end
+    neap.gather(futures)
+    for _ = 1, 6 do assert.are.equal(1, (most:get())) end
+  end)
+
+  it("cannot join it", function()
+    local pool <close> = neap.pool(1)
+    raises("the work of a pool cannot join it", pool.apply, pool, function(p) p:join() end, pool)
+  end)
+
+  it_races("gets it while others submit", function()
+    local pool <close> = neap.pool(2)
+    local rounds = 20 * support.stress
+    local function count(p, depth, again)
+      if depth == 0 then return 1 end
+      local a, b = p:submit(again, p, depth - 1, again), p:submit(again, p, depth - 1, again)
+      return a:result() + b:result()
+    end
+    for _ = 1, rounds do
+      local futures = {}
+      for i = 1, 4 do futures[i] = pool:submit(count, pool, 4, count) end
+      for i = 1, 4 do assert.are.equal(16, futures[i]:result()) end
+    end
+  end)
+end)
+
+describe("pool:apply", function()
+  it_of_each_kind("returns what the function returns", function(new)
+    local pool <close> = new(1)
+    assert.are.same({ 1, 2, 3 }, { pool:apply(function(...) return ... end, 1, 2, 3) })
+  end)
+
+  it_of_each_kind("raises what the function raises, the original value", function(new)
+    local pool <close> = new(1)
+    local ok, err = pcall(pool.apply, pool, function() error({ code = 404 }) end)
+    assert.is_false(ok)
+    assert.are.same({ code = 404 }, err)
+  end)
+end)
+
+describe("pool:apply_async", function()
+  it_of_each_kind("calls back with the results", function(new)
+    local pool <close> = new(1)
+    local results = neap.channel(1)
+    local function work(a, b) return a + b, a * b end
+    local future = pool:apply_async(work, { 3, 4 }, function(...) results:send({ ... }) end)
+    assert.are.same({ 7, 12 }, results:recv())
+    assert.are.equal(7, future:result())
+  end)
+
+  it_of_each_kind("calls back with the error", function(new)
+    local pool <close> = new(1)
+    local errors = neap.channel(1)
+    local called = false
+    pool:apply_async(error, { { code = 5 } }, function() called = true end, function(err) errors:send(err) end)
+    assert.are.same({ code = 5 }, errors:recv())
+    assert.is_false(called)
+  end)
+
+  it("takes what table.pack has packed", function()
+    local pool <close> = neap.pool(1)
+    assert.are.equal(3, pool:apply_async(function(...) return select("#", ...) end, table.pack(1, nil, nil)):result())
+  end)
+
+  it("refuses what is no list, and what is no function", function()
+    local pool <close> = neap.pool(1)
+    local message = "bad argument #2 to 'apply_async' %(table of arguments expected, got number%)"
+    raises(message, pool.apply_async, pool, print, 1)
+    message = "bad argument #3 to 'apply_async' %(function expected, got number%)"
+    raises(message, pool.apply_async, pool, print, {}, 1)
+  end)
+
+  it("runs the callbacks as tasks, which may wait", function()
+    local pool <close> = neap.pool(1)
+    local result = neap.channel()
+    pool:apply_async(function() return 1 end, {}, function(value)
+      neap.sleep(0.001)
+      result:send(value)
+    end)
+    assert.are.equal(1, result:recv())
+  end)
+end)
+
+for _, name in ipairs({ "map", "starmap" }) do
+  local star = name == "starmap"
+  local function items(list)
+    if not star then return list end
+    local lists = {}
+    for i, item in ipairs(list) do lists[i] = { item } end
+    return lists
+  end
+
+  describe("pool:" .. name, function()
+    it_of_each_kind("returns the results in order", function(new)
+      local pool <close> = new(2)
+      for _, count in ipairs({ 0, 1, 2, 7, 8, 9, 100, 1001 }) do
+        assert.are.same(squares(1, count), pool[name](pool, function(x) return x * x end, items(numbers(count))))
+      end
+      for _, size in ipairs({ 1, 2, 3, 99, 100, 101, 2 ^ 40 // 1 | 0 }) do
+        local results = pool[name](pool, function(x) return x * x end, items(numbers(100)), { chunksize = size })
+        assert.are.same(squares(1, 100), results)
+      end
+    end)
+
+    it_of_each_kind("leaves a gap where the function returns nil", function(new)
+      local pool <close> = new(2)
+      local results = pool[name](pool, function(x) if x % 2 == 0 then return x end end, items({ 1, 2, 3, 4, 5 }))
+      assert.are.same({ [2] = 2, [4] = 4 }, results)
+    end)
+
+    it_of_each_kind("balances uneven work", function(new)
+      local pool <close> = new(2)
+      local slow, fast = neap.event(), neap.semaphore(0)
+      local mapping = neap.spawn(pool[name], pool, function(x)
+        if x == 1 then slow:wait() else fast:release() end
+        return x
+      end, items(numbers(8)))
+      for _ = 1, 7 do fast:acquire() end -- the other worker has done all that is left
+      assert.is_true(mapping:is_alive())
+      slow:set()
+      assert.are.same(numbers(8), mapping:join())
+    end)
+
+    it_of_each_kind("raises the first failure at once, and drops what has not begun", function(new)
+      local pool <close> = new(2)
+      local begun, hang = neap.semaphore(0), neap.event()
+      local err = raises("^third$", pool[name], pool, function(x)
+        begun:release()
+        if x == 3 then error("third", 0) end
+        hang:wait()
+      end, items(numbers(1000)), { chunksize = 2 })
+      assert.are.equal("third", err)
+      hang:set()
+      pool:join()
+      assert.is_true(begun:value() < 20)
+    end)
+
+    it("stops a chunk that goes on when another has failed", function()
+      local pool <close> = neap.pool(2)
+      local first, second = neap.channel(), neap.semaphore(0)
+      raises("no", pool[name], pool, function(x)
+        if x == 1 then error("no", 0) end
+        if x == 101 then first:recv(0) end
+        if x > 100 then
+          second:release()
+          neap.sleep(0.001)
+        end
+      end, items(numbers(1100)), { chunksize = 100 })
+      pool:join()
+      assert.is_true(second:value() < 1000)
+    end)
+
+    it_of_each_kind("collects results and errors by index", function(new)
+      local pool <close> = new(2)
+      local results, errors = pool[name](pool, function(x)
+        if x % 3 == 0 then error({ at = x }) end
+        neap.yield()
+        return -x
+      end, items(numbers(10)), { collect = true })
+      assert.are.same({ -1, -2, nil, -4, -5, nil, -7, -8, nil, -10 }, results)
+      assert.are.same({ [3] = { at = 3 }, [6] = { at = 6 }, [9] = { at = 9 } }, errors)
+    end)
+
+    it_of_each_kind("gives up after its timeout", function(new)
+      local pool <close> = new(2)
+      local results = table.pack(pool[name](pool, function(x) if x == 2 then neap.sleep(0.05) end end,
+        items(numbers(3)), { chunksize = 1, timeout = 0.001 }))
+      assert.are.same(table.pack(nil, "timeout", "timeout"), results)
+    end)
+
+    it("is dropped when who waits for it is cancelled", function()
+      local pool <close> = neap.pool(1)
+      local gate, begun = neap.event(), neap.semaphore(0)
+      local mapping = grid.parked_task(pool[name], pool, function()
+        begun:release()
+        gate:wait()
+      end, items(numbers(100)), { chunksize = 1 })
+      begun:acquire()
+      mapping:cancel()
+      grid.assert_cancelled(mapping)
+      gate:set()
+      pool:join()
+      assert.are.equal(0, begun:value())
+    end)
+
+    it("names what cannot be sent, by its place in the list", function()
+      local pool <close> = neap.pool(1)
+      local path = star and "list%[37%]%[1%]" or "list%[37%]"
+      local list = numbers(50)
+      list[37] = io.stdout
+      local function nothing() end
+      raises("cannot send " .. path .. ": userdata", pool[name], pool, nothing, items(list), { chunksize = 10 })
+      local file = io.stdout
+      raises("cannot send function:upvalue%(file%)", pool[name], pool, function() return file end, items({ 1 }))
+    end)
+
+    it("refuses what is wrong", function()
+      local pool <close> = neap.pool(1)
+      raises("bad argument #1 to '" .. name .. "' %(function expected, got number%)", pool[name], pool, 1, {})
+      raises("bad argument #2 to '" .. name .. "' %(list expected, got nil%)", pool[name], pool, print)
+      local message = "bad argument #3 to '" .. name .. "' %(unknown option 'size' %(known: chunksize,"
+      raises(message, pool[name], pool, print, {}, { size = 1 })
+      for _, bad in ipairs({ 0, -1, 0.5 }) do
+        raises("option 'chunksize': a number of items", pool[name], pool, print, {}, { chunksize = bad })
+      end
+      for _, bad in ipairs({ -1, 0 / 0, "1" }) do
+        raises("option 'timeout': number of seconds", pool[name], pool, print, {}, { timeout = bad })
+      end
+    end)
+  end)
+end
+
+describe("pool:starmap", function()
+  it("spreads the arguments", function()
+    local pool <close> = neap.pool(2)
+    assert.are.same({ 3, 7, 11 }, pool:starmap(function(a, b) return a + b end, { { 1, 2 }, { 3, 4 }, { 5, 6 } }))
+  end)
+end)
+
+describe("pool:map_async", function()
+  it_of_each_kind("returns a future with the list", function(new)
+    local pool <close> = new(2)
+    local future = pool:map_async(function(x) return x * x end, numbers(20))
+    assert.are.same(squares(1, 20), future:result())
+    assert.are.equal("done", future:status())
+  end)
+
+  it_of_each_kind("fails with the first failure", function(new)
+    local pool <close> = new(2)
+    local future = pool:map_async(function(x) if x == 5 then error("five", 0) end end, numbers(20))
+    assert.are.equal("five", raises("five", future.result, future))
+    assert.are.equal("failed", future:status())
+  end)
+
+  it("is done though the pool is closed right after", function()
+    local pool = neap.pool(2)
+    local future = pool:map_async(function(x) return x end, numbers(100))
+    pool:join()
+    assert.are.same(numbers(100), future:result())
+  end)
+
+  it("drops what has not begun when it is cancelled", function()
+    local pool <close> = neap.pool(1)
+    local gate, begun = neap.event(), neap.semaphore(0)
+    local future = pool:map_async(function()
+      begun:release()
+      gate:wait()
+    end, numbers(100), { chunksize = 1 })
+    begun:acquire()
+    assert.is_true(future:cancel("enough"))
+    assert.is_false(future:cancel())
+    local err = raises("cancelled: enough", future.result, future)
+    assert.is_true(neap.is_cancelled(err))
+    gate:set()
+    pool:join()
+    assert.are.equal(0, begun:value())
+  end)
+end)
+
+for _, name in ipairs({ "imap", "imap_unordered" }) do
+  describe("pool:" .. name, function()
+    local function collect(...)
+      local results = {}
+      for value in ... do results[#results + 1] = value end
+      if name == "imap_unordered" then table.sort(results) end
+      return results
+    end
+
+    it_of_each_kind("gives all results", function(new)
+      local pool <close> = new(2)
+      for _, count in ipairs({ 0, 1, 2, 50 }) do
+        local function work(x) return x * x end
+        assert.are.same(squares(1, count), collect(pool[name](pool, work, numbers(count))))
+        local at = 0
+        local function count_up()
+          at = at + 1
+          if at <= count then return at end
+        end
+        assert.are.same(squares(1, count), collect(pool[name](pool, work, count_up, { chunksize = 7 })))
+      end
+    end)
+
+    it("gives the index of the item besides", function()
+      local pool <close> = neap.pool(2)
+      for value, index in pool[name](pool, function(x) return x * 10 end, numbers(20), { chunksize = 3 }) do
+        assert.are.equal(index * 10, value)
+      end
+    end)
+
+    it("gives neap.null for nil, which would end the loop", function()
+      local pool <close> = neap.pool(1)
+      local count = 0
+      for value in pool[name](pool, function() end, numbers(3)) do
+        count = count + 1
+        assert.are.equal(neap.null, value)
+      end
+      assert.are.equal(3, count)
+    end)
+
+    it("is not far ahead of who takes the results", function()
+      local pool <close> = neap.pool(2)
+      local pulled = 0
+      local function endless()
+        pulled = pulled + 1
+        return pulled
+      end
+      local taken = 0
+      for _ in pool[name](pool, function(x) return x end, endless) do
+        taken = taken + 1
+        assert.is_true(pulled <= taken + 5)
+        if taken == 100 then break end
+      end
+    end)
+
+    it("takes from an iterator that waits for the results before", function()
+      local pool <close> = neap.pool(2)
+      local feedback = neap.channel(1)
+      feedback:send(1)
+      local results = {}
+      for value in pool[name](pool, function(x) return x + 1 end, feedback:iter()) do
+        results[#results + 1] = value
+        if value < 10 then feedback:send(value) else feedback:close() end
+      end
+      assert.are.same({ 2, 3, 4, 5, 6, 7, 8, 9, 10 }, results)
+    end)
+
+    it("raises the failure of an item, and that of the iterator", function()
+      local pool <close> = neap.pool(2)
+      raises("^three$", function()
+        for _ in pool[name](pool, function(x) if x == 3 then error("three", 0) end return x end, numbers(9)) do end
+      end)
+      local at = 0
+      raises("^source$", function()
+        for _ in pool[name](pool, function(x) return x end, function()
+          at = at + 1
+          if at == 4 then error("source", 0) end
+          return at
+        end) do end
+      end)
+    end)
+
+    it("collects errors as a third value", function()
+      local pool <close> = neap.pool(2)
+      local errors = {}
+      for value, index, err in pool[name](pool, function(x) if x == 2 then error("two", 0) end return x end, numbers(3),
+        { collect = true }) do
+        errors[index] = err or value
+      end
+      assert.are.same({ 1, "two", 3 }, errors)
+    end)
+
+    it("raises timeout when a result takes longer", function()
+      local pool <close> = neap.pool(1)
+      local gate = neap.event()
+      raises("^timeout$", function()
+        for _ in pool[name](pool, function() gate:wait() end, { 1 }, { timeout = 0.001 }) do end
+      end)
+      gate:set()
+    end)
+
+    it("drops what has not begun when the loop is left", function()
+      local pool <close> = neap.pool(1)
+      local done = neap.semaphore(0)
+      pcall(function()
+        for _ in pool[name](pool, function() done:release() return true end, numbers(1000)) do error("enough") end
+      end)
+      pool:join()
+      assert.is_true(done:value() <= 6)
+    end)
+
+    it("leaves nothing behind when its iterator is just forgotten", function()
+      local before = #neap.tasks()
+      local pool <close> = neap.pool(1)
+      do
+        local next_result = pool[name](pool, function(x) return x end, numbers(1000))
+        next_result()
+      end
+      collectgarbage()
+      collectgarbage()
+      neap.sleep(0)
+      neap.sleep(0)
+      assert.are.equal(before + 1, #neap.tasks()) -- the supervisor
+    end)
+  end)
+end
+
+describe("pool:imap", function()
+  it("gives the results in order, however long each takes", function()
+    local pool <close> = neap.pool(4)
+    local results = {}
+    for value in pool:imap(function(x)
+      if x % 4 == 1 then neap.sleep(0.002) end
+      return x
+    end, numbers(30)) do
+      results[#results + 1] = value
+    end
+    assert.are.same(numbers(30), results)
+  end)
+end)
+
+describe("pool:imap_unordered", function()
+  it("gives what is done first", function()
+    local pool <close> = neap.pool(2)
+    local gate = neap.event()
+    local order = {}
+    for value in pool:imap_unordered(function(x)
+      if x == 1 then gate:wait() end
+      return x
+    end, { 1, 2, 3 }) do
+      order[#order + 1] = value
+      if #order == 2 then gate:set() end
+    end
+    assert.are.equal(1, order[3])
+  end)
+end)
+
+describe("an initializer", function()
+  it("runs in each worker before its work", function()
+    local pool <close> = neap.pool {
+      workers = 2,
+      initializer = function(a, b) PREPARED = { a, b } end, -- luacheck: ignore
+      initargs = { 1, "two" },
+    }
+    for _, value in ipairs(pool:map(function() return PREPARED end, numbers(16), { chunksize = 1 })) do -- luacheck: ignore
+      assert.are.same({ 1, "two" }, value)
+    end
+  end)
+
+  it_of_each_kind("that fails breaks the pool: its work fails with that error", function(new)
+    local pool = new { workers = 2, initializer = function() error({ broken = true }) end }
+    local early = pool:submit(print)
+    local ok, err = pcall(early.result, early)
+    assert.is_false(ok)
+    assert.are.same({ broken = true }, err)
+    assert.are.same({ broken = true }, select(2, pcall(pool.map, pool, print, { 1, 2, 3 })))
+    assert.matches("broken%)$", tostring(pool))
+    assert.is_true(pool:join())
+    raises("is closed", pool.submit, pool, print)
+  end)
+end)
+
+describe("max_tasks", function()
+  it("gives each worker so much work and no more", function()
+    local pool <close> = neap.pool { workers = 1, max_tasks = 3 }
+    local counts = {}
+    for i = 1, 10 do
+      counts[i] = pool:apply(function()
+        COUNT = (COUNT or 0) + 1 -- luacheck: ignore
+        return COUNT -- luacheck: ignore
+      end)
+    end
+    assert.are.same({ 1, 2, 3, 1, 2, 3, 1, 2, 3, 1 }, counts)
+    assert.are.equal(0, pool:stats().lost)
+  end)
+
+  it_of_each_kind("does not stop a pool of one with a backlog", function(new)
+    local pool = new { workers = 1, max_tasks = 1 }
+    local future = pool:map_async(function(x) return x end, numbers(30), { chunksize = 1 })
+    pool:close()
+    assert.are.same(numbers(30), future:result())
+    assert.is_true(pool:join())
+  end)
+
+  it_of_each_kind("does not stop work that waits for its own pool", function(new)
+    local pool <close> = new { workers = 1, max_tasks = 1 }
+    for i = 1, 5 do
+      local nested = pool:submit(function(p, x)
+        return p:apply(function(y) return y end, x) + p:apply(function(y) return y end, x)
+      end, pool, i)
+      assert.are.equal(2 * i, nested:result())
+    end
+  end)
+end)
+
+describe("a worker that dies", function()
+  it("costs the work that it had, and is replaced", function()
+    local pool <close> = neap.pool(1)
+    local gate = neap.event()
+    local victim = pool:submit(function(event)
+      event:set()
+      neap.sleep(3600)
+    end, gate)
+    local next_one = pool:submit(function() return "alive" end)
+    gate:wait()
+    for _, thread in ipairs(neap.threads()) do
+      if thread.name:match("worker") then thread:cancel("killed") end
+    end
+    raises("cancelled", victim.result, victim)
+    assert.are.equal("alive", next_one:result())
+  end)
+end)
+
+describe("pool:join", function()
+  it("closes the pool, and waits for its work and its workers", function()
+    local before = #neap.threads()
+    local pool = neap.pool(2)
+    local done = neap.semaphore(0)
+    for _ = 1, 10 do
+      pool:submit(function()
+        neap.yield()
+        done:release()
+      end)
+    end
+    assert.is_true(pool:join())
+    assert.are.equal(10, done:value())
+    assert.are.equal(before, #neap.threads())
+    assert.is_true(pool:join())
+    assert.matches("ended%)$", tostring(pool))
+  end)
+
+  it("times out, and goes on with the work", function()
+    local pool = neap.pool(1)
+    local gate = neap.event()
+    local future = pool:submit(gate.wait, gate)
+    assert.are.same({ nil, "timeout", "timeout" }, { pool:join(0.001) })
+    assert.are.same({ nil, "timeout", "timeout" }, { pool:join(0) })
+    gate:set()
+    assert.is_true(pool:join())
+    assert.is_true(future:result())
+  end)
+end)
+
+local gates = {} -- of pools whose work waits
+
+describe("in the grid", function()
+  after_each(function()
+    for _, gate in pairs(gates) do gate:set() end
+    gates = {}
+  end)
+
+  grid.ask("pool:join", {
+    blocked = function()
+      local pool = neap.pool(1)
+      gates[pool] = neap.event()
+      pool:submit(gates[pool].wait, gates[pool])
+      return pool
+    end,
+    wait = function(pool, timeout) return pool:join(timeout) end,
+    serve = function(pool) gates[pool]:set() end,
+    served = table.pack(true),
+    all = true,
+  })
+end)
+
+describe("pool:terminate", function()
+  it_of_each_kind("cancels what is queued and what runs", function(new)
+    local pool = new(1)
+    local started = neap.event()
+    local running = pool:submit(function(event)
+      event:set()
+      neap.sleep(3600)
+    end, started)
+    local queued = pool:submit(function() end)
+    started:wait()
+    pool:terminate()
+    assert.is_true(queued:cancelled())
+    assert.is_true(pool:join())
+    assert.is_true(running:cancelled())
+    assert.is_true(neap.is_cancelled(running:error()))
+    raises("is closed", pool.submit, pool, print)
+  end)
+
+  it("cancels a map that is under way", function()
+    local pool = neap.pool(1)
+    local future = pool:map_async(function() neap.sleep(3600) end, numbers(4))
+    pool:terminate()
+    assert.is_true(pool:join())
+    assert.is_true(future:wait())
+    assert.are.equal("cancelled", future:status())
+  end)
+end)
+
+describe("pool:stats", function()
+  it("counts, and tells how long work waited and took", function()
+    local pool = neap.pool(1)
+    local gate = neap.event()
+    local running = pool:submit(gate.wait, gate)
+    while not running:running() do neap.yield() end
+    local queued = pool:submit(print)
+    local stats = pool:stats()
+    assert.are.same({ 1, 1, 2, 0 }, { stats.running, stats.queued, stats.submitted, stats.done })
+    queued:cancel()
+    gate:set()
+    pcall(pool.apply, pool, error, "x")
+    pool:join()
+    stats = pool:stats()
+    assert.are.same({ 0, 0, 3, 1, 1, 1 },
+      { stats.running, stats.queued, stats.submitted, stats.done, stats.failed, stats.cancelled })
+    for _, times in ipairs({ stats.wait, stats.run }) do
+      assert.are.equal(2, times.count)
+      assert.is_true(0 <= times.p50 and times.p50 <= times.p90 and times.p90 <= times.p99 and times.p99 <= times.max)
+    end
+  end)
+end)
+
+describe("a bar", function()
+  it("is not drawn where stderr is no terminal", function()
+    local result = support.run_script([[
+      local pool <close> = neap.pool(2)
+      print(#pool:map(function(x) return x end, { 1, 2, 3 }, { progress = true }))
+    ]])
+    assert.are.same({ status = 0, stdout = "3\n", stderr = "" }, result)
+  end)
+
+  it("shows on a terminal how far the work has come", function()
+    local code = [[
+      local neap = require "neap"
+      local pool <close> = neap.pool(2)
+      pool:map(function(x) return x end, { 1, 2, 3 }, { progress = true })
+      for _ in pool:imap(function(x) return x end, { 1, 2 }, { progress = true }) do end
+    ]]
+    local file <close> = support.temporary_file(code)
+    local command = ("script -qec %s /dev/null"):format(support.quote(support.runner .. " " .. file.path))
+    local result = support.run_command(command)
+    assert.are.equal(0, result.status)
+    assert.matches("%[%s+%]%s+0%% 0/3", result.stdout)
+    assert.matches("%[" .. ("#"):rep(30) .. "%] 100%% 3/3", result.stdout)
+    assert.matches("100%% 2/2", result.stdout)
+  end)
+end)
+
+describe("at the end of a program", function()
+  it("what was submitted is done first", function()
+    local result = support.run_script([[
+      local pool = neap.pool(2)
+      for i = 1, 5 do pool:submit(function() neap.sleep(0.01) print("done") end) end
+    ]])
+    assert.are.same({ status = 0, stdout = ("done\n"):rep(5), stderr = "" }, result)
+  end)
+
+  it("an idle pool does not keep it", function()
+    local result = support.run_script([[local pool = neap.pool(3)  pool:apply(print, "idle")]])
+    assert.are.same({ status = 0, stdout = "idle\n", stderr = "" }, result)
+  end)
+
+  it("what runs is cancelled when the main chunk has failed", function()
+    local result = support.run_script([[
+      local pool = neap.pool(1)
+      local started = neap.event()
+      pool:submit(function(event)
+        local _ <close> = setmetatable({}, { __close = function() print("closed") end })
+        event:set()
+        neap.sleep(3600)
+      end, started)
+      started:wait()
+      error("over")
+    ]])
+    assert.are.equal(1, result.status)
+    assert.are.equal("closed\n", result.stdout)
+    assert.matches("over", result.stderr)
+  end)
+
+  it("os.exit in its work ends it, with that status", function()
+    local result = support.run_script([[
+      local pool = neap.pool(2)
+      pool:apply(function() os.exit(7) end)
+    ]])
+    assert.are.same({ status = 7, stdout = "", stderr = "" }, result)
+  end)
+
+  it("failed futures that nobody has read are reported, and make the status 1", function()
+    local result = support.run_script([[
+      local pool <close> = neap.pool { workers = 1, name = "mill" }
+      pool:submit(function() error("lost", 0) end)
+      local read = pool:submit(function() error("read", 0) end)
+      pcall(read.result, read)
+    ]])
+    assert.are.equal(1, result.status)
+    assert.matches("^neap: job 1 of pool mill failed, and nobody has asked: lost\nstack traceback:\n", result.stderr)
+    assert.is_nil(result.stderr:find("read", 1, true) and result.stderr:find("job 2", 1, true))
+  end)
+
+  it("of very many only the first are told, and the memory stays flat", function()
+    local result = support.run_script([[
+      local pool <close> = neap.pool { workers = 1 }
+      for i = 1, 200 do pool:submit(function() error("lost", 0) end) end
+    ]])
+    local _, told = result.stderr:gsub("and nobody has asked", "")
+    assert.are.equal(1, result.status)
+    assert.are.equal(20, told)
+  end)
+end)

@@ -1,0 +1,514 @@
+#include "support.h"
+
+#include <string.h>
+
+#include "host/engine.h"
+#include "host/pool.h"
+
+static struct neap_engine engine;
+static struct neap_pool *pool;
+static struct actor a, b, c, d;
+
+static int make_limited(void **state, size_t limit) {
+    if (set_up(state) != 0) return -1;
+    neap_engine_init(&engine);
+    pool = neap_pool_new(&engine, NEAP_POOL_THREADS, 2, limit, NULL);
+    if (pool == NULL) return -1;
+    actor_init(&a, &here);
+    actor_init(&b, &here);
+    actor_init(&c, &here);
+    actor_init(&d, &here);
+    return 0;
+}
+
+static int make(void **state) { return make_limited(state, 0); }
+
+static int make_short(void **state) { return make_limited(state, 1); }
+
+static int drop(void **state) {
+    neap_object_unref(&pool->object);
+    neap_engine_fini(&engine);
+    return tear_down(state);
+}
+
+/* --- what submitters and workers do --- */
+
+static int submit_as(struct actor *actor, int64_t value, int64_t flags, int64_t deadline) {
+    actor->links[0].message = parcel(value);
+    actor->links[0].number = flags;
+    return start(actor, pool, NEAP_POOL_SUBMIT, deadline);
+}
+
+/* The work that the actor was given for what it has submitted. */
+static struct neap_work *work_of(struct actor *actor) {
+    struct neap_message *message = &actor->links[0].message;
+    CHECK(message->kind == NEAP_MESSAGE_OBJECT);
+    struct neap_work *work = (struct neap_work *)message->object;
+    neap_message_clear(message);
+    return work;
+}
+
+static struct neap_work *submit(int64_t value) {
+    CHECK(submit_as(&d, value, NEAP_POOL_QUIET, 0) == 0);
+    return work_of(&d);
+}
+
+static int take(struct actor *actor, int64_t worker, int64_t deadline) {
+    actor->links[0].number = worker;
+    return start(actor, pool, NEAP_POOL_TAKE, deadline);
+}
+
+/* The value of the call that was taken, and its id. */
+static int64_t taken(struct actor *actor, uint64_t *id) {
+    *id = (uint64_t)actor->links[0].number;
+    return value_of(&actor->links[0].message);
+}
+
+static int listen_as(struct actor *actor, int64_t worker, int64_t deadline) {
+    actor->links[0].number = worker;
+    return start(actor, pool, NEAP_POOL_LISTEN, deadline);
+}
+
+static struct neap_outcome *outcome_with(int64_t value) {
+    struct neap_outcome *made_outcome = neap_outcome_new();
+    CHECK(made_outcome != NULL);
+    made_outcome->value = parcel(value);
+    return made_outcome;
+}
+
+static enum neap_future_state state_of(const struct neap_work *work) { return neap_future_state(&work->future); }
+
+static void let_go(struct neap_work *work) { neap_object_unref(&work->future.object); }
+
+static bool request(struct neap_work *work, enum neap_work_request what, int64_t reason) {
+    struct neap_message message = parcel(reason);
+    bool asked = neap_pool_request(work, what, &message);
+    neap_message_fini(&message);
+    return asked;
+}
+
+/* --- one piece of work --- */
+
+static void work_goes_from_submitter_to_worker_and_back(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *work = submit(5);
+    assert_int_equal(state_of(work), NEAP_FUTURE_NEW);
+    assert_int_equal(take(&a, 1, 0), 0);
+    assert_int_equal(taken(&a, &id), 5);
+    assert_int_equal(state_of(work), NEAP_FUTURE_RUNNING);
+    assert_true(neap_pool_finish(pool, id, NEAP_FUTURE_DONE, outcome_with(6)));
+    assert_int_equal(state_of(work), NEAP_FUTURE_DONE);
+    assert_int_equal(value_of(&work->future.outcome->value), 6);
+    assert_false(neap_pool_finish(pool, id, NEAP_FUTURE_DONE, outcome_with(7)));
+    let_go(work);
+}
+
+static void a_worker_that_waits_is_served_in_order_of_arrival(void **state) {
+    (void)state;
+    uint64_t first, second;
+    take(&a, 1, NEAP_FOREVER);
+    take(&b, 2, NEAP_FOREVER);
+    struct neap_work *one = submit(1), *two = submit(2);
+    settle(&here);
+    assert_int_equal(outcome(&a), 0);
+    assert_int_equal(outcome(&b), 0);
+    assert_int_equal(taken(&a, &first), 1);
+    assert_int_equal(taken(&b, &second), 2);
+    assert_int_equal(neap_pool_finish(pool, second, NEAP_FUTURE_DONE, NULL), true);
+    assert_int_equal(neap_pool_finish(pool, first, NEAP_FUTURE_FAILED, NULL), true);
+    assert_int_equal(state_of(one), NEAP_FUTURE_FAILED);
+    assert_int_equal(state_of(two), NEAP_FUTURE_DONE);
+    let_go(one);
+    let_go(two);
+}
+
+static void a_worker_whose_wait_is_over_is_passed_over(void **state) {
+    (void)state;
+    uint64_t id;
+    take(&a, 1, NEAP_FOREVER);
+    take(&b, 2, NEAP_FOREVER);
+    cancel(&a);
+    struct neap_work *work = submit(1);
+    settle(&here);
+    assert_int_equal(outcome(&a), NEAP_CANCELLED);
+    assert_int_equal(taken(&b, &id), 1);
+    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+    let_go(work);
+}
+
+static void the_program_is_needed_while_work_is_unfinished(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *one = submit(1), *two = submit(2);
+    assert_int_equal(atomic_load(&engine.jobs_needed), 1);
+    take(&a, 1, 0);
+    (void)taken(&a, &id);
+    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+    assert_int_equal(atomic_load(&engine.jobs_needed), 1);
+    request(two, NEAP_WORK_CANCEL, 0);
+    assert_int_equal(atomic_load(&engine.jobs_needed), 0);
+    let_go(one);
+    let_go(two);
+}
+
+/* --- limits --- */
+
+static void a_full_queue_makes_submitters_wait(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *works[4] = {submit(0)};
+    assert_int_equal(submit_as(&a, 1, NEAP_POOL_QUIET, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(submit_as(&b, 2, NEAP_POOL_QUIET, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(submit_as(&d, 9, 0, 0), NEAP_TIMEOUT);
+    neap_message_fini(&d.links[0].message);
+    for (int64_t i = 0; i < 3; i++) {
+        assert_int_equal(take(&c, 1, 0), 0);
+        assert_int_equal(taken(&c, &id), i);
+        neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+        settle(&here);
+        if (i == 0) works[1] = work_of(&a);
+        if (i == 1) works[2] = work_of(&b);
+    }
+    for (int i = 0; i < 3; i++) let_go(works[i]);
+}
+
+static void work_that_is_cancelled_in_the_queue_makes_room(void **state) {
+    (void)state;
+    struct neap_work *first = submit(0);
+    submit_as(&a, 1, NEAP_POOL_QUIET, NEAP_FOREVER);
+    assert_true(request(first, NEAP_WORK_DROP, 0));
+    settle(&here);
+    assert_int_equal(outcome(&a), 0);
+    struct neap_work *second = work_of(&a);
+    assert_int_equal(state_of(first), NEAP_FUTURE_CANCELLED);
+    assert_int_equal(state_of(second), NEAP_FUTURE_NEW);
+    neap_pool_terminate(pool);
+    let_go(first);
+    let_go(second);
+}
+
+/* --- requests --- */
+
+static void queued_work_is_cancelled_at_once_with_its_reason(void **state) {
+    (void)state;
+    struct neap_work *work = submit(1);
+    assert_true(request(work, NEAP_WORK_CANCEL, 77));
+    assert_int_equal(state_of(work), NEAP_FUTURE_CANCELLED);
+    assert_int_equal(value_of(&work->reason), 77);
+    assert_false(request(work, NEAP_WORK_CANCEL, 78));
+    assert_int_equal(take(&a, 1, 0), NEAP_TIMEOUT);
+    let_go(work);
+}
+
+static void the_worker_that_runs_it_is_told(void **state) {
+    (void)state;
+    uint64_t id;
+    listen_as(&b, 2, NEAP_FOREVER);
+    listen_as(&c, 1, NEAP_FOREVER);
+    struct neap_work *work = submit(1);
+    take(&a, 1, 0);
+    (void)taken(&a, &id);
+    assert_true(request(work, NEAP_WORK_DROP, 0));
+    settle(&here);
+    assert_int_equal(outcome(&b), NEAP_PARKED);
+    assert_int_equal(outcome(&c), NEAP_WORK_DROP);
+    assert_int_equal(c.links[0].number, id);
+    assert_int_equal(value_of(&c.links[0].message), 0);
+    assert_false(request(work, NEAP_WORK_DROP, 0));
+    assert_true(request(work, NEAP_WORK_CANCEL, 5)); /* nobody listens just now */
+    assert_int_equal(listen_as(&c, 1, 0), NEAP_WORK_CANCEL);
+    assert_int_equal(value_of(&c.links[0].message), 5);
+    assert_int_equal(listen_as(&c, 1, 0), NEAP_TIMEOUT);
+    neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL);
+    cancel(&b);
+    finish(&b);
+    let_go(work);
+}
+
+/* --- workers that die --- */
+
+static void a_dead_worker_costs_what_it_ran(void **state) {
+    (void)state;
+    uint64_t first, second;
+    struct neap_work *one = submit(1), *two = submit(2), *three = submit(3);
+    take(&a, 1, 0);
+    take(&b, 2, 0);
+    (void)taken(&a, &first);
+    (void)taken(&b, &second);
+    neap_pool_bury(pool, 1, true, outcome_with(99));
+    assert_int_equal(state_of(one), NEAP_FUTURE_FAILED);
+    assert_int_equal(value_of(&one->future.outcome->value), 99);
+    assert_int_equal(state_of(two), NEAP_FUTURE_RUNNING);
+    assert_int_equal(state_of(three), NEAP_FUTURE_NEW);
+    assert_false(neap_pool_finish(pool, first, NEAP_FUTURE_DONE, NULL)); /* its last word comes too late */
+    assert_true(neap_pool_wants_workers(pool));
+    struct neap_pool_stats stats;
+    neap_pool_read_stats(pool, &stats);
+    assert_int_equal(stats.lost, 1);
+    assert_int_equal(stats.failed, 1);
+    assert_int_equal(stats.running, 1);
+    assert_int_equal(stats.queued, 1);
+    neap_pool_end(pool);
+    let_go(one);
+    let_go(two);
+    let_go(three);
+}
+
+static void a_worker_that_is_no_more_wanted_costs_a_cancellation(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *work = submit(1);
+    take(&a, 1, 0);
+    (void)taken(&a, &id);
+    neap_pool_bury(pool, 1, false, NULL);
+    assert_int_equal(state_of(work), NEAP_FUTURE_CANCELLED);
+    let_go(work);
+}
+
+/* --- failures that nobody reads --- */
+
+static void failures_count_until_somebody_looks(void **state) {
+    (void)state;
+    struct neap_work *works[NEAP_WORK_UNREAD_MAX + 5];
+    int count = NEAP_WORK_UNREAD_MAX + 5;
+    for (int i = 0; i < count; i++) {
+        uint64_t id;
+        submit_as(&a, i, 0, 0);
+        works[i] = work_of(&a);
+        take(&b, 1, 0);
+        (void)taken(&b, &id);
+        neap_pool_finish(pool, id, NEAP_FUTURE_FAILED, outcome_with(i));
+    }
+    assert_int_equal(atomic_load(&engine.failures), count);
+    neap_work_observe(works[0]);
+    neap_work_observe(works[0]);
+    neap_work_observe(works[count - 1]);
+    assert_int_equal(atomic_load(&engine.failures), count - 2);
+    for (int i = 0; i < count; i++) let_go(works[i]);
+    int listed = 0;
+    struct neap_work *work;
+    while ((work = neap_work_next_unread(&engine)) != NULL) {
+        listed++;
+        let_go(work);
+    }
+    assert_int_equal(listed, NEAP_WORK_UNREAD_MAX - 1);
+}
+
+static void quiet_failures_do_not_count(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *work = submit(1);
+    take(&a, 1, 0);
+    (void)taken(&a, &id);
+    neap_pool_finish(pool, id, NEAP_FUTURE_FAILED, NULL);
+    assert_int_equal(atomic_load(&engine.failures), 0);
+    neap_work_observe(work);
+    assert_int_equal(atomic_load(&engine.failures), 0);
+    let_go(work);
+}
+
+/* --- the end --- */
+
+static void a_closed_pool_does_what_it_has(void **state) {
+    (void)state;
+    uint64_t id;
+    take(&a, 1, NEAP_FOREVER);
+    struct neap_work *one = submit(1), *two = submit(2);
+    take(&b, 2, NEAP_FOREVER); /* two */
+    take(&c, 3, NEAP_FOREVER);
+    neap_pool_close(pool);
+    settle(&here);
+    assert_int_equal(outcome(&a), 0);
+    assert_int_equal(outcome(&c), NEAP_CLOSED);
+    assert_int_equal(submit_as(&d, 3, 0, NEAP_FOREVER), NEAP_CLOSED);
+    neap_message_fini(&d.links[0].message);
+    assert_false(neap_pool_wants_workers(pool));
+    (void)taken(&a, &id);
+    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+    (void)taken(&b, &id);
+    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+    assert_int_equal(take(&a, 1, NEAP_FOREVER), NEAP_CLOSED);
+    assert_int_equal(start(&a, pool, NEAP_POOL_JOIN, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_end(pool);
+    assert_int_equal(finish(&a), 0);
+    let_go(one);
+    let_go(two);
+}
+
+static void closing_refuses_submitters_that_wait(void **state) {
+    (void)state;
+    struct neap_work *first = submit(0);
+    submit_as(&a, 1, 0, NEAP_FOREVER);
+    neap_pool_close(pool);
+    settle(&here);
+    assert_int_equal(outcome(&a), NEAP_CLOSED);
+    neap_message_fini(&a.links[0].message);
+    assert_int_equal(state_of(first), NEAP_FUTURE_NEW);
+    neap_pool_end(pool);
+    assert_int_equal(state_of(first), NEAP_FUTURE_CANCELLED);
+    let_go(first);
+}
+
+static void terminating_cancels_what_is_queued_and_asks_what_runs(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *one = submit(1), *two = submit(2);
+    take(&a, 1, 0);
+    (void)taken(&a, &id);
+    neap_pool_terminate(pool);
+    assert_int_equal(state_of(one), NEAP_FUTURE_RUNNING);
+    assert_int_equal(state_of(two), NEAP_FUTURE_CANCELLED);
+    assert_int_equal(listen_as(&b, 1, 0), NEAP_WORK_CANCEL);
+    assert_true(neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL));
+    let_go(one);
+    let_go(two);
+}
+
+static void in_a_broken_pool_all_work_fails(void **state) {
+    (void)state;
+    take(&b, 2, NEAP_FOREVER);
+    cancel(&b);
+    settle(&here);
+    struct neap_work *queued = submit(1);
+    neap_pool_break(pool, outcome_with(13));
+    neap_pool_break(pool, outcome_with(14));
+    assert_int_equal(state_of(queued), NEAP_FUTURE_FAILED);
+    assert_int_equal(value_of(&queued->future.outcome->value), 13);
+    assert_int_equal(take(&a, 1, NEAP_FOREVER), NEAP_CLOSED);
+    assert_int_equal(submit_as(&c, 2, 0, NEAP_FOREVER), NEAP_BROKEN);
+    struct neap_work *late = neap_pool_fail(pool, &c.links[0].message, true);
+    assert_int_equal(state_of(late), NEAP_FUTURE_FAILED);
+    assert_int_equal(value_of(&late->future.outcome->value), 13);
+    assert_true(neap_pool_is_broken(pool));
+    let_go(queued);
+    let_go(late);
+}
+
+static void out_of_memory_is_an_answer(void **state) {
+    (void)state;
+    neap_memory_fail_after(0);
+    assert_null(neap_pool_new(&engine, NEAP_POOL_TASKS, 1, 0, "x"));
+    struct neap_message call = parcel(1);
+    a.links[0].message = call;
+    a.links[0].number = 0;
+    neap_memory_fail_after(0);
+    assert_int_equal(start(&a, pool, NEAP_POOL_SUBMIT, 0), NEAP_NOMEM);
+    assert_int_equal(value_of(&a.links[0].message), 1); /* as it was */
+    assert_int_equal(atomic_load(&engine.jobs_needed), 0);
+}
+
+/* --- races --- */
+
+enum { PIECES = 4 };
+
+struct contest {
+    struct neap_engine engine;
+    struct neap_pool *pool;
+    struct neap_work *works[PIECES];
+    struct actor submitter, worker;
+    struct neap_loop *left, *right;
+    int ended; /* pieces that the worker has finished */
+};
+
+static void begin_contest(void *argument, struct neap_loop *left, struct neap_loop *right) {
+    struct contest *contest = argument;
+    neap_engine_init(&contest->engine);
+    contest->pool = neap_pool_new(&contest->engine, NEAP_POOL_THREADS, 1, 0, NULL);
+    CHECK(contest->pool != NULL);
+    contest->left = left;
+    contest->right = right;
+    contest->ended = 0;
+    actor_init(&contest->submitter, left);
+    actor_init(&contest->worker, right);
+}
+
+/* Submits, cancels some, and terminates. */
+static void submit_pieces(void *argument) {
+    struct contest *contest = argument;
+    struct actor *actor = &contest->submitter;
+    for (int i = 0; i < PIECES; i++) {
+        actor->links[0].message = parcel(i);
+        actor->links[0].number = NEAP_POOL_QUIET;
+        CHECK(act(actor, contest->pool, NEAP_POOL_SUBMIT, NEAP_FOREVER) == 0);
+        contest->works[i] = work_of(actor);
+        dawdle(200);
+        if (chance(2) == 0) request(contest->works[i], NEAP_WORK_CANCEL, i);
+    }
+    if (chance(2) == 0)
+        neap_pool_terminate(contest->pool);
+    else
+        neap_pool_close(contest->pool);
+}
+
+static void do_pieces(void *argument) {
+    struct contest *contest = argument;
+    struct actor *actor = &contest->worker;
+    for (;;) {
+        uint64_t id;
+        actor->links[0].number = 1;
+        if (act(actor, contest->pool, NEAP_POOL_TAKE, NEAP_FOREVER) != 0) break;
+        int64_t value = taken(actor, &id);
+        dawdle(100);
+        if (chance(4) == 0)
+            neap_pool_bury(contest->pool, 1, true, outcome_with(value));
+        else if (neap_pool_finish(contest->pool, id, NEAP_FUTURE_DONE, outcome_with(value)))
+            contest->ended++;
+    }
+    neap_pool_end(contest->pool);
+}
+
+static void check_contest(void *argument) {
+    struct contest *contest = argument;
+    struct neap_pool_stats stats;
+    neap_pool_read_stats(contest->pool, &stats);
+    int done = 0;
+    for (int i = 0; i < PIECES; i++) {
+        CHECK(neap_future_has_ended(&contest->works[i]->future));
+        if (state_of(contest->works[i]) == NEAP_FUTURE_DONE) {
+            CHECK(value_of(&contest->works[i]->future.outcome->value) == i);
+            done++;
+        }
+        let_go(contest->works[i]);
+    }
+    CHECK(done == contest->ended);
+    CHECK(stats.done + stats.failed + stats.cancelled == PIECES && stats.running == 0 && stats.queued == 0);
+    CHECK(atomic_load(&contest->engine.jobs_needed) == 0);
+    neap_object_unref(&contest->pool->object);
+    neap_engine_fini(&contest->engine);
+}
+
+static void each_piece_ends_once_whatever_races(void **state) {
+    (void)state;
+    struct contest contest;
+    run_race(&(struct race){begin_contest, submit_pieces, do_pieces, check_contest}, &contest, repeated(1000));
+}
+
+#define POOL_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)
+#define SHORT_TEST(function) cmocka_unit_test_setup_teardown(function, make_short, drop)
+
+int main(void) {
+    const struct CMUnitTest pool_tests[] = {
+        POOL_TEST(work_goes_from_submitter_to_worker_and_back),
+        POOL_TEST(a_worker_that_waits_is_served_in_order_of_arrival),
+        POOL_TEST(a_worker_whose_wait_is_over_is_passed_over),
+        POOL_TEST(the_program_is_needed_while_work_is_unfinished),
+        SHORT_TEST(a_full_queue_makes_submitters_wait),
+        SHORT_TEST(work_that_is_cancelled_in_the_queue_makes_room),
+        POOL_TEST(queued_work_is_cancelled_at_once_with_its_reason),
+        POOL_TEST(the_worker_that_runs_it_is_told),
+        POOL_TEST(a_dead_worker_costs_what_it_ran),
+        POOL_TEST(a_worker_that_is_no_more_wanted_costs_a_cancellation),
+        POOL_TEST(failures_count_until_somebody_looks),
+        POOL_TEST(quiet_failures_do_not_count),
+        POOL_TEST(a_closed_pool_does_what_it_has),
+        SHORT_TEST(closing_refuses_submitters_that_wait),
+        POOL_TEST(terminating_cancels_what_is_queued_and_asks_what_runs),
+        POOL_TEST(in_a_broken_pool_all_work_fails),
+        POOL_TEST(out_of_memory_is_an_answer),
+    };
+    const struct CMUnitTest pool_races[] = {
+        TEST(each_piece_ends_once_whatever_races),
+    };
+    return run_once(pool_tests) + run_once(pool_races);
+}
