@@ -391,10 +391,9 @@ void neap_failure_report_process(struct neap_process *process) {
     struct neap_engine *engine = process->engine;
     char name[NEAP_JOB_NAME_MAX + 1];
     neap_job_get_name(&process->job, name);
-    struct report *report =
-        engine->context != NULL && atomic_load_explicit(&engine->forward_failures, memory_order_acquire)
-            ? neap_alloc_zeroed(sizeof *report)
-            : NULL;
+    bool is_wanted = atomic_load_explicit(&engine->forward_failures, memory_order_acquire) ||
+                     neap_screen_is_open(&engine->screen); /* the main thread writes where lines are edited */
+    struct report *report = engine->context != NULL && is_wanted ? neap_alloc_zeroed(sizeof *report) : NULL;
     if (report == NULL) {
         print_process_failure(process, name);
         return;

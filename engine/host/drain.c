@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
+#include "host/screen.h"
 
 enum {
     CHUNK = 16 * 1024,       /* bytes read at a time */
@@ -46,6 +47,9 @@ static void note_error(const struct neap_drain *drain) {
 
 static void write_out(struct neap_drain *drain, const char *bytes, size_t size) {
     if (size == 0 && drain->used == 0) return;
+    struct neap_screen *screen = &drain->watch.hub->engine->screen;
+    char end = size > 0 ? bytes[size - 1] : drain->line[drain->used - 1];
+    bool begun = neap_screen_begin(screen);
     errno = 0;
     flockfile(drain->target);
     bool ok = drain->used == 0 || fwrite(drain->line, 1, drain->used, drain->target) == drain->used;
@@ -54,6 +58,7 @@ static void write_out(struct neap_drain *drain, const char *bytes, size_t size) 
     funlockfile(drain->target);
     drain->used = 0;
     if (!ok) note_error(drain);
+    neap_screen_end(screen, begun, end);
 }
 
 static void keep(struct neap_drain *drain, const char *bytes, size_t size) {

@@ -505,7 +505,7 @@ static int read_inline(struct neap_wire *wire, const struct header *header) {
 static int read_large(struct neap_wire *wire, const struct header *header, int fd, size_t *size) {
     struct large large;
     struct stat stat;
-    if (header->size != sizeof large || header->fds == 0) return UV_EPROTO;
+    if (header->size != sizeof large) return UV_EPROTO;
     copy_out(&wire->in, wire->in.at + sizeof *header, &large, sizeof large);
     if (fd < 0) return UV_EMFILE;
     if (large.size > LARGE_MAX || fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) return UV_EPROTO;
@@ -565,7 +565,7 @@ static int read_frame(struct neap_wire *wire, size_t published) {
     copy_out(&wire->in, wire->in.at, &header, sizeof header);
     size_t whole = sizeof header + padded(header.size);
     if (whole > published || header.size >= NEAP_WIRE_INLINE_MAX || header.large > 1 || header.zero != 0 ||
-        header.fds > NEAP_WIRE_FDS_MAX)
+        header.fds > NEAP_WIRE_FDS_MAX || (header.large && header.fds == 0))
         return UV_EPROTO;
     int code = deliver(wire, &header);
     wire->in.at += whole;
