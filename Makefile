@@ -61,6 +61,8 @@ LUA_HALF := $(sort $(wildcard scripts/neap/*.lua scripts/prompt/*.lua bindings/t
 UNIT := $(wildcard spec/unit/*_test.c)
 FUZZ := $(wildcard spec/fuzz/*_fuzz.c)
 UNIT_HELPERS := $(filter-out $(UNIT),$(wildcard spec/unit/*.c))
+HOST := $(wildcard spec/host/*_test.c)
+HOST_HELPERS := $(filter-out $(HOST),$(wildcard spec/host/*.c))
 SPECS := $(sort $(wildcard spec/*_spec.lua))
 STRESS_SPECS := $(shell grep -l '\#stress' /dev/null $(SPECS))
 STRESS := $(sort $(wildcard spec/stress/*.lua))
@@ -104,10 +106,16 @@ $(2)/unit/%: $(2)/obj/spec/unit/%.o $$(call objects_$(1),$$(UNIT_HELPERS)) $(2)/
 	@mkdir -p $$(@D)
 	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) -lm -ldl
 
-unit_$(1) := $$(patsubst spec/unit/%.c,$(2)/unit/%,$$(UNIT))
-$$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS)): | $(BUILD)/ready/test
-.SECONDARY: $$(call objects_$(1),$$(ENGINE) $$(BINDINGS) $$(UNIT) $$(UNIT_HELPERS))
--include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/runner.c $$(UNIT) $$(UNIT_HELPERS)))
+# Programs that use the library as a host does.
+$(2)/host/%: $(2)/obj/spec/host/%.o $$(call objects_$(1),$$(HOST_HELPERS) $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+	@mkdir -p $$(@D)
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ -lcmocka \
+	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+
+unit_$(1) := $$(patsubst spec/unit/%.c,$(2)/unit/%,$$(UNIT)) $$(patsubst spec/host/%.c,$(2)/host/%,$$(HOST))
+$$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS)): | $(BUILD)/ready/test
+.SECONDARY: $$(call objects_$(1),$$(ENGINE) $$(BINDINGS) $$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS))
+-include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/runner.c $$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS)))
 endef
 
 CC_fuzz := clang
@@ -179,7 +187,7 @@ bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same r
 
 # --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
 
-C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/*.[ch] spec/unit/*.[ch] spec/fuzz/*.[ch] \
+C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/*.[ch] spec/unit/*.[ch] spec/host/*.[ch] spec/fuzz/*.[ch] \
   scripts/bench/*.[ch] scripts/bench/*/*.[ch])
 TIDIED := $(ENGINE) $(wildcard bindings/*.c)
 LINTS := lint-format lint-tidy lint-cppcheck lint-lua lint-layers lint-words lint-types
