@@ -2,7 +2,7 @@
 #
 # A flavour is one way to compile everything, in a folder of its own:
 #   build/          the product: build/neap (the runner)
-#   build/module/   the same, position independent, for build/neap.so
+#   build/module/   the same, position independent, for build/neap.so and the libraries for hosts: build/libneap.so, libneap.a
 #   build/check/    assertions and failing allocations (NEAP_CHECK), for the unit tests
 #   build/asan/     NEAP_CHECK under the address and undefined-behaviour sanitizers
 #   build/tsan/     NEAP_CHECK under the thread sanitizer
@@ -44,7 +44,7 @@ CFLAGS ?= -O3 -g
 CHECKED := -DNEAP_CHECK -O1 -g -fno-omit-frame-pointer
 
 FLAGS_release := $(CFLAGS)
-FLAGS_module := $(CFLAGS) -fPIC -ftls-model=initial-exec -fno-semantic-interposition
+FLAGS_module := $(CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition
 FLAGS_check := $(CHECKED)
 FLAGS_asan := $(CHECKED) -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_tsan := $(CHECKED) -fsanitize=thread -Wno-tsan
@@ -61,6 +61,9 @@ LUA_HALF := $(sort $(wildcard scripts/neap/*.lua scripts/prompt/*.lua bindings/t
 UNIT := $(wildcard spec/unit/*_test.c)
 FUZZ := $(wildcard spec/fuzz/*_fuzz.c)
 UNIT_HELPERS := $(filter-out $(UNIT),$(wildcard spec/unit/*.c))
+HOST := $(wildcard spec/host/*_test.c)
+HOST_HELPERS := $(filter-out $(HOST),$(wildcard spec/host/*.c))
+EXAMPLE_HOSTS := $(wildcard scripts/examples/hosts/*.c scripts/examples/hosts/*.cpp)
 SPECS := $(sort $(wildcard spec/*_spec.lua))
 STRESS_SPECS := $(shell grep -l '\#stress' /dev/null $(SPECS))
 STRESS := $(sort $(wildcard spec/stress/*.lua))
@@ -104,10 +107,30 @@ $(2)/unit/%: $(2)/obj/spec/unit/%.o $$(call objects_$(1),$$(UNIT_HELPERS)) $(2)/
 	@mkdir -p $$(@D)
 	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) -lm -ldl
 
-unit_$(1) := $$(patsubst spec/unit/%.c,$(2)/unit/%,$$(UNIT))
-$$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS)): | $(BUILD)/ready/test
-.SECONDARY: $$(call objects_$(1),$$(ENGINE) $$(BINDINGS) $$(UNIT) $$(UNIT_HELPERS))
--include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/runner.c $$(UNIT) $$(UNIT_HELPERS)))
+# Programs that use the library as a host does.
+$(2)/host/%: $(2)/obj/spec/host/%.o $$(call objects_$(1),$$(HOST_HELPERS) $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+	@mkdir -p $$(@D)
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ -lcmocka \
+	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+
+# The example hosts find the header by its name alone, as after `make install`.
+$(2)/hosts/%: scripts/examples/hosts/%.c $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+	@mkdir -p $$(@D)
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) -Ibindings -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E \
+	  -o $$@ $$^ -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+
+$(2)/hosts/%: scripts/examples/hosts/%.cpp $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+	@mkdir -p $$(@D)
+	$$(call show,LINK,$$@)$$(CXX) -std=c++17 -Wall -Wextra -Wpedantic $$(FLAGS_$(1)) -Ibindings -pthread $$(LDFLAGS) $$(LINK_$(1)) \
+	  -Wl,-E -o $$@ $$^ -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+
+hosts_$(1) := $$(patsubst scripts/examples/hosts/%,$(2)/hosts/%,$$(basename $$(EXAMPLE_HOSTS)))
+$$(hosts_$(1)): | $(BUILD)/ready/test
+
+unit_$(1) := $$(patsubst spec/unit/%.c,$(2)/unit/%,$$(UNIT)) $$(patsubst spec/host/%.c,$(2)/host/%,$$(HOST))
+$$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS)): | $(BUILD)/ready/test
+.SECONDARY: $$(call objects_$(1),$$(ENGINE) $$(BINDINGS) $$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS))
+-include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/runner.c $$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS)))
 endef
 
 CC_fuzz := clang
@@ -126,6 +149,20 @@ $(eval $(call flavour,fuzz,$(BUILD)/fuzz))
 $(BUILD)/neap.so: $(call objects_module,$(BINDINGS) $(ENGINE)) $(BUILD)/module/obj/embedded.o
 	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic,-z,nodelete -o $@ $^ $(UV_SHARED)
 
+# What hosts link with. Only what neap.h declares is to be seen: in the archive the rest is made local, so that it clashes with nothing.
+SONAME := libneap.so.0
+VERSION := $(shell sed -n 's/^\#define NEAP_VERSION "\(.*\)"/\1/p' bindings/version.h)
+library := $(call objects_module,$(BINDINGS) $(ENGINE)) $(BUILD)/module/obj/embedded.o
+
+$(BUILD)/libneap.so: $(library) bindings/libneap.map
+	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-soname,$(SONAME) \
+	  -Wl,--version-script=bindings/libneap.map -Wl,-Bsymbolic,-z,nodelete,-z,defs -o $@ $(library) $(LUA_SHARED) $(UV_SHARED) -lm -ldl
+
+$(BUILD)/libneap.a: $(library)
+	@rm -f $@
+	$(call show,AR,$@)$(LD) -r -o $(BUILD)/module/libneap.o $^ && objcopy --localize-hidden $(BUILD)/module/libneap.o && \
+	  $(AR) rcs $@ $(BUILD)/module/libneap.o
+
 FUZZERS := $(FUZZ:spec/%.c=$(BUILD)/%)
 $(call objects_fuzz,$(ENGINE) $(BINDINGS) $(FUZZ)): | $(BUILD)/ready/fuzz
 $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/spec/fuzz/%_fuzz.o $(BUILD)/fuzz/libneap-bindings.a $(BUILD)/fuzz/libneap-engine.a
@@ -136,7 +173,7 @@ $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/spec/fuzz/%_fuzz.o $(BUILD)/fuzz/libneap
 
 .PHONY: build demo test unit spec lint format asan tsan stress fuzz bench install uninstall clean help
 
-build: $(BUILD)/neap $(BUILD)/neap.so  ## build the runner and the module (the default)
+build: $(BUILD)/neap $(BUILD)/neap.so $(BUILD)/libneap.so $(BUILD)/libneap.a  ## build the runner, the module and the libraries (the default)
 
 demo: build  ## count words, first on one thread, then on all cores
 	$(BUILD)/neap scripts/examples/wordcount.lua
@@ -144,23 +181,23 @@ demo: build  ## count words, first on one thread, then on all cores
 # scripts/tools/test.lua runs each program and each spec under a time limit and ends with 'N passed, N failed'.
 run_tests = $(LUA) scripts/tools/test.lua modules=$(BUILD) logs=$(BUILD)/logs
 
-test: build $(unit_check) | $(BUILD)/ready/test  ## run unit tests and specs, on the runner and on a stock lua5.4
+test: build $(unit_check) $(hosts_release) | $(BUILD)/ready/test  ## run unit tests and specs, on the runner and on a stock lua5.4
 	@$(run_tests) exclude=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) \
 	  spec=$(LUA) spec=$(BUILD)/neap $(SPECS:%=file=%)
 
 unit: $(unit_check) | $(BUILD)/ready/test  ## run the unit tests of the engine
 	@$(run_tests) $(unit_check:%=unit=%)
 
-spec: build | $(BUILD)/ready/test  ## run the specs
+spec: build $(hosts_release) | $(BUILD)/ready/test  ## run the specs
 	@$(run_tests) exclude=stress runner=$(BUILD)/neap spec=$(LUA) spec=$(BUILD)/neap $(SPECS:%=file=%)
 
-asan: $(BUILD)/asan/neap $(unit_asan) | $(BUILD)/ready/test  ## run all tests under the address and UB sanitizers
+asan: $(BUILD)/asan/neap $(unit_asan) $(hosts_asan) | $(BUILD)/ready/test  ## run all tests under the address and UB sanitizers
 	@ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	$(run_tests)/asan limit=900 exclude=stress runner=$(BUILD)/asan/neap $(unit_asan:%=unit=%) \
 	  spec=$(BUILD)/asan/neap $(SPECS:%=file=%)
 
 # The sanitizer holds signals back, so what preempts is left out. Its memory layout wants addresses that are not random.
-tsan: $(BUILD)/tsan/neap $(unit_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
+tsan: $(BUILD)/tsan/neap $(unit_tsan) $(hosts_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/spec/tsan.supp" $$(setarch -R true 2>/dev/null && echo setarch -R) \
 	$(run_tests)/tsan limit=900 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
 	  spec=$(BUILD)/tsan/neap $(SPECS:%=file=%)
@@ -179,7 +216,7 @@ bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same r
 
 # --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
 
-C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/*.[ch] spec/unit/*.[ch] spec/fuzz/*.[ch] \
+C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/*.[ch] spec/unit/*.[ch] spec/host/*.[ch] scripts/examples/hosts/*.c* spec/fuzz/*.[ch] \
   scripts/bench/*.[ch] scripts/bench/*/*.[ch])
 TIDIED := $(ENGINE) $(wildcard bindings/*.c)
 LINTS := lint-format lint-tidy lint-cppcheck lint-lua lint-layers lint-words lint-types
@@ -220,20 +257,32 @@ format: | $(BUILD)/ready/lint  ## lay the C files out as .clang-format says
 # --- installing ---
 
 bin := $(DESTDIR)$(PREFIX)/bin
-module := $(DESTDIR)$(PREFIX)/lib/lua/5.4
+lib := $(DESTDIR)$(PREFIX)/lib
+include := $(DESTDIR)$(PREFIX)/include
 share := $(DESTDIR)$(PREFIX)/share/neap
 doc := $(DESTDIR)$(PREFIX)/share/doc/neap
+man := $(DESTDIR)$(PREFIX)/share/man/man1
 
-install: build  ## install below PREFIX (/usr/local)
+install: build  ## install below PREFIX (/usr/local), or below DESTDIR for packaging
 	install -D -m 755 $(BUILD)/neap $(bin)/neap
-	install -D -m 644 $(BUILD)/neap.so $(module)/neap.so
+	install -D -m 644 $(BUILD)/neap.so $(lib)/lua/5.4/neap.so
+	install -D -m 644 $(BUILD)/libneap.a $(lib)/libneap.a
+	install -D -m 755 $(BUILD)/libneap.so $(lib)/libneap.so.$(VERSION)
+	ln -sf libneap.so.$(VERSION) $(lib)/$(SONAME)
+	ln -sf $(SONAME) $(lib)/libneap.so
+	install -D -m 644 bindings/neap.h $(include)/neap.h
+	install -d $(lib)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' bindings/neap.pc.in > $(lib)/pkgconfig/neap.pc
+	chmod 644 $(lib)/pkgconfig/neap.pc
+	install -D -m 644 bindings/neap.1 $(man)/neap.1
 	install -d $(share)/types $(doc)/decisions
 	install -m 644 bindings/types/*.lua $(share)/types
 	install -m 644 README.md CHANGELOG.md LICENSE engine/ARCHITECTURE.md $(doc)
 	install -m 644 engine/decisions/*.md $(doc)/decisions
 
 uninstall:  ## take away what install put there
-	rm -f $(bin)/neap $(module)/neap.so
+	rm -f $(bin)/neap $(lib)/lua/5.4/neap.so $(lib)/libneap.a $(lib)/libneap.so $(lib)/$(SONAME) \
+	  $(lib)/libneap.so.$(VERSION) $(lib)/pkgconfig/neap.pc $(include)/neap.h $(man)/neap.1
 	rm -rf $(share) $(doc)
 
 clean:  ## remove all that was built

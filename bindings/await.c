@@ -89,6 +89,8 @@ static int raise_obstacle(lua_State *L) {
     lua_Debug frame;
     luaL_checkstack(L, 10, "error");
     if (lua_gc(L, LUA_GCCOUNT, 0) < 0) return luaL_error(L, "cannot wait inside __gc: a finaliser must not wait");
+    if (neap_task_current(L) == neap_vm_of(L)->root)
+        return luaL_error(L, "cannot wait here: the host turns the loop, and this code is outside of tasks");
     for (int level = 1; lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "nS", &frame);
         if (frame.what[0] != 'C') continue;
@@ -105,9 +107,10 @@ static bool can_yield(lua_State *L, const struct neap_task *task) {
     return L == task->vm->running && task->lua_blocked == 0 && lua_isyieldable(L);
 }
 
-/* Outside tasks only a finaliser is in the way. */
+/* Outside tasks only a finaliser is in the way, and a host that turns the loop itself. */
 static bool can_wait(lua_State *L, const struct neap_task *task) {
-    return task != task->vm->root ? can_yield(L, task) : lua_gc(L, LUA_GCCOUNT, 0) >= 0;
+    if (task != task->vm->root) return can_yield(L, task);
+    return lua_gc(L, LUA_GCCOUNT, 0) >= 0 && !task->vm->host_turns;
 }
 
 /* --- waiting --- */
@@ -174,7 +177,7 @@ static int give_way(lua_State *L, struct neap_task *task, int count) {
     vm->budget = BUDGET;
     if (!neap_loop_has_ready(&vm->loop) && vm->loop.timers.count == 0) return count;
     if (task == vm->root) {
-        neap_loop_give_way(&vm->loop);
+        if (!vm->host_turns) neap_loop_give_way(&vm->loop);
         return count;
     }
     if (!can_yield(L, task)) return count;

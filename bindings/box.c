@@ -34,7 +34,7 @@ void neap_box_drop_late(struct neap_vm *vm) {
 static bool keep_late(lua_State *L, struct neap_object *object) {
     struct neap_vm *vm = neap_vm_of(L);
     lua_Debug frame;
-    if (vm->interrupted == NULL || vm->closed) return false; /* no plain lua5.4, or the tasks have been taken out */
+    if (!vm->foreign || vm->closed) return false; /* no plain lua5.4, or the tasks have been taken out */
     if (lua_getstack(L, 1, &frame)) {
         if (vm->late_count > 0) neap_box_drop_late(vm);
         return false;
@@ -94,6 +94,10 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
     lua_setfield(L, -2, "__name");
     lua_pushcfunction(L, neap_box_tostring);
     lua_setfield(L, -2, "__tostring");
+    if (neap_vm_of(L)->limits.cpu_ns > 0) { /* a script could put a finaliser of its own there */
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
     if (binding->metamethods != NULL) luaL_setfuncs(L, binding->metamethods, 0);
     lua_newtable(L);
     luaL_setfuncs(L, binding->methods, 0);

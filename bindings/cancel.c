@@ -49,6 +49,10 @@ void neap_cancel_push_metatable(lua_State *L) {
     lua_setfield(L, -2, "__name");
     lua_pushcfunction(L, error_tostring);
     lua_setfield(L, -2, "__tostring");
+    if (neap_limits_has_cpu(L)) { /* likewise, see box.c */
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
     lua_pushcfunction(L, neap_codec_register);
     lua_pushliteral(L, NEAP_CANCELLED_CLASS);
     lua_pushvalue(L, -3);

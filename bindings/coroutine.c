@@ -49,9 +49,23 @@ static int xprotected_done(lua_State *L, int status, lua_KContext depth) {
     return protected_ended(L, status, depth, 2);
 }
 
+/* The handler of a script, where processor time is limited: see WHERE NO HOOK COMES in limits.c. Upvalue 1: the handler. */
+static int limited_handler(lua_State *L) {
+    if (neap_vm_of(L)->limits.spent) return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
 static int replaced_xpcall(lua_State *L) {
     int arguments = lua_gettop(L) - 2;
     luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (neap_limits_has_cpu(L)) {
+        lua_pushvalue(L, 2);
+        lua_pushcclosure(L, limited_handler, 1);
+        lua_replace(L, 2);
+    }
     uint16_t depth = neap_cancel_enter(neap_task_current(L));
     lua_pushboolean(L, 1);
     lua_pushvalue(L, 1);
@@ -226,6 +240,9 @@ static int wrap_again(lua_State *L, int status, lua_KContext outside) {
 static int close_coroutine(lua_State *L, lua_State *coroutine) {
     struct neap_vm *vm = neap_vm_of(L);
     lua_State *running = vm->running;
+    int before = lua_status(coroutine);
+    bool unhooked = before != LUA_OK && before != LUA_YIELD && vm->slice.signal != 0; /* a hook may have raised */
+    if (vm->limits.cpu_ns > 0 && (vm->limits.spent || unhooked)) return before;       /* see limits.c */
     vm->running = coroutine;
     vm->current->lua_blocked++;
 #if LUA_VERSION_RELEASE_NUM >= 50406
@@ -327,10 +344,13 @@ static int replaced_isyieldable(lua_State *L) {
     return 1;
 }
 
+static bool vm_is_spent(lua_State *L) { return neap_vm_of(L)->limits.spent; }
+
 static int replaced_close(lua_State *L) {
     lua_State *coroutine = check_coroutine(L);
     const char *status = status_of(L, coroutine, 1);
     if (status[0] != 's' && status[0] != 'd') return luaL_error(L, "cannot close a %s coroutine", status);
+    if (vm_is_spent(L)) return neap_limits_raise(L);
     if (close_coroutine(L, coroutine) == LUA_OK) {
         lua_pushboolean(L, 1);
         return 1;

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "bindings/bounded.h"
 #include "bindings/box.h"
 #include "bindings/class.h"
 #include "bindings/codec.h"
@@ -275,6 +276,7 @@ static void check_key(lua_State *L) {
 
 static void set_metatable(lua_State *L, const struct frame *frame) {
     if (!lua_istable(L, -1)) malformed(L);
+    neap_bounded_check_metatable(L);
     lua_setmetatable(L, frame->slot);
 }
 
@@ -302,9 +304,11 @@ static inline bool close_frame(struct reader *reader, const struct frame *frame)
     if (frame->next < frame->array || frame->pairs > 0 || frame->tag == NEAP_TAG_META) return false;
     if (frame->tag == NEAP_TAG_INSTANCE) {
         push_class(reader, frame->class);
+        neap_bounded_check_metatable(reader->L);
         lua_setmetatable(reader->L, frame->slot);
     } else if (frame->tag == NEAP_TAG_ENVIRONMENT) {
         lua_rawgeti(reader->L, LUA_REGISTRYINDEX, neap_encoder_of(reader->L)->environment_ref);
+        neap_bounded_check_metatable(reader->L);
         lua_setmetatable(reader->L, frame->slot);
     }
     reader->depth--;

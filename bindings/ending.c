@@ -87,7 +87,7 @@ static void put_down(struct neap_job *job, void *argument) {
 bool neap_ending_run(struct neap_vm *vm) {
     struct neap_engine *engine = vm->engine;
     neap_vm_stop(vm);
-    neap_engine_stop(engine);
+    neap_engine_stop_threads(engine);
     bool has_ended = neap_ending_wait(vm, POLITE_SECONDS, has_settled, vm);
     if (!has_ended) {
         neap_engine_each_process(engine, terminate, NULL);

@@ -20,6 +20,7 @@
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
 #include "bindings/describe.h"
+#include "bindings/embedding.h"
 #include "bindings/report.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -208,13 +209,18 @@ static void push_text(lua_State *L, int error) {
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
 }
 
-/* Says it on stderr, in one piece. The error is at `error`, the traceback (text or nil) at `traceback`. */
+/* Tells the host, or says it on stderr, in one piece. The error is at `error`, the traceback (text or nil) at `traceback`. */
 static void print_failure(lua_State *L, const char *who, int error, int traceback) {
     traceback = lua_absindex(L, traceback);
     push_text(L, error);
     const char *where = lua_type(L, traceback) == LUA_TSTRING ? lua_tostring(L, traceback) : NULL;
-    neap_report_print("neap: %s%s\n%s%s", who, lua_tostring(L, -1), where == NULL ? "" : where,
-                      where == NULL ? "" : "\n");
+    const struct neap_failure failure = {who, lua_tostring(L, -1), where};
+    if (neap_embedding_failed(neap_vm_of(L)->engine->embedding, &failure)) {
+        lua_pop(L, 1);
+        return;
+    }
+    neap_report_print("neap: %s%s%s\n%s%s", who, who[0] == '\0' ? "" : " failed: ", lua_tostring(L, -1),
+                      where == NULL ? "" : where, where == NULL ? "" : "\n");
     lua_pop(L, 1);
 }
 
@@ -229,7 +235,7 @@ static int handler_done(lua_State *L, int status, lua_KContext context) {
         return 0;
     }
     lua_pushnil(L);
-    print_failure(L, "the function of on_error failed: ", -2, -1);
+    print_failure(L, "the function of on_error", -2, -1);
     return 0;
 }
 
@@ -312,7 +318,7 @@ static void receive_report(struct neap_runnable *runnable) {
     lua_pushcfunction(L, deliver_report);
     lua_pushlightuserdata(L, report);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        neap_report_print("neap: %s(%s)\n", report->who.bytes, lua_tostring(L, -1));
+        neap_report_print("neap: %s failed: (%s)\n", report->who.bytes, lua_tostring(L, -1));
         lua_pop(L, 1);
     }
     atomic_fetch_sub_explicit(&report->engine->reports, 1, memory_order_relaxed);
@@ -428,7 +434,6 @@ static int report(lua_State *L) {
     struct neap_text who;
     neap_text_clear(&who);
     neap_describe_task(&who, task);
-    neap_text_add(&who, " failed: ");
     push_traceback(L, 1);
     if (task->flags & NEAP_TASK_MAIN && task->job != NULL)
         neap_box_push(L, &task->job->future.object);

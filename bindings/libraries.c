@@ -12,6 +12,7 @@
  *            they raise the messages that they always raised and cost no call more.
  * RANDOM     Lua makes the seed of math.random from the time and an address. Child processes that are copies of one another have both
  *            in common, so the system is asked for seeds.
+ * HOST       Where a host takes the output there is no stdout, but a file that stands for it: lines are collected, and handed to the host.
  * NO READER  Who writes to a stdout that nobody reads any more (EPIPE) is ended quietly, as other programs are by SIGPIPE, but in
  *            order: the program ends with the status that a shell gives to SIGPIPE. */
 #include "bindings/libraries.h"
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "bindings/cancel.h"
+#include "bindings/embedding.h"
 #include "bindings/module.h"
 #include "bindings/report.h"
 #include "bindings/task.h"
@@ -38,8 +40,11 @@ enum { NUMBER_MAX = 64, PIPE_STATUS = 128 + SIGPIPE };
 
 static bool is_main(const struct neap_vm *vm) { return vm->engine->context == NULL || vm->engine->context == vm; }
 
+static bool has_host(const struct neap_vm *vm) { return neap_embedding_takes_output(vm->engine->embedding); }
+
 /* Must unfinished lines wait? */
 static bool collects(const struct neap_vm *vm) {
+    if (has_host(vm)) return true;
     if (!is_main(vm)) return true;
     return !vm->output.terminal && (atomic_load_explicit(&vm->engine->alive, memory_order_relaxed) > 0 ||
                                     atomic_load_explicit(&vm->engine->process_count, memory_order_relaxed) > 0);
@@ -60,10 +65,15 @@ static void append(lua_State *L, struct neap_output *output, const char *text, s
 /* Writes the first `length` bytes and moves the rest to the front. False, with errno, when it failed. */
 static bool write_out(struct neap_vm *vm, size_t length) {
     struct neap_output *output = &vm->output;
+    bool ok = true;
     if (length == 0) return true;
-    bool begun = neap_screen_begin(&vm->engine->screen);
-    bool ok = fwrite(output->bytes, 1, length, stdout) == length;
-    neap_screen_end(&vm->engine->screen, begun, output->bytes[length - 1]);
+    if (has_host(vm)) {
+        neap_embedding_write(vm->engine->embedding, output->bytes, length);
+    } else {
+        bool begun = neap_screen_begin(&vm->engine->screen);
+        ok = fwrite(output->bytes, 1, length, stdout) == length;
+        neap_screen_end(&vm->engine->screen, begun, output->bytes[length - 1]);
+    }
     output->used -= length;
     memmove(output->bytes, output->bytes + length, output->used);
     return ok;
@@ -86,7 +96,7 @@ static int note_error(const struct neap_vm *vm) {
 int neap_libraries_flush(struct neap_vm *vm) {
     errno = 0;
     bool ok = write_out(vm, vm->output.used);
-    ok = fflush(stdout) == 0 && ok;
+    if (!has_host(vm)) ok = fflush(stdout) == 0 && ok;
     if (!ok) note_error(vm);
     return atomic_load_explicit(&vm->engine->output_error, memory_order_relaxed);
 }
@@ -116,7 +126,7 @@ static bool collect_piece(lua_State *L, struct neap_vm *vm, const struct piece *
         append(L, output, tail, strlen(tail));
     }
     bool ok = write_out(vm, whole_lines(output));
-    return (!piece->flush || fflush(stdout) == 0) && ok;
+    return (!piece->flush || has_host(vm) || fflush(stdout) == 0) && ok;
 }
 
 static bool write_piece(lua_State *L, struct neap_vm *vm, const struct piece *piece) {
@@ -189,7 +199,15 @@ static bool is_stream(lua_State *L, int index, const FILE *stream) {
     return is_file && file->closef != NULL && file->f == stream;
 }
 
-static bool is_stdout(lua_State *L, int index) { return is_stream(L, index, stdout); }
+/* What stands for stdout: see HOST. */
+static bool is_sink(lua_State *L, int index) {
+    const void *sink = neap_vm_of(L)->output.sink;
+    return sink != NULL && lua_touserdata(L, index) == sink;
+}
+
+static bool is_stdout(lua_State *L, int index) {
+    return is_sink(L, index) || (is_stream(L, index, stdout) && !has_host(neap_vm_of(L)));
+}
 
 /* Goes on as the original function, in the same frame. */
 static int be_original(lua_State *L) {
@@ -204,7 +222,11 @@ static int be_original(lua_State *L) {
 static void write_collected(lua_State *L) {
     const struct piece nothing = {.first = lua_gettop(L) + 1, .between = "", .after = "", .flush = false};
     struct neap_vm *vm = neap_vm_of(L);
-    if (vm->output.used > 0) write_piece(L, vm, &nothing);
+    if (vm->output.used == 0) return;
+    if (has_host(vm))
+        write_out(vm, vm->output.used);
+    else
+        write_piece(L, vm, &nothing);
 }
 
 /* Pushes the default output, if that is stdout. */
@@ -240,7 +262,9 @@ static int replaced_method(lua_State *L) {
 /* file:flush(), file:seek(...), file:setvbuf(...) */
 static int replaced_control(lua_State *L) {
     if (is_stdout(L, 1)) write_collected(L);
-    return be_original(L);
+    if (!is_sink(L, 1)) return be_original(L);
+    lua_settop(L, 1);
+    return 1;
 }
 
 /* io.write(...) */
@@ -249,8 +273,9 @@ static int replaced_write(lua_State *L) { return push_default_stdout(L) ? write_
 /* io.flush() */
 static int replaced_flush(lua_State *L) {
     if (push_default_stdout(L)) {
-        lua_pop(L, 1);
         write_collected(L);
+        if (has_host(neap_vm_of(L))) return 1;
+        lua_pop(L, 1);
     }
     return be_original(L);
 }
@@ -306,6 +331,22 @@ static void seed(lua_State *L) {
 
 enum { WARNINGS_OFF, WARNINGS_ON, WARNINGS_CONTINUE };
 
+/* The host gets a warning in one piece. What there is no memory for is left out. */
+static void warn_host(struct neap_vm *vm, const char *message, bool to_continue) {
+    struct neap_output *output = &vm->output;
+    size_t used = output->warning == NULL ? 0 : strlen(output->warning), length = strlen(message);
+    char *warning = neap_realloc(output->warning, used + length + 1);
+    if (warning != NULL) {
+        memcpy(warning + used, message, length + 1);
+        output->warning = warning;
+    }
+    output->warnings = to_continue ? WARNINGS_CONTINUE : WARNINGS_ON;
+    if (to_continue || output->warning == NULL) return;
+    neap_report_print("Lua warning: %s\n", output->warning);
+    neap_free(output->warning);
+    output->warning = NULL;
+}
+
 /* As the one of lua5.4: off until warn("@on"). */
 static void warn(void *argument, const char *message, int to_continue) {
     struct neap_output *output = &neap_vm_of(argument)->output;
@@ -315,6 +356,10 @@ static void warn(void *argument, const char *message, int to_continue) {
         return;
     }
     if (output->warnings == WARNINGS_OFF) return;
+    if (neap_embedding_takes_reports(neap_vm_of(argument)->engine->embedding)) {
+        warn_host(neap_vm_of(argument), message, to_continue != 0);
+        return;
+    }
     fprintf(stderr, "%s%s%s", output->warnings == WARNINGS_ON ? "Lua warning: " : "", message, to_continue ? "" : "\n");
     output->warnings = to_continue ? WARNINGS_CONTINUE : WARNINGS_ON;
 }
@@ -371,9 +416,44 @@ static int replace(lua_State *L) {
     return 0;
 }
 
+/* Pushes a closed file. */
+static luaL_Stream *push_closed(lua_State *L) {
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    stream->f = NULL;
+    stream->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    return stream;
+}
+
+/* (). A host that takes the output: see HOST. One that gives no streams: there are none. */
+static int give_streams(lua_State *L) {
+    struct neap_vm *vm = neap_vm_of(L);
+    const struct neap_embedding *embedding = vm->engine->embedding;
+    lua_settop(L, 0);
+    if (lua_getglobal(L, LUA_IOLIBNAME) != LUA_TTABLE) return 0;
+    if (neap_embedding_takes_output(embedding)) {
+        vm->output.sink = push_closed(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, "_IO_output");
+        lua_setfield(L, 1, "stdout");
+    }
+    if (embedding->config.stdio) return 0;
+    push_closed(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, "_IO_input");
+    lua_pushnil(L);
+    lua_setfield(L, 1, "stdin");
+    lua_pushnil(L);
+    lua_setfield(L, 1, "stderr");
+    return 0;
+}
+
 void neap_libraries_replace(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
-    vm->output.terminal = isatty(STDOUT_FILENO) == 1;
+    if (vm->engine->embedding != NULL) {
+        lua_pushcfunction(L, give_streams);
+        lua_call(L, 0, 0);
+    }
+    if (!has_host(vm)) vm->output.terminal = isatty(STDOUT_FILENO) == 1;
     lua_pushcfunction(L, replace);
     lua_call(L, 0, 0);
 }

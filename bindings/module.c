@@ -22,6 +22,7 @@
 #include "bindings/pool.h"
 #include "bindings/popen.h"
 #include "bindings/process.h"
+#include "bindings/restrict.h"
 #include "bindings/scope.h"
 #include "bindings/slice.h"
 #include "bindings/thread.h"
@@ -157,6 +158,7 @@ static void push_part(lua_State *L, const char *name) {
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, name);
     lua_remove(L, -2);
+    neap_restrict_module(L, 1);
     neap_codec_touch_modules(L);
 }
 
@@ -224,6 +226,7 @@ int neap_module_open(lua_State *L) {
     lua_setfield(L, -2, "null");
     lua_pushliteral(L, NEAP_VERSION);
     lua_setfield(L, -2, "version");
+    neap_restrict_module(L, -1);
     lua_createtable(L, 0, 2);
     lua_pushcfunction(L, load_lazily);
     lua_setfield(L, -2, "__index");

@@ -11,6 +11,6 @@ int neap_module_open(lua_State *L);
 void neap_module_push_part(lua_State *L, const char *name);
 
 /* The entry point for a plain lua5.4: gives the state a vm of its own first. */
-int luaopen_neap(lua_State *L);
+__attribute__((visibility("default"))) int luaopen_neap(lua_State *L);
 
 #endif

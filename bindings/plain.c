@@ -223,6 +223,7 @@ int luaopen_neap(lua_State *L) {
     plain->vm = neap_vm_new(engine, engine->main);
     if (plain->vm == NULL) return luaL_error(L, "not enough memory");
     plain->vm->interrupted = interrupted;
+    plain->vm->foreign = true;
     engine->context = plain->vm;
     neap_vm_open(plain->vm, L);
     neap_task_push(L, plain->vm->root);

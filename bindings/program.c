@@ -35,8 +35,8 @@
 #include "bindings/libraries.h"
 #include "bindings/remote.h"
 #include "bindings/report.h"
+#include "bindings/state.h"
 #include "bindings/task.h"
-#include "core/arena.h"
 #include "host/engine.h"
 
 #ifdef __linux__
@@ -51,7 +51,6 @@ struct program {
     const struct neap_program *what;
     struct neap_engine engine;
     struct neap_vm *vm;               /* of the main state */
-    struct neap_arena *arena;         /* of the main state */
     struct neap_task_options options; /* of the main task */
     int main_task;                    /* registry reference: the handle of the main task */
     bool reported;                    /* its failure */
@@ -169,9 +168,7 @@ static int pack_arguments(lua_State *L, int count) {
 static int open_main(lua_State *L) {
     struct program *program = lua_touserdata(L, 1);
     const struct neap_program *what = program->what;
-    neap_libraries_open(L);
-    neap_vm_open(program->vm, L);
-    neap_libraries_replace(L);
+    neap_state_open(program->vm, L);
     int arguments = pack_arguments(L, what->load(L, what->argument));
     neap_task_spawn(L, arguments, &program->options)->site = NULL;
     struct neap_job *job = neap_task_job(L, -1);
@@ -267,9 +264,8 @@ static int flush(const struct program *program, int status) {
 }
 
 static void free_program(struct program *program) {
-    neap_vm_free(program->vm);
+    neap_state_free(program->vm);
     neap_engine_fini(&program->engine);
-    neap_arena_free(program->arena);
 }
 
 static int run(struct program *program, lua_State *L) {
@@ -312,15 +308,13 @@ int neap_program_run(const struct neap_program *what) {
     atomic_store(&engine->busy, 1);
     engine->main = neap_mailbox_new(&engine->busy);
     program.vm = engine->main == NULL ? NULL : neap_vm_new(engine, engine->main);
-    program.arena = neap_arena_new();
-    bool is_open = program.vm != NULL && program.arena != NULL &&
-                   (what->open == NULL || what->open(program.vm, &program.options, what->argument) == 0);
-    lua_State *L = is_open ? lua_newstate(neap_arena_alloc, program.arena) : NULL;
+    bool is_open =
+        program.vm != NULL && (what->open == NULL || what->open(program.vm, &program.options, what->argument) == 0);
+    lua_State *L = is_open ? neap_state_new(program.vm) : NULL;
     if (L == NULL) {
         fputs("neap: not enough memory\n", stderr);
         return 1;
     }
     engine->context = program.vm;
-    neap_loop_here = &program.vm->loop;
     return run(&program, L);
 }

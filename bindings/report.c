@@ -11,23 +11,45 @@
 #include <stdlib.h>
 
 #include "bindings/describe.h"
+#include "bindings/embedding.h"
 #include "core/clock.h"
+#include "core/memory.h"
 #include "host/engine.h"
 
 enum { LINES_MAX = 50, HOLDERS_MAX = 3, TRACEBACK_MAX = 20 };
 
-/* The terminal of the program that runs on this thread; NULL: none does. */
-static struct neap_screen *screen_here(void) {
+/* The engine that this thread works for; NULL: none. */
+static struct neap_engine *engine_here(void) {
     const struct neap_loop *loop = neap_loop_here;
     const struct neap_vm *vm = loop != NULL ? loop->context : NULL;
-    return vm != NULL ? &vm->engine->screen : NULL;
+    return vm != NULL ? vm->engine : NULL;
+}
+
+static void say(struct neap_embedding *embedding, const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = length < 0 ? NULL : neap_alloc((size_t)length + 1);
+    if (text == NULL) return;
+    vsnprintf(text, (size_t)length + 1, format, arguments);
+    neap_embedding_say(embedding, text, (size_t)length);
+    neap_free(text);
 }
 
 /* A thread that is just stuck in writing to stdout holds nobody up. */
 void neap_report_print(const char *format, ...) {
-    struct neap_screen *screen = screen_here();
-    bool begun = screen != NULL && neap_screen_begin(screen);
+    struct neap_engine *engine = engine_here();
+    struct neap_embedding *embedding = engine != NULL ? engine->embedding : NULL;
     va_list arguments;
+    if (neap_embedding_takes_reports(embedding)) {
+        va_start(arguments, format);
+        say(embedding, format, arguments);
+        va_end(arguments);
+        return;
+    }
+    struct neap_screen *screen = engine != NULL ? &engine->screen : NULL;
+    bool begun = screen != NULL && neap_screen_begin(screen);
     if (ftrylockfile(stdout) == 0) {
         fflush(stdout);
         funlockfile(stdout);

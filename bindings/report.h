@@ -7,7 +7,7 @@
 #include "bindings/task.h"
 #include "bindings/vm.h"
 
-/* Writes to stderr in one piece, after what waits in stdout. */
+/* Writes to stderr in one piece, after what waits in stdout; or tells the host of the engine that this thread works for. */
 void neap_report_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Every loop of the engine is parked, and nothing but the caller, the main state's thread, can wake one: a list of who waits

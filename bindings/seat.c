@@ -80,6 +80,7 @@ int neap_seat_make(lua_State *L) {
     neap_task_push(L, task);
     lua_State *coroutine = lua_newthread(L);
     if (!has_room(coroutine, task->values)) return luaL_error(L, "not enough memory");
+    if (vm->limits.cpu_ns > 0) neap_limits_rest(vm, coroutine);
     if (pooled) {
         if (vm->pool.last == vm->idle_room) { /* so that giving it back cannot fail */
             uint32_t room = vm->idle_room == 0 ? FIRST_IDLE : vm->idle_room * 2;
@@ -119,6 +120,6 @@ bool neap_seat_take_late(lua_State *L, struct neap_task *task) {
 /* --- leaving --- */
 
 void neap_seat_leave(struct neap_vm *vm, lua_State *coroutine, bool pooled) {
-    if (lua_gethook(coroutine) != NULL) lua_sethook(coroutine, NULL, 0, 0); /* the next task has no part in it */
+    if (lua_gethook(coroutine) != NULL) neap_limits_rest(vm, coroutine); /* the next task has no part in it */
     if (pooled) vm->idle[vm->idle_count++] = coroutine;
 }

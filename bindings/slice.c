@@ -212,7 +212,7 @@ static void on_beat(struct neap_loop *loop) {
 static void restore(struct neap_slice *slice, lua_State *L) {
     struct neap_foreign_hook *entry = find_foreign(slice, L);
     if (entry == NULL) {
-        lua_sethook(L, NULL, 0, 0);
+        neap_limits_rest(neap_vm_of(L), L);
         return;
     }
     const struct neap_foreign_hook foreign = *entry;
@@ -319,7 +319,7 @@ static void act(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *fore
         restore(&vm->slice, L);
     } else if (vm->current == vm->root) {
         restore(&vm->slice, L);
-        if (!must_give_way(vm)) return;
+        if (vm->host_turns || !must_give_way(vm)) return;
         vm->slice.beats = 0;
         neap_loop_give_way(&vm->loop);
     } else {
@@ -421,6 +421,8 @@ int neap_slice_call(lua_State *L) {
         if (lua_type(L, 1) != LUA_TNUMBER) return luaL_typeerror(L, 1, "number of seconds");
         double seconds = lua_tonumber(L, 1);
         luaL_argcheck(L, seconds >= 0, 1, "a slice must not be negative or NaN");
+        if (seconds > 0 && slice->signal == 0 && vm->engine->slice_signal == 0)
+            return luaL_error(L, "tasks cannot be interrupted: the host has not named a signal for that");
         set_seconds(slice, seconds);
         if (seconds > 0 && slice->signal == 0) {
             slice->signal = vm->engine->slice_signal;

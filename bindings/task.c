@@ -204,7 +204,9 @@ static void resume(struct neap_task *task, int arguments) {
     vm->current = task;
     vm->running = coroutine;
     vm->slice.turn++;
+    neap_limits_begin_stretch(vm, coroutine);
     int status = lua_resume(coroutine, NULL, arguments, &results);
+    neap_limits_end_stretch(vm);
     vm->running = outer_running;
     neap_slice_leave(vm, &vm->slice, coroutine);
     vm->current = outer;
@@ -339,6 +341,8 @@ static void put_off(lua_State *L, int function, int values, struct neap_task *ta
 struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
     if (!vm->open && !(options->flags & NEAP_TASK_HANDLER)) neap_ending_refuse(L, "spawn");
+    if (vm->limits.tasks != 0 && vm->task_count >= vm->limits.tasks)
+        luaL_error(L, "denied: the host allows %d tasks at a time", (int)vm->limits.tasks);
     if (arguments > 250) luaL_error(L, "too many arguments (at most 250 can be given to a task)");
     int values = 1 + arguments, function = lua_gettop(L) - arguments;
     struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, values);
@@ -364,6 +368,7 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
         neap_scope_enter(options->scope);
     }
     neap_list_push_back(&vm->tasks, &task->node);
+    vm->task_count++;
     if (!(options->flags & NEAP_TASK_MAIN)) neap_slice_start(vm, &vm->slice);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed++;
     return task;
@@ -440,6 +445,7 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     /* From here to publish no finaliser runs: a job that one made is seen here. */
     if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state);
     neap_list_remove(&task->node);
+    vm->task_count--;
     bool awaited = publish(task, state, shared_state, outcome);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed--;
     if (task->scope != NULL) {
@@ -468,7 +474,7 @@ int neap_task_yield(lua_State *L) {
     struct neap_task *task = vm->current;
     neap_cancel_check(L, task);
     if (task == vm->root) {
-        if (neap_loop_has_ready(&vm->loop)) neap_loop_give_way(&vm->loop);
+        if (neap_loop_has_ready(&vm->loop) && !vm->host_turns) neap_loop_give_way(&vm->loop);
         return 0;
     }
     if (L != vm->running || !lua_isyieldable(L) || task->lua_blocked > 0) return 0;

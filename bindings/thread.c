@@ -21,9 +21,11 @@
 #include "bindings/libraries.h"
 #include "bindings/listing.h"
 #include "bindings/module.h"
+#include "bindings/neap.h"
 #include "bindings/report.h"
-#include "bindings/spare.h"
+#include "bindings/restrict.h"
 #include "bindings/start.h"
+#include "bindings/state.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -37,8 +39,7 @@ static int open_state(lua_State *L) {
     struct neap_start *start = lua_touserdata(L, 2);
     struct neap_task_options options = {.flags = (start->flags & NEAP_TASK_QUIET) | NEAP_TASK_MAIN,
                                         .job = lua_touserdata(L, 3)};
-    neap_vm_open(vm, L);
-    neap_libraries_replace(L);
+    neap_state_open(vm, L);
     lua_pushcfunction(L, neap_start_body);
     lua_pushlightuserdata(L, start);
     neap_task_spawn(L, 1, &options);
@@ -87,11 +88,10 @@ static void end_job(struct neap_engine *engine, struct neap_job *job, struct nea
 static int run_thread(struct neap_thread *thread) {
     struct neap_start *start = thread->argument;
     struct neap_vm *vm = neap_vm_new(thread->engine, start->mailbox);
-    lua_State *L = vm != NULL ? neap_spare_take(thread->engine) : NULL;
+    lua_State *L = vm != NULL ? neap_state_new(vm) : NULL;
     if (L != NULL) {
         neap_start_prepare(start, vm, start->slice_signal);
         vm->job = thread->job;
-        neap_loop_here = &vm->loop;
         lua_pushcfunction(L, open_state);
         lua_pushlightuserdata(L, vm);
         lua_pushlightuserdata(L, start);
@@ -101,11 +101,8 @@ static int run_thread(struct neap_thread *thread) {
         neap_libraries_flush(vm);
     }
     end_job(thread->engine, thread->job, vm);
-    if (L != NULL) {
-        neap_spare_close(L);
-        neap_libraries_flush(vm); /* of finalisers */
-    }
-    if (vm != NULL) neap_vm_free(vm);
+    if (L != NULL) neap_state_close(vm, L);
+    if (vm != NULL) neap_state_free(vm);
     neap_start_free(start);
     return 0;
 }
@@ -116,6 +113,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     struct neap_vm *vm = neap_vm_of(L);
     int function = lua_gettop(L) - arguments;
     neap_box_refuse_late(L, "thread");
+    neap_restrict_check(L, NEAP_DENY_THREADS, "starting a thread");
     luaL_checkstack(L, 8, "thread");
     struct neap_start **keeper = neap_start_push(L);
     struct neap_start *start = *keeper;
@@ -146,6 +144,8 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     if (code != 0) {
         neap_object_unref(&job->future.object);
         if (options->scope != NULL) neap_scope_leave(options->scope, job->id, false);
+        if (code == NEAP_DENIED)
+            luaL_error(L, "denied: the host allows %d threads at a time", (int)vm->engine->threads_max);
         if (code == NEAP_CLOSED) neap_ending_refuse(L, "start a thread");
         luaL_error(L, "cannot start a thread: %s", neap_code_name(code));
     }

@@ -161,6 +161,7 @@ void neap_vm_free(struct neap_vm *vm) {
     neap_free(vm->idle);
     neap_free(vm->origin);
     neap_free(vm->output.bytes);
+    neap_free(vm->output.warning);
     neap_free(vm->late);
     neap_free(vm);
 }

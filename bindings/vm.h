@@ -9,10 +9,12 @@
 #include <stdint.h>
 
 #include "bindings/anchors.h"
+#include "bindings/limits.h"
 #include "bindings/slice.h"
 #include "core/list.h"
 #include "core/loop.h"
 
+struct neap_arena;
 struct neap_task;
 struct neap_encoder;
 struct neap_job;
@@ -59,11 +61,15 @@ struct neap_output {
     char *bytes;       /* owned */
     size_t used, room; /* of bytes: collected, allocated */
     bool terminal;     /* stdout is one */
+    const void *sink;  /* the file that stands for stdout where the host takes the output; its address. NULL: none */
+    char *warning;     /* pieces of a warning that is not complete; owned */
     uint8_t warnings;  /* of warn(): enum in libraries.c */
 };
 
 struct neap_vm {
     lua_State *main;            /* the state's main thread */
+    struct neap_arena *arena;   /* of a limited state: its memory. Owned */
+    bool limited;               /* its memory is accounted for, see state.c. Constant */
     struct neap_engine *engine; /* constant */
     struct neap_loop loop;      /* of the state's thread */
     struct neap_task *root;     /* stands for code that no task runs: a host's frame */
@@ -83,6 +89,8 @@ struct neap_vm {
     uint64_t next_id;               /* of its tasks: the engine gives them out by the lot */
     uint32_t ids_left;              /* of the present lot */
     uint32_t needed;                /* tasks that have not ended and are not daemon */
+    uint32_t task_count;            /* tasks that have not ended */
+    struct neap_limits limits;      /* see limits.c */
     struct neap_outcome *outcome;   /* of a thread's main task, once that has ended; owned */
     int outcome_state;              /* enum neap_future_state that goes with it; 0: it has not ended */
     char *origin;                   /* where the thread was spawned, as lines of a traceback; NULL: nowhere. Owned */
@@ -95,7 +103,9 @@ struct neap_vm {
     struct neap_job *job;           /* of the thread, which keeps it; NULL: the main state. Constant once open */
     /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */
     int (*interrupted)(lua_State *L);
-    struct neap_object **late;      /* of boxes that were collected while the state is being closed; see box.c. Owned */
+    bool host_turns;           /* the loop is turned by its host, from within which it cannot be turned. Constant */
+    bool foreign;              /* somebody else made the state, and closes it with our tasks in it. Constant */
+    struct neap_object **late; /* of boxes that were collected while the state is being closed; see box.c. Owned */
     uint32_t late_count, late_room; /* of late: used, allocated */
     struct neap_runnable reporting; /* posted at most once: says which tasks have not ended; see report.c */
     _Atomic bool has_reported;      /* it has run. Release; by its thread */

@@ -166,7 +166,7 @@ static void free_chunk(struct region *chunk) {
 static bool new_chunk(struct neap_arena *arena) {
     size_t size = CHUNK_MIN;
     while (size < CHUNK_MAX && size < arena->room) size *= 2;
-    struct region *chunk = size == CHUNK_MAX ? neap_map(size) : neap_alloc(size);
+    struct region *chunk = size == CHUNK_MAX ? neap_map(size) : neap_alloc_from(NULL, size);
     if (chunk == NULL) return false;
     chunk->size = size - sizeof *chunk;
     chunk->mapped = size == CHUNK_MAX;
@@ -360,7 +360,7 @@ static void remove_large(struct neap_arena *arena, struct region *region, size_t
 
 static void *new_large(struct neap_arena *arena, size_t size) {
     if (size > SIZE_MAX - sizeof(struct region)) return NULL;
-    struct region *region = neap_alloc(sizeof *region + size);
+    struct region *region = neap_alloc_from(NULL, sizeof *region + size);
     if (region == NULL) return NULL;
     region->mapped = false;
     add_large(arena, region, size);
@@ -443,7 +443,7 @@ void *neap_arena_alloc(void *ud, void *block, size_t old_size, size_t new_size) 
 
 struct neap_arena *neap_arena_new(void) {
     size_t size = SMALL_MAX > 0 ? FIRST_SIZE : sizeof(struct neap_arena);
-    struct neap_arena *arena = neap_alloc(size);
+    struct neap_arena *arena = neap_alloc_from(NULL, size);
     if (arena == NULL) return NULL;
     memset(arena, 0, sizeof *arena);
     arena->limit = SIZE_MAX;

@@ -6,6 +6,7 @@
 static const char *word(int code) {
     switch (code) {
         case NEAP_OK: return "ok";
+        case NEAP_NOMEM: return "memory";
         case NEAP_TIMEOUT: return "timeout";
         case NEAP_CLOSED: return "closed";
         case NEAP_FULL: return "full";
@@ -18,6 +19,13 @@ static const char *word(int code) {
         case NEAP_GONE: return "gone";
         case NEAP_RANGE: return "range";
         case NEAP_BUSY: return "busy";
+        case NEAP_INVALID: return "invalid";
+        case NEAP_FOREIGN: return "wrong thread";
+        case NEAP_FAILED: return "failed";
+        case NEAP_SYNTAX: return "syntax";
+        case NEAP_MISSING: return "missing";
+        case NEAP_CPU: return "cpu";
+        case NEAP_DENIED: return "denied";
         default: return NULL;
     }
 }

@@ -16,7 +16,16 @@ enum neap_code {
     NEAP_HELD = -5009,      /* acquired by somebody who holds it already: would wait for itself */
     NEAP_GONE = -5010,      /* the loop that should have taken it has ended */
     NEAP_RANGE = -5011,     /* a count beyond its bound */
-    NEAP_BUSY = -5012       /* somebody else is changing it */
+    NEAP_BUSY = -5012,      /* somebody else is changing it */
+
+    /* of the interface for hosts (bindings/neap.h) */
+    NEAP_INVALID = -5101, /* misuse: an argument that cannot be */
+    NEAP_FOREIGN = -5102, /* misuse: not this thread's */
+    NEAP_FAILED = -5103,  /* Lua raised an error */
+    NEAP_SYNTAX = -5104,  /* it is no Lua */
+    NEAP_MISSING = -5105, /* there is nothing of that name */
+    NEAP_CPU = -5106,     /* the limit of processor time was reached */
+    NEAP_DENIED = -5107   /* the host does not allow it */
 };
 
 /* The word scripts see for `code` ("timeout"); libuv's name ("ECONNREFUSED") for what is not the engine's own. */

@@ -31,6 +31,7 @@
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/guest.h"
 #include "core/memory.h"
 
 enum {
@@ -66,7 +67,9 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->beat = NULL;
     loop->cut = 0;
     loop->context = NULL;
+    loop->quota = NULL;
     loop->uv = NULL;
+    loop->guest = NULL;
 }
 
 int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *)) {
@@ -98,7 +101,10 @@ void neap_loop_fini(struct neap_loop *loop) {
     NEAP_ASSERT(loop->ready.first == NULL && loop->due.first == NULL && loop->late.first == NULL,
                 "a loop ends with empty queues");
     NEAP_ASSERT(loop->timers.count == 0, "a loop ends without open waits");
-    if (loop->uv != NULL) close_uv(loop);
+    if (loop->guest != NULL)
+        neap_guest_close(loop);
+    else if (loop->uv != NULL)
+        close_uv(loop);
     neap_timers_fini(&loop->timers);
     neap_mailbox_unref(loop->mailbox);
 }
@@ -133,6 +139,10 @@ fail_uv:
 static bool has_io(const struct neap_loop *loop) { return loop->uv != NULL && uv_loop_alive(loop->uv); }
 
 static void sleep_in_uv(struct neap_loop *loop, int64_t deadline) {
+    if (loop->guest != NULL) {
+        neap_guest_sleep(loop, deadline);
+        return;
+    }
     if (deadline != NEAP_FOREVER) {
         int64_t wait_ns = deadline - neap_clock_now();
         uint64_t wait_ms = wait_ns <= 0 ? 0 : (uint64_t)((wait_ns + NEAP_MILLISECOND - 1) / NEAP_MILLISECOND);
@@ -245,7 +255,7 @@ static void turn(struct neap_loop *loop) {
     collect(loop);
     while (may_go_on(loop)) run_first(loop);
     fire(loop);
-    if (loop->uv != NULL && uv_loop_alive(loop->uv)) uv_run(loop->uv, UV_RUN_NOWAIT);
+    if (loop->uv != NULL && !neap_guest_is_inside(loop) && uv_loop_alive(loop->uv)) uv_run(loop->uv, UV_RUN_NOWAIT);
     recall(loop);
 }
 
@@ -299,6 +309,34 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
     }
     loop->floor = outer_floor;
     neap_loop_here = outer;
+}
+
+/* --- turned by a host --- */
+
+bool neap_loop_rest(struct neap_loop *loop) {
+    if (!is_idle(loop) || loop->late.first != NULL) return true;
+    struct neap_mailbox *mailbox = loop->mailbox;
+    return neap_mailbox_is_empty(mailbox) ? !neap_mailbox_retire(mailbox) : !neap_mailbox_is_retired(mailbox);
+}
+
+bool neap_loop_step(struct neap_loop *loop) {
+    struct neap_loop *outer = neap_loop_here;
+    neap_loop_here = loop;
+    neap_mailbox_rise(loop->mailbox);
+    if (loop->uv != NULL && loop->guest == NULL) { /* whose descriptor the host polls: the alarm is silenced */
+        uv_ref((uv_handle_t *)&loop->alarm);
+        uv_run(loop->uv, UV_RUN_NOWAIT);
+        uv_unref((uv_handle_t *)&loop->alarm);
+    }
+    turn(loop);
+    neap_loop_here = outer;
+    return neap_loop_rest(loop);
+}
+
+int64_t neap_loop_next(const struct neap_loop *loop) {
+    if (!is_idle(loop) || loop->late.first != NULL) return 0;
+    if (!neap_mailbox_is_empty(loop->mailbox) && !neap_mailbox_is_retired(loop->mailbox)) return 0;
+    return neap_timers_next(&loop->timers);
 }
 
 /* A place in the queue. */

@@ -33,6 +33,9 @@ static inline struct neap_runnable *neap_line_pop(struct neap_line *line) {
     return runnable;
 }
 
+struct neap_guest;
+struct neap_quota;
+
 struct neap_loop {
     struct neap_line ready;            /* the run queue; own thread */
     struct neap_line due;              /* what a deadline has woken: see DUE. Own thread */
@@ -55,12 +58,14 @@ struct neap_loop {
     const void
         *floor; /* where the frame of neap_loop_run lies, on a stack that grows downwards; NULL: outside. Own thread */
     uint8_t trust,
-        unpassed;     /* whether it pays off: passes in vain that it takes to stop, parks since then. Own thread */
-    int left;         /* runnables that this turn may still run. Own thread */
-    void *context;    /* of whoever made the loop */
-    uv_loop_t *uv;    /* NULL until neap_loop_uv */
-    uv_async_t alarm; /* of uv: another thread wakes us */
-    uv_timer_t bell;  /* of uv: the next deadline */
+        unpassed;  /* whether it pays off: passes in vain that it takes to stop, parks since then. Own thread */
+    int left;      /* runnables that this turn may still run. Own thread */
+    void *context; /* of whoever made the loop */
+    struct neap_quota *quota; /* that what it allocates counts in; NULL: none. Of whoever made the loop */
+    uv_loop_t *uv;            /* NULL until neap_loop_uv */
+    struct neap_guest *guest; /* uv is somebody else's: what we have in it; NULL: it is ours. See guest.c. Owned */
+    uv_async_t alarm;         /* of uv: another thread wakes us */
+    uv_timer_t bell;          /* of uv: the next deadline */
 };
 
 /* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller
@@ -109,6 +114,16 @@ void neap_loop_give_way(struct neap_loop *loop);
 
 /* Own thread: runs everything that is queued or posted, without waiting for more. */
 void neap_loop_drain(struct neap_loop *loop);
+
+/* --- a loop that its host turns --- */
+
+/* Own thread, outside of the loop: one turn, without waiting. True when the next one is due at once. From then on whoever posts wakes the
+ * host: see guest.c. */
+bool neap_loop_step(struct neap_loop *loop);
+/* Own thread, outside of the loop: when it next wants to turn; 0: now. */
+int64_t neap_loop_next(const struct neap_loop *loop);
+/* Own thread, outside of the loop: something may have been queued that the host has not been told of. True as of step. */
+bool neap_loop_rest(struct neap_loop *loop);
 
 /* Own thread: libuv's loop, made on the first call. NULL when there is no memory or no descriptor for it. From then on
  * the loop parks in libuv. */

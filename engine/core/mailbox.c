@@ -122,6 +122,8 @@ static struct neap_runnable *reversed(struct neap_runnable *stack) {
 
 bool neap_mailbox_is_empty(const struct neap_mailbox *mailbox) { return head_of(mailbox) == NULL; }
 
+bool neap_mailbox_is_retired(const struct neap_mailbox *mailbox) { return is_sleeping(head_of(mailbox)); }
+
 struct neap_runnable *neap_mailbox_collect(struct neap_mailbox *mailbox) {
     if (neap_mailbox_is_empty(mailbox)) return NULL;
     return reversed(atomic_exchange_explicit(&mailbox->head, NULL, memory_order_acq_rel));

@@ -38,6 +38,8 @@ void neap_mailbox_notify(struct neap_mailbox *mailbox);
 struct neap_runnable *neap_mailbox_collect(struct neap_mailbox *mailbox);
 /* False also when the loop was notified. */
 bool neap_mailbox_is_empty(const struct neap_mailbox *mailbox);
+/* Does it stand as neap_mailbox_retire has left it? */
+bool neap_mailbox_is_retired(const struct neap_mailbox *mailbox);
 /* Refuses what comes from now on, and returns what had come. */
 struct neap_runnable *neap_mailbox_close(struct neap_mailbox *mailbox);
 

@@ -12,6 +12,18 @@ void *neap_alloc_zeroed(size_t size);
 void *neap_realloc(void *block, size_t size);
 void neap_free(void *block);
 
+/* A bound on memory, for what runs on one loop (loop->quota): whatever is allocated there counts in it until it is given back, by whichever
+ * thread. Lua's own memory is taken and given in bytes. */
+struct neap_quota;
+struct neap_quota *neap_quota_new(size_t limit); /* NULL: no memory */
+/* Its owner's: it goes when all that counts in it is gone. NULL: nothing. */
+void neap_quota_end(struct neap_quota *quota);
+/* TAKE: false when that would be too much. GIVE: what was taken. Any thread. */
+bool neap_quota_take(struct neap_quota *quota, size_t size);
+void neap_quota_give(struct neap_quota *quota, size_t size);
+/* As neap_alloc, but in that quota; NULL: in none. */
+void *neap_alloc_from(struct neap_quota *quota, size_t size);
+
 /* Whole pages, zeroed, that really go back to the system when they are given back: for large memory that comes and goes. */
 void *neap_map(size_t size);
 /* The first `size` bytes of the file `fd`, shared with whoever has them mapped too. Unmapped like the others. */

@@ -31,6 +31,7 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->busy, 0);
     atomic_init(&engine->ids, 0);
     atomic_init(&engine->failures, 0);
+    engine->threads_max = 0;
     atomic_init(&engine->jobs_needed, 0);
     atomic_init(&engine->reports, 0);
     atomic_init(&engine->alive, 0);
@@ -64,6 +65,7 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->slice_signal = SIGURG;
     engine->slice = 0.01;
     engine->context = NULL;
+    engine->embedding = NULL;
     return neap_screen_init(&engine->screen);
 }
 
@@ -238,7 +240,10 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
     thread->argument = argument;
     int code = NEAP_CLOSED;
     neap_guard_lock(&engine->guard);
-    if (!atomic_load_explicit(&engine->stopping, memory_order_relaxed)) {
+    bool full =
+        engine->threads_max != 0 && atomic_load_explicit(&engine->alive, memory_order_relaxed) >= engine->threads_max;
+    if (full) code = NEAP_DENIED;
+    if (!full && !atomic_load_explicit(&engine->stopping, memory_order_relaxed)) {
         neap_list_push_back(&engine->threads, &thread->node);
         atomic_fetch_add_explicit(&engine->alive, 1, memory_order_relaxed);
         if (needed) atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
@@ -320,7 +325,7 @@ void neap_engine_exit(struct neap_engine *engine, int status) {
     if (engine->main != NULL) neap_mailbox_notify(engine->main);
 }
 
-void neap_engine_stop(struct neap_engine *engine) {
+void neap_engine_stop_threads(struct neap_engine *engine) {
     neap_guard_lock(&engine->guard);
     atomic_store_explicit(&engine->stopping, true, memory_order_relaxed);
     neap_guard_unlock(&engine->guard);

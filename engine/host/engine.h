@@ -17,6 +17,7 @@
 struct neap_board;
 struct neap_cells;
 struct neap_class;
+struct neap_embedding;
 struct neap_hub;
 struct neap_process;
 struct neap_thread;
@@ -25,6 +26,7 @@ struct neap_engine {
     atomic_int busy;      /* loops that are not idle: see COUNTING in core/mailbox.c */
     _Atomic uint64_t ids; /* the last id given to a task, thread or process; relaxed */
     atomic_int failures;  /* tasks, threads and processes that failed and that nobody has joined; relaxed */
+    uint32_t threads_max; /* threads that may be alive at a time; 0: no limit. Constant */
     atomic_int
         jobs_needed; /* threads and processes that have not ended and are not daemon, pools with work; who leaves releases */
     atomic_int reports;             /* failures on their way to the main state; who sent one leaves jobs_needed later */
@@ -66,6 +68,8 @@ struct neap_engine {
     const char
         *runner;   /* the program that child processes run, as the host says; NULL: none. Constant once processes run */
     void *context; /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
+    struct neap_embedding
+        *embedding; /* what a host has asked for, for the bindings; NULL: there is no host. Constant */
 };
 
 /* What the bindings have made ahead for the next thread; they know what it is. */
@@ -130,7 +134,7 @@ void neap_engine_relent(struct neap_engine *engine);
 void neap_engine_exit(struct neap_engine *engine, int status);
 
 /* Asks every thread and process but those that have ended to stop; from now on none starts. */
-void neap_engine_stop(struct neap_engine *engine);
+void neap_engine_stop_threads(struct neap_engine *engine);
 /* Waits until every thread has ended, or `deadline`. Returns how many have not. */
 int neap_engine_join(struct neap_engine *engine, int64_t deadline);
 /* Calls `visit` for the job of each live thread, or process, holding the guard. */

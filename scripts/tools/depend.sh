@@ -30,6 +30,8 @@ missing() {
     test)
       has_cmocka || echo libcmocka-dev
       [ -x /usr/bin/busted ] || echo lua-busted
+      has_command g++ || echo g++
+      has_command pkg-config || echo pkg-config
       has_command tmux || echo tmux
       ;;
     bench)
@@ -83,6 +85,7 @@ mkdir -p "$(dirname "$file")"
   if [ "$group" = build ]; then
     echo "LUA_CFLAGS := -isystem /usr/include/lua5.4"
     echo "LUA_STATIC := -l:liblua5.4.a"
+    echo "LUA_SHARED := -llua5.4"
     echo "UV_CFLAGS :="
     echo "UV_SHARED := -luv"
     if echo 'int main(void) { return 0; }' | "$cc" -x c - -o /dev/null -l:libuv_a.a 2>/dev/null; then

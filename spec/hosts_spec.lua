@@ -1,0 +1,35 @@
+-- Programs in C and C++ that use the library: scripts/examples/hosts, built by `make`.
+local support = require "spec.support"
+
+local folder = support.runner:match("^(.*)/neap$") .. "/hosts/"
+
+--- What the comment at the head of a source says that the program prints.
+local function promised(name)
+  local text = support.read_file("scripts/examples/hosts/" .. name)
+  local head = name:find("cpp$") and text:match("^(.-)\n#include"):gsub("\n// ?", "\n")
+    or text:match("^/%*(.-)%*/"):gsub("\n %* ?", "\n")
+  local lines = {}
+  for line in (head .. "\n"):gmatch("(.-)\n") do
+    local shown = line:match("^  (.*)$")
+    if shown and not shown:find("^cc ") then lines[#lines + 1] = shown:match("^(.-)%s*$") end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local hosts <const> = { "smallest.c", "jobs.c", "poller.c", "raii.cpp", "untrusted.c" }
+
+describe("the example host", function()
+  -- For who runs this spec alone: after `make test` and the like there is nothing to do.
+  setup(function()
+    local targets = {}
+    for i, name in ipairs(hosts) do targets[i] = folder:match("build/.*$") .. name:match("^%w+") end
+    assert(os.execute("make -s MAKEFLAGS= " .. table.concat(targets, " ")))
+  end)
+
+  for _, name in ipairs(hosts) do
+    it(name .. " prints what its head says", function()
+      local result = support.run_command(folder .. name:match("^%w+"), { limit = support.sanitizer and 120 or 30 })
+      assert.are.same({ status = 0, stdout = promised(name), stderr = "" }, result)
+    end)
+  end
+end)
