@@ -11,6 +11,7 @@
 --     stays = true,                                  -- only tasks wait on it: it cannot be sent to a thread
 --     make = function() return object end,           -- and then block(object): what blocked does, in two steps, the
 --     block = function(object) ... end,              -- first of which another process can take
+--     one_process = true,                            -- it cannot be sent to other processes
 --     here_only = true,                              -- blocked works in this process only
 --   })
 
@@ -194,6 +195,7 @@ function grid.ask(name, case)
     describe("in a task", function() ask_waiter(case, grid.parked_task) end)
     if case.stays then return end
     describe("in a thread", function() ask_waiter(case, grid.parked_thread) end)
+    if case.one_process then return end
     describe("in another process", function() ask_waiter(case, grid.parked_elsewhere) end)
     if case.here_only then return end
     local there = setmetatable({}, { __index = case })

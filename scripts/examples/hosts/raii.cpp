@@ -100,8 +100,8 @@ void print_squares(Engine &engine) {
         neap_value number = neap_integer(i);
         neap_table_append(numbers.get(), &number);
     }
-    Value squares =
-        engine.call("local t = ... for i, n in ipairs(t) do t[i] = n * n end return t", neap_table_value(numbers.get()));
+    Value squares = engine.call("local t = ... for i, n in ipairs(t) do t[i] = n * n end return t",
+                                neap_table_value(numbers.get()));
     std::cout << "squares:";
     for (std::size_t i = 1; i <= neap_table_length((*squares).as.table); i++)
         std::cout << ' ' << neap_table_item((*squares).as.table, static_cast<std::int64_t>(i))->as.integer;
