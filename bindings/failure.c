@@ -210,7 +210,7 @@ static void push_text(lua_State *L, int error) {
 }
 
 /* Tells the host, or says it on stderr, in one piece. The error is at `error`, the traceback (text or nil) at `traceback`. */
-static void print_failure(lua_State *L, const char *who, int error, int traceback) {
+static void print_how(lua_State *L, const char *who, const char *how, int error, int traceback) {
     traceback = lua_absindex(L, traceback);
     push_text(L, error);
     const char *where = lua_type(L, traceback) == LUA_TSTRING ? lua_tostring(L, traceback) : NULL;
@@ -219,9 +219,13 @@ static void print_failure(lua_State *L, const char *who, int error, int tracebac
         lua_pop(L, 1);
         return;
     }
-    neap_report_print("neap: %s%s%s\n%s%s", who, who[0] == '\0' ? "" : " failed: ", lua_tostring(L, -1),
+    neap_report_print("neap: %s%s%s\n%s%s", who, who[0] == '\0' ? "" : how, lua_tostring(L, -1),
                       where == NULL ? "" : where, where == NULL ? "" : "\n");
     lua_pop(L, 1);
+}
+
+static void print_failure(lua_State *L, const char *who, int error, int traceback) {
+    print_how(L, who, " failed: ", error, traceback);
 }
 
 /* The stack of the task that calls the handler. */
@@ -411,7 +415,7 @@ void neap_failure_report_process(struct neap_process *process) {
         neap_message_copy(&report->error, &report->job->future.outcome->value);
         neap_message_copy(&report->traceback, &report->job->future.outcome->traceback);
     }
-    neap_text_add(&report->who, "process %s failed: ", name);
+    neap_text_add(&report->who, "process %s", name);
     if (!post(report)) print_process_failure(process, name);
 }
 
@@ -490,9 +494,8 @@ static int report_work(lua_State *L) {
     }
     struct neap_text who;
     neap_text_clear(&who);
-    neap_text_add(&who, "job %llu of pool %s failed, and nobody has asked: ", (unsigned long long)work->id,
-                  work->pool->name);
-    print_failure(L, who.bytes, 1, 2);
+    neap_text_add(&who, "job %llu of pool %s", (unsigned long long)work->id, work->pool->name);
+    print_how(L, who.bytes, " failed, and nobody has asked: ", 1, 2);
     return 0;
 }
 
