@@ -292,8 +292,12 @@ static int heard(lua_State *L, struct neap_task *task, int code) {
 }
 
 static int worker_listen(lua_State *L) {
-    struct worker *worker = check_worker(L);
+    struct worker *worker = lua_touserdata(L, 1);
     lua_settop(L, 1);
+    if (worker->pool == NULL) { /* closed, before a listener that is cancelled has had its turn */
+        lua_pushboolean(L, 0);
+        return 1;
+    }
     struct neap_task *task = neap_await_begin(L);
     task->link.object = &worker->pool->object;
     task->link.op = NEAP_POOL_LISTEN;
