@@ -169,7 +169,7 @@ $(BUILD)/libneap.a: $(library)
 	  $(AR) rcs $@ $(BUILD)/module/libneap.o
 
 FUZZERS := $(FUZZ:spec/%.c=$(BUILD)/%)
-$(call objects_fuzz,$(ENGINE) $(BINDINGS) $(FUZZ)): | $(BUILD)/ready/fuzz
+$(call objects_fuzz,$(ENGINE) $(BINDINGS) $(FUZZ)) $(BUILD)/fuzz/obj/embedded.o: | $(BUILD)/ready/fuzz
 $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/spec/fuzz/%_fuzz.o $(BUILD)/fuzz/libneap-bindings.a $(BUILD)/fuzz/libneap-engine.a
 	$(call show,LINK,$@)$(CC_fuzz) $(FLAGS_fuzz) -fsanitize=fuzzer -pthread $(LDFLAGS) -o $@ $^ \
 	  $(LUA_STATIC) $(UV_STATIC) -lm -ldl

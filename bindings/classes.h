@@ -16,7 +16,6 @@ extern const struct neap_binding neap_dict_binding;
 extern const struct neap_binding neap_event_binding;
 extern const struct neap_binding neap_list_binding;
 extern const struct neap_binding neap_datagram_binding;
-extern const struct neap_binding neap_event_binding;
 extern const struct neap_binding neap_file_binding;
 extern const struct neap_binding neap_listener_binding;
 extern const struct neap_binding neap_lock_binding;

@@ -1,8 +1,7 @@
 /* console: waiting for descriptors, news of the terminal, lines that come from no terminal.
  *
- *   poll(fd, readable[, writable]) -> poll     poll:start() sets the event `readable` once the descriptor is readable, or has ended;
- *                               poll:start_writing() the other one once it can be written to. A to-be-closed value, and to
- *                               be closed before the descriptor is. What cannot be waited for (a file) is ready at once.
+ *   poll(fd, event) -> poll     poll:start() sets the event once the descriptor is readable, or has ended. A to-be-closed value, and to
+ *                               be closed before the descriptor is. What cannot be waited for (a file) is readable at once.
  *   watch_terminal() -> fd      from now on there are news, which make this descriptor readable; nil, message
  *   unwatch_terminal()
  *   news() -> interrupted, hidden, resized, resumed     and takes them
@@ -41,43 +40,27 @@ enum { PATH_MAX_LENGTH = 4096 };
 
 /* --- poll --- */
 
-/* Outlives its userdata until libuv has closed the handle. */
+/* Outlives its userdata until libuv has closed the handle. Unlike engine/io/poll.h it neither owns the descriptor nor makes it
+ * non-blocking: it is shared with other processes. */
 struct poll_handle {
-    uv_poll_t uv;                /* valid when `polls` */
-    struct neap_event *readable; /* a reference */
-    struct neap_event *writable; /* a reference; NULL */
-    int wanted;                  /* UV_READABLE, UV_WRITABLE: what has been asked for and not told yet */
-    bool polls;                  /* false: the descriptor cannot be waited for */
+    uv_poll_t uv;             /* valid when `polls` */
+    struct neap_event *event; /* a reference */
+    bool polls;               /* false: the descriptor cannot be waited for */
 };
 
 static void free_handle(struct poll_handle *handle) {
-    neap_object_unref(&handle->readable->object);
-    if (handle->writable != NULL) neap_object_unref(&handle->writable->object);
+    neap_object_unref(&handle->event->object);
     neap_free(handle);
 }
 
 static void on_closed(uv_handle_t *uv) { free_handle(NEAP_CONTAINER_OF(uv, struct poll_handle, uv)); }
 
-static void on_ready(uv_poll_t *uv, int status, int events);
-
-/* Waits for what is wanted. */
-static int watch(struct poll_handle *handle) {
-    if (handle->wanted == 0) return uv_poll_stop(&handle->uv);
-    int events = handle->wanted & UV_READABLE ? handle->wanted | UV_DISCONNECT : handle->wanted;
-    return uv_poll_start(&handle->uv, events, on_ready);
-}
-
-static void tell(struct poll_handle *handle, int events) {
-    if (events & UV_READABLE) neap_event_set(handle->readable);
-    if (events & UV_WRITABLE) neap_event_set(handle->writable);
-}
-
-static void on_ready(uv_poll_t *uv, int status, int events) {
+static void on_readable(uv_poll_t *uv, int status, int events) {
     struct poll_handle *handle = NEAP_CONTAINER_OF(uv, struct poll_handle, uv);
-    int ready = status < 0 || events & UV_DISCONNECT ? handle->wanted : events & handle->wanted;
-    handle->wanted &= ~ready;
-    watch(handle);
-    tell(handle, ready);
+    (void)status;
+    (void)events;
+    uv_poll_stop(uv);
+    neap_event_set(handle->event);
 }
 
 static int poll_close(lua_State *L) {
@@ -91,22 +74,15 @@ static int poll_close(lua_State *L) {
     return 0;
 }
 
-static int want(lua_State *L, int event) {
+static int poll_start(lua_State *L) {
     struct poll_handle **keeper = luaL_checkudata(L, 1, POLL_TYPE), *handle = *keeper;
     if (handle == NULL) return luaL_error(L, "it is closed");
-    handle->wanted |= event;
-    if (handle->polls && watch(handle) == 0) return 0;
-    handle->wanted &= ~event;
-    tell(handle, event);
+    if (!handle->polls || uv_poll_start(&handle->uv, UV_READABLE | UV_DISCONNECT, on_readable) != 0)
+        neap_event_set(handle->event);
     return 0;
 }
 
-static int poll_start(lua_State *L) { return want(L, UV_READABLE); }
-
-static int poll_start_writing(lua_State *L) { return want(L, UV_WRITABLE); }
-
-static const luaL_Reg poll_methods[] = {
-    {"start", poll_start}, {"start_writing", poll_start_writing}, {"close", poll_close}, {NULL, NULL}};
+static const luaL_Reg poll_methods[] = {{"start", poll_start}, {"close", poll_close}, {NULL, NULL}};
 
 /* Pushes an empty poll, which owns nothing yet. */
 static struct poll_handle **push_poll(lua_State *L) {
@@ -126,16 +102,14 @@ static struct poll_handle **push_poll(lua_State *L) {
 
 static int open_poll(lua_State *L) {
     int descriptor = (int)luaL_checkinteger(L, 1);
-    struct neap_object *readable = neap_box_check(L, 2, NEAP_HANDLE_EVENT);
-    struct neap_object *writable = lua_isnoneornil(L, 3) ? NULL : neap_box_check(L, 3, NEAP_HANDLE_EVENT);
+    struct neap_object *event = neap_box_check(L, 2, NEAP_HANDLE_EVENT);
     struct poll_handle **keeper = push_poll(L);
     uv_loop_t *uv = neap_loop_uv(&neap_vm_of(L)->loop);
     struct poll_handle *handle = uv == NULL ? NULL : neap_alloc_zeroed(sizeof *handle);
     if (handle == NULL) return luaL_error(L, "not enough memory");
-    handle->readable = (struct neap_event *)neap_object_ref(readable);
-    handle->writable = writable == NULL ? NULL : (struct neap_event *)neap_object_ref(writable);
-    int flags = fcntl(
-        descriptor, F_GETFL); /* libuv makes it non-blocking, for everyone who shares it; polling does not need that */
+    handle->event = (struct neap_event *)neap_object_ref(event);
+    /* libuv makes the descriptor non-blocking, for all who share it; polling does not need that */
+    int flags = fcntl(descriptor, F_GETFL);
     handle->polls = uv_poll_init(uv, &handle->uv, descriptor) == 0;
     if (flags >= 0) fcntl(descriptor, F_SETFL, flags);
     *keeper = handle;
@@ -260,6 +234,6 @@ int neap_console_open(lua_State *L) {
     lua_pushcclosure(L, read_line, 1);
     lua_setfield(L, -2, "read_line");
     neap_editor_register(L);
-    neap_socket_register(L);
+    neap_attach_register(L);
     return 1;
 }

@@ -9,6 +9,6 @@ int neap_console_open(lua_State *L);
 
 /* The functions of the other files that belong to it, put into the table on top of the stack. */
 void neap_editor_register(lua_State *L);
-void neap_socket_register(lua_State *L);
+void neap_attach_register(lua_State *L);
 
 #endif

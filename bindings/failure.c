@@ -224,6 +224,10 @@ static void print_failure(lua_State *L, const char *who, int error, int tracebac
     lua_pop(L, 1);
 }
 
+static void print_failure(lua_State *L, const char *who, int error, int traceback) {
+    print_how(L, who, " failed: ", error, traceback);
+}
+
 /* The stack of the task that calls the handler. */
 enum { TOLD_WHO = 1, TOLD_HANDLER, TOLD_HANDLE, TOLD_ERROR, TOLD_TRACEBACK };
 
@@ -411,7 +415,7 @@ void neap_failure_report_process(struct neap_process *process) {
         neap_message_copy(&report->error, &report->job->future.outcome->value);
         neap_message_copy(&report->traceback, &report->job->future.outcome->traceback);
     }
-    neap_text_add(&report->who, "process %s failed: ", name);
+    neap_text_add(&report->who, "process %s", name);
     if (!post(report)) print_process_failure(process, name);
 }
 
@@ -490,9 +494,8 @@ static int report_work(lua_State *L) {
     }
     struct neap_text who;
     neap_text_clear(&who);
-    neap_text_add(&who, "job %llu of pool %s failed, and nobody has asked: ", (unsigned long long)work->id,
-                  work->pool->name);
-    print_failure(L, who.bytes, 1, 2);
+    neap_text_add(&who, "job %llu of pool %s", (unsigned long long)work->id, work->pool->name);
+    print_how(L, who.bytes, " failed, and nobody has asked: ", 1, 2);
     return 0;
 }
 

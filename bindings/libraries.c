@@ -101,6 +101,13 @@ int neap_libraries_flush(struct neap_vm *vm) {
     return atomic_load_explicit(&vm->engine->output_error, memory_order_relaxed);
 }
 
+int neap_libraries_flush_if_free(struct neap_vm *vm) {
+    if (ftrylockfile(stdout) != 0) return 0;
+    int code = neap_libraries_flush(vm);
+    funlockfile(stdout);
+    return code;
+}
+
 /* The bytes of the string or number at `index`. io.write formats numbers as C does, which tostring does not. */
 static const char *get_text(lua_State *L, int index, char buffer[NUMBER_MAX], size_t *length) {
     if (lua_type(L, index) != LUA_TNUMBER) return lua_tolstring(L, index, length);
@@ -366,7 +373,15 @@ static void warn(void *argument, const char *message, int to_continue) {
 
 /* --- opening --- */
 
+/* An error that no call protects: the process ends after this. */
+static int panic(lua_State *L) {
+    const char *text = lua_tostring(L, -1);
+    neap_report_print("neap: panic: an error outside of all calls: %s\n", text != NULL ? text : "not a text");
+    return 0;
+}
+
 void neap_libraries_open(lua_State *L) {
+    lua_atpanic(L, panic);
     luaL_openlibs(L);
     seed(L);
     lua_setwarnf(L, warn, L);

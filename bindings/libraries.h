@@ -16,6 +16,9 @@ void neap_libraries_replace_print(lua_State *L);
  * program began (EIO if that is not known any more). The state may be closed. */
 int neap_libraries_flush(struct neap_vm *vm);
 
+/* The same where threads have not ended: one of them may be stuck in writing, and then nothing can be written any more. */
+int neap_libraries_flush_if_free(struct neap_vm *vm);
+
 /* The status in the arguments of os.exit. Raises. */
 int neap_libraries_exit_status(lua_State *L);
 /* Asks for the end of the program with `status`, and raises what ends the running task. */

@@ -75,7 +75,7 @@ static void leave(lua_State *L, struct plain *plain) {
     bool ended = neap_ending_run(plain->vm);
     neap_failure_report_unread(plain->vm);
     if (!ended) {
-        neap_libraries_flush(plain->vm);
+        neap_libraries_flush_if_free(plain->vm);
         _exit(status); /* what the threads that are left use must stay */
     }
     luaL_checkstack(L, 3, "os.exit");
@@ -166,7 +166,7 @@ static int plain_collected(lua_State *L) {
     neap_loop_run(&vm->loop, needs_no_thread, plain);
     bool ended = neap_ending_run(vm);
     neap_failure_report_unread(vm);
-    neap_libraries_flush(vm);
+    neap_libraries_flush_if_free(vm);
     if (ended) free_with_state(L, plain);
     return 0;
 }

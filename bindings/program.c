@@ -255,8 +255,8 @@ static int status_of(const struct program *program, bool ended) {
     return failed || !ended || !neap_list_is_empty(&program->vm->tasks) ? 1 : 0;
 }
 
-static int flush(const struct program *program, int status) {
-    int code = neap_libraries_flush(program->vm);
+static int flush(const struct program *program, int status, bool ended) {
+    int code = ended ? neap_libraries_flush(program->vm) : neap_libraries_flush_if_free(program->vm);
     if (code == 0) return status;
     if (code == EPIPE) return status != 0 ? status : SIGNAL_STATUS + SIGPIPE;
     neap_report_print("neap: cannot write to standard output: %s\n", strerror(code));
@@ -287,7 +287,7 @@ static int run(struct program *program, lua_State *L) {
                              program->what->argument);
     neap_vm_close(program->vm);
     lua_close(L);
-    status = flush(program, status);
+    status = flush(program, status, ended);
     if (program->what->is_child && signals.number != 0) die_of(signals.number);
     if (!ended) _exit(status); /* what the threads that are left use must stay */
     signals.engine = NULL;

@@ -251,8 +251,25 @@ describe("output that cannot be written", function()
     assert.are.same(printed("nil\tBroken pipe\t32\n"), run_script([[
       local pipe = io.popen("exec true", "w")
       pipe:setvbuf("no")
-      os.execute("sleep 0.1")
-      print(pipe:write("x"))]]))
+      local written
+      repeat written = table.pack(pipe:write("x")) until not written[1] -- once it has ended
+      print(table.unpack(written, 1, written.n))]]))
+  end)
+
+  it("that a thread is stuck in does not hold up the end", function()
+    local code = [[
+      local begun = neap.event()
+      neap.thread(function()
+        begun:set()
+        io.write(("x"):rep(1000000), "\n") -- more than a pipe holds
+      end)
+      begun:wait()
+      os.exit(3)]]
+    local command = ("d=$(mktemp -d); mkfifo $d/pipe; exec 3<>$d/pipe; rm -r $d; exec %s -e %s >&3"):format(
+      support.quote(support.runner), support.quote('local neap = require "neap" ' .. code))
+    local result = run_command("sh -c " .. support.quote(command))
+    assert.are.equal(3, result.status)
+    assert.is_truthy(result.stderr:find("was asked to end and does not answer", 1, true), result.stderr)
   end)
 end)
 

@@ -826,7 +826,7 @@ describe("in the grid", function()
     wait = function(pool, timeout) return pool:join(timeout) end,
     serve = function(pool) gates[pool]:set() end,
     served = table.pack(true),
-    all = true,
+    all = true, one_process = true,
   })
 end)
 

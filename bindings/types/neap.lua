@@ -174,6 +174,7 @@ function neap.yield() end
 ---Threads: counts for the thread that calls it, and those that it starts from then on.
 ---
 ---```lua
+---neap.slice(0.005) -- half as long as usual
 ---local ticks = 0
 ---local ticker = neap.every(0.001, function() ticks = ticks + 1 end)
 ---while ticks < 3 do end -- never waits, and yet the ticker runs

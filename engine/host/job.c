@@ -51,11 +51,17 @@ const struct neap_class neap_thread_job_class = {
     .remote = &thread_remote,
 };
 
+/* Once, whichever way it comes: through the mailbox, or because the owner looked. */
+static void act(struct neap_job *job) {
+    if (job->cancel_arrived) return;
+    job->cancel_arrived = true;
+    if (job->task != NULL) job->on_cancel(job);
+}
+
 /* On the owner's loop, or on the canceller's thread when the loop has ended: then there is no task any more. */
 static void arrive(struct neap_runnable *runnable) {
     struct neap_job *job = NEAP_CONTAINER_OF(runnable, struct neap_job, cancelling);
-    job->cancel_arrived = true;
-    if (job->task != NULL) job->on_cancel(job);
+    act(job);
     neap_object_unref(&job->future.object);
 }
 
@@ -106,9 +112,7 @@ void neap_job_cancel_early(struct neap_job *job) {
 }
 
 void neap_job_look(struct neap_job *job) {
-    if (job->cancel_arrived || !atomic_load_explicit(&job->cancel_given, memory_order_acquire)) return;
-    job->cancel_arrived = true;
-    job->on_cancel(job);
+    if (atomic_load_explicit(&job->cancel_given, memory_order_acquire)) act(job);
 }
 
 bool neap_job_is_waiting(struct neap_job *job) {

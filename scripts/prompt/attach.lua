@@ -67,13 +67,23 @@ local function give_up(pid, reason)
   os.exit(1)
 end
 
+--- A stream to the program, wherever it listens.
+local function connect(pid)
+  local console = internal.console()
+  for _, place in ipairs(console.find_places(pid)) do
+    local stream = neap.net.connect("unix:" .. place)
+    if stream and console.is_own(stream) then return stream end
+    if stream then stream:close() end
+  end
+  give_up(pid, "there is no such program, or it was not started with --attachable")
+end
+
 --- The main chunk of `neap --attach PID`.
 return function(pid)
-  local socket, message = internal.console().connect(pid)
-  if not socket then give_up(pid, message) end
+  local stream = connect(pid)
   local ended = neap.event()
   local console <close> = open_console(ended)
-  local connection <close> = new_connection(console.console, socket)
+  local connection <close> = new_connection(stream)
   local remote = setmetatable({ console = console, connection = connection, ended = ended, replies = neap.queue() },
     Remote)
   local reader = neap.spawn({ name = "reader", daemon = true, quiet = true }, read_frames, remote)

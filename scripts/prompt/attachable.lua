@@ -82,8 +82,8 @@ function answers.discard(session) session:discard() end
 
 function answers.look(session, _, text) session.front.look(text) end
 
-local function serve(console, socket)
-  local connection <close> = new_connection(console, socket)
+local function serve(stream)
+  local connection <close> = new_connection(stream)
   local front, inbox = make_front(connection), neap.queue()
   local session = new_session(front)
   local options = { name = "attached reader", daemon = true, quiet = true }
@@ -103,18 +103,18 @@ end
 --- Starts listening.
 return function()
   local console = internal.console()
-  local listening, message = console.listen()
+  local place = console.own_place()
+  if not place then error("cannot be attachable: there is no folder that only the user can look into", 0) end
+  local listening, message = neap.net.listen("unix:" .. place)
   if not listening then error("cannot be attachable: " .. message, 0) end
   neap.spawn({ name = "attachable", daemon = true, quiet = true }, function()
-    local socket <close> = listening
-    local readable = neap.event()
-    local poll <close> = console.poll(socket:descriptor(), readable)
-    while true do
-      readable:clear()
-      poll:start()
-      readable:wait()
-      local accepted = socket:accept()
-      if accepted then neap.spawn({ name = "attached", daemon = true, quiet = true }, serve, console, accepted) end
+    local listener <close> = listening
+    for stream in listener:iter() do
+      if console.is_own(stream) then
+        neap.spawn({ name = "attached", daemon = true, quiet = true }, serve, stream)
+      else
+        stream:close()
+      end
     end
   end)
 end

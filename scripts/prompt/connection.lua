@@ -12,28 +12,14 @@ local frames_at_most = 200 -- that wait to be sent before who sends waits
 local Connection = {}
 Connection.__index = Connection
 
---- Sends bytes, waiting for room as often as it takes; false when the other side has gone.
-local function send_bytes(self, bytes)
-  while bytes ~= "" do
-    local sent = self.socket:send(bytes)
-    if not sent then return false end
-    if sent == 0 then
-      self.writable:clear()
-      self.poll:start_writing()
-      self.writable:wait()
-    end
-    bytes = bytes:sub(sent + 1)
-  end
-  return true
-end
-
 --- Nobody waits for room any more, nor sends.
 local function stop_sending(self)
   self.frames:close()
   self.room:set()
 end
 
---- The body of the task that writes: until the queue of frames is closed and empty, or the other side has gone.
+--- The body of the task that writes: until the queue of frames is closed and empty, or the other side has gone. It is a
+-- task of its own so that no frame is cut where what runs is interrupted.
 local function write_frames(self)
   local _ <close> = setmetatable({}, { __close = function() stop_sending(self) end })
   for frame in self.frames:iter() do
@@ -44,7 +30,7 @@ local function write_frames(self)
       frames[#frames + 1], length = frame, length + #frame
     end
     if self.frames:qsize() <= frames_at_most // 2 then self.room:set() end
-    if not send_bytes(self, table.concat(frames)) then break end
+    if not self.stream:write(table.concat(frames)) then break end
   end
 end
 
@@ -66,50 +52,31 @@ function Connection:drain()
   self.writer:wait()
 end
 
-local function unpack_frame(buffer)
-  if #buffer < 4 then return nil end
-  local kind_length = string.unpack("<I4", buffer)
-  if kind_length > text_at_most then return false end
-  if #buffer < 8 + kind_length then return nil end
-  local text_length = string.unpack("<I4", buffer, 5 + kind_length)
-  if text_length > text_at_most then return false end
-  if #buffer < 8 + kind_length + text_length then return nil end
-  return string.unpack("<s4s4", buffer)
+local function read_text(self)
+  local head = self.stream:read(4)
+  local length = head and #head == 4 and string.unpack("<I4", head)
+  if not length or length > text_at_most then return nil end
+  if length == 0 then return "" end
+  local text = self.stream:read(length)
+  return text and #text == length and text or nil
 end
 
 --- Waits for a frame: kind, text; nil when the other side has gone, or does not speak this language.
 function Connection:receive()
-  while true do
-    local kind, text, after = unpack_frame(self.buffer)
-    if kind then
-      self.buffer = self.buffer:sub(after)
-      return kind, text
-    end
-    local bytes = kind ~= false and self.socket:receive()
-    if bytes == false then return nil end
-    if bytes then
-      self.buffer = self.buffer .. bytes
-    else
-      self.readable:clear()
-      self.poll:start()
-      self.readable:wait()
-    end
-  end
+  local kind = read_text(self)
+  local text = kind and read_text(self)
+  if text then return kind, text end
 end
 
 function Connection:__close()
   self.writer:cancel()
   self.writer:wait()
-  self.poll:close()
-  self.socket:close()
+  self.stream:close()
 end
 
---- A to-be-closed value.
-return function(console, socket)
-  local self = setmetatable({ socket = socket, buffer = "" }, Connection)
-  self.readable, self.writable, self.room = neap.event(), neap.event(), neap.event()
-  self.frames = neap.queue()
-  self.poll = console.poll(socket:descriptor(), self.readable, self.writable)
+--- Of a stream; a to-be-closed value.
+return function(stream)
+  local self = setmetatable({ stream = stream, room = neap.event(), frames = neap.queue() }, Connection)
   self.writer = neap.spawn({ name = "attached writer", daemon = true, quiet = true }, write_frames, self)
   return self
 end

@@ -47,14 +47,6 @@ local function trim(traceback)
   return lines
 end
 
---- Does it tell more than that the chunk itself raised the error?
-local function is_telling(lines)
-  for _, line in ipairs(lines) do
-    if line:find("^\t") and not line:find("^\t%[C%]") and not line:find("in the chunk$") then return true end
-  end
-  return false
-end
-
 --- An error as text. What it says of itself it says in a task of its own, which can be interrupted.
 local function describe_error(self, err)
   if type(err) == "string" then return err end
@@ -65,13 +57,12 @@ local function describe_error(self, err)
   return ("error: a %s"):format(type(err))
 end
 
---- Writes an error and, if that tells more, its traceback. `who`, if given, is the one in the background that failed.
+--- Writes an error and its traceback. `who`, if given, is the one in the background that failed.
 function Session:report(err, traceback, who)
   local lines = trim(traceback or "")
   local text = who and ("%s failed: %s"):format(who, tostring(err)) or describe_error(self, err)
-  text = text .. "\n"
-  if is_telling(lines) then text = text .. table.concat(lines, "\n") .. "\n" end
-  self.front.write_error(text)
+  if #lines > 0 then text = text .. "\n" .. table.concat(lines, "\n") end
+  self.front.write_error(text .. "\n")
 end
 
 -- --- running ---
