@@ -210,7 +210,7 @@ static void push_text(lua_State *L, int error) {
 }
 
 /* Tells the host, or says it on stderr, in one piece. The error is at `error`, the traceback (text or nil) at `traceback`. */
-static void print_failure(lua_State *L, const char *who, int error, int traceback) {
+static void print_how(lua_State *L, const char *who, const char *how, int error, int traceback) {
     traceback = lua_absindex(L, traceback);
     push_text(L, error);
     const char *where = lua_type(L, traceback) == LUA_TSTRING ? lua_tostring(L, traceback) : NULL;
@@ -219,7 +219,7 @@ static void print_failure(lua_State *L, const char *who, int error, int tracebac
         lua_pop(L, 1);
         return;
     }
-    neap_report_print("neap: %s%s%s\n%s%s", who, who[0] == '\0' ? "" : " failed: ", lua_tostring(L, -1),
+    neap_report_print("neap: %s%s%s\n%s%s", who, who[0] == '\0' ? "" : how, lua_tostring(L, -1),
                       where == NULL ? "" : where, where == NULL ? "" : "\n");
     lua_pop(L, 1);
 }

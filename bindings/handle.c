@@ -46,10 +46,7 @@ static bool find_target(lua_State *L, int index, struct target *target) {
             return true;
         case NEAP_HANDLE_TASK_JOB:
         case NEAP_HANDLE_THREAD:
-        case NEAP_HANDLE_PROCESS:
-            target->job = (struct neap_job *)object;
-            target->mirror = neap_mirror_of(target->job);
-            return true;
+        case NEAP_HANDLE_PROCESS: target->job = (struct neap_job *)object; return true;
         case NEAP_HANDLE_FUTURE: target->work = (struct neap_work *)object; return true;
         default: return false;
     }

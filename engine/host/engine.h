@@ -27,7 +27,6 @@ struct neap_engine {
     atomic_int busy;      /* loops that are not idle: see COUNTING in core/mailbox.c */
     _Atomic uint64_t ids; /* the last id given to a task, thread or process; relaxed */
     atomic_int failures;  /* tasks, threads and processes that failed and that nobody has joined; relaxed */
-    uint32_t threads_max; /* threads that may be alive at a time; 0: no limit. Constant */
     atomic_int
         jobs_needed; /* threads and processes that have not ended and are not daemon, pools with work; who leaves releases */
     atomic_int reports;             /* failures on their way to the main state; who sent one leaves jobs_needed later */

@@ -21,9 +21,9 @@ static void send_forget(struct neap_session *session, uint64_t id) {
 static struct neap_segment *take_unused(struct neap_session *session) {
     struct neap_segment *segment;
     size_t at = 0;
-    while ((segment = neap_table_next(&session->segments_sent, &at)) != NULL) {
+    while ((segment = neap_idmap_next(&session->segments_sent, &at)) != NULL) {
         if (atomic_load_explicit(&segment->refs, memory_order_acquire) > 1) continue;
-        neap_table_remove(&session->segments_sent, segment->id);
+        neap_idmap_remove(&session->segments_sent, segment->id);
         send_forget(session, segment->id);
         return segment;
     }
@@ -44,16 +44,16 @@ void neap_mapping_forget_unused(struct neap_session *session) {
 static int send_segment(struct neap_session *session, struct neap_segment *segment) {
     uint64_t id = segment->id;
     struct iovec piece = {&id, sizeof id};
-    if (neap_table_get(&session->segments_sent, id) != NULL) return 0;
-    if (neap_table_get(&session->segments, id) != NULL) return 0; /* it came from there */
+    if (neap_idmap_get(&session->segments_sent, id) != NULL) return 0;
+    if (neap_idmap_get(&session->segments, id) != NULL) return 0; /* it came from there */
     if (session->ended) return NEAP_BROKEN;
-    int code = neap_table_put(&session->segments_sent, id, segment);
+    int code = neap_idmap_put(&session->segments_sent, id, segment);
     if (code != 0) return code;
     code = neap_wire_send(session->wire, NEAP_FRAME_SEGMENT, &piece, 1, &segment->fd, 1);
     if (code == 0)
         neap_segment_ref(segment);
     else
-        neap_table_remove(&session->segments_sent, id);
+        neap_idmap_remove(&session->segments_sent, id);
     return code;
 }
 
@@ -87,8 +87,8 @@ bool neap_mapping_segment(struct neap_session *session, struct neap_unpacker *un
         return code == NEAP_NOMEM; /* what lies in it cannot be received, and says so */
     }
     neap_guard_lock(&session->guard);
-    struct neap_segment *before = neap_table_remove(&session->segments, id);
-    code = neap_table_put(&session->segments, id, segment);
+    struct neap_segment *before = neap_idmap_remove(&session->segments, id);
+    code = neap_idmap_put(&session->segments, id, segment);
     neap_guard_unlock(&session->guard);
     if (before != NULL) neap_segment_unref(before);
     if (code != 0) neap_segment_unref(segment);
@@ -97,15 +97,15 @@ bool neap_mapping_segment(struct neap_session *session, struct neap_unpacker *un
 
 void neap_mapping_forget(struct neap_session *session, uint64_t id) {
     neap_guard_lock(&session->guard);
-    struct neap_segment *segment = neap_table_remove(&session->segments, id);
+    struct neap_segment *segment = neap_idmap_remove(&session->segments, id);
     neap_guard_unlock(&session->guard);
     if (segment != NULL) neap_segment_unref(segment);
 }
 
 static struct neap_segment *find_segment(struct neap_session *session, uint64_t id) {
     neap_guard_lock(&session->guard);
-    struct neap_segment *segment = neap_table_get(&session->segments, id);
-    if (segment == NULL) segment = neap_table_get(&session->segments_sent, id); /* it comes home */
+    struct neap_segment *segment = neap_idmap_get(&session->segments, id);
+    if (segment == NULL) segment = neap_idmap_get(&session->segments_sent, id); /* it comes home */
     if (segment != NULL) neap_segment_ref(segment);
     neap_guard_unlock(&session->guard);
     return segment;
@@ -135,13 +135,13 @@ struct neap_object *neap_mapping_unpack(struct neap_unpacker *unpacker) {
 
 /* --- the end --- */
 
-static void drop_all(struct neap_session *session, struct neap_table *table) {
+static void drop_all(struct neap_session *session, struct neap_idmap *table) {
     struct neap_segment *segment;
     do {
         size_t at = 0;
         neap_guard_lock(&session->guard);
-        segment = neap_table_next(table, &at);
-        if (segment != NULL) neap_table_remove(table, segment->id);
+        segment = neap_idmap_next(table, &at);
+        if (segment != NULL) neap_idmap_remove(table, segment->id);
         neap_guard_unlock(&session->guard);
         if (segment != NULL) neap_segment_unref(segment);
     } while (segment != NULL);

@@ -75,13 +75,13 @@ static void free_held(struct held *held) {
 /* NULL: no memory. */
 static struct neap_guest *find_guest(struct neap_session *session, uint64_t id, bool make) {
     neap_guard_lock(&session->guard);
-    struct neap_guest *guest = neap_table_get(&session->owners, id);
+    struct neap_guest *guest = neap_idmap_get(&session->owners, id);
     if (guest == NULL && make && (guest = neap_alloc(sizeof *guest)) != NULL) {
         neap_owner_init(&guest->owner);
         guest->unfinished = 0;
         guest->ended = false;
         guest->asides = NULL;
-        if (neap_table_put(&session->owners, id, guest) != 0) {
+        if (neap_idmap_put(&session->owners, id, guest) != 0) {
             neap_free(guest);
             guest = NULL;
         }
@@ -93,9 +93,9 @@ static struct neap_guest *find_guest(struct neap_session *session, uint64_t id, 
 void neap_guests_free(struct neap_session *session) {
     size_t at = 0;
     struct neap_guest *guest;
-    while ((guest = neap_table_next(&session->owners, &at)) != NULL) neap_free(guest);
+    while ((guest = neap_idmap_next(&session->owners, &at)) != NULL) neap_free(guest);
     struct held *held;
-    for (at = 0; (held = neap_table_next(&session->holds, &at)) != NULL;) free_held(held);
+    for (at = 0; (held = neap_idmap_next(&session->holds, &at)) != NULL;) free_held(held);
 }
 
 /* --- answers --- */
@@ -151,7 +151,7 @@ static bool release_guest(struct neap_session *session, struct neap_guest *guest
 static bool leave(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     neap_guard_lock(&session->guard);
-    if (neap_table_get(&session->servings, serving->id) == serving) neap_table_remove(&session->servings, serving->id);
+    if (neap_idmap_get(&session->servings, serving->id) == serving) neap_idmap_remove(&session->servings, serving->id);
     serving->over = true;
     bool begun = serving->begun;
     neap_guard_unlock(&session->guard);
@@ -193,7 +193,7 @@ static void run(struct neap_runnable *runnable) {
 /* Out of the table; NULL: there is none of that number. */
 static struct held *take_hold(struct neap_session *session, uint64_t number) {
     neap_guard_lock(&session->guard);
-    struct held *held = neap_table_remove(&session->holds, number);
+    struct held *held = neap_idmap_remove(&session->holds, number);
     neap_guard_unlock(&session->guard);
     return held;
 }
@@ -252,8 +252,8 @@ static int add_hold(struct neap_session *session, struct neap_serving *serving) 
     serving->hold = (uint64_t)link->number;
     int code = held->hold == NULL ? NEAP_NOMEM : 0;
     neap_guard_lock(&session->guard);
-    if (code == 0 && neap_table_get(&session->holds, serving->hold) != NULL) code = NEAP_BROKEN;
-    if (code == 0) code = neap_table_put(&session->holds, serving->hold, held);
+    if (code == 0 && neap_idmap_get(&session->holds, serving->hold) != NULL) code = NEAP_BROKEN;
+    if (code == 0) code = neap_idmap_put(&session->holds, serving->hold, held);
     neap_guard_unlock(&session->guard);
     if (code == 0)
         link->hold = held->hold;
@@ -267,7 +267,7 @@ static int enter(struct neap_session *session, struct neap_serving *serving) {
     int code = add_hold(session, serving);
     if (code != 0) return code;
     neap_guard_lock(&session->guard);
-    code = neap_table_put(&session->servings, serving->id, serving);
+    code = neap_idmap_put(&session->servings, serving->id, serving);
     if (code == 0 && serving->guest != NULL) serving->guest->unfinished++;
     neap_guard_unlock(&session->guard);
     if (code != 0 && serving->link.hold != NULL) free_held(take_hold(session, serving->hold));
@@ -331,7 +331,7 @@ bool neap_serving_request(struct neap_session *session, struct neap_unpacker *un
 /* The serving of `id`, which is not freed before it is put down; NULL: it is over. */
 static struct neap_serving *pick_up(struct neap_session *session, uint64_t id) {
     neap_guard_lock(&session->guard);
-    struct neap_serving *serving = neap_table_get(&session->servings, id);
+    struct neap_serving *serving = neap_idmap_get(&session->servings, id);
     if (serving != NULL) serving->begun = false;
     neap_guard_unlock(&session->guard);
     return serving;
@@ -426,7 +426,7 @@ static struct neap_guest *concerned(struct neap_session *session, const struct n
                                     struct neap_guest *guest) {
     if (call->method != NEAP_CALL_GIVE_BACK) return guest;
     neap_guard_lock(&session->guard);
-    const struct held *held = neap_table_get(&session->holds, (uint64_t)call->number);
+    const struct held *held = neap_idmap_get(&session->holds, (uint64_t)call->number);
     struct neap_guest *found = held != NULL ? held->guest : NULL;
     neap_guard_unlock(&session->guard);
     return found;
@@ -498,9 +498,9 @@ bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpac
 static struct neap_serving *pick_any(struct neap_session *session) {
     size_t at = 0;
     neap_guard_lock(&session->guard);
-    struct neap_serving *serving = neap_table_next(&session->servings, &at);
+    struct neap_serving *serving = neap_idmap_next(&session->servings, &at);
     if (serving != NULL) {
-        neap_table_remove(&session->servings, serving->id);
+        neap_idmap_remove(&session->servings, serving->id);
         serving->begun = false;
     }
     neap_guard_unlock(&session->guard);
@@ -511,7 +511,7 @@ static struct neap_guest *any_guest(struct neap_session *session) {
     struct neap_guest *guest;
     size_t at = 0;
     neap_guard_lock(&session->guard);
-    do guest = neap_table_next(&session->owners, &at);
+    do guest = neap_idmap_next(&session->owners, &at);
     while (guest != NULL && (guest->ended || guest->unfinished > 0));
     if (guest != NULL) guest->ended = true;
     neap_guard_unlock(&session->guard);

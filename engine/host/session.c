@@ -49,14 +49,14 @@ struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board 
     session->board = board;
     session->makers = makers;
     neap_guard_init(&session->guard);
-    neap_table_init(&session->exported);
-    neap_table_init(&session->imports);
-    neap_table_init(&session->received);
-    neap_table_init(&session->segments_sent);
-    neap_table_init(&session->segments);
-    neap_table_init(&session->servings);
-    neap_table_init(&session->owners);
-    neap_table_init(&session->holds);
+    neap_idmap_init(&session->exported);
+    neap_idmap_init(&session->imports);
+    neap_idmap_init(&session->received);
+    neap_idmap_init(&session->segments_sent);
+    neap_idmap_init(&session->segments);
+    neap_idmap_init(&session->servings);
+    neap_idmap_init(&session->owners);
+    neap_idmap_init(&session->holds);
     wire->session = session;
     return session;
 }
@@ -69,14 +69,14 @@ struct neap_session *neap_session_ref(struct neap_session *session) {
 void neap_session_unref(struct neap_session *session) {
     if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1) return;
     neap_guests_free(session);
-    neap_table_fini(&session->exported);
-    neap_table_fini(&session->imports);
-    neap_table_fini(&session->received);
-    neap_table_fini(&session->segments_sent);
-    neap_table_fini(&session->segments);
-    neap_table_fini(&session->servings);
-    neap_table_fini(&session->owners);
-    neap_table_fini(&session->holds);
+    neap_idmap_fini(&session->exported);
+    neap_idmap_fini(&session->imports);
+    neap_idmap_fini(&session->received);
+    neap_idmap_fini(&session->segments_sent);
+    neap_idmap_fini(&session->segments);
+    neap_idmap_fini(&session->servings);
+    neap_idmap_fini(&session->owners);
+    neap_idmap_fini(&session->holds);
     neap_free(session->exports);
     neap_free(session->requests);
     neap_free(session->cause);
@@ -104,7 +104,7 @@ void neap_session_cause(struct neap_session *session, char *text, size_t size) {
 /* --- exports; guard held --- */
 
 static uint32_t find_export(const struct neap_session *session, const struct neap_object *object) {
-    return (uint32_t)(uintptr_t)neap_table_get(&session->exported, (uintptr_t)object);
+    return (uint32_t)(uintptr_t)neap_idmap_get(&session->exported, (uintptr_t)object);
 }
 
 static bool grow_exports(struct neap_session *session) {
@@ -127,7 +127,7 @@ static uint32_t place_export(struct neap_session *session, struct neap_object *o
     if (found != 0 || session->ended) return found;
     if (session->export_free == 0 && !grow_exports(session)) return 0;
     uint32_t place = session->export_free;
-    if (neap_table_put(&session->exported, (uintptr_t)object, (void *)(uintptr_t)place) != 0) return 0;
+    if (neap_idmap_put(&session->exported, (uintptr_t)object, (void *)(uintptr_t)place) != 0) return 0;
     struct neap_export *export = &session->exports[place - 1];
     session->export_free = export->next;
     export->object = neap_object_ref(object);
@@ -142,7 +142,7 @@ static struct neap_object *take_export(struct neap_session *session, uint32_t id
     export->object = NULL;
     export->next = session->export_free;
     session->export_free = id + 1;
-    neap_table_remove(&session->exported, (uintptr_t)object);
+    neap_idmap_remove(&session->exported, (uintptr_t)object);
     return object;
 }
 
@@ -266,8 +266,8 @@ static struct neap_object *get_whole(struct neap_unpacker *unpacker, uint32_t id
     neap_object_share(object);
     neap_guard_lock(&session->guard);
     bool kept = !session->ended;
-    struct neap_object *before = neap_table_remove(&session->received, id);
-    int code = kept ? neap_table_put(&session->received, id, object) : 0;
+    struct neap_object *before = neap_idmap_remove(&session->received, id);
+    int code = kept ? neap_idmap_put(&session->received, id, object) : 0;
     if (code == 0 && kept) neap_object_ref(object);
     neap_guard_unlock(&session->guard);
     if (before != NULL) neap_object_unref(before);
@@ -279,7 +279,7 @@ static struct neap_object *get_whole(struct neap_unpacker *unpacker, uint32_t id
 
 static struct neap_object *get_known(struct neap_session *session, uint32_t id) {
     neap_guard_lock(&session->guard);
-    struct neap_object *object = neap_table_get(&session->received, id);
+    struct neap_object *object = neap_idmap_get(&session->received, id);
     if (object != NULL) neap_object_ref(object);
     neap_guard_unlock(&session->guard);
     return object;
@@ -289,7 +289,7 @@ static struct neap_object *get_known(struct neap_session *session, uint32_t id) 
 static struct neap_object *find_proxy(struct neap_session *session, uint32_t id) {
     struct neap_object *object = NULL;
     neap_guard_lock(&session->guard);
-    struct neap_import *import = neap_table_get(&session->imports, id);
+    struct neap_import *import = neap_idmap_get(&session->imports, id);
     if (import != NULL) {
         object = import->object;
         import->received++;
@@ -308,7 +308,7 @@ static struct neap_object *make_proxy(struct neap_unpacker *unpacker, neap_maker
     if (class != NULL && class->import != NULL) {
         neap_object_share(object);
         neap_guard_lock(&session->guard);
-        code = neap_table_put(&session->imports, id, class->import(object));
+        code = neap_idmap_put(&session->imports, id, class->import(object));
         neap_guard_unlock(&session->guard);
         if (code != 0) neap_object_unref(object);
     }
@@ -370,8 +370,8 @@ bool neap_import_revived(struct neap_import *import) {
     bool revived = import->revivals > 0;
     if (revived)
         import->revivals--;
-    else if (neap_table_get(&session->imports, import->id) == import)
-        neap_table_remove(&session->imports, import->id);
+    else if (neap_idmap_get(&session->imports, import->id) == import)
+        neap_idmap_remove(&session->imports, import->id);
     neap_guard_unlock(&session->guard);
     return revived;
 }
@@ -427,7 +427,7 @@ static bool receive_drop(struct neap_session *session, uint32_t id, uint32_t cou
 
 static void receive_forget(struct neap_session *session, uint32_t id) {
     neap_guard_lock(&session->guard);
-    struct neap_object *object = neap_table_remove(&session->received, id);
+    struct neap_object *object = neap_idmap_remove(&session->received, id);
     neap_guard_unlock(&session->guard);
     if (object != NULL) neap_object_unref(object);
 }
@@ -467,8 +467,8 @@ static void let_go(struct neap_session *session) {
         for (; id < session->export_room && object == NULL; id++)
             if (session->exports[id].object != NULL) object = take_export(session, id);
         size_t at = 0;
-        if (object == NULL && (object = neap_table_next(&session->received, &at)) != NULL)
-            neap_table_remove(&session->received, session->received.slots[at - 1].key);
+        if (object == NULL && (object = neap_idmap_next(&session->received, &at)) != NULL)
+            neap_idmap_remove(&session->received, session->received.slots[at - 1].key);
         neap_guard_unlock(&session->guard);
         if (object != NULL) neap_object_unref(object);
     } while (object != NULL);

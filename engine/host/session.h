@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 #include "core/guard.h"
+#include "core/idmap.h"
 #include "core/list.h"
 #include "core/object.h"
 #include "core/remote.h"
-#include "core/table.h"
 #include "core/ticket.h"
 #include "host/packer.h"
 #include "host/wire.h"
@@ -69,16 +69,16 @@ struct neap_session {
     struct neap_export *exports;       /* by id; owned */
     uint32_t export_room, export_free; /* allocated; the first free place plus 1 */
     uint32_t values;                   /* exports that travel as themselves, since they were last looked through */
-    struct neap_table exported;        /* object -> its id plus 1 */
-    struct neap_table imports;         /* id -> neap_import: its proxy, without a reference */
-    struct neap_table received;        /* id -> object that travelled as itself; one reference */
+    struct neap_idmap exported;        /* object -> its id plus 1 */
+    struct neap_idmap imports;         /* id -> neap_import: its proxy, without a reference */
+    struct neap_idmap received;        /* id -> object that travelled as itself; one reference */
     struct neap_request *requests;     /* by place: what the other side has not answered yet; owned. See request.c */
     uint32_t request_room, request_free;
-    struct neap_table segments_sent; /* id -> neap_segment that the other side has from us; one reference */
-    struct neap_table segments;      /* id -> neap_segment that we have from the other side; one reference */
-    struct neap_table servings;      /* id of a request -> neap_serving: what we have not answered. See serving.c */
-    struct neap_table owners;        /* id of an owner over there -> neap_guest. See serving.c */
-    struct neap_table holds;         /* number of a hold over there -> neap_hold; owned. See serving.c */
+    struct neap_idmap segments_sent; /* id -> neap_segment that the other side has from us; one reference */
+    struct neap_idmap segments;      /* id -> neap_segment that we have from the other side; one reference */
+    struct neap_idmap servings;      /* id of a request -> neap_serving: what we have not answered. See serving.c */
+    struct neap_idmap owners;        /* id of an owner over there -> neap_guest. See serving.c */
+    struct neap_idmap holds;         /* number of a hold over there -> neap_hold; owned. See serving.c */
     bool ended;                      /* nothing can be sent or will be received */
     char *cause;                     /* why, for people; owned. Written before `ended` */
 };
