@@ -816,7 +816,6 @@ describe("in the grid", function()
   end)
 
   grid.ask("pool:join", {
-    one_process = true,
     blocked = function()
       local pool = neap.pool(1)
       gates[pool] = neap.event()

@@ -168,6 +168,8 @@ return function(places)
     {
       name = "lock_process", title = "lock + release of the parent's lock in a child", unit = "s", processors = 2,
       figure = neap "lock_process",
+    },
+    {
       name = "engine", title = "engine made, empty script, engine freed", unit = "s",
       figure = native("embedding", "engine"),
       yardstick = native("embedding", "state"), yardstick_title = "C: luaL_newstate, luaL_openlibs, lua_close",
