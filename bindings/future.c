@@ -26,9 +26,9 @@ static enum neap_future_state look(lua_State *L) {
 
 void neap_future_push_empty(lua_State *L) { neap_box_new(L, NEAP_HANDLE_FUTURE, sizeof(struct neap_box), 0); }
 
-void neap_future_fill(lua_State *L, int index, struct neap_work *work) {
+void neap_future_fill(lua_State *L, int index, struct neap_object *work) {
     struct neap_box *box = lua_touserdata(L, index);
-    box->object = &work->future.object;
+    box->object = work;
 }
 
 /* Its object is shared from the start, but only a handle that is sent may come back. */
@@ -94,18 +94,11 @@ int neap_future_drop(lua_State *L) {
     struct neap_future *future = check(L);
     struct neap_message none;
     neap_message_clear(&none);
-    if (neap_mirror_of(&future->object) == NULL) /* what others have begun is theirs */
-        neap_pool_request((struct neap_work *)future, NEAP_WORK_DROP, &none);
-    return 0;
-}
-
-int neap_future_ignore(lua_State *L) {
-    struct neap_future *future = check(L);
     struct neap_mirror *mirror = neap_mirror_of(&future->object);
     if (mirror != NULL)
-        neap_mirror_tell(mirror, NEAP_JOB_OBSERVE);
+        neap_mirror_tell(mirror, NEAP_WORK_GIVE_UP);
     else
-        neap_work_observe((struct neap_work *)future);
+        neap_pool_request((struct neap_work *)future, NEAP_WORK_DROP, &none);
     return 0;
 }
 

@@ -141,6 +141,10 @@ static int push_outcome(lua_State *L, const struct target *target, int index) {
         count = neap_decode_all(L, &target->future->outcome->value);
     else
         neap_decode(L, &target->future->outcome->value);
+    if (state == NEAP_FUTURE_CANCELLED && target->kind == NEAP_HANDLE_FUTURE && !neap_cancel_is_error(L, -1)) {
+        neap_cancel_push_error(L, -1); /* it was cancelled elsewhere before it ran: that is the reason */
+        lua_remove(L, -2);
+    }
     return state == NEAP_FUTURE_DONE ? count : -1;
 }
 

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bindings/await.h"
 #include "bindings/box.h"
@@ -12,35 +13,102 @@
 #include "bindings/handle.h"
 #include "bindings/module.h"
 #include "bindings/outcome.h"
+#include "bindings/remote.h"
 #include "bindings/worker.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/remote.h"
 #include "host/engine.h"
+#include "host/mirror.h"
 #include "host/pool.h"
 
-static struct neap_pool *check(lua_State *L) { return (struct neap_pool *)neap_box_check(L, 1, NEAP_HANDLE_POOL); }
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_POOL); }
+
+uint64_t neap_pool_tag(struct neap_object *object) {
+    const struct neap_proxy *proxy = neap_remote_test(object);
+    if (proxy != NULL) return NEAP_POOL_REMOTE | (uint64_t)proxy->constants.numbers[0];
+    return ((const struct neap_pool *)object)->id;
+}
+
+uint64_t neap_pool_tag_of_future(struct neap_object *object) {
+    if (object->class == &neap_work_class) return ((const struct neap_work *)object)->pool->id;
+    if (object->class != &neap_mirror_future_class) return 0;
+    return NEAP_POOL_REMOTE | (uint64_t)((const struct neap_mirror *)object)->pid;
+}
+
+/* --- in other processes --- */
+
+/* How it stands: NEAP_POOL_IS_CLOSED and the like. Pushes its name. */
+static int64_t push_state(lua_State *L, struct neap_object *pool) {
+    struct neap_proxy *proxy = neap_remote_test(pool);
+    struct neap_call call = neap_remote_begin(L);
+    if (proxy != NULL)
+        neap_remote_call(L, proxy, NEAP_POOL_STATE, &call);
+    else
+        neap_pool_class.remote->serve(pool, (call.method = NEAP_POOL_STATE, &call));
+    neap_decode_take(L, &call.message);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "?");
+    }
+    return call.result == 0 ? call.number : NEAP_POOL_HAS_ENDED | NEAP_POOL_IS_BROKEN;
+}
+
+static void push_name(lua_State *L, struct neap_object *pool) { (void)push_state(L, pool); }
+
+/* A method without operands. */
+static int tell(lua_State *L, uint8_t method) {
+    struct neap_object *pool = check(L);
+    struct neap_proxy *proxy = neap_remote_test(pool);
+    if (proxy != NULL) return neap_remote_none(L, proxy, method);
+    if (method == NEAP_POOL_CLOSE)
+        neap_pool_close((struct neap_pool *)pool);
+    else
+        neap_pool_terminate((struct neap_pool *)pool);
+    return 0;
+}
 
 /* --- submitting --- */
 
 enum { POOL = 1, FUTURE }; /* the stack of submit, once the function and its arguments have been encoded */
 
+/* Work that fails at once; the call is taken over. NULL: no memory, or the other process has gone. */
+static struct neap_object *make_failed(lua_State *L, struct neap_object *pool, struct neap_link *link) {
+    struct neap_proxy *proxy = neap_remote_test(pool);
+    if (proxy == NULL) {
+        struct neap_work *work =
+            neap_pool_fail((struct neap_pool *)pool, &link->message, link->number == NEAP_POOL_QUIET);
+        return work != NULL ? &work->future.object : NULL;
+    }
+    struct neap_call call = neap_remote_begin(L);
+    call.number = link->number;
+    neap_message_move(&call.message, &link->message);
+    neap_remote_call(L, proxy, NEAP_POOL_FAIL, &call);
+    if (call.result == 0 && call.message.kind == NEAP_MESSAGE_OBJECT) return call.message.object;
+    neap_message_fini(&call.message);
+    return NULL;
+}
+
 static int submitted(lua_State *L, struct neap_task *task, int code) {
-    struct neap_pool *pool = check(L);
-    if (code >= 0) code = task->link.result;
-    struct neap_work *work = NULL;
-    if (code == 0) {
-        work = (struct neap_work *)task->link.message.object;
-        neap_message_clear(&task->link.message);
+    struct neap_object *pool = check(L), *work = NULL;
+    struct neap_link *link = &task->link;
+    if (code >= 0) code = link->result;
+    if (code == 0 && link->message.kind == NEAP_MESSAGE_OBJECT) {
+        work = link->message.object;
+        neap_message_clear(&link->message);
     } else if (code == NEAP_BROKEN) {
-        work = neap_pool_fail(pool, &task->link.message, task->link.number == NEAP_POOL_QUIET);
+        work = make_failed(L, pool, link);
     }
     if (work != NULL) {
         neap_future_fill(L, FUTURE, work);
         return 1;
     }
-    neap_message_fini(&task->link.message);
-    if (code == NEAP_CLOSED) return luaL_error(L, "%s is closed: it takes no more work", pool->name);
-    return luaL_error(L, "not enough memory");
+    neap_message_fini(&link->message);
+    if (code == NEAP_CLOSED) {
+        push_name(L, pool);
+        return luaL_error(L, "%s is closed: it takes no more work", lua_tostring(L, -1));
+    }
+    return luaL_error(L, code == NEAP_BROKEN ? "the process of the pool has ended" : "not enough memory");
 }
 
 /* The future goes where the pool is. */
@@ -53,13 +121,13 @@ static int applied(lua_State *L, struct neap_task *task, int code) {
 
 /* Stack: pool, function, arguments. */
 static int submit(lua_State *L, bool quiet, neap_finish finish) {
-    struct neap_pool *pool = check(L);
+    struct neap_object *pool = check(L);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     struct neap_task *task = neap_await_begin(L);
     neap_encode_call(L, 2, lua_gettop(L) - 2, &task->link.message);
     lua_settop(L, POOL);
     neap_future_push_empty(L);
-    task->link.object = &pool->object;
+    task->link.object = pool;
     task->link.op = NEAP_POOL_SUBMIT;
     task->link.number = quiet ? NEAP_POOL_QUIET : 0;
     return neap_await(L, &task->link, 1, NEAP_FOREVER, finish);
@@ -76,30 +144,26 @@ int neap_pool_submit_quiet(lua_State *L) { return submit(L, true, submitted); }
 /* --- the end --- */
 
 /* pool:close() */
-static int pool_close(lua_State *L) {
-    neap_pool_close(check(L));
-    return 0;
-}
+static int pool_close(lua_State *L) { return tell(L, NEAP_POOL_CLOSE); }
 
 /* pool:terminate() */
-static int pool_terminate(lua_State *L) {
-    neap_pool_terminate(check(L));
-    return 0;
-}
+static int pool_terminate(lua_State *L) { return tell(L, NEAP_POOL_TERMINATE); }
 
 /* pool:join([timeout]) */
 static int pool_join(lua_State *L) {
-    struct neap_pool *pool = check(L);
+    struct neap_object *pool = check(L);
     lua_settop(L, 2);
     (void)neap_check_timeout(L, 2);
-    if (neap_task_current(L)->pool == pool->id)
+    if (neap_task_current(L)->pool == neap_pool_tag(pool))
         return luaL_error(L, "the work of a pool cannot join it: it would never end");
-    neap_pool_close(pool);
-    return neap_await_object(L, &pool->object, NEAP_POOL_JOIN, 2, neap_finish_true);
+    tell(L, NEAP_POOL_CLOSE);
+    lua_settop(L, 2);
+    return neap_await_object(L, pool, NEAP_POOL_JOIN, 2, neap_finish_true);
 }
 
 static int pool_is_closed(lua_State *L) {
-    lua_pushboolean(L, atomic_load_explicit(&check(L)->closed, memory_order_acquire));
+    int64_t state = push_state(L, check(L));
+    lua_pushboolean(L, (state & NEAP_POOL_IS_CLOSED) != 0);
     return 1;
 }
 
@@ -112,13 +176,10 @@ static int closed(lua_State *L, struct neap_task *task, int code) {
 
 /* __close: (pool, error) */
 static int pool_left(lua_State *L) {
-    struct neap_pool *pool = check(L);
-    if (lua_isnoneornil(L, 2))
-        neap_pool_close(pool);
-    else
-        neap_pool_terminate(pool);
+    struct neap_object *pool = check(L);
+    tell(L, lua_isnoneornil(L, 2) ? NEAP_POOL_CLOSE : NEAP_POOL_TERMINATE);
     lua_settop(L, 1);
-    return neap_await_object(L, &pool->object, NEAP_POOL_JOIN, 2, closed);
+    return neap_await_object(L, pool, NEAP_POOL_JOIN, 2, closed);
 }
 
 /* --- how it stands --- */
@@ -143,13 +204,40 @@ static void set_histogram(lua_State *L, const char *name, const struct neap_hist
     lua_setfield(L, -2, name);
 }
 
+static uint32_t workers_of(struct neap_object *pool) {
+    const struct neap_proxy *proxy = neap_remote_test(pool);
+    return proxy != NULL ? neap_pool_workers_of(proxy->constants.numbers[1]) : ((struct neap_pool *)pool)->workers;
+}
+
+static enum neap_pool_kind kind_of(struct neap_object *pool) {
+    const struct neap_proxy *proxy = neap_remote_test(pool);
+    return proxy != NULL ? neap_pool_kind_of(proxy->constants.numbers[1]) : ((struct neap_pool *)pool)->kind;
+}
+
+/* False: nil, "broken", "broken" have been pushed. */
+static bool read_stats(lua_State *L, struct neap_object *pool, struct neap_pool_stats *stats) {
+    struct neap_proxy *proxy = neap_remote_test(pool);
+    if (proxy == NULL) {
+        neap_pool_read_stats((struct neap_pool *)pool, stats);
+        return true;
+    }
+    struct neap_call call = neap_remote_begin(L);
+    neap_remote_call(L, proxy, NEAP_POOL_STATS, &call);
+    bool read =
+        call.result == 0 && call.message.kind == NEAP_MESSAGE_BYTES && call.message.parcel->size == sizeof *stats;
+    if (read) memcpy(stats, call.message.parcel->bytes, sizeof *stats);
+    neap_message_fini(&call.message);
+    if (!read) neap_push_code(L, NEAP_BROKEN);
+    return read;
+}
+
 /* pool:stats() */
 static int pool_stats(lua_State *L) {
-    struct neap_pool *pool = check(L);
+    struct neap_object *pool = check(L);
     struct neap_pool_stats *stats = lua_newuserdatauv(L, sizeof *stats, 0);
-    neap_pool_read_stats(pool, stats);
+    if (!read_stats(L, pool, stats)) return 3;
     lua_createtable(L, 0, 10);
-    set_count(L, "workers", pool->workers);
+    set_count(L, "workers", workers_of(pool));
     set_count(L, "submitted", stats->submitted);
     set_count(L, "queued", stats->queued);
     set_count(L, "running", stats->running);
@@ -162,20 +250,18 @@ static int pool_stats(lua_State *L) {
     return 1;
 }
 
-static const char *state_of(struct neap_pool *pool) {
-    if (neap_pool_is_broken(pool)) return "broken";
-    if (atomic_load_explicit(&pool->ended, memory_order_acquire)) return "ended";
-    return atomic_load_explicit(&pool->closed, memory_order_acquire) ? "closed" : "open";
-}
-
 /* "pool: images (4 threads, open)" */
 static int pool_tostring(lua_State *L) {
     static const char *const kinds[] = {"thread", "process", "task"};
-    struct neap_pool *pool = check(L);
-    const char *kind = kinds[pool->kind], *ending = pool->workers == 1                  ? ""
-                                                    : pool->kind == NEAP_POOL_PROCESSES ? "es"
-                                                                                        : "s";
-    lua_pushfstring(L, "pool: %s (%d %s%s, %s)", pool->name, (int)pool->workers, kind, ending, state_of(pool));
+    struct neap_object *pool = check(L);
+    int64_t state = push_state(L, pool);
+    uint32_t workers = workers_of(pool);
+    const char *ending = workers == 1 ? "" : kind_of(pool) == NEAP_POOL_PROCESSES ? "es" : "s";
+    const char *how = state & NEAP_POOL_IS_BROKEN   ? "broken"
+                      : state & NEAP_POOL_HAS_ENDED ? "ended"
+                      : state & NEAP_POOL_IS_CLOSED ? "closed"
+                                                    : "open";
+    lua_pushfstring(L, "pool: %s (%d %s%s, %s)", lua_tostring(L, -1), (int)workers, kinds[kind_of(pool)], ending, how);
     return 1;
 }
 
@@ -217,6 +303,7 @@ static const luaL_Reg metamethods[] = {{"__tostring", pool_tostring}, {"__close"
 const struct neap_binding neap_pool_binding = {
     .name = "pool",
     .class = &neap_pool_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_POOL],
     .methods = methods,
     .metamethods = metamethods,
     .half = pool_half,

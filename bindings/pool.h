@@ -4,6 +4,14 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdint.h>
+
+#include "core/object.h"
+
+/* Numbers that tell the pools of this process and those of others apart; of what is no future of a pool: 0. */
+uint64_t neap_pool_tag(struct neap_object *pool);
+uint64_t neap_pool_tag_of_future(struct neap_object *object);
+#define NEAP_POOL_REMOTE (UINT64_C(1) << 63)
 
 /* For the Lua half: (pool, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. */
 int neap_pool_submit_quiet(lua_State *L);
@@ -11,7 +19,8 @@ int neap_pool_submit_quiet(lua_State *L);
 /* The same, of supervisor.c:
  *   open(kind, workers, limit, name) -> pool   without workers yet
  *   keep(pool) -> keeper                       a to-be-closed value: the pool ends with it, at the latest when it is collected
- *   bury(pool, id, how[, err, traceback])      the worker of this number has ended; how: "done", "failed", "cancelled"
+ *   bury(pool, id, how[, err, traceback])      the worker of this number has ended; how: "done", "failed", "cancelled", or
+ *                                              "exited": it was to end, but what it ran fails
  *   give_up(pool, err)                         no worker can be started: the pool is broken
  *   wants_workers(pool) -> boolean
  *   promise(pool, task) -> future, promise     what that task will fulfil; a to-be-closed value: else it was cancelled

@@ -94,6 +94,7 @@ const struct neap_makers neap_remote_makers = {
              [NEAP_KIND_TASK] = neap_mirror_make,
              [NEAP_KIND_THREAD] = neap_mirror_make,
              [NEAP_KIND_PROCESS] = neap_mirror_make,
-             [NEAP_KIND_FUTURE] = neap_mirror_make},
+             [NEAP_KIND_FUTURE] = neap_mirror_make,
+             [NEAP_KIND_POOL] = neap_proxy_make},
     .describe = describe,
 };

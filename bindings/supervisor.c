@@ -13,7 +13,12 @@
 
 static const char keeper_key, promise_key; /* registry: metatables */
 
-static struct neap_pool *check(lua_State *L) { return (struct neap_pool *)neap_box_check(L, 1, NEAP_HANDLE_POOL); }
+/* Supervisors live where the pool does. */
+static struct neap_pool *check(lua_State *L) {
+    struct neap_object *pool = neap_box_check(L, 1, NEAP_HANDLE_POOL);
+    if (pool->class != &neap_pool_class) luaL_error(L, "this can be done only in the process that made the pool");
+    return (struct neap_pool *)pool;
+}
 
 /* (kind, workers, limit, name) */
 static int open_pool(lua_State *L) {
@@ -83,17 +88,20 @@ static struct neap_outcome *make_failure(lua_State *L, int index) {
     return outcome;
 }
 
-static const char *const ends[] = {"done", "failed", "cancelled", NULL};
-static const enum neap_future_state end_states[] = {NEAP_FUTURE_DONE, NEAP_FUTURE_FAILED, NEAP_FUTURE_CANCELLED};
+enum { LOST = 1 }; /* of ends */
+
+static const char *const ends[] = {"done", "failed", "cancelled", "exited", NULL};
+static const enum neap_future_state end_states[] = {NEAP_FUTURE_DONE, NEAP_FUTURE_FAILED, NEAP_FUTURE_CANCELLED,
+                                                    NEAP_FUTURE_FAILED};
 
 /* (pool, id, how[, err, traceback]) */
 static int bury(lua_State *L) {
     struct neap_pool *pool = check(L);
     lua_Integer id = luaL_checkinteger(L, 2);
-    enum neap_future_state state = end_states[luaL_checkoption(L, 3, NULL, ends)];
+    int how = luaL_checkoption(L, 3, NULL, ends);
     lua_settop(L, 5);
-    bool failed = state == NEAP_FUTURE_FAILED;
-    neap_pool_bury(pool, (uint64_t)id, failed, failed ? make_failure(L, 4) : NULL);
+    bool failed = end_states[how] == NEAP_FUTURE_FAILED;
+    neap_pool_bury(pool, (uint64_t)id, how == LOST, failed ? make_failure(L, 4) : NULL);
     return 0;
 }
 
@@ -143,7 +151,7 @@ static int make_promise(lua_State *L) {
     struct neap_work *work = neap_pool_promise(pool, job);
     if (work == NULL) return luaL_error(L, "not enough memory");
     promise->work = (struct neap_work *)neap_object_ref(&work->future.object);
-    neap_future_fill(L, lua_gettop(L) - 1, work);
+    neap_future_fill(L, lua_gettop(L) - 1, &work->future.object);
     return 2;
 }
 
@@ -177,6 +185,5 @@ const luaL_Reg neap_pool_internals[] = {{"open", open_pool},
                                         {"methods", methods},
                                         {"submit", neap_pool_submit_quiet},
                                         {"drop", neap_future_drop},
-                                        {"ignore", neap_future_ignore},
                                         {"worker", neap_worker_open},
                                         {NULL, NULL}};

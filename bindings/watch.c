@@ -14,9 +14,9 @@
 #include "bindings/box.h"
 #include "bindings/handle.h"
 #include "bindings/instance.h"
+#include "bindings/pool.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "host/pool.h"
 
 #define NONE UINT32_MAX /* no index */
 
@@ -157,10 +157,6 @@ static int keeper_close(lua_State *L) {
     return 0;
 }
 
-static uint64_t pool_of(const struct neap_object *object) {
-    return object->class == &neap_work_class ? ((const struct neap_work *)object)->pool->id : 0;
-}
-
 bool neap_watch_is_for_pool(const struct neap_object *object, uint64_t pool) {
     return object->class == &watch_class && ((const struct watch *)object)->pool == pool;
 }
@@ -184,7 +180,7 @@ static struct watch *new_watch(lua_State *L, int handles) {
         lua_rawgeti(L, handles, i + 1);
         watched->link.object = neap_object_ref(&neap_handle_test(L, -1)->object);
         lua_pop(L, 1);
-        if (watch->pool == 0) watch->pool = pool_of(watched->link.object);
+        if (watch->pool == 0) watch->pool = neap_pool_tag_of_future(watched->link.object);
         watched->link.op = NEAP_FUTURE_END;
         neap_message_clear(&watched->link.message);
         watched->watch = watch;

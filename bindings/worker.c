@@ -15,6 +15,7 @@
 
 #include <lauxlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "bindings/await.h"
 #include "bindings/box.h"
@@ -22,12 +23,16 @@
 #include "bindings/codec.h"
 #include "bindings/failure.h"
 #include "bindings/outcome.h"
+#include "bindings/pool.h"
+#include "bindings/remote.h"
 #include "bindings/watch.h"
 #include "core/error.h"
+#include "core/remote.h"
 #include "host/pool.h"
 
 struct worker {
-    struct neap_pool *pool;   /* a reference; NULL once closed */
+    struct neap_object *pool; /* a reference; NULL once closed */
+    uint64_t tag;             /* of the pool; constant */
     uint64_t id;              /* in the pool */
     uint64_t left;            /* pieces of work that it still wants; UINT64_MAX: any number */
     struct neap_list runners; /* runner.node */
@@ -130,6 +135,43 @@ static struct neap_outcome *make_outcome(lua_State *L, struct neap_task *task, i
     return outcome;
 }
 
+/* What came out cannot go to the process of the pool: a handle of a kind that stays in its own. */
+static struct neap_outcome *make_obstacle(void) {
+    struct neap_outcome *outcome = neap_outcome_new();
+    if (outcome != NULL)
+        neap_message_set_text(&outcome->value, "cannot send result: a handle in it cannot go to another process");
+    return outcome;
+}
+
+/* FINISH or BREAK. What a process that has gone should have heard is dropped. */
+static void tell_outcome(lua_State *L, const struct worker *worker, uint8_t method, uint64_t work,
+                         enum neap_future_state state, struct neap_outcome *outcome) {
+    struct neap_proxy *proxy = neap_remote_test(worker->pool);
+    if (proxy == NULL && method == NEAP_POOL_FINISH) {
+        neap_pool_finish((struct neap_pool *)worker->pool, work, state, outcome);
+        return;
+    }
+    if (proxy == NULL) {
+        neap_pool_break((struct neap_pool *)worker->pool, outcome);
+        return;
+    }
+    for (int tries = 0; tries < 2; tries++) {
+        struct neap_call call = neap_remote_begin(L);
+        call.number = (int64_t)work;
+        if (neap_pool_pack_outcome(&call.message, state, outcome) != 0) {
+            neap_outcome_free(outcome);
+            outcome = NULL;
+            state = NEAP_FUTURE_FAILED;
+            continue;
+        }
+        neap_proxy_call(proxy, method, &call);
+        neap_message_fini(&call.message);
+        if (call.result != UV_ENOTSUP) return;
+        state = NEAP_FUTURE_FAILED;
+        outcome = make_obstacle();
+    }
+}
+
 enum { RUNNER = 1, HANDLER }; /* the stack of step; then the results of the work, or its error */
 
 static void leave_region(lua_State *L, struct neap_task *task, struct runner *runner, lua_KContext depth, bool failed) {
@@ -155,7 +197,10 @@ static int work_ended(lua_State *L, int status, lua_KContext depth) {
     runner->work = 0;
     neap_list_remove(&runner->node);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
-    neap_pool_finish(worker->pool, work, state, outcome);
+    if (state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled)
+        neap_outcome_free(outcome); /* the worker itself ends: who buries it knows why */
+    else
+        tell_outcome(L, worker, NEAP_POOL_FINISH, work, state, outcome);
     lua_settop(L, RUNNER);
     lua_pushboolean(L, 1);
     return 1;
@@ -209,8 +254,8 @@ static int runner_step(lua_State *L) {
     struct neap_task *task = neap_await_begin(L);
     runner->task = task;
     if (!neap_list_is_linked(&runner->node)) neap_list_push_back(&worker->runners, &runner->node);
-    task->pool = worker->pool->id;
-    task->link.object = &worker->pool->object;
+    task->pool = worker->tag;
+    task->link.object = worker->pool;
     task->link.op = NEAP_POOL_TAKE;
     task->link.number = (int64_t)worker->id;
     return runner->extra ? await_extra(L, task) : neap_await(L, &task->link, 1, NEAP_FOREVER, taken);
@@ -267,12 +312,13 @@ static int worker_runner(lua_State *L) {
 /* --- what it is asked --- */
 
 static void carry_out(lua_State *L, struct worker *worker, struct neap_task *listener) {
-    uint64_t work = (uint64_t)listener->link.number;
+    uint64_t work = (uint64_t)listener->link.number / NEAP_POOL_REQUESTS;
+    int request = (int)(listener->link.number % NEAP_POOL_REQUESTS);
     for (struct neap_list *node = worker->runners.next; node != &worker->runners; node = node->next) {
         struct runner *runner = NEAP_CONTAINER_OF(node, struct runner, node);
         if (runner->work != work) continue;
         runner->dropped = true;
-        if (listener->link.result != NEAP_WORK_CANCEL) return;
+        if (request != NEAP_WORK_CANCEL) return;
         neap_decode_take(L, &listener->link.message);
         runner->region.reason = luaL_ref(L, LUA_REGISTRYINDEX);
         if (runner->region.reason == LUA_REFNIL) runner->region.reason = 0;
@@ -284,7 +330,7 @@ static void carry_out(lua_State *L, struct worker *worker, struct neap_task *lis
 
 static int heard(lua_State *L, struct neap_task *task, int code) {
     struct worker *worker = lua_touserdata(L, 1);
-    bool asked = code >= 0 && task->link.result > 0;
+    bool asked = code >= 0 && task->link.result == 0;
     if (asked && worker->pool != NULL) carry_out(L, worker, task);
     neap_message_fini(&task->link.message);
     lua_pushboolean(L, asked);
@@ -299,7 +345,7 @@ static int worker_listen(lua_State *L) {
         return 1;
     }
     struct neap_task *task = neap_await_begin(L);
-    task->link.object = &worker->pool->object;
+    task->link.object = worker->pool;
     task->link.op = NEAP_POOL_LISTEN;
     task->link.number = (int64_t)worker->id;
     return neap_await(L, &task->link, 1, NEAP_FOREVER, heard);
@@ -310,11 +356,10 @@ static int worker_listen(lua_State *L) {
 static bool is_for_own_pool(const struct neap_task *task) {
     for (uint32_t i = 0; i < task->wait.link_count; i++) {
         const struct neap_link *link = &task->wait.links[i];
-        const struct neap_object *object = link->object;
-        if (object->class == &neap_work_class && ((const struct neap_work *)object)->pool->id == task->pool)
-            return true;
-        if (object->class == &neap_pool_class && link->op == NEAP_POOL_SUBMIT &&
-            ((const struct neap_pool *)object)->id == task->pool)
+        struct neap_object *object = link->object;
+        bool is_pool = object->class == &neap_pool_class || object->class == &neap_proxy_classes[NEAP_KIND_POOL];
+        if (neap_pool_tag_of_future(object) == task->pool) return true;
+        if (is_pool && (link->op & NEAP_OP_MASK) == NEAP_POOL_SUBMIT && neap_pool_tag(object) == task->pool)
             return true;
         if (neap_watch_is_for_pool(object, task->pool)) return true;
     }
@@ -366,15 +411,15 @@ void neap_worker_take_back(struct neap_task *task) {
 
 static int worker_close(lua_State *L) {
     struct worker *worker = lua_touserdata(L, 1);
-    struct neap_pool *pool = worker->pool;
+    struct neap_object *pool = worker->pool;
     if (pool == NULL) return 0;
     worker->pool = NULL;
-    if (push_worker_of(L, pool->id) == worker) {
+    if (push_worker_of(L, worker->tag) == worker) {
         push_workers(L);
         lua_pushnil(L);
-        lua_rawseti(L, -2, (lua_Integer)pool->id);
+        lua_rawseti(L, -2, (lua_Integer)worker->tag);
     }
-    neap_object_unref(&pool->object);
+    neap_object_unref(pool);
     return 0;
 }
 
@@ -387,7 +432,7 @@ static int worker_give_up(lua_State *L) {
     struct neap_outcome *outcome = neap_outcome_make(L, 1, &state);
     if (outcome == NULL) return luaL_error(L, "not enough memory");
     neap_outcome_add_traceback(L, outcome, 2);
-    neap_pool_break(worker->pool, outcome);
+    tell_outcome(L, worker, NEAP_POOL_BREAK, 0, state, outcome);
     return 0;
 }
 
@@ -395,12 +440,13 @@ int neap_worker_open(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"runner", worker_runner}, {"listen", worker_listen}, {"give_up", worker_give_up}, {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", worker_close}, {"__close", worker_close}, {NULL, NULL}};
-    struct neap_pool *pool = (struct neap_pool *)neap_box_check(L, 1, NEAP_HANDLE_POOL);
+    struct neap_object *pool = neap_box_check(L, 1, NEAP_HANDLE_POOL);
     lua_Integer id = luaL_checkinteger(L, 2), count = luaL_checkinteger(L, 3);
     luaL_checktype(L, 4, LUA_TFUNCTION);
     struct worker *worker = lua_newuserdatauv(L, sizeof *worker, WORKER_VALUES);
     worker->pool = NULL;
     worker->id = (uint64_t)id;
+    worker->tag = neap_pool_tag(pool);
     worker->left = count == 0 ? UINT64_MAX : (uint64_t)count;
     neap_list_init(&worker->runners);
     worker->lent = worker->extras = 0;
@@ -409,9 +455,9 @@ int neap_worker_open(lua_State *L) {
     lua_setiuservalue(L, -2, EXTRA);
     push_workers(L);
     lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)pool->id);
+    lua_rawseti(L, -2, (lua_Integer)worker->tag);
     lua_pop(L, 1);
-    worker->pool = (struct neap_pool *)neap_object_ref(&pool->object);
+    worker->pool = neap_object_ref(pool);
     return 1;
 }
 

@@ -31,7 +31,7 @@ local function raises(pattern, fn, ...)
   return err
 end
 
-local kinds = { "thread", "task" }
+local kinds = { "thread", "process", "task" }
 
 --- An `it` for each kind of pool: test(new), and new(options) makes a pool of that kind.
 local function it_of_each_kind(name, test)
@@ -777,6 +777,73 @@ describe("a worker that dies", function()
   end)
 end)
 
+describe("a worker process that dies", function()
+  local function kill(pid) assert(os.execute("kill -9 " .. pid)) end
+
+  it("while it works costs that work, with the cause, and is replaced", function()
+    local pool <close> = neap.pool { workers = 2, kind = "process" }
+    local began = neap.channel(1)
+    local victim = pool:submit(function(channel)
+      channel:send(neap.getpid())
+      neap.sleep(3600)
+    end, began)
+    local other = pool:submit(function() return "untouched" end)
+    kill((began:recv()))
+    raises("^process pool%-%d+ worker %d+ was killed by signal 9$", victim.result, victim)
+    assert.are.equal("untouched", other:result())
+    for _ = 1, 8 do assert.are.equal(1, pool:apply(function() return 1 end)) end
+    assert.are.equal(1, pool:stats().lost)
+  end)
+
+  it("while it is idle costs nothing", function()
+    local pool <close> = neap.pool { workers = 1, kind = "process" }
+    local first = pool:apply(neap.getpid)
+    kill(first)
+    while pool:stats().lost == 0 do neap.sleep(0.001) end -- before that it may be given something yet
+    local second = pool:apply(neap.getpid)
+    assert.are_not.equal(first, second)
+  end)
+
+  it("in the middle of a map fails the map, and the pool goes on", function()
+    local pool <close> = neap.pool { workers = 2, kind = "process" }
+    raises("was killed by signal 9", pool.map, pool, function(x)
+      if x == 5 then os.execute("kill -9 " .. neap.getpid()) end
+      return x
+    end, numbers(8), { chunksize = 1 })
+    assert.are.same(squares(1, 20), pool:map(function(x) return x * x end, numbers(20)))
+  end)
+
+  it("by os.exit fails its work with the status", function()
+    local pool <close> = neap.pool { workers = 1, kind = "process" }
+    for _, status in ipairs({ 0, 3 }) do
+      local future = pool:submit(os.exit, status)
+      raises("^process pool%-%d+ worker %d+ exited with status " .. status .. "$", future.result, future)
+    end
+    assert.are.equal("alive", pool:apply(function() return "alive" end))
+  end)
+
+  it_races("while it takes and finishes loses nothing but what it had", function()
+    local pool <close> = neap.pool { workers = 2, kind = "process" }
+    local failed = 0
+    for _ = 1, 3 * support.stress do
+      local futures = {}
+      local pid = pool:apply(neap.getpid)
+      for i = 1, 60 do futures[i] = pool:submit(function(x) return x end, i) end
+      kill(pid)
+      for i, future in ipairs(futures) do
+        future:wait()
+        if future:status() == "done" then
+          assert.are.equal(i, future:result())
+        else
+          assert.matches("was killed by signal 9", tostring(future:error()))
+          failed = failed + 1
+        end
+      end
+    end
+    assert.is_true(failed <= 3 * support.stress)
+  end)
+end)
+
 describe("pool:join", function()
   it("closes the pool, and waits for its work and its workers", function()
     local before = #neap.threads()
@@ -807,23 +874,23 @@ describe("pool:join", function()
   end)
 end)
 
-local gates = {} -- of pools whose work waits
+local waiting = {} -- pools whose work waits
 
 describe("in the grid", function()
   after_each(function()
-    for _, gate in pairs(gates) do gate:set() end
-    gates = {}
+    for _, pool in ipairs(waiting) do pool:terminate() end
+    waiting = {}
   end)
 
   grid.ask("pool:join", {
     blocked = function()
       local pool = neap.pool(1)
-      gates[pool] = neap.event()
-      pool:submit(gates[pool].wait, gates[pool])
+      pool:submit(neap.sleep, 3600)
+      table.insert(waiting, pool)
       return pool
     end,
     wait = function(pool, timeout) return pool:join(timeout) end,
-    serve = function(pool) gates[pool]:set() end,
+    serve = function(pool) pool:terminate() end,
     served = table.pack(true),
     all = true, one_process = true,
   })

@@ -3,7 +3,7 @@
 ---@class neap
 local neap = {}
 
----Workers that do what they are given, one piece after the other, each in a thread of its own (or a task). Work waits in
+---Workers that do what they are given, one piece after the other, each in a thread of its own, a process or a task. Work waits in
 ---one queue, the oldest first, until a worker is free.
 ---
 ---Functions and arguments are copied to the workers, and results back, as everything that goes to a thread; a function is
@@ -12,7 +12,8 @@ local neap = {}
 ---Work may submit to its own pool and wait for that: meanwhile its worker takes other work, so it does not stand still. That
 ---goes for the tasks that it spawns, too, and for futures in `gather`, `select` and the like; not for other kinds of waiting.
 ---
----A worker that dies costs the work that it was doing, which fails with the cause, and is replaced.
+---A worker that dies costs the work that it was doing, which fails with the cause (`process pool-1 worker 2 was killed by
+---signal 9`), and is replaced. A pool and its futures may be used in other processes, too.
 ---
 ---A program stays alive until what was submitted is done; idle workers do not keep it. A pool ends with the thread that made
 ---it. As a to-be-closed variable it waits for its work when the scope is left well; left by an error, it cancels the work and

@@ -29,7 +29,7 @@ struct neap_mirror {
     struct neap_pending watch; /* asks for its end; with a reference to us while it is under way */
     bool watching;             /* it is. guard */
     _Atomic uint32_t over;     /* 1: the future has ended; a futex */
-    int64_t pid;               /* of a process. Constant */
+    int64_t pid;               /* of a process; of a future the id of its pool. Constant */
     int status;          /* of a process that has ended: exit status, or -N for signal N. Written before it ends */
     bool has_status;     /* it is known. Likewise */
     struct rusage usage; /* likewise */

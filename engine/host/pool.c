@@ -19,11 +19,13 @@
 #include "host/pool.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/remote.h"
 #include "host/engine.h"
 
 static struct neap_work *work_at(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct neap_work, node); }
@@ -202,8 +204,7 @@ void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct n
 /* Guard held: the listener of its worker is told what is asked about `work`. */
 static void tell(struct neap_work *work, struct neap_link *listener) {
     work->told = work->request;
-    listener->number = (int64_t)work->id;
-    listener->result = work->request;
+    listener->number = (int64_t)work->id * NEAP_POOL_REQUESTS + work->request;
     neap_message_copy(&listener->message, &work->reason);
 }
 
@@ -225,6 +226,7 @@ static bool hear(struct neap_pool *pool, struct neap_link *link) {
         for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
             struct neap_work *work = work_at(node);
             if (work->worker != (uint64_t)link->number || work->told >= work->request) continue;
+            if (!neap_link_commit(link)) return false;
             tell(work, link);
             return true;
         }
@@ -414,10 +416,12 @@ void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats)
 
 static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
     if (is_closed(pool) || pool->broken != NULL) {
+        if (!neap_link_commit(link)) return false;
         link->result = is_closed(pool) ? NEAP_CLOSED : NEAP_BROKEN;
         return true;
     }
-    if (queued(pool) >= pool->limit || !neap_list_is_empty(&pool->submitters)) return false;
+    bool full = queued(pool) >= pool->limit || !neap_list_is_empty(&pool->submitters);
+    if (full || !neap_link_commit(link)) return false;
     struct neap_work *work = admit(pool, link);
     if (work == NULL) return true;
     struct neap_link *taker = neap_waiters_claim(&pool->takers);
@@ -432,9 +436,12 @@ static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_b
 }
 
 static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
-    if (neap_list_is_empty(&pool->queue)) {
+    bool empty = neap_list_is_empty(&pool->queue);
+    if (empty && !is_closed(pool) && pool->broken == NULL) return false;
+    if (!neap_link_commit(link)) return false;
+    if (empty) {
         link->result = NEAP_CLOSED;
-        return is_closed(pool) || pool->broken != NULL;
+        return true;
     }
     struct neap_work *work = work_at(neap_list_pop_front(&pool->queue));
     set_queued(pool, queued(pool) - 1);
@@ -451,7 +458,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
         case NEAP_POOL_LISTEN: return hear(pool, link);
         case NEAP_POOL_JOIN: break;
     }
-    return atomic_load_explicit(&pool->ended, memory_order_relaxed);
+    return atomic_load_explicit(&pool->ended, memory_order_relaxed) && neap_link_commit(link);
 }
 
 static void enlist(struct neap_object *object, struct neap_link *link) {
@@ -460,6 +467,104 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
     link->result = 0;
     neap_list_push_back(lists[link->op], &link->node);
 }
+
+/* --- from other processes --- */
+
+int neap_pool_pack_outcome(struct neap_message *message, enum neap_future_state state, struct neap_outcome *outcome) {
+    struct neap_message *parts = neap_message_new_list(message, 3);
+    if (parts == NULL) return NEAP_NOMEM;
+    neap_message_set_kind(&parts[0], NEAP_MESSAGE_INTEGER);
+    parts[0].integer = (int64_t)state * 2 + (outcome != NULL);
+    if (outcome == NULL) return 0;
+    neap_message_move(&parts[1], &outcome->value);
+    neap_message_move(&parts[2], &outcome->traceback);
+    neap_outcome_free(outcome);
+    return 0;
+}
+
+/* NULL: there is none. False: the message makes no sense. */
+static bool unpack_outcome(const struct neap_message *message, enum neap_future_state *state,
+                           struct neap_outcome **outcome) {
+    size_t count = 0;
+    const struct neap_message *parts = message->kind == NEAP_MESSAGE_LIST ? neap_message_items(message, &count) : NULL;
+    *outcome = NULL;
+    if (count != 3 || parts[0].kind != NEAP_MESSAGE_INTEGER) return false;
+    *state = (enum neap_future_state)(parts[0].integer >> 1);
+    if (*state < NEAP_FUTURE_DONE || *state > NEAP_FUTURE_CANCELLED) return false;
+    if ((parts[0].integer & 1) == 0 || (*outcome = neap_outcome_new()) == NULL) return true;
+    neap_message_copy(&(*outcome)->value, &parts[1]);
+    neap_message_copy(&(*outcome)->traceback, &parts[2]);
+    return true;
+}
+
+static void serve_outcome(struct neap_pool *pool, struct neap_call *call) {
+    enum neap_future_state state;
+    struct neap_outcome *outcome;
+    if (!unpack_outcome(&call->message, &state, &outcome))
+        call->result = NEAP_RANGE;
+    else if (call->method == NEAP_POOL_FINISH)
+        (void)neap_pool_finish(pool, (uint64_t)call->number, state, outcome);
+    else if (outcome != NULL)
+        neap_pool_break(pool, outcome);
+    neap_message_fini(&call->message);
+}
+
+static void serve_fail(struct neap_pool *pool, struct neap_call *call) {
+    struct neap_work *work =
+        neap_pool_is_broken(pool) ? neap_pool_fail(pool, &call->message, call->number == NEAP_POOL_QUIET) : NULL;
+    neap_message_fini(&call->message);
+    call->result = work != NULL ? 0 : NEAP_NOMEM;
+    if (work == NULL) return;
+    neap_message_set_kind(&call->message, NEAP_MESSAGE_OBJECT);
+    call->message.object = &work->future.object;
+}
+
+static void serve_state(struct neap_pool *pool, struct neap_call *call) {
+    call->number = (is_closed(pool) ? NEAP_POOL_IS_CLOSED : 0) |
+                   (atomic_load_explicit(&pool->ended, memory_order_acquire) ? NEAP_POOL_HAS_ENDED : 0) |
+                   (neap_pool_is_broken(pool) ? NEAP_POOL_IS_BROKEN : 0);
+    neap_message_fini(&call->message);
+    neap_message_set_text(&call->message, pool->name);
+}
+
+static void serve_stats(struct neap_pool *pool, struct neap_call *call) {
+    struct neap_parcel *parcel = neap_parcel_new(sizeof(struct neap_pool_stats), 0);
+    struct neap_pool_stats stats;
+    neap_message_fini(&call->message);
+    call->result = parcel != NULL ? 0 : NEAP_NOMEM;
+    if (parcel == NULL) return;
+    neap_pool_read_stats(pool, &stats);
+    memcpy(parcel->bytes, &stats, sizeof stats);
+    neap_message_set_kind(&call->message, NEAP_MESSAGE_BYTES);
+    call->message.parcel = parcel;
+}
+
+static void serve(struct neap_object *object, struct neap_call *call) {
+    struct neap_pool *pool = (struct neap_pool *)object;
+    switch (call->method) {
+        case NEAP_POOL_CLOSE: neap_pool_close(pool); return;
+        case NEAP_POOL_TERMINATE: neap_pool_terminate(pool); return;
+        case NEAP_POOL_FINISH:
+        case NEAP_POOL_BREAK: serve_outcome(pool, call); return;
+        case NEAP_POOL_FAIL: serve_fail(pool, call); return;
+        case NEAP_POOL_STATE: serve_state(pool, call); return;
+        case NEAP_POOL_STATS: serve_stats(pool, call); return;
+        default: call->result = NEAP_RANGE;
+    }
+}
+
+static void constants(struct neap_object *object, struct neap_constants *constants_) {
+    const struct neap_pool *pool = (struct neap_pool *)object;
+    constants_->numbers[0] = (int64_t)pool->id;
+    constants_->numbers[1] = (int64_t)pool->workers << 8 | (int64_t)pool->kind;
+}
+
+static const struct neap_remote remote = {
+    .kind = NEAP_KIND_POOL,
+    .ops = NEAP_POOL_JOIN + 1,
+    .constants = constants,
+    .serve = serve,
+};
 
 /* --- life --- */
 
@@ -478,6 +583,7 @@ const struct neap_class neap_pool_class = {
     .destroy = destroy,
     .attempt = attempt,
     .enlist = enlist,
+    .remote = &remote,
 };
 
 struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,

@@ -22,12 +22,12 @@ struct neap_engine;
  *         handle of the work; or result is NEAP_CLOSED; NEAP_BROKEN: see neap_pool_fail; NEAP_NOMEM.
  * TAKE    link->number is the worker. Afterwards message is the call of the next work, number its id; or result is NEAP_CLOSED:
  *         there is none, and there never will be.
- * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is the id,
- *         message the reason; result is a neap_work_request.
+ * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is
+ *         NEAP_POOL_REQUESTS times the id, plus the neap_work_request; message is the reason.
  * JOIN    waits until the pool has ended. */
 enum neap_pool_op { NEAP_POOL_SUBMIT, NEAP_POOL_TAKE, NEAP_POOL_LISTEN, NEAP_POOL_JOIN };
 
-enum { NEAP_POOL_QUIET = 1 };
+enum { NEAP_POOL_QUIET = 1, NEAP_POOL_REQUESTS = 4 };
 
 enum neap_pool_kind { NEAP_POOL_THREADS, NEAP_POOL_PROCESSES, NEAP_POOL_TASKS };
 
@@ -91,6 +91,28 @@ void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome);
 struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *call, bool quiet);
 /* No worker is left, and none will come: cancels what is left for them, and lets join go on. Promises are kept by others. */
 void neap_pool_end(struct neap_pool *pool);
+
+/* Calls of other processes.
+ * FINISH, BREAK, FAIL   as the functions; number: id, or flags; message: a packed outcome, or the call and then the work
+ * STATE                 number: 1 closed, 2 ended, 4 broken; message: its name
+ * STATS                 message: the bytes of a neap_pool_stats */
+enum neap_pool_call {
+    NEAP_POOL_CLOSE,
+    NEAP_POOL_TERMINATE,
+    NEAP_POOL_FINISH,
+    NEAP_POOL_BREAK,
+    NEAP_POOL_FAIL,
+    NEAP_POOL_STATE,
+    NEAP_POOL_STATS
+};
+enum { NEAP_POOL_IS_CLOSED = 1, NEAP_POOL_HAS_ENDED = 2, NEAP_POOL_IS_BROKEN = 4 };
+
+/* For FINISH and BREAK: takes over `outcome`, which may be NULL, on success. 0 or NEAP_NOMEM. */
+int neap_pool_pack_outcome(struct neap_message *message, enum neap_future_state state, struct neap_outcome *outcome);
+
+/* For constants: what numbers[1] of a proxy says. */
+static inline uint32_t neap_pool_workers_of(int64_t number) { return (uint32_t)(number >> 8); }
+static inline enum neap_pool_kind neap_pool_kind_of(int64_t number) { return (enum neap_pool_kind)(number & 0xff); }
 
 bool neap_pool_is_broken(struct neap_pool *pool);
 /* Is there work in the queue, or may there be more? */

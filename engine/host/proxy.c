@@ -212,7 +212,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
 static void enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     neap_list_push_back(&proxy->waiters, &link->node);
-    if (!is_holding(link)) link->hold = NULL;
+    if (kind_of(proxy) == NEAP_KIND_RWLOCK) link->hold = NULL; /* others have a number there, or a priority */
     link->request = make_reading(proxy, link) == 0 ? neap_request_add(proxy->import.session, object, link) : 0;
 }
 
@@ -234,8 +234,7 @@ static bool is_owned(const struct neap_proxy *proxy, const struct neap_link *lin
         case NEAP_KIND_LOCK:
         case NEAP_KIND_RLOCK:
         case NEAP_KIND_RWLOCK:
-        case NEAP_KIND_BARRIER:
-        case NEAP_KIND_POOL: return true;
+        case NEAP_KIND_BARRIER: return true;
         default: return is_holding(link);
     }
 }

@@ -6,6 +6,7 @@
 #include "core/remote.h"
 #include "host/engine.h"
 #include "host/mirror.h"
+#include "host/packer.h"
 #include "host/pool.h"
 
 static void destroy(struct neap_object *object) {
@@ -22,7 +23,9 @@ static void destroy(struct neap_object *object) {
 /* --- for its mirrors in other processes --- */
 
 static void constants(struct neap_object *object, struct neap_constants *constants_) {
-    constants_->numbers[0] = (int64_t)((struct neap_work *)object)->id;
+    const struct neap_work *work = (struct neap_work *)object;
+    constants_->numbers[0] = (int64_t)work->id;
+    constants_->numbers[1] = (int64_t)work->pool->id << 8; /* where a job has its pid */
 }
 
 static void serve(struct neap_object *object, struct neap_call *call) {
@@ -31,8 +34,22 @@ static void serve(struct neap_object *object, struct neap_call *call) {
         case NEAP_JOB_STATE: call->number = neap_future_state(&work->future); return;
         case NEAP_JOB_CANCEL: call->number = neap_pool_request(work, NEAP_WORK_CANCEL, &call->message); return;
         case NEAP_JOB_OBSERVE: neap_work_observe(work); return;
+        case NEAP_WORK_GIVE_UP: neap_pool_request(work, NEAP_WORK_DROP, &call->message); return;
         default: call->result = NEAP_RANGE;
     }
+}
+
+/* Of work that was cancelled before it ran there is the reason. */
+static void put_end(struct neap_object *object, struct neap_packer *packer) {
+    const struct neap_work *work = (struct neap_work *)object;
+    const struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
+    if (work->future.outcome != NULL) {
+        neap_mirror_put_end(object, packer);
+        return;
+    }
+    neap_pack_u8(packer, (uint8_t)neap_future_state(&work->future));
+    neap_pack_message(packer, &work->reason);
+    neap_pack_message(packer, &none);
 }
 
 static const struct neap_remote remote = {
@@ -40,7 +57,7 @@ static const struct neap_remote remote = {
     .ops = NEAP_FUTURE_END + 1,
     .constants = constants,
     .serve = serve,
-    .put_more = neap_mirror_put_end,
+    .put_more = put_end,
 };
 
 const struct neap_class neap_work_class = {

@@ -43,6 +43,9 @@ struct neap_work {
     bool quiet;                 /* its failure is somebody's concern: not counted as unread. Constant */
 };
 
+/* A call of other processes, beside those of jobs (host/mirror.h): it need not go on. */
+enum { NEAP_WORK_GIVE_UP = 32 };
+
 /* One reference, shared, queued nowhere; takes over `call`, and a new reference to `pool`. NULL: no memory. */
 struct neap_work *neap_work_new(struct neap_pool *pool, uint64_t id, struct neap_message *call, bool quiet);
 

@@ -193,6 +193,24 @@ return function(places)
       value = { at_most = 64 * 1024 },
     },
     {
+      name = "pool_map", title = "pool:map of an empty function, two threads, an item", unit = "s",
+      figure = neap "pool_map",
+      yardstick = lua "empty_call", yardstick_title = "Lua: a call of an empty function",
+      value = { at_most = 0.165e-6 },
+    },
+    {
+      name = "pool_map_processes", title = "the same, two processes", unit = "s",
+      figure = neap("pool_map", "process"),
+      yardstick = lua "empty_call", yardstick_title = "Lua: a call of an empty function",
+      value = { at_most = 0.156e-6 },
+    },
+    {
+      name = "pool_submit", title = "pool:submit(f):result() one at a time, threads", unit = "/s",
+      figure = neap "pool_submit",
+      yardstick = neap "round_trip_threads", yardstick_title = "neap: a round trip between two threads",
+      ratio = { at_least = 1 / 1.5 },
+    },
+    {
       name = "start", title = "start of an empty script", unit = "s",
       figure = native("start", places.neap, places.here .. "figures/empty.lua"),
       yardstick = native("start", places.lua, "-e", ""), yardstick_title = "lua5.4 -e ''",

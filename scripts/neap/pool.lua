@@ -68,6 +68,10 @@ end
 local starters = {
   task = function(...) return neap.spawn(...) end,
   thread = function(...) return neap.thread(...) end,
+  process = function(...)
+    local process, message = neap.process(...)
+    return process or error(message, 0)
+  end,
 }
 
 --- What the supervisor knows: handles of workers, and their numbers, side by side.
@@ -84,6 +88,10 @@ end
 local function bury(pool, crew, index)
   local handle, number = table.remove(crew.handles, index), table.remove(crew.numbers, index)
   local status, err = handle:status(), handle:error()
+  if crew.kind == "process" and status ~= "failed" then -- os.exit, in work that it still ran
+    engine.bury(pool, number, "exited", ("process %s exited with status %d"):format(handle.name, handle.exitcode))
+    return nil
+  end
   engine.bury(pool, number, status, err, handle:traceback())
   return status == "failed" and err or nil
 end
@@ -138,7 +146,7 @@ function neap.pool(options)
     runners = shared and workers or 1,
   }
   local crew = {
-    id = id, name = name, start = start, duty = duty,
+    id = id, name = name, kind = kind, start = start, duty = duty,
     handles = {}, numbers = {}, last = 0,
     in_vain = 0, ended = 0, patience = 3 * workers + 3,
   }
