@@ -289,7 +289,8 @@ describe("a dict in another process", function()
   it("raises once the process that it was made in has gone", function()
     local dict, list = start(function() return neap.dict({ 1 }), neap.list({ 1 }) end):join()
     for _, use in ipairs({
-      function() return dict[1] end, function() dict[1] = 2 end, function() return #dict end, function() dict:keys() end,
+      function() return dict[1] end, function() dict[1] = 2 end, function() return #dict end,
+      function() dict:keys() end,
       function() dict:update(1, print) end, function() dict:clear() end, function() for _ in pairs(dict) do end end,
       function() return list[1] end, function() list:append(2) end, function() return #list end,
       function() list:pop() end, function() list:update(1, print) end, function() list:snapshot() end,

@@ -37,6 +37,25 @@ function ways.error(value)
   return err
 end
 
+--- There and back, by a process that stays for all of them.
+local there, back
+function ways.process(value)
+  if not there then
+    there, back = neap.channel(), neap.channel()
+    neap.process({ daemon = true }, function(from, to)
+      for v in from:iter() do to:send(v) end
+    end, there, back)
+  end
+  there:send(value)
+  return (back:recv())
+end
+
+function ways.dict(value)
+  local dict = neap.dict()
+  dict.kept = value
+  return dict.kept
+end
+
 -- The places in which it can stand; each sends something that has it there, and takes it out again.
 local places = {}
 
