@@ -684,18 +684,22 @@ describe("what cannot be sent", function()
   end)
 
   it("fails who returns it, with the reason", function()
-    local thread = neap.thread({ quiet = true }, function() return 1, { conn = io.stdout } end)
-    local joined, err = pcall(thread.join, thread)
-    assert.is_false(joined)
-    assert.matches("cannot send result%[2%]%.conn: userdata", tostring(err))
-    assert.are.equal("failed", thread:status())
+    for _, start in ipairs({ neap.thread, neap.process }) do
+      local handle = start({ quiet = true }, function() return 1, { conn = io.stdout } end)
+      local joined, err = pcall(handle.join, handle)
+      assert.is_false(joined)
+      assert.matches("cannot send result%[2%]%.conn: userdata", tostring(err))
+      assert.are.equal("failed", handle:status())
+    end
   end)
 
   it("fails who raises it, with the reason", function()
-    local thread = neap.thread({ quiet = true }, function() error({ conn = io.stdout }) end)
-    local joined, err = pcall(thread.join, thread)
-    assert.is_false(joined)
-    assert.matches("cannot send error%.conn: userdata", tostring(err))
+    for _, start in ipairs({ neap.thread, neap.process }) do
+      local handle = start({ quiet = true }, function() error({ conn = io.stdout }) end)
+      local joined, err = pcall(handle.join, handle)
+      assert.is_false(joined)
+      assert.matches("cannot send error%.conn: userdata", tostring(err))
+    end
   end)
 
   it("leaves the handles beside it in working order", function()
