@@ -1,5 +1,5 @@
 /* dict: a key is read from the stack and borrowed; a value is encoded before it goes in, and decoded when it has come out. So no
- * lock is held while Lua runs.
+ * lock is held while Lua runs. What lives in another process is asked over there; see remote.h.
  *
  * What would change a key that somebody else updates takes the turn at it instead, which is to wait, and then does it again. */
 #include <lauxlib.h>
@@ -9,13 +9,12 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/remote.h"
 #include "bindings/shared.h"
 #include "core/error.h"
 #include "sync/dict.h"
 
-static struct neap_dict *check(lua_State *L) { return (struct neap_dict *)neap_box_check(L, 1, NEAP_HANDLE_DICT); }
-
-static const struct neap_owner *self(lua_State *L) { return &neap_task_current(L)->owner; }
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_DICT); }
 
 /* --- keys --- */
 
@@ -64,22 +63,83 @@ static struct neap_key check_key(lua_State *L, int index) {
     return key;
 }
 
+/* --- here or elsewhere --- */
+
+/* `key` may be NULL; of SWAP, `value` goes with it, and is what comes back. Raises when out of memory. */
+static int ask(lua_State *L, struct neap_proxy *proxy, enum neap_dict_call method, const struct neap_key *key,
+               struct neap_message *value) {
+    struct neap_call call = neap_remote_begin(L);
+    int code = key != NULL ? neap_key_write(key, &call.message) : 0;
+    if (code == 0 && method == NEAP_DICT_SWAP) {
+        struct neap_message parts[2] = {call.message, *value};
+        neap_message_clear(value);
+        neap_message_clear(&call.message);
+        code = neap_message_pack(parts, 2, &call.message);
+        for (int i = 0; i < 2; i++) neap_message_fini(&parts[i]);
+    }
+    neap_shared_check(L, code);
+    neap_remote_call(L, proxy, (uint8_t)method, &call);
+    neap_message_move(value, &call.message);
+    if (call.result != 0) neap_message_fini(value);
+    return call.result;
+}
+
+static int get_value(lua_State *L, struct neap_object *dict, const struct neap_key *key, struct neap_message *value) {
+    struct neap_proxy *proxy = neap_remote_test(dict);
+    neap_message_clear(value);
+    if (proxy != NULL) return ask(L, proxy, NEAP_DICT_GET, key, value);
+    neap_dict_get((struct neap_dict *)dict, key, value);
+    return 0;
+}
+
+/* `value` is in any case the caller's. */
+static int swap_value(lua_State *L, struct neap_object *dict, const struct neap_key *key, struct neap_message *value) {
+    struct neap_proxy *proxy = neap_remote_test(dict);
+    if (proxy != NULL) return ask(L, proxy, NEAP_DICT_SWAP, key, value);
+    return neap_dict_swap((struct neap_dict *)dict, &neap_task_current(L)->owner, key, value);
+}
+
+static int clear_values(lua_State *L, struct neap_object *dict) {
+    struct neap_proxy *proxy = neap_remote_test(dict);
+    struct neap_message none;
+    neap_message_clear(&none);
+    if (proxy != NULL) return ask(L, proxy, NEAP_DICT_CLEAR, NULL, &none);
+    return neap_dict_clear((struct neap_dict *)dict, &neap_task_current(L)->owner);
+}
+
+static int take_snapshot(lua_State *L, struct neap_object *dict, struct neap_message *list) {
+    struct neap_proxy *proxy = neap_remote_test(dict);
+    neap_message_clear(list);
+    if (proxy != NULL) return ask(L, proxy, NEAP_DICT_SNAPSHOT, NULL, list);
+    return neap_dict_snapshot((struct neap_dict *)dict, list);
+}
+
+static void prepare(struct neap_object *dict, struct neap_turn *turn) {
+    struct neap_proxy *proxy = neap_remote_test(dict);
+    if (proxy != NULL)
+        neap_proxy_hold_init(&turn->hold, proxy);
+    else
+        neap_dict_prepare((struct neap_dict *)dict, turn);
+}
+
+/* --- taking turns --- */
+
 /* Waits until the key at 2 is the task's to change, and calls `then` again. */
-static int await_turn(lua_State *L, struct neap_dict *dict, lua_CFunction then) {
+static int await_turn(lua_State *L, struct neap_object *dict, lua_CFunction then) {
     struct neap_key key = check_key(L, 2);
     struct neap_shared_turn *turn = neap_shared_turn(L, then);
-    neap_dict_prepare(dict, &turn->turn);
+    prepare(dict, &turn->turn);
     neap_shared_check(L, neap_key_write(&key, &neap_await_begin(L)->link.message));
-    return neap_shared_await(L, &dict->object, NEAP_DICT_UPDATE, turn);
+    return neap_shared_await(L, dict, NEAP_DICT_UPDATE, turn);
 }
 
 /* --- reading --- */
 
 /* Pushes the value of the key at 2. */
-static int push_value(lua_State *L, struct neap_dict *dict) {
+static int push_value(lua_State *L, struct neap_object *dict) {
     struct neap_key key = check_key(L, 2);
     struct neap_message value;
-    neap_dict_get(dict, &key, &value);
+    neap_shared_check(L, get_value(L, dict, &key, &value));
     neap_decode_take(L, &value);
     return 1;
 }
@@ -92,19 +152,27 @@ static int dict_get(lua_State *L) {
 }
 
 static int dict_contains(lua_State *L) {
-    struct neap_dict *dict = check(L);
+    struct neap_object *dict = check(L);
+    struct neap_proxy *proxy = neap_remote_test(dict);
     struct neap_key key = check_key(L, 2);
-    struct neap_message value;
-    neap_dict_get(dict, &key, &value);
-    lua_pushboolean(L, value.kind != NEAP_MESSAGE_EMPTY);
-    neap_message_fini(&value);
+    struct neap_call call = neap_remote_begin(L);
+    neap_shared_check(L, neap_key_write(&key, &call.message));
+    if (proxy != NULL) {
+        neap_remote_call(L, proxy, NEAP_DICT_HAS, &call);
+    } else {
+        call.method = NEAP_DICT_HAS;
+        dict->class->remote->serve(dict, &call);
+    }
+    neap_message_fini(&call.message);
+    neap_shared_check(L, call.result);
+    lua_pushboolean(L, call.number != 0);
     return 1;
 }
 
 /* Pushes a userdata that keeps a snapshot: key, value, key, value... */
-static void keep_snapshot(lua_State *L, struct neap_dict *dict) {
+static void keep_snapshot(lua_State *L, struct neap_object *dict) {
     struct neap_message list;
-    neap_shared_check(L, neap_dict_snapshot(dict, &list));
+    neap_shared_check(L, take_snapshot(L, dict, &list));
     neap_shared_keep(L, &list);
 }
 
@@ -139,7 +207,10 @@ static int dict_snapshot(lua_State *L) {
 }
 
 static int dict_len(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)neap_dict_count(check(L)));
+    struct neap_object *dict = check(L);
+    struct neap_proxy *proxy = neap_remote_test(dict);
+    if (proxy != NULL) return neap_shared_count(L, proxy, NEAP_DICT_COUNT);
+    lua_pushinteger(L, (lua_Integer)neap_dict_count((struct neap_dict *)dict));
     return 1;
 }
 
@@ -164,7 +235,7 @@ static int dict_pairs(lua_State *L) {
 
 /* dict[key]; upvalue 1 is the table of methods. */
 static int dict_item(lua_State *L) {
-    struct neap_dict *dict = check(L);
+    struct neap_object *dict = check(L);
     lua_settop(L, 2);
     if (lua_type(L, 2) == LUA_TSTRING) {
         lua_pushvalue(L, 2);
@@ -177,12 +248,12 @@ static int dict_item(lua_State *L) {
 /* --- changing --- */
 
 /* Sets the key at 2 to the value at 3 (nil: it goes). `old`, if it is wanted, is what was there. */
-static int swap(lua_State *L, struct neap_dict *dict, struct neap_message *old) {
+static int swap(lua_State *L, struct neap_object *dict, struct neap_message *old) {
     struct neap_key key = check_key(L, 2);
     struct neap_message value;
     neap_message_clear(&value);
     neap_encode(L, 3, &value, "value");
-    int code = neap_dict_swap(dict, self(L), &key, &value);
+    int code = swap_value(L, dict, &key, &value);
     if (code == 0 && old != NULL)
         neap_message_move(old, &value);
     else
@@ -192,7 +263,7 @@ static int swap(lua_State *L, struct neap_dict *dict, struct neap_message *old) 
 }
 
 static int set(lua_State *L) {
-    struct neap_dict *dict = check(L);
+    struct neap_object *dict = check(L);
     return swap(L, dict, NULL) == NEAP_BUSY ? await_turn(L, dict, set) : 0;
 }
 
@@ -219,7 +290,7 @@ static int dict_newindex(lua_State *L) {
 
 /* The value at 3 is nil. */
 static int take(lua_State *L) {
-    struct neap_dict *dict = check(L);
+    struct neap_object *dict = check(L);
     struct neap_message old;
     if (swap(L, dict, &old) == NEAP_BUSY) return await_turn(L, dict, take);
     neap_decode_take(L, &old);
@@ -235,26 +306,25 @@ static int dict_remove(lua_State *L) {
 
 static int finish_clear(lua_State *L, struct neap_task *task, int code);
 
-static int clear(lua_State *L, struct neap_task *task) {
-    struct neap_dict *dict = check(L);
-    int code = neap_dict_clear(dict, &task->owner);
-    if (code != NEAP_BUSY) {
-        neap_shared_check(L, code);
-        return 0;
-    }
-    return neap_await_object(L, &dict->object, NEAP_DICT_IDLE, 2, finish_clear);
+static int clear(lua_State *L) {
+    struct neap_object *dict = check(L);
+    int code = clear_values(L, dict);
+    if (code == NEAP_BUSY) return neap_await_object(L, dict, NEAP_DICT_IDLE, 2, finish_clear);
+    neap_shared_check(L, code);
+    return 0;
 }
 
 /* Another update may have begun since. */
 static int finish_clear(lua_State *L, struct neap_task *task, int code) {
-    (void)code;
-    return clear(L, task);
+    if (code < 0) return neap_push_code(L, code);
+    neap_shared_check(L, task->link.result);
+    return clear(L);
 }
 
 static int dict_clear(lua_State *L) {
     check(L);
     lua_settop(L, 1);
-    return clear(L, neap_task_current(L));
+    return clear(L);
 }
 
 /* --- updates: the stack is dict, key, function, turn --- */
@@ -276,7 +346,7 @@ static int call_function(lua_State *L) {
 }
 
 static int dict_update(lua_State *L) {
-    struct neap_dict *dict = check(L);
+    struct neap_object *dict = check(L);
     luaL_checkany(L, 3);
     lua_settop(L, 3);
     return await_turn(L, dict, call_function);
@@ -323,6 +393,7 @@ static const luaL_Reg metamethods[] = {
 const struct neap_binding neap_dict_binding = {
     .name = "dict",
     .class = &neap_dict_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_DICT],
     .methods = methods,
     .metamethods = metamethods,
     .item = dict_item,

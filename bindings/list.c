@@ -6,38 +6,80 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/remote.h"
 #include "bindings/shared.h"
 #include "core/error.h"
 #include "sync/sequence.h"
 
-static struct neap_sequence *check(lua_State *L) {
-    return (struct neap_sequence *)neap_box_check(L, 1, NEAP_HANDLE_LIST);
+static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_LIST); }
+
+/* --- here or elsewhere --- */
+
+/* Carries out `method`: `index` and `value` are operands, `value` is the result too, and the caller's in any case. */
+static int ask(lua_State *L, struct neap_object *list, enum neap_sequence_call method, lua_Integer index,
+               struct neap_message *value) {
+    struct neap_proxy *proxy = neap_remote_test(list);
+    struct neap_call call = neap_remote_begin(L);
+    call.number = index;
+    neap_message_move(&call.message, value);
+    if (proxy != NULL) {
+        neap_remote_call(L, proxy, (uint8_t)method, &call);
+    } else {
+        call.method = (uint8_t)method;
+        list->class->remote->serve(list, &call);
+    }
+    neap_message_move(value, &call.message);
+    return call.result;
 }
 
-static const struct neap_owner *self(lua_State *L) { return &neap_task_current(L)->owner; }
+/* The same without a value. */
+static int ask_only(lua_State *L, struct neap_object *list, enum neap_sequence_call method) {
+    struct neap_message none;
+    neap_message_clear(&none);
+    int code = ask(L, list, method, 0, &none);
+    neap_message_fini(&none);
+    return code;
+}
 
-static int raise_bounds(lua_State *L, const struct neap_sequence *list, lua_Integer index) {
+/* Pushes how many elements there are. */
+static int push_count(lua_State *L, struct neap_object *list) {
+    struct neap_proxy *proxy = neap_remote_test(list);
+    if (proxy != NULL) return neap_shared_count(L, proxy, NEAP_SEQUENCE_COUNT);
+    lua_pushinteger(L, (lua_Integer)neap_sequence_count((struct neap_sequence *)list));
+    return 1;
+}
+
+static void prepare(struct neap_object *list, struct neap_turn *turn) {
+    struct neap_proxy *proxy = neap_remote_test(list);
+    if (proxy != NULL)
+        neap_proxy_hold_init(&turn->hold, proxy);
+    else
+        neap_sequence_prepare((struct neap_sequence *)list, turn);
+}
+
+static int raise_bounds(lua_State *L, struct neap_object *list, lua_Integer index) {
+    push_count(L, list);
     return luaL_error(L, "index %I is out of bounds: the list has %I elements", (LUAI_UACINT)index,
-                      (LUAI_UACINT)neap_sequence_count(list));
+                      (LUAI_UACINT)lua_tointeger(L, -1));
 }
 
 /* --- taking turns --- */
 
 /* Waits until the list is the task's to change, and calls `then`, for which the task's link has a copy of element `index`; 0: of none. */
-static int await_turn(lua_State *L, struct neap_sequence *list, lua_Integer index, lua_CFunction then) {
+static int await_turn(lua_State *L, struct neap_object *list, lua_Integer index, lua_CFunction then) {
     struct neap_shared_turn *turn = neap_shared_turn(L, then);
-    neap_sequence_prepare(list, &turn->turn);
+    prepare(list, &turn->turn);
     struct neap_task *task = neap_await_begin(L);
     if (index != 0) {
         task->link.message.kind = NEAP_MESSAGE_INTEGER;
         task->link.message.integer = index;
     }
-    return neap_shared_await(L, &list->object, NEAP_SEQUENCE_UPDATE, turn);
+    return neap_shared_await(L, list, NEAP_SEQUENCE_UPDATE, turn);
 }
 
 /* A change has ended with `code`: raises what went wrong; `again` is called when the list is the task's to change, if it has not been
  * now. Otherwise true: it is done. */
-static bool is_done(lua_State *L, const struct neap_sequence *list, lua_Integer index, int code) {
+static bool is_done(lua_State *L, struct neap_object *list, lua_Integer index, int code) {
     if (code == NEAP_RANGE) raise_bounds(L, list, index);
     if (code != NEAP_BUSY) neap_shared_check(L, code);
     return code == 0;
@@ -45,21 +87,19 @@ static bool is_done(lua_State *L, const struct neap_sequence *list, lua_Integer 
 
 /* --- reading --- */
 
-static int push_element(lua_State *L, struct neap_sequence *list, lua_Integer index) {
+static int push_element(lua_State *L, struct neap_object *list, lua_Integer index) {
     struct neap_message value;
-    neap_sequence_get(list, index, &value);
+    neap_message_clear(&value);
+    neap_shared_check(L, ask(L, list, NEAP_SEQUENCE_GET, index, &value));
     neap_decode_take(L, &value);
     return 1;
 }
 
-static int list_len(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)neap_sequence_count(check(L)));
-    return 1;
-}
+static int list_len(lua_State *L) { return push_count(L, check(L)); }
 
 /* list[key]; upvalue 1 is the table of methods. */
 static int list_item(lua_State *L) {
-    struct neap_sequence *list = check(L);
+    struct neap_object *list = check(L);
     int is_integer;
     lua_Integer index = lua_tointegerx(L, 2, &is_integer);
     if (is_integer && lua_type(L, 2) == LUA_TNUMBER) return push_element(L, list, index);
@@ -69,9 +109,10 @@ static int list_item(lua_State *L) {
 }
 
 /* Pushes a userdata that keeps a snapshot. */
-static const struct neap_message *keep_snapshot(lua_State *L, struct neap_sequence *list, size_t *count) {
+static const struct neap_message *keep_snapshot(lua_State *L, struct neap_object *list, size_t *count) {
     struct neap_message snapshot;
-    neap_shared_check(L, neap_sequence_snapshot(list, &snapshot));
+    neap_message_clear(&snapshot);
+    neap_shared_check(L, ask(L, list, NEAP_SEQUENCE_SNAPSHOT, 0, &snapshot));
     neap_shared_keep(L, &snapshot);
     return neap_shared_kept(L, -1, count);
 }
@@ -117,11 +158,11 @@ static void encode_value(lua_State *L, int index, bool required, struct neap_mes
 
 /* list, index, value */
 static int set(lua_State *L) {
-    struct neap_sequence *list = check(L);
+    struct neap_object *list = check(L);
     lua_Integer index = lua_tointeger(L, 2);
     struct neap_message value;
     encode_value(L, 3, false, &value);
-    int code = neap_sequence_swap(list, self(L), index, &value);
+    int code = ask(L, list, NEAP_SEQUENCE_SWAP, index, &value);
     neap_message_fini(&value);
     if (code == NEAP_RANGE && lua_isnil(L, 3))
         return luaL_error(L, "only the last element may become nil, others would leave a hole: use l:pop(%I)",
@@ -139,11 +180,11 @@ static int list_newindex(lua_State *L) {
 
 /* list, index (0: at the end), value */
 static int insert(lua_State *L) {
-    struct neap_sequence *list = check(L);
+    struct neap_object *list = check(L);
     lua_Integer index = lua_tointeger(L, 2);
     struct neap_message value;
     encode_value(L, 3, true, &value);
-    int code = neap_sequence_insert(list, self(L), index, &value);
+    int code = ask(L, list, NEAP_SEQUENCE_INSERT, index, &value);
     neap_message_fini(&value);
     return is_done(L, list, index, code) ? 0 : await_turn(L, list, 0, insert);
 }
@@ -160,7 +201,7 @@ static int list_append(lua_State *L) {
 
 /* l:insert(index, value) */
 static int list_insert(lua_State *L) {
-    struct neap_sequence *list = check(L);
+    struct neap_object *list = check(L);
     lua_Integer index = luaL_checkinteger(L, 2);
     luaL_checkany(L, 3);
     lua_settop(L, 3);
@@ -170,10 +211,11 @@ static int list_insert(lua_State *L) {
 
 /* list, index (0: the last) */
 static int take(lua_State *L) {
-    struct neap_sequence *list = check(L);
+    struct neap_object *list = check(L);
     lua_Integer index = lua_tointeger(L, 2);
     struct neap_message value;
-    int code = neap_sequence_take(list, self(L), index, &value);
+    neap_message_clear(&value);
+    int code = ask(L, list, NEAP_SEQUENCE_TAKE, index, &value);
     if (code == NEAP_RANGE && index == 0) return neap_push_code(L, NEAP_EMPTY);
     if (!is_done(L, list, index, code)) return await_turn(L, list, 0, take);
     neap_decode_take(L, &value);
@@ -182,7 +224,7 @@ static int take(lua_State *L) {
 
 /* l:pop([index]) */
 static int list_pop(lua_State *L) {
-    struct neap_sequence *list = check(L);
+    struct neap_object *list = check(L);
     lua_Integer index = luaL_optinteger(L, 2, 0);
     if (index == 0 && !lua_isnoneornil(L, 2)) return raise_bounds(L, list, 0);
     lua_settop(L, 1);
@@ -192,8 +234,11 @@ static int list_pop(lua_State *L) {
 
 /* list, a userdata that keeps what is to be added */
 static int extend(lua_State *L) {
-    struct neap_sequence *list = check(L);
-    int code = neap_sequence_extend(list, self(L), lua_touserdata(L, 2));
+    struct neap_object *list = check(L);
+    struct neap_message more;
+    neap_message_copy(&more, lua_touserdata(L, 2));
+    int code = ask(L, list, NEAP_SEQUENCE_EXTEND, 0, &more);
+    neap_message_fini(&more);
     return is_done(L, list, 0, code) ? 0 : await_turn(L, list, 0, extend);
 }
 
@@ -223,8 +268,8 @@ static int list_extend(lua_State *L) {
 }
 
 static int clear(lua_State *L) {
-    struct neap_sequence *list = check(L);
-    return is_done(L, list, 0, neap_sequence_clear(list, self(L))) ? 0 : await_turn(L, list, 0, clear);
+    struct neap_object *list = check(L);
+    return is_done(L, list, 0, ask_only(L, list, NEAP_SEQUENCE_CLEAR)) ? 0 : await_turn(L, list, 0, clear);
 }
 
 static int list_clear(lua_State *L) {
@@ -254,11 +299,13 @@ static int call_function(lua_State *L) {
 
 /* l:update(index, fn) */
 static int list_update(lua_State *L) {
-    struct neap_sequence *list = check(L);
+    struct neap_object *list = check(L);
     lua_Integer index = luaL_checkinteger(L, 2);
     luaL_checkany(L, 3);
     lua_settop(L, 3);
-    if (index < 1 || (lua_Unsigned)index > neap_sequence_count(list)) return raise_bounds(L, list, index);
+    push_count(L, list);
+    if (index < 1 || index > lua_tointeger(L, -1)) return raise_bounds(L, list, index);
+    lua_settop(L, 3);
     return await_turn(L, list, index, call_function);
 }
 
@@ -295,6 +342,7 @@ static const luaL_Reg metamethods[] = {
 const struct neap_binding neap_list_binding = {
     .name = "list",
     .class = &neap_sequence_class,
+    .proxy = &neap_proxy_classes[NEAP_KIND_LIST],
     .methods = methods,
     .metamethods = metamethods,
     .item = list_item,

@@ -26,10 +26,20 @@ struct neap_array *neap_shared_array(lua_State *L, enum neap_handle kind, enum n
     return array;
 }
 
+/* In words, what a call or a wait ended with. */
+static const char *explain(int code) {
+    switch (code) {
+        case NEAP_NOMEM: return "not enough memory";
+        case NEAP_HELD: return "the task is updating it already: it would wait for itself";
+        case NEAP_RANGE: return "there is no such element any more";
+        case NEAP_BROKEN: return "the process that it was made in has gone, and took it along";
+        case UV_ENOTSUP: return "the value has something in it that cannot go to another process";
+        default: return neap_code_name(code);
+    }
+}
+
 void neap_shared_check(lua_State *L, int code) {
-    if (code == NEAP_RANGE) luaL_error(L, "there is no such element any more");
-    if (code == NEAP_HELD) luaL_error(L, "the task is updating it already: it would wait for itself");
-    if (code != 0) neap_shared_fail(L, code);
+    if (code != 0) luaL_error(L, "%s", explain(code));
 }
 
 /* --- userdata that scripts do not see --- */
@@ -102,6 +112,15 @@ void neap_shared_keep(lua_State *L, struct neap_message *list) {
 
 const struct neap_message *neap_shared_kept(lua_State *L, int index, size_t *count) {
     return neap_message_items(lua_touserdata(L, index), count);
+}
+
+int neap_shared_count(lua_State *L, struct neap_proxy *proxy, uint8_t method) {
+    struct neap_call call = neap_remote_begin(L);
+    neap_remote_call(L, proxy, method, &call);
+    neap_message_fini(&call.message);
+    neap_shared_check(L, call.result);
+    lua_pushinteger(L, call.number);
+    return 1;
 }
 
 int neap_shared_eq(lua_State *L) {

@@ -4,6 +4,7 @@
 
 #include <lua.h>
 
+#include "bindings/remote.h"
 #include "bindings/vm.h"
 #include "core/message.h"
 #include "sync/array.h"
@@ -15,7 +16,8 @@ int neap_shared_fail(lua_State *L, int code);
 /* Pushes a box with a new array or value of zeros; raises if there is no room for it. */
 struct neap_array *neap_shared_array(lua_State *L, enum neap_handle kind, enum neap_type type, lua_Unsigned length);
 
-/* Raises unless `code` is 0: "not enough memory", or that the task is updating it already, or that it is out of range. */
+/* Raises unless `code` is 0: "not enough memory", or that the task is updating it already, or that it is out of range, or that the process
+ * where it is has gone. */
 void neap_shared_check(lua_State *L, int code);
 
 /* A turn (sync/turn.h) in a userdata, which gives it back when it is closed or collected. */
@@ -34,6 +36,9 @@ int neap_shared_await(lua_State *L, struct neap_object *object, uint8_t op, stru
 void neap_shared_keep(lua_State *L, struct neap_message *list);
 /* The messages that the userdata at `index` keeps. */
 const struct neap_message *neap_shared_kept(lua_State *L, int index, size_t *count);
+
+/* #handle of what lives in another process, which `method` tells. */
+int neap_shared_count(lua_State *L, struct neap_proxy *proxy, uint8_t method);
 
 /* The metamethod: two handles are equal if they stand for the same bytes. */
 int neap_shared_eq(lua_State *L);

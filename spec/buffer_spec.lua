@@ -193,6 +193,23 @@ describe("buffer", function()
     for i = 1, 2000 do neap.buffer(8 << 20)[i] = 1 end -- 16 GB, if none went
   end)
 
+  it("is refused when no descriptor is left, and made again when there is one", function()
+    local script = support.temporary_file([[
+      local neap = require "neap"
+      local kept, first, done, message = {}, neap.value("i32"), nil, nil
+      repeat
+        done, message = pcall(neap.buffer, 100000)
+        kept[#kept + 1] = done and message or nil
+      until not done
+      print(message:match("EMFILE"), #kept > 10, first:add(1), neap.value("i32", 7):get())
+      kept = nil
+      collectgarbage()
+      print(#neap.buffer(100000))]])
+    local _ <close> = script
+    local result = support.run_command(("sh -c 'ulimit -n 64; exec %s %s'"):format(support.runner, script.path))
+    assert.are.same({ status = 0, stderr = "", stdout = "EMFILE\ttrue\t1\t7\n100000\n" }, result)
+  end)
+
   it_races("has what was written before it was sealed, and nothing later", function()
     for _ = 1, 10 * support.stress do
       local buffer = neap.buffer(3 * 20000)

@@ -37,6 +37,25 @@ function ways.error(value)
   return err
 end
 
+--- There and back, by a process that stays for all of them.
+local there, back
+function ways.process(value)
+  if not there then
+    there, back = neap.channel(), neap.channel()
+    neap.process({ daemon = true }, function(from, to)
+      for v in from:iter() do to:send(v) end
+    end, there, back)
+  end
+  there:send(value)
+  return (back:recv())
+end
+
+function ways.dict(value)
+  local dict = neap.dict()
+  dict.kept = value
+  return dict.kept
+end
+
 -- The places in which it can stand; each sends something that has it there, and takes it out again.
 local places = {}
 
@@ -665,18 +684,22 @@ describe("what cannot be sent", function()
   end)
 
   it("fails who returns it, with the reason", function()
-    local thread = neap.thread({ quiet = true }, function() return 1, { conn = io.stdout } end)
-    local joined, err = pcall(thread.join, thread)
-    assert.is_false(joined)
-    assert.matches("cannot send result%[2%]%.conn: userdata", tostring(err))
-    assert.are.equal("failed", thread:status())
+    for _, start in ipairs({ neap.thread, neap.process }) do
+      local handle = start({ quiet = true }, function() return 1, { conn = io.stdout } end)
+      local joined, err = pcall(handle.join, handle)
+      assert.is_false(joined)
+      assert.matches("cannot send result%[2%]%.conn: userdata", tostring(err))
+      assert.are.equal("failed", handle:status())
+    end
   end)
 
   it("fails who raises it, with the reason", function()
-    local thread = neap.thread({ quiet = true }, function() error({ conn = io.stdout }) end)
-    local joined, err = pcall(thread.join, thread)
-    assert.is_false(joined)
-    assert.matches("cannot send error%.conn: userdata", tostring(err))
+    for _, start in ipairs({ neap.thread, neap.process }) do
+      local handle = start({ quiet = true }, function() error({ conn = io.stdout }) end)
+      local joined, err = pcall(handle.join, handle)
+      assert.is_false(joined)
+      assert.matches("cannot send error%.conn: userdata", tostring(err))
+    end
   end)
 
   it("leaves the handles beside it in working order", function()

@@ -166,6 +166,10 @@ int neap_cell_find(struct neap_segment *segment, uint64_t offset, size_t size, s
     return 0;
 }
 
+bool neap_cell_is_alone(const struct neap_cell *cell) {
+    return neap_cell_offset(cell) == 0 && cell->segment->size != CHUNK_SIZE;
+}
+
 /* Guard held, `chunk` has just got a cell back: puts it where 1 and 2 want it. True: it is to be freed. */
 static bool settle(struct neap_cells *cells, struct neap_chunk *chunk) {
     int class = class_of(chunk->cell_size);

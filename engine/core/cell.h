@@ -36,6 +36,9 @@ int neap_cell_find(struct neap_segment *segment, uint64_t offset, size_t size, s
 /* Gives it up, however it was come by. */
 void neap_cell_free(struct neap_cell *cell);
 
+/* Has it a segment to itself, whoever has made it? One that just happens to be as large as those that are shared is told no. */
+bool neap_cell_is_alone(const struct neap_cell *cell);
+
 static inline uint64_t neap_cell_offset(const struct neap_cell *cell) {
     return (uint64_t)((char *)cell->at - cell->segment->base);
 }

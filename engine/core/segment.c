@@ -88,6 +88,7 @@ static int map(int fd, size_t size, uint64_t id, bool writable, struct neap_segm
     made->id = id;
     made->fd = fd;
     atomic_init(&made->refs, 1);
+    atomic_init(&made->writers, 0);
     atomic_init(&made->is_sealed, !writable);
     *segment = made;
     return 0;

@@ -22,6 +22,7 @@ struct neap_segment {
     uint64_t id; /* see NAMES; constant */
     int fd;      /* closed on exec; to be sent, not to be closed. Constant */
     atomic_uint refs;
+    atomic_uint writers;    /* threads of this process that write where sealing would stop them; see sync/bytes.c */
     _Atomic bool is_sealed; /* this process cannot write to it any more; release, acquire. Never unset */
 };
 

@@ -1,9 +1,10 @@
 /* bytes: a cell with a head, which tells every process whether the rest is sealed.
  *
- * SEALING     The head's flag is what everybody obeys. Who writes counts itself in the root, then looks at the flag; who seals sets the
- *             flag, then waits until nobody is counted. Both are sequentially consistent, so one of them sees the other (a writer of another
- *             process is not counted: it may be killed). What has a segment to itself is then made read-only by the system too,
- *             which keeps out whoever maps it later, and other libraries of this process. */
+ * SEALING     The head's flag is what everybody obeys. Who writes counts itself, then looks at the flag; who seals sets the flag, then waits
+ *             until nobody is counted. Both are sequentially consistent, so one of them sees the other. (A writer of another process is not
+ *             counted: it may be killed.) What has a segment to itself is then made read-only by the system too, which keeps out
+ *             whoever maps it later, and other libraries of this process. Its writers are counted in the segment, by whatever record they
+ *             have come: one that got away would fault. */
 #include "sync/bytes.h"
 
 #include <sched.h>
@@ -100,8 +101,12 @@ static void destroy(struct neap_object *object) {
 
 /* --- writing and sealing --- */
 
+static atomic_uint *writers_of(const struct neap_bytes *bytes) {
+    return neap_cell_is_alone(&bytes->mapped.cell) ? &bytes->mapped.cell.segment->writers : &bytes->root->writers;
+}
+
 bool neap_bytes_begin_writing(struct neap_bytes *bytes) {
-    atomic_fetch_add(&bytes->root->writers, 1); /* see SEALING */
+    atomic_fetch_add(writers_of(bytes), 1); /* see SEALING */
     if (!atomic_load(&head_of(bytes)->is_sealed)) return true;
     neap_bytes_end_writing(bytes);
     return false;
@@ -109,26 +114,21 @@ bool neap_bytes_begin_writing(struct neap_bytes *bytes) {
 
 void neap_bytes_end_writing(struct neap_bytes *bytes) {
     /* who seals sees what was written */
-    atomic_fetch_sub_explicit(&bytes->root->writers, 1, memory_order_release);
-}
-
-/* Does the segment belong to it alone? Then it begins where that does, and takes more than others leave. */
-static bool is_alone(const struct neap_bytes *root) {
-    const struct neap_segment *segment = root->mapped.cell.segment;
-    return neap_cell_offset(&root->mapped.cell) == 0 && segment->size == HEAD_SIZE + root->mapped.shape[0];
+    atomic_fetch_sub_explicit(writers_of(bytes), 1, memory_order_release);
 }
 
 void neap_bytes_seal(struct neap_bytes *bytes) {
-    struct neap_bytes *root = bytes->root;
-    if (neap_bytes_is_sealed(root)) return;
-    atomic_store(&head_of(root)->is_sealed, true); /* see SEALING */
-    for (int i = 0; atomic_load(&root->writers) != 0; i++) {
+    const atomic_uint *writers = writers_of(bytes);
+    if (neap_bytes_is_sealed(bytes)) return;
+    atomic_store(&head_of(bytes)->is_sealed, true); /* see SEALING */
+    for (int i = 0; atomic_load(writers) != 0; i++) {
         if (i < SPINS)
             neap_relax();
         else
             sched_yield();
     }
-    if (is_alone(root)) (void)neap_segment_seal(root->mapped.cell.segment); /* if it cannot be, the flag remains */
+    if (neap_cell_is_alone(&bytes->mapped.cell))
+        (void)neap_segment_seal(bytes->mapped.cell.segment); /* if it cannot be, the flag remains */
 }
 
 bool neap_bytes_is_sealed(const struct neap_bytes *bytes) {

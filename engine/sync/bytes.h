@@ -15,7 +15,7 @@ struct neap_bytes {
     struct neap_mapped
         mapped; /* its cell begins with a head; its shape: length, place of the first byte behind the head */
     struct neap_bytes *root; /* the one that this is a view of, by mapped.original; or itself. Constant */
-    atomic_uint writers;     /* of a root: threads of this process that are writing */
+    atomic_uint writers;     /* of a root that shares its segment: threads of this process that are writing */
 };
 
 /* `length` zeros; one reference. NEAP_NOMEM, or what the system said, as UV_EMFILE. */

@@ -34,10 +34,4 @@ struct neap_link *neap_turns_pass(struct neap_turns *turns) {
 
 void neap_turn_enter(struct neap_link *link) { neap_owner_enter(link->wait->owner, link->hold); }
 
-void neap_turn_return(struct neap_turn *turn) {
-    if (!neap_list_is_linked(&turn->hold.node)) return;
-    struct neap_object *object = turn->hold.object;
-    neap_list_remove(&turn->hold.node);
-    turn->hold.abandon(&turn->hold);
-    neap_object_unref(object);
-}
+void neap_turn_return(struct neap_turn *turn) { (void)neap_hold_give_back(&turn->hold); }
