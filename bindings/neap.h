@@ -353,11 +353,12 @@ struct neap_config {
 };
 
 enum neap_deny {
-    NEAP_DENY_READING = 1,       /* files */
-    NEAP_DENY_WRITING = 2,       /* files; creating, removing and renaming them */
-    NEAP_DENY_NETWORK = 4,       /* sockets, names, HTTP */
-    NEAP_DENY_PROGRAMS = 8,      /* io.popen, os.execute and the like */
-    NEAP_DENY_PROCESSES = 16,    /* of neap */
+    NEAP_DENY_READING = 1,  /* files */
+    NEAP_DENY_WRITING = 2,  /* files; creating, removing and renaming them */
+    NEAP_DENY_NETWORK = 4,  /* sockets, names, HTTP */
+    NEAP_DENY_PROGRAMS = 8, /* io.popen, os.execute and the like */
+    NEAP_DENY_PROCESSES =
+        16, /* of neap; denied as well as soon as anything else is, or is limited: a child has neither */
     NEAP_DENY_THREADS = 32,      /* of neap */
     NEAP_DENY_C_MODULES = 64,    /* require of modules in C; package.loadlib */
     NEAP_DENY_BYTECODE = 128,    /* load of anything but text; string.dump */

@@ -14,6 +14,7 @@
 #include "bindings/listing.h"
 #include "bindings/locate.h"
 #include "bindings/remote.h"
+#include "bindings/restrict.h"
 #include "bindings/start.h"
 #include "bindings/thread.h"
 #include "bindings/version.h"
@@ -83,6 +84,7 @@ static void set_options(struct neap_process *process, const struct neap_task_opt
 }
 
 int neap_process_spawn(lua_State *L, int arguments, const struct neap_task_options *options) {
+    neap_restrict_check_process(L);
     struct neap_vm *vm = neap_vm_of(L);
     int function = lua_gettop(L) - arguments;
     luaL_checkstack(L, 8, "process");

@@ -6,6 +6,8 @@
  * DEBUG      As soon as anything is denied or limited, of the debug library only traceback is left: the rest can undo all of this.
  * MODULE     Of neap's own functions those are known here that need nothing, or what they need. One that is not known needs everything: so
  *            what is added later is denied until somebody has thought about it.
+ * PROCESSES  A child runs the program neap, which knows nothing of its parent's limits. So nothing that may start one is left as soon as anything is
+ *            denied or limited.
  * INHERITED  Every state of the engine is opened like this, those of threads too. What a function that was sent refers to by name is looked up
  *            where it arrives. A handle is a capability of its own: who is given a channel may use it.
  * BYTECODE   Only text is compiled; the codec's own bytecode comes from this process (function.c), and cannot be forged. */
@@ -45,6 +47,10 @@ static int raise_denied(lua_State *L, const char *what) {
 
 void neap_restrict_check(lua_State *L, uint32_t needed, const char *what) {
     if (denied_in(L) & needed) raise_denied(L, what);
+}
+
+void neap_restrict_check_process(lua_State *L) {
+    if (neap_restrict_is_on(L)) raise_denied(L, "starting a process");
 }
 
 /* --- functions that stand in for others --- */
@@ -293,12 +299,9 @@ static const struct {
     {"version", 0},
     {"wait", 0},
     {"yield", 0},
-    {"process", NEAP_DENY_PROCESSES},
-    {"Process", NEAP_DENY_PROCESSES},
     {"processes", 0},
     {"getpid", NEAP_DENY_ENVIRONMENT},
     {"getppid", NEAP_DENY_ENVIRONMENT},
-    {"pool", NEAP_DENY_THREADS | NEAP_DENY_PROCESSES},
     {"net", NEAP_DENY_NETWORK},
     {"http", NEAP_DENY_NETWORK},
     {"dns", NEAP_DENY_NETWORK},
@@ -313,19 +316,47 @@ static uint32_t needs_of(const char *name) {
     return EVERYTHING;
 }
 
+/* Pushes a table that raises whatever is done with it. */
+static void push_denied_table(lua_State *L, const char *name) {
+    lua_newtable(L);
+    lua_createtable(L, 0, 4);
+    push_denied(L, "neap", name);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__index");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__newindex");
+    lua_setfield(L, -2, "__call");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+}
+
+/* Is the value on top of the stack what one of the two above has pushed? */
+static bool is_denied(lua_State *L) {
+    if (lua_tocfunction(L, -1) == denied) return true;
+    if (!lua_istable(L, -1) || luaL_getmetafield(L, -1, "__call") == LUA_TNIL) return false;
+    bool result = lua_tocfunction(L, -1) == denied;
+    lua_pop(L, 1);
+    return result;
+}
+
 void neap_restrict_module(lua_State *L, int index) {
     uint32_t mask = denied_in(L);
     if (!neap_restrict_is_on(L)) return;
     index = lua_absindex(L, index);
     int top = lua_gettop(L);
-    luaL_checkstack(L, 6, "module");
+    luaL_checkstack(L, 10, "module");
     for (lua_pushnil(L); lua_next(L, index) != 0;) {
         const char *name = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
         uint32_t needs = needs_of(name);
         bool taken = needs == EVERYTHING || (mask & needs) != 0;
-        if (taken && lua_tocfunction(L, -1) != denied) {
+        if (taken && !is_denied(L)) {
+            bool table = lua_istable(L, -1);
             lua_pushvalue(L, top + 1);
-            push_denied(L, "neap", name);
+            if (table)
+                push_denied_table(L, name);
+            else
+                push_denied(L, "neap", name);
             lua_rawset(L, index); /* the field is there: the walk may go on */
         }
         lua_settop(L, top + 1);

@@ -11,6 +11,9 @@ bool neap_restrict_is_on(lua_State *L);
 /* Raises "denied: <what>: ..." if one of these NEAP_DENY_* is denied. */
 void neap_restrict_check(lua_State *L, uint32_t needed, const char *what);
 
+/* Raises where anything is denied or limited: see PROCESSES. */
+void neap_restrict_check_process(lua_State *L);
+
 /* Takes away what is denied of Lua's own libraries, which are open; no script has run. Raises. */
 void neap_restrict_open(lua_State *L);
 /* The same of neap's own module, the table at `index`, whenever something was added to it. */

@@ -139,10 +139,13 @@ static void fail_outside(struct neap_task *task, lua_State *from) {
         lua_pop(from, 1);
         return;
     }
+    struct neap_quota *task_quota = task->vm->loop.quota;
+    neap_quota_lift(task_quota, true); /* whatever is left of it: the task has to end */
     if (from != L) lua_xmove(from, L, 1);
     lua_pushcclosure(L, finish_with_error, 1);
     lua_pushlightuserdata(L, task);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+    neap_quota_lift(task_quota, false);
 }
 
 /* Asked to stop before it has started: it never does. */

@@ -71,6 +71,7 @@ void neap_unmap(void *memory, size_t size) { munmap(memory, size); }
 struct neap_quota {
     _Atomic size_t used; /* bytes, and one for the owner: whoever makes it 0 frees the record. Acquire-release */
     size_t limit;        /* of used. Constant */
+    _Atomic bool lifted; /* it does not hold for the moment. Relaxed */
 };
 
 struct neap_quota *neap_quota_new(size_t limit) {
@@ -79,13 +80,19 @@ struct neap_quota *neap_quota_new(size_t limit) {
     count(1);
     atomic_init(&quota->used, 1);
     quota->limit = limit < SIZE_MAX ? limit + 1 : limit;
+    atomic_init(&quota->lifted, false);
     return quota;
+}
+
+void neap_quota_lift(struct neap_quota *quota, bool lifted) {
+    if (quota != NULL) atomic_store_explicit(&quota->lifted, lifted, memory_order_relaxed);
 }
 
 bool neap_quota_take(struct neap_quota *quota, size_t size) {
     size_t used = atomic_load_explicit(&quota->used, memory_order_relaxed);
+    size_t limit = atomic_load_explicit(&quota->lifted, memory_order_relaxed) ? SIZE_MAX : quota->limit;
     do {
-        if (size > quota->limit || used > quota->limit - size) return false;
+        if (size > limit || used > limit - size) return false;
     } while (!atomic_compare_exchange_weak_explicit(&quota->used, &used, used + size, memory_order_relaxed,
                                                     memory_order_relaxed));
     return true;

@@ -21,6 +21,8 @@ void neap_quota_end(struct neap_quota *quota);
 /* TAKE: false when that would be too much. GIVE: what was taken. Any thread. */
 bool neap_quota_take(struct neap_quota *quota, size_t size);
 void neap_quota_give(struct neap_quota *quota, size_t size);
+/* Own thread: from now on the bound does not hold, or holds again: for what the engine must get done. NULL: nothing. */
+void neap_quota_lift(struct neap_quota *quota, bool lifted);
 /* As neap_alloc, but in that quota; NULL: in none. */
 void *neap_alloc_from(struct neap_quota *quota, size_t size);
 

@@ -264,6 +264,12 @@ static void nothing_that_is_denied_can_be_had(void **state) {
         "require 'neap'.Thread{target = print}",
         "require 'neap'.scope(function(s) s:thread(print) end)",
         "require 'neap'.array('i8', 10)",
+        "require 'neap'.process(print)",
+        "require 'neap'.pool(1)",
+        "require 'neap'.scope(function(s) s:process(print) end)",
+        "require 'neap'.run{'true'}",
+        "require 'neap'.fs.read('/etc/passwd')",
+        "require 'neap'.net.connect('localhost', 1)",
         "require 'neap'.getpid()",
     };
     (void)state;
