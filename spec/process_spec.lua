@@ -26,9 +26,12 @@ local function is_running(pid)
   return state ~= "Z" and state ~= "X"
 end
 
---- Lets all that is left end.
+--- Ends all that is left of other tests.
 local function settle()
-  for _, process in ipairs(neap.processes()) do process:wait() end
+  for _, process in ipairs(neap.processes()) do
+    process:kill()
+    process:wait()
+  end
 end
 
 --- How many descriptors this process has.
@@ -224,6 +227,14 @@ describe("process", function()
     for handle in neap.as_completed({ neap.process(double, 5) }) do assert.are.equal(10, handle:join()) end
   end)
 end)
+
+grid.ask("process:wait", {
+  blocked = function() return start_waiting({ daemon = true }) end,
+  wait = function(process, timeout) return process:wait(timeout) end,
+  serve = function(process) process:kill() end,
+  served = table.pack(true),
+  all = true,
+})
 
 describe("process:join", function()
   local function wait_for(process, timeout) return process:join(timeout) end
