@@ -35,6 +35,7 @@
 #include "bindings/libraries.h"
 #include "bindings/remote.h"
 #include "bindings/report.h"
+#include "bindings/spare.h"
 #include "bindings/state.h"
 #include "bindings/task.h"
 #include "host/engine.h"
@@ -274,7 +275,7 @@ static int run(struct program *program, lua_State *L) {
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
         neap_report_print("neap: %s\n", lua_tostring(L, -1));
         neap_vm_close(program->vm);
-        lua_close(L);
+        neap_spare_close(L);
         free_program(program);
         return 1;
     }
@@ -286,7 +287,7 @@ static int run(struct program *program, lua_State *L) {
         program->what->close(program->vm, program->main_task, status, asked_status(program) >= 0,
                              program->what->argument);
     neap_vm_close(program->vm);
-    lua_close(L);
+    neap_spare_close(L);
     status = flush(program, status, ended);
     if (program->what->is_child && signals.number != 0) die_of(signals.number);
     if (!ended) _exit(status); /* what the threads that are left use must stay */
