@@ -1,5 +1,5 @@
--- A table and a list that several processes share. update is one step, whoever else is at it; so no word is counted twice, and
--- none is lost.
+-- A table and a list that several processes share. update is one step, whoever else is at it; so no word is counted
+-- twice, and none is lost.
 --
 -- Prints:
 --   the 4, of 1, tide 3

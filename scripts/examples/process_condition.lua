@@ -1,5 +1,5 @@
--- A process waits until there is enough of something that others make. A condition is a lock, and a place to wait for a change
--- of what it protects.
+-- A process waits until there is enough of something that others make. A condition is a lock, and a place to wait
+-- for a change of what it protects.
 --
 -- Prints:
 --   taken: 10 of 12

@@ -1,5 +1,5 @@
--- Processes that take work from a queue and put results into another. task_done and join tell when all has been done; then the
--- queue is closed, and the workers end.
+-- Processes that take work from a queue and put results into another. task_done and join tell when all has been done;
+-- then the queue is closed, and the workers end.
 --
 -- Prints:
 --   1 4 9 16 25 36 49 64 81 100
