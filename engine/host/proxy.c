@@ -212,7 +212,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
 static void enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     neap_list_push_back(&proxy->waiters, &link->node);
-    if (kind_of(proxy) == NEAP_KIND_RWLOCK) link->hold = NULL; /* others have a number there, or a priority */
+    if (!is_holding(link)) link->hold = NULL;
     link->request = make_reading(proxy, link) == 0 ? neap_request_add(proxy->import.session, object, link) : 0;
 }
 
