@@ -256,7 +256,7 @@ describe("output that cannot be written", function()
       print(table.unpack(written, 1, written.n))]]))
   end)
 
-  it("that a thread is stuck in does not hold up the end", function()
+  it("that a thread is stuck in does not hold up the end #preempt", function()
     local code = [[
       local begun = neap.event()
       neap.thread(function()

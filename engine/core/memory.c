@@ -151,11 +151,11 @@ void *neap_realloc(void *block, size_t size) {
     size_t old_size = header->size, new_size = size + sizeof *header;
     bool grows = new_size > old_size;
     if (quota != NULL && grows && !neap_quota_take(quota, new_size - old_size)) return NULL;
-    header = realloc(header, new_size);
-    if (header != NULL) header->size = new_size;
-    if (quota != NULL && (header != NULL) != grows) /* it has shrunk, or could not grow */
+    struct header *moved = realloc(header, new_size);
+    if (moved != NULL) moved->size = new_size;
+    if (quota != NULL && (moved != NULL) != grows) /* it has shrunk, or could not grow */
         neap_quota_give(quota, grows ? new_size - old_size : old_size - new_size);
-    return header == NULL ? NULL : header + 1;
+    return moved == NULL ? NULL : moved + 1;
 }
 
 void neap_free(void *block) {

@@ -48,7 +48,8 @@ static void note_error(const struct neap_drain *drain) {
 static void write_out(struct neap_drain *drain, const char *bytes, size_t size) {
     if (size == 0 && drain->used == 0) return;
     struct neap_screen *screen = &drain->watch.hub->engine->screen;
-    char end = size > 0 ? bytes[size - 1] : drain->line[drain->used - 1];
+    const char *last = size > 0 ? bytes + size : drain->line + drain->used;
+    char end = last[-1];
     bool begun = neap_screen_begin(screen);
     errno = 0;
     flockfile(drain->target);
