@@ -131,7 +131,7 @@ describe("on a terminal the prompt", function()
     assert.is_truthy(screen:find("from a thread\n", 1, true))
   end)
 
-  -- Not under the thread sanitizer: there a line of several hundred is missing on the screen now and then; not known why
+  -- Not under the thread sanitizer: there a line of several hundred is missing on the screen now and then.
   it("loses nothing of what threads print meanwhile, and nothing of the line #preempt", function()
     local terminal <close> = open()
     terminal:type("function shout(name) for i = 1, 200 do print(name .. ' ' .. i .. '.') end end")
