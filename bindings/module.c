@@ -77,11 +77,11 @@ static int push_reference(lua_State *L) {
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {{"as_completed", "neap.group"}, {"dns", "neap.net"},         {"fs", "neap.fs"},
-            {"gather", "neap.group"},       {"inspect", "neap.inspect"}, {"net", "neap.net"},
-            {"pool", "neap.pool"},          {"popen", "neap.program"},   {"race", "neap.group"},
-            {"run", "neap.program"},        {"wait", "neap.group"},      {"Process", "neap.class"},
-            {"Task", "neap.class"},         {"Thread", "neap.class"},    {NULL, NULL}};
+} lazy[] = {
+    {"as_completed", "neap.group"}, {"dns", "neap.net"},         {"fs", "neap.fs"},        {"gather", "neap.group"},
+    {"http", "neap.http"},          {"inspect", "neap.inspect"}, {"net", "neap.net"},      {"pool", "neap.pool"},
+    {"popen", "neap.program"},      {"race", "neap.group"},      {"run", "neap.program"},  {"wait", "neap.group"},
+    {"Process", "neap.class"},      {"Task", "neap.class"},      {"Thread", "neap.class"}, {NULL, NULL}};
 
 /* Is stderr one? */
 static int is_terminal(lua_State *L) {
