@@ -19,6 +19,7 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_BOUNDED_SEMAPHORE] = &neap_bounded_semaphore_binding,
     [NEAP_HANDLE_EVENT] = &neap_event_binding,
     [NEAP_HANDLE_BARRIER] = &neap_barrier_binding,
+    [NEAP_HANDLE_SIGNAL] = &neap_signal_binding,
     [NEAP_HANDLE_TASK] = &neap_task_binding,
     [NEAP_HANDLE_TASK_JOB] = &neap_task_job_binding,
     [NEAP_HANDLE_THREAD] = &neap_thread_binding,

@@ -29,6 +29,7 @@ extern const struct neap_binding neap_queue_binding;
 extern const struct neap_binding neap_rlock_binding;
 extern const struct neap_binding neap_rwlock_binding;
 extern const struct neap_binding neap_semaphore_binding;
+extern const struct neap_binding neap_signal_binding;
 extern const struct neap_binding neap_stream_binding;
 extern const struct neap_binding neap_value_binding;
 
@@ -53,6 +54,7 @@ int neap_queue_open(lua_State *L);
 int neap_rlock_open(lua_State *L);
 int neap_rwlock_open(lua_State *L);
 int neap_semaphore_open(lua_State *L);
+int neap_signal_open_handle(lua_State *L);
 int neap_value_open(lua_State *L);
 
 /* Those that work on several handles: neap.select. */

@@ -16,6 +16,7 @@
 #include "core/loop.h"
 #include "core/memory.h"
 #include "core/wait.h"
+#include "host/signal.h"
 #include "sync/barrier.h"
 #include "sync/channel.h"
 #include "sync/condition.h"
@@ -41,6 +42,7 @@ static const struct {
     {&neap_stream_class, NEAP_SEND, NEAP_STREAM_SEND},
     {&neap_stream_class, NEAP_RECV, NEAP_STREAM_RECV},
     {&neap_event_class, NEAP_WAIT, NEAP_EVENT_WAIT},
+    {&neap_signal_class, NEAP_WAIT, NEAP_SIGNAL_WAIT},
     {&neap_task_job_class, NEAP_WAIT, NEAP_FUTURE_END},
     {&neap_thread_job_class, NEAP_WAIT, NEAP_FUTURE_END},
     {&neap_barrier_class, NEAP_WAIT, NEAP_BARRIER_WAIT},

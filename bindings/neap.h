@@ -331,6 +331,8 @@ struct neap_config {
     /* A signal that the engine may use to interrupt Lua that does not wait: so tasks that compute share their thread, and can be
      * cancelled. It is handled while engines with it are alive; SIGURG is a good choice [0: no signal is touched] */
     int slice_signal;
+    bool
+        signals; /* scripts may wait for signals (neap.signal): while they do, these do nothing else in this process [false] */
     double slice_seconds; /* how long a task may run while others are ready [0.01]; 0: until it waits */
 
     /* The memory of Lua states: as realloc; `new_size` 0 frees. Shrinking must not fail. Any thread of the engine [NULL: neap's own] */

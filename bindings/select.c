@@ -17,6 +17,7 @@
 #include "bindings/pipe.h"
 #include "core/error.h"
 #include "core/remote.h"
+#include "host/signal.h"
 #include "sync/event.h"
 #include "sync/pipe.h"
 #include "sync/queue.h"
@@ -92,6 +93,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
         case NEAP_HANDLE_CHANNEL: link->op = NEAP_CHANNEL_RECV; break;
         case NEAP_HANDLE_QUEUE: link->op = NEAP_QUEUE_GET; break;
         case NEAP_HANDLE_EVENT: link->op = NEAP_EVENT_WAIT; break;
+        case NEAP_HANDLE_SIGNAL: link->op = NEAP_SIGNAL_WAIT; break;
         case NEAP_HANDLE_PIPE:
             link->op = NEAP_STREAM_RECV;
             object = find_stream(L, number, object, false);
@@ -109,7 +111,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
             link->op = NEAP_FUTURE_END;
             object = &neap_handle_test(L, CASE)->object;
             break;
-        default: refuse_type(L, number, "channel, queue, pipe, event, task, thread, process or future");
+        default: refuse_type(L, number, "channel, queue, pipe, event, signal, task, thread, process or future");
     }
     link->object = object;
 }

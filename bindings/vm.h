@@ -35,6 +35,7 @@ enum neap_handle {
     NEAP_HANDLE_BOUNDED_SEMAPHORE,
     NEAP_HANDLE_EVENT,
     NEAP_HANDLE_BARRIER,
+    NEAP_HANDLE_SIGNAL,
     NEAP_HANDLE_TASK,     /* a task of this state: its record lies in the box */
     NEAP_HANDLE_TASK_JOB, /* a task of another state */
     NEAP_HANDLE_THREAD,

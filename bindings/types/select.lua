@@ -12,6 +12,7 @@ local neap = {}
 ---| `{queue, value, priority}` | it takes the value | `true` |
 ---| a task, thread, process or future | it has ended | nothing; ask `join` |
 ---| an event | it is set | nothing |
+---| a signal | it has come | nothing |
 ---
 ---One that is closed is ready, with `nil, "closed", "closed"` and the reason. All cases are looked at in one moment.
 ---Exactly one is carried out; the others are left untouched. Among ready ones the choice is fair.
@@ -35,7 +36,7 @@ local neap = {}
 ---
 ---assert(select(2, neap.select({numbers}, 0)) == "timeout")
 ---```
----@param cases (neap.Channel|neap.Queue|neap.Pipe|neap.Handle|neap.Future|neap.Event|table)[]
+---@param cases (neap.Channel|neap.Queue|neap.Pipe|neap.Handle|neap.Future|neap.Event|neap.Signal|table)[]
 ---@param timeout? number
 ---@return integer? index of the case
 ---@return any ... or `nil, "timeout", "timeout"`

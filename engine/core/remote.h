@@ -33,6 +33,7 @@ enum neap_kind {
     NEAP_KIND_POOL,
     NEAP_KIND_DICT,
     NEAP_KIND_LIST,
+    NEAP_KIND_SIGNAL,
     NEAP_KIND_MAPPED, /* keeps shared memory in place, for what is mapped elsewhere: see core/mapped.h */
     NEAP_KIND_COUNT
 };

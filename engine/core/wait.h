@@ -149,6 +149,16 @@ static inline void neap_batch_add(struct neap_batch *batch, struct neap_wait *wa
     batch->last = &wait->runnable;
 }
 
+/* Moves the waits of `more` to the end of `batch`. */
+static inline void neap_batch_join(struct neap_batch *batch, struct neap_batch *more) {
+    if (more->first == 0) return;
+    if (batch->first == 0)
+        batch->first = more->first;
+    else
+        batch->last->next = more->first;
+    batch->last = more->last;
+}
+
 /* No guard held: queues every wait of the batch on its loop. */
 void neap_batch_flush(struct neap_batch *batch);
 

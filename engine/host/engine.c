@@ -17,6 +17,7 @@
 #include "core/ticket.h"
 #include "host/hub.h"
 #include "host/process.h"
+#include "host/signal.h"
 #include "host/work.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -56,6 +57,7 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->spare, NULL);
     atomic_init(&engine->spare_wanted, false);
     engine->hub = NULL;
+    engine->signals = NULL;
     neap_list_init(&engine->unread);
     engine->unread_count = 0;
     neap_rings_init(&engine->rings);
@@ -175,6 +177,7 @@ static void reap(struct neap_engine *engine, bool wait) {
 void neap_engine_fini(struct neap_engine *engine) {
     struct neap_work *unread;
     neap_hub_end(engine);
+    neap_signals_end(engine);
     reap(engine, true);
     while ((unread = neap_work_next_unread(engine)) != NULL) neap_object_unref(&unread->future.object);
     struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
@@ -312,6 +315,16 @@ void neap_engine_relent(struct neap_engine *engine) {
     if (last && engine->main != NULL) neap_mailbox_notify(engine->main);
 }
 
+void neap_engine_count_in(struct neap_engine *engine) {
+    atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel);
+}
+
+/* If everybody is idle now, the main loop has to find that out. */
+void neap_engine_count_out(struct neap_engine *engine) {
+    bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
+    if (last && engine->main != NULL) neap_mailbox_notify(engine->main);
+}
+
 static void cancel(struct neap_job *job, void *argument) {
     struct neap_message none;
     (void)argument;
@@ -330,6 +343,7 @@ void neap_engine_stop_threads(struct neap_engine *engine) {
     neap_guard_lock(&engine->guard);
     atomic_store_explicit(&engine->stopping, true, memory_order_relaxed);
     neap_guard_unlock(&engine->guard);
+    neap_signals_stop(engine);
     neap_engine_each_thread(engine, cancel, NULL);
     neap_engine_each_process(engine, cancel, NULL);
 }

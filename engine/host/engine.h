@@ -21,6 +21,7 @@ struct neap_class;
 struct neap_embedding;
 struct neap_hub;
 struct neap_process;
+struct neap_signals;
 struct neap_thread;
 
 struct neap_engine {
@@ -48,6 +49,7 @@ struct neap_engine {
     _Atomic(struct neap_spare *) spare;    /* NULL: none is ready. Exchanged, acquire and release */
     _Atomic bool spare_wanted;             /* a thread was started, and will take it; relaxed */
     _Atomic(struct neap_kept *) kept;      /* the newest first; entries are constant and stay as long as the engine */
+    struct neap_signals *signals;          /* likewise, by neap_signal_open */
     struct neap_list unread;               /* neap_work.unread: failed, nobody has seen it; a reference each. guard */
     uint32_t unread_count;                 /* of unread; guard */
     struct neap_rings rings;               /* who waits for a lock while holding others */
@@ -131,6 +133,10 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
 /* Any thread of the engine: there is something more that the program stays alive for; and there is that no longer. */
 void neap_engine_need(struct neap_engine *engine);
 void neap_engine_relent(struct neap_engine *engine);
+
+/* Any thread, which is counted itself or serves others: one thing more, or less, that something may happen to by itself: see `busy`. */
+void neap_engine_count_in(struct neap_engine *engine);
+void neap_engine_count_out(struct neap_engine *engine);
 
 /* Any thread: the program is to end with `status`, in order. The first one to ask wins. */
 void neap_engine_exit(struct neap_engine *engine, int status);

@@ -9,6 +9,7 @@
 #include "host/drain.h"
 #include "host/engine.h"
 #include "host/launcher.h"
+#include "host/signal.h"
 
 /* --- its thread --- */
 
@@ -24,6 +25,7 @@ static void *run(void *argument) {
     neap_loop_drain(&hub->loop);
     while (!neap_list_is_empty(&hub->drains))
         neap_drain_stop(NEAP_CONTAINER_OF(hub->drains.next, struct neap_drain, node));
+    neap_signals_unwatch(hub->engine);
     neap_loop_run(&hub->loop, has_no_watches, hub);
     neap_loop_drain(&hub->loop);
     neap_launcher_end(hub);

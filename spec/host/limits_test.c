@@ -1,4 +1,5 @@
 /* Limits and capabilities, as an attacker sees them. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -354,6 +355,30 @@ static void what_is_denied_in_part_is_denied_in_threads_too(void **state) {
     remove(name);
 }
 
+/* --- signals --- */
+
+static void allow_signals(struct neap_config *changed) {
+    changed->signals = true;
+    changed->denied = NEAP_DENY_NETWORK;
+}
+
+static void no_signal_is_touched_unless_the_host_allows_it(void **state) {
+    struct sigaction before;
+    (void)state;
+    run("local ok, message = pcall(require('neap').signal, 'USR1')\n"
+        "assert(not ok and message:find('denied'), message)",
+        0);
+    assert_int_equal(drop_engine(), 0);
+    assert_int_equal(make_with(allow_signals), 0);
+    run("signal = require('neap').signal('USR1')", 0);
+    raise(SIGUSR1);
+    run("assert(signal:wait(60))", 0);
+    assert_int_equal(drop_engine(), 0);
+    sigaction(SIGUSR1, NULL, &before);
+    assert_true(before.sa_handler == SIG_DFL);
+    assert_int_equal(make_with(NULL), 0);
+}
+
 /* --- the rest of the promise --- */
 
 static struct { size_t used, most; /* bytes */ } account;
@@ -447,6 +472,7 @@ int main(void) {
         TEST(what_is_left_works, make_denied),
         TEST(a_function_that_was_sent_gains_nothing, make_denied),
         TEST(what_is_denied_in_part_is_denied_in_threads_too, make_denied),
+        TEST(no_signal_is_touched_unless_the_host_allows_it, make_limited_memory),
         TEST(the_hosts_allocator_is_used, make_limited_memory),
         TEST(each_state_is_announced, make_limited_memory),
         TEST(limits_out_of_range_are_refused, make_limited_memory),
