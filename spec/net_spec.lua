@@ -428,6 +428,13 @@ describe("neap.dns.resolve", function()
     assert.are.same({ "127.0.0.1" }, addresses)
   end)
 
+  it("knows that a name below localhost is this machine, whatever the system's files say", function()
+    assert.are.same({ "127.0.0.1" }, neap.dns.resolve("Some.LOCALHOST", { family = "ipv4" }))
+    assert.are.same({ "::1" }, neap.dns.resolve("some.localhost.", { family = "ipv6" }))
+    assert.are.equal("127.0.0.1", neap.dns.resolve("some.localhost")[1])
+    assert.is_nil((neap.dns.resolve("somelocalhost")))
+  end)
+
   it("tells that there is no such name", function()
     local _, message, code = neap.dns.resolve("no.such.name.invalid")
     assert.is_truthy(code:find("^EAI_"))

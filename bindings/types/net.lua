@@ -87,7 +87,8 @@ function Net.listen(host, port, options) end
 ---@since 0.1
 function Net.udp(host, port, options) end
 
----The numeric addresses of a host, the best first.
+---The numeric addresses of a host, the best first. `localhost`, and what ends with it, is this machine also where the system
+---does not know it.
 ---@param host string
 ---@param options? { family?: "any"|"ipv4"|"ipv6", timeout?: number }
 ---@return string[]?

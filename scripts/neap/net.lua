@@ -31,10 +31,19 @@ local function is_local(host) return host:sub(1, 5) == "unix:" end
 
 local function is_numeric(host) return host:find("^%d+%.%d+%.%d+%.%d+$") or host:find(":", 1, true) end
 
+local loopback = { any = { "127.0.0.1", "::1" }, ipv4 = { "127.0.0.1" }, ipv6 = { "::1" } }
+
+--- As dns.resolve. What is named localhost is this machine, also where the system has no list that says so.
+local function resolve(host, family, timeout)
+  local found, message, code = internal.net.resolve(host, family, timeout)
+  if code ~= "EAI_NONAME" or not ("." .. host:lower()):find("%.localhost%.?$") then return found, message, code end
+  return { table.unpack(loopback[family]) }
+end
+
 --- Numeric hosts for `host`.
 local function addresses_of(host, timeout)
   if is_local(host) or is_numeric(host) then return { host } end
-  return internal.net.resolve(host, "any", timeout)
+  return resolve(host, "any", timeout)
 end
 
 local function at(host, port) return is_local(host) and host or ("%s port %d"):format(host, port) end
@@ -100,5 +109,5 @@ local resolve_options = { family = check.one_of("any", "ipv4", "ipv6"), timeout 
 function dns.resolve(host, options)
   if type(host) ~= "string" then refuse(1, "resolve", "string expected, got " .. type(host)) end
   options = check.options(options, resolve_options, 2, "resolve")
-  return internal.net.resolve(host, options.family, options.timeout)
+  return resolve(host, options.family or "any", options.timeout)
 end

@@ -33,6 +33,7 @@ missing() {
       has_command g++ || echo g++
       has_command pkg-config || echo pkg-config
       has_command tmux || echo tmux
+      has_command pkill || echo procps
       ;;
     bench)
       has_command pkg-config || echo pkg-config
