@@ -22,7 +22,7 @@ static void *element(lua_State *L, const struct neap_array *array, lua_Integer i
 
 /* The place that argument 2 of a method names. */
 static void *check_element(lua_State *L, const struct neap_array *array) {
-    return element(L, array, luaL_checkinteger(L, 2));
+    return element(L, array, neap_argument_integer(L, 2));
 }
 
 static void set_element(lua_State *L, const struct neap_array *array, lua_Integer index, int value_index) {
@@ -55,9 +55,9 @@ static void fill_from_list(lua_State *L, const struct neap_array *array) {
 int neap_array_open(lua_State *L) {
     enum neap_type type = neap_check_type(L, 1);
     bool is_list = lua_istable(L, 2) || lua_isuserdata(L, 2);
-    if (!is_list && lua_type(L, 2) != LUA_TNUMBER) return luaL_typeerror(L, 2, "length or list");
-    lua_Integer length = is_list ? luaL_len(L, 2) : luaL_checkinteger(L, 2);
-    luaL_argcheck(L, length >= 0, 2, "a length must not be negative");
+    if (!is_list && lua_type(L, 2) != LUA_TNUMBER) return neap_argument_type_error(L, 2, "length or list");
+    lua_Integer length = is_list ? luaL_len(L, 2) : neap_argument_integer(L, 2);
+    neap_argument_check(L, length >= 0, 2, "a length must not be negative");
     lua_settop(L, 2);
     const struct neap_array *array = neap_shared_array(L, NEAP_HANDLE_ARRAY, type, (lua_Unsigned)length);
     if (is_list) fill_from_list(L, array);
@@ -83,8 +83,8 @@ static int array_update(lua_State *L) {
 
 /* The elements that arguments `index` (by default the first) and `index` + 1 (the last) enclose; none where they cross. */
 static lua_Integer check_range(lua_State *L, const struct neap_array *array, int index, lua_Integer *last) {
-    lua_Integer first = luaL_optinteger(L, index, 1);
-    *last = luaL_optinteger(L, index + 1, (lua_Integer)neap_array_length(array));
+    lua_Integer first = neap_argument_integer_or(L, index, 1);
+    *last = neap_argument_integer_or(L, index + 1, (lua_Integer)neap_array_length(array));
     if (first > *last) return first;
     element(L, array, first);
     element(L, array, *last);
@@ -153,7 +153,7 @@ static int array_newindex(lua_State *L) {
 
 static int next_element(lua_State *L) {
     const struct neap_array *array = check(L);
-    size_t index = (size_t)luaL_checkinteger(L, 2);
+    size_t index = (size_t)neap_argument_integer(L, 2);
     if (index >= neap_array_length(array)) return 0;
     lua_pushinteger(L, (lua_Integer)index + 1);
     push_element(L, array, index);

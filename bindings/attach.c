@@ -65,7 +65,7 @@ static int own_place(lua_State *L) {
 
 static int find_places(lua_State *L) {
     char place[PLACE_MAX];
-    long pid = (long)luaL_checkinteger(L, 1);
+    long pid = (long)neap_argument_integer(L, 1);
     lua_newtable(L);
     for (int index = 0; index < FOLDERS; index++) {
         if (!find_place(place, index, pid, false)) continue;

@@ -28,9 +28,9 @@
 enum { BUDGET = 512 };
 
 int64_t neap_read_timeout(lua_State *L, int index) {
-    if (lua_type(L, index) != LUA_TNUMBER) return luaL_typeerror(L, index, "number of seconds");
+    if (lua_type(L, index) != LUA_TNUMBER) return neap_argument_type_error(L, index, "number of seconds");
     double seconds = lua_tonumber(L, index);
-    if (isnan(seconds) || seconds < 0) luaL_argerror(L, index, "timeout must not be negative or NaN");
+    if (isnan(seconds) || seconds < 0) neap_argument_error(L, index, "timeout must not be negative or NaN");
     return seconds > 0 ? neap_clock_after(seconds) : 0;
 }
 

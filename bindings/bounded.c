@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "bindings/argument.h"
 #include "bindings/limits.h"
 #include "bindings/vm.h"
 
@@ -71,8 +72,8 @@ static bool is_plain(lua_State *L, const char *pattern, size_t length, bool may_
 
 static void check_pattern(lua_State *L, bool may_be_plain) {
     size_t length, subject;
-    luaL_checklstring(L, 1, &subject);
-    const char *pattern = luaL_checklstring(L, 2, &length);
+    neap_argument_string(L, 1, &subject);
+    const char *pattern = neap_argument_string(L, 2, &length);
     neap_limits_check(L);
     double n = (double)subject + 1;
     if (is_plain(L, pattern, length, may_be_plain))
@@ -93,10 +94,10 @@ static int bounded_match(lua_State *L) {
 
 static int bounded_rep(lua_State *L) {
     size_t length, separator = 0;
-    luaL_checklstring(L, 1, &length);
-    if (!lua_isnoneornil(L, 3)) luaL_checklstring(L, 3, &separator);
+    neap_argument_string(L, 1, &length);
+    if (!lua_isnoneornil(L, 3)) neap_argument_string(L, 3, &separator);
     if (length + separator > 0) return be_original(L);
-    luaL_checkinteger(L, 2);
+    neap_argument_integer(L, 2);
     lua_pushliteral(L, "");
     return 1;
 }
@@ -109,15 +110,16 @@ static void look(lua_State *L, lua_Integer step) {
 
 /* table.move(a1, f, e, t [, a2]) */
 static int bounded_move(lua_State *L) {
-    lua_Integer from = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3), to = luaL_checkinteger(L, 4);
+    lua_Integer from = neap_argument_integer(L, 2), last = neap_argument_integer(L, 3),
+                to = neap_argument_integer(L, 4);
     int target = lua_isnoneornil(L, 5) ? 1 : 5;
     if (last < from) {
         lua_pushvalue(L, target);
         return 1;
     }
-    luaL_argcheck(L, from > 0 || last < LUA_MAXINTEGER + from, 3, "too many elements to move");
+    neap_argument_check(L, from > 0 || last < LUA_MAXINTEGER + from, 3, "too many elements to move");
     lua_Integer count = last - from + 1;
-    luaL_argcheck(L, to <= LUA_MAXINTEGER - count + 1, 4, "destination wrap around");
+    neap_argument_check(L, to <= LUA_MAXINTEGER - count + 1, 4, "destination wrap around");
     bool upwards = to > last || to <= from || (target != 1 && !lua_compare(L, 1, target, LUA_OPEQ));
     for (lua_Integer i = 0; i < count; i++) {
         lua_Integer at = upwards ? i : count - 1 - i;
@@ -132,11 +134,11 @@ static int bounded_move(lua_State *L) {
 /* table.insert(list, [pos,] value) */
 static int bounded_insert(lua_State *L) {
     int count = lua_gettop(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
+    neap_argument_type(L, 1, LUA_TTABLE);
     lua_Integer end = (lua_Integer)((lua_Unsigned)luaL_len(L, 1) + 1), at = end;
     if (count == 3) {
-        at = luaL_checkinteger(L, 2);
-        luaL_argcheck(L, (lua_Unsigned)at - 1u < (lua_Unsigned)end, 2, "position out of bounds");
+        at = neap_argument_integer(L, 2);
+        neap_argument_check(L, (lua_Unsigned)at - 1u < (lua_Unsigned)end, 2, "position out of bounds");
         for (lua_Integer i = end; i > at; i--) {
             look(L, i);
             lua_geti(L, 1, i - 1);
@@ -151,9 +153,9 @@ static int bounded_insert(lua_State *L) {
 
 /* table.remove(list [, pos]) */
 static int bounded_remove(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer size = luaL_len(L, 1), at = luaL_optinteger(L, 2, size);
-    if (at != size) luaL_argcheck(L, (lua_Unsigned)at - 1u <= (lua_Unsigned)size, 2, "position out of bounds");
+    neap_argument_type(L, 1, LUA_TTABLE);
+    lua_Integer size = luaL_len(L, 1), at = neap_argument_integer_or(L, 2, size);
+    if (at != size) neap_argument_check(L, (lua_Unsigned)at - 1u <= (lua_Unsigned)size, 2, "position out of bounds");
     lua_geti(L, 1, at);
     for (; at < size; at++) {
         look(L, at);
@@ -166,7 +168,7 @@ static int bounded_remove(lua_State *L) {
 }
 
 static int bounded_sort(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    neap_argument_type(L, 1, LUA_TTABLE);
     if (lua_getmetatable(L, 1)) return luaL_error(L, "cpu: a table with a metatable cannot be sorted here");
     neap_limits_check(L);
     neap_limits_check_steps(L, (double)lua_rawlen(L, 1) * SORT_STEPS);

@@ -132,6 +132,17 @@ static void push_metatable(lua_State *L, enum neap_handle kind) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->metatables[kind]);
 }
 
+static const char *name_in(const luaL_Reg *methods, lua_CFunction function) {
+    for (; methods != NULL && methods->name != NULL; methods++)
+        if (methods->func == function) return methods->name;
+    return NULL;
+}
+
+const char *neap_box_method_name(const struct neap_binding *binding, lua_CFunction function) {
+    const char *name = name_in(binding->methods, function);
+    return name != NULL ? name : name_in(binding->more_methods, function);
+}
+
 void neap_box_push_methods(lua_State *L, enum neap_handle kind) {
     push_metatable(L, kind);
     lua_getfield(L, -1, "__methods");

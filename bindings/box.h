@@ -7,6 +7,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#include "bindings/argument.h"
 #include "bindings/vm.h"
 #include "core/object.h"
 
@@ -57,6 +58,8 @@ void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int userval
 
 /* The collector learns of `size` bytes that an object has taken outside of Lua, over and above what every one takes. May collect. */
 void neap_box_account(lua_State *L, size_t size);
+/* The name of the method that is this function; NULL: it is none of the kind's. */
+const char *neap_box_method_name(const struct neap_binding *binding, lua_CFunction function);
 /* Pushes the table of the kind's methods. */
 void neap_box_push_methods(lua_State *L, enum neap_handle kind);
 
@@ -91,7 +94,7 @@ static inline struct neap_object *neap_box_test(lua_State *L, int index, enum ne
 /* The object in argument `index` of a C function; raises "bad argument #1 to 'send' (channel expected, got nil)". */
 static inline struct neap_object *neap_box_check(lua_State *L, int index, enum neap_handle kind) {
     struct neap_object *object = neap_box_test(L, index, kind);
-    if (object == NULL) luaL_typeerror(L, index, neap_bindings[kind]->name);
+    if (object == NULL) neap_argument_type_error(L, index, neap_bindings[kind]->name);
     return object;
 }
 

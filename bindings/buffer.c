@@ -31,8 +31,8 @@ static size_t check_place(lua_State *L, const struct neap_bytes *bytes, lua_Inte
 
 /* The bytes from argument `index` (by default the first) to the next argument (by default the last); none where they cross. */
 static size_t check_range(lua_State *L, const struct neap_bytes *bytes, int index, size_t *count) {
-    lua_Integer first = luaL_optinteger(L, index, 1);
-    lua_Integer last = luaL_optinteger(L, index + 1, (lua_Integer)neap_bytes_length(bytes));
+    lua_Integer first = neap_argument_integer_or(L, index, 1);
+    lua_Integer last = neap_argument_integer_or(L, index + 1, (lua_Integer)neap_bytes_length(bytes));
     *count = first <= last ? (size_t)((lua_Unsigned)last - (lua_Unsigned)first) + 1 : 0;
     return check_place(L, bytes, first, *count);
 }
@@ -41,7 +41,7 @@ static size_t check_range(lua_State *L, const struct neap_bytes *bytes, int inde
 static const char *check_source(lua_State *L, int index, size_t *size) {
     const struct neap_bytes *source = test(L, index);
     if (source == NULL) {
-        if (lua_type(L, index) != LUA_TSTRING) luaL_typeerror(L, index, "string or buffer");
+        if (lua_type(L, index) != LUA_TSTRING) neap_argument_type_error(L, index, "string or buffer");
         return lua_tolstring(L, index, size);
     }
     *size = neap_bytes_length(source);
@@ -63,7 +63,7 @@ static void copy(lua_State *L, struct neap_bytes *bytes, size_t offset, const ch
 /* b:write(position, string | buffer) -> position behind it */
 static int buffer_write(lua_State *L) {
     struct neap_bytes *bytes = check(L);
-    lua_Integer position = luaL_checkinteger(L, 2);
+    lua_Integer position = neap_argument_integer(L, 2);
     size_t size;
     const char *source = check_source(L, 3, &size);
     copy(L, bytes, check_place(L, bytes, position, size), source, size);
@@ -96,7 +96,7 @@ static int buffer_fill(lua_State *L) {
 static int buffer_sub(lua_State *L) {
     const struct neap_bytes *bytes = check(L);
     lua_Integer length = (lua_Integer)neap_bytes_length(bytes);
-    lua_Integer first = luaL_optinteger(L, 2, 1), last = luaL_optinteger(L, 3, -1);
+    lua_Integer first = neap_argument_integer_or(L, 2, 1), last = neap_argument_integer_or(L, 3, -1);
     if (first < 0) first = first < -length ? 1 : length + first + 1;
     if (first == 0) first = 1;
     if (last < 0) last = last < -length ? 0 : length + last + 1;
@@ -133,13 +133,13 @@ static void push_library_function(lua_State *L, const char *name) {
 /* b:pack(position, format, ...) -> position behind it */
 static int buffer_pack(lua_State *L) {
     struct neap_bytes *bytes = check(L);
-    lua_Integer position = luaL_checkinteger(L, 2);
-    luaL_checkstring(L, 3);
+    lua_Integer position = neap_argument_integer(L, 2);
+    neap_argument_string(L, 3, NULL);
     push_library_function(L, "pack");
     lua_insert(L, 3);
     lua_call(L, lua_gettop(L) - 3, 1);
     size_t size;
-    const char *packed = luaL_checklstring(L, -1, &size);
+    const char *packed = neap_argument_string(L, -1, &size);
     copy(L, bytes, check_place(L, bytes, position, size), packed, size);
     lua_pushinteger(L, position + (lua_Integer)size);
     return 1;
@@ -157,8 +157,8 @@ static size_t measure(lua_State *L, int index, size_t left) {
 /* b:unpack(position, format) -> values..., position behind them */
 static int buffer_unpack(lua_State *L) {
     const struct neap_bytes *bytes = check(L);
-    lua_Integer position = luaL_checkinteger(L, 2);
-    luaL_checkstring(L, 3);
+    lua_Integer position = neap_argument_integer(L, 2);
+    neap_argument_string(L, 3, NULL);
     lua_settop(L, 3);
     size_t offset = check_place(L, bytes, position, 0);
     size_t size = measure(L, 3, neap_bytes_length(bytes) - offset);
@@ -232,12 +232,12 @@ static int buffer_newindex(lua_State *L) {
 /* neap.buffer(size | string) */
 int neap_buffer_open(lua_State *L) {
     bool is_size = lua_type(L, 1) == LUA_TNUMBER;
-    if (!is_size && lua_type(L, 1) != LUA_TSTRING) return luaL_typeerror(L, 1, "size or string");
+    if (!is_size && lua_type(L, 1) != LUA_TSTRING) return neap_argument_type_error(L, 1, "size or string");
     size_t size = 0;
     const char *text = is_size ? NULL : lua_tolstring(L, 1, &size);
     if (is_size) {
-        lua_Integer wanted = luaL_checkinteger(L, 1);
-        luaL_argcheck(L, wanted >= 0, 1, "a size must not be negative");
+        lua_Integer wanted = neap_argument_integer(L, 1);
+        neap_argument_check(L, wanted >= 0, 1, "a size must not be negative");
         size = (size_t)wanted;
     }
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_BUFFER, sizeof *box, 0);

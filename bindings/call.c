@@ -339,7 +339,7 @@ static int spawn(lua_State *L, struct request *request) {
     const struct neap_task_options options = {.flags = NEAP_TASK_QUIET};
     luaL_checkstack(L, (int)request->count + 4, "arguments");
     lua_rawgeti(L, LUA_REGISTRYINDEX, request->function);
-    luaL_checktype(L, -1, LUA_TFUNCTION);
+    neap_argument_type(L, -1, LUA_TFUNCTION);
     for (size_t i = 0; i < request->count; i++) neap_value_push(L, &request->arguments[i]);
     neap_task_spawn(L, (int)request->count, &options);
     return 1;

@@ -32,7 +32,7 @@ static const char error_key; /* registry: the metatable of cancellation errors *
 /* --- the error --- */
 
 static int error_tostring(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    neap_argument_type(L, 1, LUA_TTABLE);
     lua_getfield(L, 1, "reason");
     if (lua_isnil(L, -1))
         lua_pushliteral(L, "cancelled");
@@ -82,7 +82,7 @@ bool neap_cancel_is_error(lua_State *L, int index) {
 }
 
 int neap_cancel_is_cancelled(lua_State *L) {
-    luaL_checkany(L, 1);
+    neap_argument_any(L, 1);
     lua_pushboolean(L, neap_cancel_is_error(L, 1));
     return 1;
 }
@@ -266,13 +266,13 @@ static int call_in_region(lua_State *L, int64_t deadline, bool shield) {
 
 int neap_cancel_timeout(lua_State *L) {
     int64_t deadline = neap_check_timeout(L, 1);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    neap_argument_type(L, 2, LUA_TFUNCTION);
     neap_await_begin(L);
     lua_remove(L, 1);
     return call_in_region(L, deadline == 0 ? neap_clock_now() : deadline, false);
 }
 
 int neap_cancel_shield(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    neap_argument_type(L, 1, LUA_TFUNCTION);
     return call_in_region(L, NEAP_FOREVER, true);
 }

@@ -14,8 +14,8 @@ static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEA
 
 /* neap.channel([capacity]) */
 int neap_channel_open(lua_State *L) {
-    lua_Integer capacity = luaL_optinteger(L, 1, 0);
-    luaL_argcheck(L, capacity >= 0, 1, "capacity must not be negative");
+    lua_Integer capacity = neap_argument_integer_or(L, 1, 0);
+    neap_argument_check(L, capacity >= 0, 1, "capacity must not be negative");
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_CHANNEL, sizeof *box, 0);
     struct neap_channel *channel = neap_channel_new((size_t)capacity);
     if (channel == NULL) return luaL_error(L, "not enough memory");
@@ -60,7 +60,7 @@ int neap_finish_received(lua_State *L, struct neap_task *task, int code) {
 }
 
 void neap_channel_check_value(lua_State *L, int index) {
-    luaL_argcheck(L, !lua_isnoneornil(L, index), index, "nil cannot be sent (send neap.null, or a table)");
+    neap_argument_check(L, !lua_isnoneornil(L, index), index, "nil cannot be sent (send neap.null, or a table)");
 }
 
 /* The reason has been encoded; -1: nil, message, code have been pushed. */

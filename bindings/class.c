@@ -180,10 +180,11 @@ static struct neap_class_box *add(lua_State *L, int name, int metatable, bool le
 }
 
 int neap_codec_register(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TSTRING);
-    luaL_checktype(L, 2, LUA_TTABLE);
+    neap_argument_type(L, 1, LUA_TSTRING);
+    neap_argument_type(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
-    luaL_argcheck(L, lua_rawlen(L, 1) > 0 && lua_rawlen(L, 1) <= UINT16_MAX, 1, "name of 1 to 65535 bytes expected");
+    neap_argument_check(L, lua_rawlen(L, 1) > 0 && lua_rawlen(L, 1) <= UINT16_MAX, 1,
+                        "name of 1 to 65535 bytes expected");
     const char *name = lua_tostring(L, 1);
     lua_pushvalue(L, 2);
     const struct neap_class_box *box = look_up(L, neap_encoder_of(L)->metatables_ref);

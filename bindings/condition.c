@@ -191,7 +191,7 @@ static int wait_for_in_place(lua_State *L) {
 static int condition_wait_for(lua_State *L) {
     struct neap_object *lock = neap_condition_lock(check(L));
     struct neap_task *task = neap_task_current(L);
-    luaL_checkany(L, PREDICATE);
+    neap_argument_any(L, PREDICATE);
     int64_t deadline = neap_check_timeout(L, 3);
     if (!neap_lock_is_own(lock, &task->owner))
         return luaL_error(L, "the task does not hold the lock of this condition");
@@ -223,8 +223,8 @@ static int notify(lua_State *L, size_t count) {
 
 static int condition_notify(lua_State *L) {
     check(L);
-    lua_Integer count = luaL_optinteger(L, 2, 1);
-    luaL_argcheck(L, count >= 1, 2, "count must be at least 1");
+    lua_Integer count = neap_argument_integer_or(L, 2, 1);
+    neap_argument_check(L, count >= 1, 2, "count must be at least 1");
     return notify(L, (size_t)count);
 }
 

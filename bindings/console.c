@@ -101,7 +101,7 @@ static struct poll_handle **push_poll(lua_State *L) {
 }
 
 static int open_poll(lua_State *L) {
-    int descriptor = (int)luaL_checkinteger(L, 1);
+    int descriptor = (int)neap_argument_integer(L, 1);
     struct neap_object *event = neap_box_check(L, 2, NEAP_HANDLE_EVENT);
     struct poll_handle **keeper = push_poll(L);
     uv_loop_t *uv = neap_loop_uv(&neap_vm_of(L)->loop);
@@ -189,7 +189,7 @@ static int read_line(lua_State *L) {
 /* --- small questions --- */
 
 static int is_terminal(lua_State *L) {
-    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)) == 1);
+    lua_pushboolean(L, isatty((int)neap_argument_integer(L, 1)) == 1);
     return 1;
 }
 
@@ -202,9 +202,9 @@ static int width(lua_State *L) {
 
 static int make_folder(lua_State *L) {
     size_t length;
-    const char *path = luaL_checklstring(L, 1, &length);
+    const char *path = neap_argument_string(L, 1, &length);
     char part[PATH_MAX_LENGTH];
-    luaL_argcheck(L, length < sizeof part, 1, "path too long");
+    neap_argument_check(L, length < sizeof part, 1, "path too long");
     for (size_t i = 1; i <= length; i++) {
         if (path[i] != '/' && path[i] != '\0') continue;
         memcpy(part, path, i);

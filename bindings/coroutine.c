@@ -36,7 +36,7 @@ static int protected_ended(lua_State *L, int status, lua_KContext depth, int bel
 static int protected_done(lua_State *L, int status, lua_KContext depth) { return protected_ended(L, status, depth, 0); }
 
 static int replaced_pcall(lua_State *L) {
-    luaL_checkany(L, 1);
+    neap_argument_any(L, 1);
     uint16_t depth = neap_cancel_enter(neap_task_current(L));
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
@@ -60,7 +60,7 @@ static int limited_handler(lua_State *L) {
 
 static int replaced_xpcall(lua_State *L) {
     int arguments = lua_gettop(L) - 2;
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    neap_argument_type(L, 2, LUA_TFUNCTION);
     if (neap_limits_has_cpu(L)) {
         lua_pushvalue(L, 2);
         lua_pushcclosure(L, limited_handler, 1);
@@ -116,7 +116,7 @@ static bool is_marked(lua_State *L, int index) {
 
 static lua_State *check_coroutine(lua_State *L) {
     lua_State *coroutine = lua_tothread(L, 1);
-    if (coroutine == NULL) luaL_typeerror(L, 1, "thread");
+    if (coroutine == NULL) neap_argument_type_error(L, 1, "thread");
     return coroutine;
 }
 
@@ -289,7 +289,7 @@ static int call_wrapped(lua_State *L) {
 }
 
 static int replaced_wrap(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    neap_argument_type(L, 1, LUA_TFUNCTION);
     lua_State *coroutine = lua_newthread(L);
     lua_pushvalue(L, 1);
     lua_xmove(L, coroutine, 1);

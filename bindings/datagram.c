@@ -96,8 +96,8 @@ static int go_on_sending(lua_State *L) {
 /* datagram:send(bytes, host, port[, timeout]) */
 static int datagram_send(lua_State *L) {
     check(L);
-    luaL_checktype(L, 2, LUA_TSTRING);
-    luaL_checkstring(L, 3);
+    neap_argument_type(L, 2, LUA_TSTRING);
+    neap_argument_string(L, 3, NULL);
     int64_t deadline = neap_check_timeout(L, 5);
     lua_settop(L, 4);
     struct neap_address *address = lua_newuserdatauv(L, sizeof *address, 0);

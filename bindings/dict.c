@@ -268,7 +268,8 @@ static int set(lua_State *L) {
 }
 
 static int dict_set(lua_State *L) {
-    luaL_checkany(L, 3);
+    check(L);
+    neap_argument_any(L, 3);
     lua_settop(L, 3);
     return set(L);
 }
@@ -347,7 +348,7 @@ static int call_function(lua_State *L) {
 
 static int dict_update(lua_State *L) {
     struct neap_object *dict = check(L);
-    luaL_checkany(L, 3);
+    neap_argument_type(L, 3, LUA_TFUNCTION);
     lua_settop(L, 3);
     return await_turn(L, dict, call_function);
 }
@@ -356,7 +357,7 @@ static int dict_update(lua_State *L) {
 
 /* neap.dict([table]) */
 int neap_dict_open(lua_State *L) {
-    if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TTABLE);
+    if (!lua_isnoneornil(L, 1)) neap_argument_type(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_DICT, sizeof *box, 0);
     struct neap_dict *dict = neap_dict_new();

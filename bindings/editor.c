@@ -51,6 +51,7 @@ static int make_editor(lua_State *L) {
 #include <unistd.h>
 #include <wchar.h>
 
+#include "bindings/argument.h"
 #include "bindings/vm.h"
 #include "host/engine.h"
 
@@ -214,7 +215,7 @@ static struct editor *check(lua_State *L) {
 
 static int editor_start(lua_State *L) {
     struct editor *editor = check(L);
-    snprintf(editor->prompt, sizeof editor->prompt, "%s", luaL_checkstring(L, 2));
+    snprintf(editor->prompt, sizeof editor->prompt, "%s", neap_argument_string(L, 2, NULL));
     fflush(stdout);
     lock(editor);
     if (editor->screen->torn) fputc('\n', editor->out);
@@ -234,7 +235,7 @@ static int editor_stop(lua_State *L) {
     lock(editor);
     if (editor->started) {
         put_back(editor);
-        fputs(luaL_optstring(L, 2, ""), editor->out);
+        fputs(neap_argument_string_or(L, 2, ""), editor->out);
         fputc('\n', editor->out);
         leave(editor);
     }
@@ -293,8 +294,8 @@ static int editor_feed(lua_State *L) {
 
 static int editor_insert(lua_State *L) {
     struct editor *editor = check(L);
-    const char *text = luaL_checkstring(L, 2);
-    int count = (int)luaL_optinteger(L, 3, 0);
+    const char *text = neap_argument_string(L, 2, NULL);
+    int count = (int)neap_argument_integer_or(L, 3, 0);
     if (!editor->started) return 0;
     editing = editor;
     bool begun = neap_screen_begin(editor->screen);
@@ -339,7 +340,7 @@ static int editor_resume(lua_State *L) {
 static int editor_remember(lua_State *L) {
     struct editor *editor = check(L);
     HistEvent event;
-    editor->lib.history(editor->history, &event, H_ENTER, luaL_checkstring(L, 2));
+    editor->lib.history(editor->history, &event, H_ENTER, neap_argument_string(L, 2, NULL));
     return 0;
 }
 

@@ -518,7 +518,7 @@ void neap_failure_report_unread(struct neap_vm *vm) {
 
 int neap_failure_on_error(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
-    if (!lua_isnil(L, 1)) luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!lua_isnil(L, 1)) neap_argument_type(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key);
     bool set = lua_isfunction(L, 1);

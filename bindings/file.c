@@ -76,15 +76,15 @@ static int flags_of(lua_State *L, int index) {
     static const char *const modes[] = {"r", "w", "a", "r+", "w+", "a+", NULL};
     static const int flags[] = {O_RDONLY, O_WRONLY | O_CREAT | O_TRUNC, O_WRONLY | O_CREAT | O_APPEND,
                                 O_RDWR,   O_RDWR | O_CREAT | O_TRUNC,   O_RDWR | O_CREAT | O_APPEND};
-    return flags[luaL_checkoption(L, index, "r", modes)];
+    return flags[neap_argument_option(L, index, "r", modes)];
 }
 
 int neap_file_open(lua_State *L) {
     size_t size;
-    const char *path = luaL_checklstring(L, 1, &size);
-    luaL_argcheck(L, strlen(path) == size, 1, "a path has no zero bytes");
+    const char *path = neap_argument_string(L, 1, &size);
+    neap_argument_check(L, strlen(path) == size, 1, "a path has no zero bytes");
     int flags = flags_of(L, 2);
-    mode_t mode = (mode_t)luaL_optinteger(L, 3, 0666);
+    mode_t mode = (mode_t)neap_argument_integer_or(L, 3, 0666);
     neap_await_check(L);
     neap_await_begin(L);
     struct opening *opening = neap_offload_push(L, sizeof *opening, run_open, free_opening);
@@ -271,7 +271,7 @@ static int finish_write_turn(lua_State *L, struct neap_task *task, int code) {
 /* file:write(bytes[, timeout]) */
 static int file_write(lua_State *L) {
     struct neap_file *file = check(L);
-    luaL_checktype(L, 2, LUA_TSTRING);
+    neap_argument_type(L, 2, LUA_TSTRING);
     int64_t deadline = neap_check_timeout(L, 3);
     lua_settop(L, 2);
     lua_pushinteger(L, deadline);
@@ -312,8 +312,8 @@ static int file_seek(lua_State *L) {
     static const char *const names[] = {"set", "cur", "end", NULL};
     static const int whences[] = {SEEK_SET, SEEK_CUR, SEEK_END};
     struct neap_file *file = check(L);
-    int whence = whences[luaL_checkoption(L, 2, "cur", names)];
-    lua_Integer offset = luaL_optinteger(L, 3, 0);
+    int whence = whences[neap_argument_option(L, 2, "cur", names)];
+    lua_Integer offset = neap_argument_integer_or(L, 3, 0);
     if (file->busy) return luaL_error(L, "another task reads or writes this file");
     forget_read_ahead(file);
     if (whence == SEEK_CUR && file->place >= 0) {

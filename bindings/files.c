@@ -89,8 +89,8 @@ static char *copy_bytes(lua_State *L, const char *bytes, size_t size) {
 /* Pushes a call whose path is argument 1. */
 static struct file_call *push_call(lua_State *L, int (*run)(struct neap_offload *offload)) {
     size_t size;
-    const char *path = luaL_checklstring(L, 1, &size);
-    luaL_argcheck(L, strlen(path) == size, 1, "a path has no zero bytes");
+    const char *path = neap_argument_string(L, 1, &size);
+    neap_argument_check(L, strlen(path) == size, 1, "a path has no zero bytes");
     neap_await_check(L);
     neap_await_begin(L);
     struct file_call *call = neap_offload_push(L, sizeof *call, run, free_call);
@@ -132,9 +132,9 @@ static int files_read(lua_State *L) { return await(L, push_call(L, run_read), fi
 
 static int files_put(lua_State *L, int (*run)(struct neap_offload *offload)) {
     size_t size;
-    luaL_checktype(L, 2, LUA_TSTRING);
+    neap_argument_type(L, 2, LUA_TSTRING);
     const char *bytes = lua_tolstring(L, 2, &size);
-    mode_t mode = (mode_t)luaL_optinteger(L, 3, NEW_FILE_MODE);
+    mode_t mode = (mode_t)neap_argument_integer_or(L, 3, NEW_FILE_MODE);
     struct file_call *call = push_call(L, run);
     call->bytes.bytes = copy_bytes(L, bytes, size);
     call->bytes.size = size;
@@ -224,7 +224,7 @@ static int files_list(lua_State *L) { return await(L, push_call(L, run_list), fi
 /* (path, parents, mode) */
 static int files_mkdir(lua_State *L) {
     bool parents = lua_toboolean(L, 2);
-    mode_t mode = (mode_t)luaL_optinteger(L, 3, NEW_FOLDER_MODE);
+    mode_t mode = (mode_t)neap_argument_integer_or(L, 3, NEW_FOLDER_MODE);
     struct file_call *call = push_call(L, run_mkdir);
     call->flag = parents;
     call->mode = mode;
@@ -241,8 +241,8 @@ static int files_remove(lua_State *L) {
 
 static int files_pair(lua_State *L, int (*run)(struct neap_offload *offload)) {
     size_t size;
-    const char *other = luaL_checklstring(L, 2, &size);
-    luaL_argcheck(L, strlen(other) == size, 2, "a path has no zero bytes");
+    const char *other = neap_argument_string(L, 2, &size);
+    neap_argument_check(L, strlen(other) == size, 2, "a path has no zero bytes");
     struct file_call *call = push_call(L, run);
     call->other = copy_bytes(L, other, size);
     return await(L, call, finish_true);

@@ -78,7 +78,7 @@ static int run_callback(lua_State *L) { return neap_await_object(L, &check(L)->o
 static int future_on_done(lua_State *L) {
     const struct neap_task_options options = {.name = "on_done"};
     check(L);
-    luaL_checktype(L, FUNCTION, LUA_TFUNCTION);
+    neap_argument_type(L, FUNCTION, LUA_TFUNCTION);
     lua_settop(L, FUNCTION);
     lua_pushcfunction(L, run_callback);
     lua_pushvalue(L, FUTURE);

@@ -64,14 +64,14 @@ static struct target check_target(lua_State *L) {
         if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
         lua_replace(L, 1);
     }
-    if (!find_target(L, 1, &target)) luaL_typeerror(L, 1, "task, thread, process or future");
+    if (!find_target(L, 1, &target)) neap_argument_type_error(L, 1, "task, thread, process or future");
     return target;
 }
 
 /* For what futures do not have. */
 static struct target check_started(lua_State *L) {
     struct target target = check_target(L);
-    if (target.work != NULL) luaL_typeerror(L, 1, "task, thread or process");
+    if (target.work != NULL) neap_argument_type_error(L, 1, "task, thread or process");
     return target;
 }
 
@@ -400,7 +400,7 @@ static int handle_newindex(lua_State *L) {
         return luaL_error(L, "daemon can be set before the start only: give it as an option");
     if (strcmp(key, "name") != 0)
         return luaL_error(L, "a %s has no field '%s' to set", neap_bindings[target.kind]->name, key);
-    luaL_argcheck(L, lua_type(L, 3) == LUA_TSTRING, 3, "a name is a string");
+    neap_argument_check(L, lua_type(L, 3) == LUA_TSTRING, 3, "a name is a string");
     if (target.mirror != NULL) return set_name_there(L, target.mirror);
     if (target.job != NULL) neap_job_set_name(target.job, lua_tostring(L, 3));
     if (target.task == NULL) return 0;

@@ -18,7 +18,7 @@ static struct neap_holder *check(lua_State *L) {
         lua_pop(L, 2);
         if (same) return holder;
     }
-    luaL_typeerror(L, 1, "guard");
+    neap_argument_type_error(L, 1, "guard");
     return NULL;
 }
 

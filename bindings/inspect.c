@@ -243,19 +243,19 @@ static bool ask(struct neap_vm *vm, struct neap_object *queue, enum question que
 
 static enum question check_question(lua_State *L, int index) {
     static const char *const names[] = {"tasks", "stack", "cancel", NULL};
-    return (enum question)luaL_checkoption(L, index, NULL, names);
+    return (enum question)neap_argument_option(L, index, NULL, names);
 }
 
 int neap_inspect_here(lua_State *L) {
     enum question question = check_question(L, 1);
-    if (answer(L, question, luaL_optinteger(L, 2, 0)) != LUA_OK) lua_error(L);
+    if (answer(L, question, neap_argument_integer_or(L, 2, 0)) != LUA_OK) lua_error(L);
     return 1;
 }
 
 int neap_inspect_others(lua_State *L) {
     struct neap_object *queue = neap_box_check(L, 1, NEAP_HANDLE_QUEUE);
     enum question question = check_question(L, 2);
-    lua_Integer id = luaL_optinteger(L, 3, 0), count = 0;
+    lua_Integer id = neap_argument_integer_or(L, 3, 0), count = 0;
     struct neap_vm *own = neap_vm_of(L);
     struct neap_engine *engine = own->engine;
     neap_object_share(queue);

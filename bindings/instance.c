@@ -44,7 +44,7 @@ static int run_returned(lua_State *L, int status, lua_KContext context) {
 
 int neap_instance_run(lua_State *L) {
     lua_settop(L, SELF);
-    if (!push_record(L, SELF)) return luaL_typeerror(L, SELF, "task, thread or process");
+    if (!push_record(L, SELF)) return neap_argument_type_error(L, SELF, "task, thread or process");
     neap_handle_push_current(L);
     lua_setfield(L, RECORD, "handle"); /* a thread's object is a copy, made before there was a handle */
     lua_settop(L, SELF);
@@ -59,7 +59,7 @@ int neap_instance_run(lua_State *L) {
 /* Pushes what is to be called, and its arguments; returns how many. */
 static int push_call(lua_State *L) {
     if (lua_getfield(L, SELF, "run") != LUA_TNIL) {
-        luaL_argexpected(L, lua_isfunction(L, -1), SELF, "object whose run is a function");
+        if (!lua_isfunction(L, -1)) neap_argument_type_error(L, SELF, "object whose run is a function");
         lua_pop(L, 1);
         lua_pushcfunction(L, neap_instance_run);
         lua_pushvalue(L, SELF);
@@ -131,7 +131,7 @@ static int raise_start(lua_State *L) {
 
 static void begin(lua_State *L, const char *class) {
     lua_settop(L, SELF);
-    if (!push_record(L, SELF)) luaL_typeerror(L, SELF, class);
+    if (!push_record(L, SELF)) neap_argument_type_error(L, SELF, class);
     if (get_raw(L, RECORD, "handle") != LUA_TNIL) luaL_error(L, "it has been started already");
     lua_pop(L, 1);
 }

@@ -182,7 +182,7 @@ static int write_to_stdout(lua_State *L, int first) {
     const struct piece piece = {.first = first + 1, .between = "", .after = "", .flush = false};
     int top = lua_gettop(L) - 1;
     for (int i = first; i <= top; i++)
-        if (lua_type(L, i) != LUA_TNUMBER) luaL_checkstring(L, i);
+        if (lua_type(L, i) != LUA_TNUMBER) neap_argument_string(L, i, NULL);
     lua_insert(L, 1);
     int error = put(L, &piece);
     if (error == 0) {
@@ -250,7 +250,7 @@ static int write_to_stderr(lua_State *L) {
     size_t length = 0;
     const char *last = "";
     int top = lua_gettop(L);
-    for (int i = 2; i <= top; i++) last = luaL_checklstring(L, i, &length); /* so nothing raises below */
+    for (int i = 2; i <= top; i++) last = neap_argument_string(L, i, &length); /* so nothing raises below */
     if (length > 0) last += length - 1;
     bool begun = neap_screen_begin(screen);
     int results = be_original(L);
@@ -291,7 +291,7 @@ static int replaced_flush(lua_State *L) {
 
 int neap_libraries_exit_status(lua_State *L) {
     if (lua_isboolean(L, 1)) return lua_toboolean(L, 1) ? 0 : 1;
-    return (int)(luaL_optinteger(L, 1, 0) & 0xFF);
+    return (int)(neap_argument_integer_or(L, 1, 0) & 0xFF);
 }
 
 int neap_libraries_exit(lua_State *L, int status) {

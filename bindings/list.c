@@ -130,7 +130,7 @@ static int list_snapshot(lua_State *L) {
 
 /* Upvalue 1: a snapshot. (list, index before) */
 static int next_element(lua_State *L) {
-    size_t count, index = (size_t)luaL_checkinteger(L, 2);
+    size_t count, index = (size_t)neap_argument_integer(L, 2);
     const struct neap_message *items = neap_shared_kept(L, lua_upvalueindex(1), &count);
     if (index >= count) return 0;
     lua_pushinteger(L, (lua_Integer)index + 1);
@@ -151,7 +151,7 @@ static int list_pairs(lua_State *L) {
 
 /* Encodes the value at `index`, which is not nil where `required`. */
 static void encode_value(lua_State *L, int index, bool required, struct neap_message *value) {
-    if (required && lua_isnoneornil(L, index)) luaL_argerror(L, index, "a list has no place for nil");
+    if (required && lua_isnoneornil(L, index)) neap_argument_error(L, index, "a list has no place for nil");
     neap_message_clear(value);
     neap_encode(L, index, value, "value");
 }
@@ -195,15 +195,15 @@ static int list_append(lua_State *L) {
     lua_settop(L, 2);
     lua_pushinteger(L, 0);
     lua_insert(L, 2);
-    if (lua_isnil(L, 3)) return luaL_argerror(L, 2, "a list has no place for nil");
+    if (lua_isnil(L, 3)) return neap_argument_error(L, 2, "a list has no place for nil");
     return insert(L);
 }
 
 /* l:insert(index, value) */
 static int list_insert(lua_State *L) {
     struct neap_object *list = check(L);
-    lua_Integer index = luaL_checkinteger(L, 2);
-    luaL_checkany(L, 3);
+    lua_Integer index = neap_argument_integer(L, 2);
+    neap_argument_any(L, 3);
     lua_settop(L, 3);
     if (index == 0) return raise_bounds(L, list, 0);
     return insert(L);
@@ -225,7 +225,7 @@ static int take(lua_State *L) {
 /* l:pop([index]) */
 static int list_pop(lua_State *L) {
     struct neap_object *list = check(L);
-    lua_Integer index = luaL_optinteger(L, 2, 0);
+    lua_Integer index = neap_argument_integer_or(L, 2, 0);
     if (index == 0 && !lua_isnoneornil(L, 2)) return raise_bounds(L, list, 0);
     lua_settop(L, 1);
     lua_pushinteger(L, index);
@@ -260,7 +260,7 @@ static void keep_elements(lua_State *L) {
 /* l:extend(list) */
 static int list_extend(lua_State *L) {
     check(L);
-    if (!lua_istable(L, 2) && !lua_isuserdata(L, 2)) return luaL_typeerror(L, 2, "list");
+    if (!lua_istable(L, 2) && !lua_isuserdata(L, 2)) return neap_argument_type_error(L, 2, "list");
     lua_settop(L, 2);
     keep_elements(L);
     lua_replace(L, 2);
@@ -300,8 +300,8 @@ static int call_function(lua_State *L) {
 /* l:update(index, fn) */
 static int list_update(lua_State *L) {
     struct neap_object *list = check(L);
-    lua_Integer index = luaL_checkinteger(L, 2);
-    luaL_checkany(L, 3);
+    lua_Integer index = neap_argument_integer(L, 2);
+    neap_argument_type(L, 3, LUA_TFUNCTION);
     lua_settop(L, 3);
     push_count(L, list);
     if (index < 1 || index > lua_tointeger(L, -1)) return raise_bounds(L, list, index);
@@ -314,7 +314,7 @@ static int list_update(lua_State *L) {
 /* neap.list([list]) */
 int neap_list_open(lua_State *L) {
     bool is_list = lua_istable(L, 1) || lua_isuserdata(L, 1);
-    if (!is_list && !lua_isnoneornil(L, 1)) return luaL_typeerror(L, 1, "list");
+    if (!is_list && !lua_isnoneornil(L, 1)) return neap_argument_type_error(L, 1, "list");
     lua_settop(L, 1);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_LIST, sizeof *box, 0);
     struct neap_sequence *list = neap_sequence_new();

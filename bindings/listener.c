@@ -27,7 +27,7 @@ int neap_net_listen(lua_State *L) {
     int fd = -1, code = neap_net_address(L, 1, &address);
     unsigned flags = lua_toboolean(L, 4) ? NEAP_LISTEN_REUSEPORT : 0;
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_LISTENER, sizeof *box, 1);
-    if (code == 0) code = neap_socket_listen(&address, (int)luaL_checkinteger(L, 3), flags, &fd);
+    if (code == 0) code = neap_socket_listen(&address, (int)neap_argument_integer(L, 3), flags, &fd);
     if (code != 0) return neap_push_code(L, code);
     struct neap_listener *listener = neap_listener_new(fd);
     if (listener == NULL) {

@@ -18,7 +18,7 @@ static struct neap_object *test(lua_State *L, int index) {
 
 struct neap_object *neap_lock_check(lua_State *L, int index) {
     struct neap_object *lock = test(L, index);
-    if (lock == NULL) luaL_typeerror(L, index, "lock");
+    if (lock == NULL) neap_argument_type_error(L, index, "lock");
     return lock;
 }
 
@@ -101,7 +101,7 @@ static int finish_with(lua_State *L, struct neap_task *task, int code) {
 
 int neap_lock_method_with(lua_State *L) {
     struct neap_object *lock = self(L);
-    luaL_checkany(L, 2);
+    neap_argument_any(L, 2);
     neap_holder_new(L, lock, give_back);
     lua_insert(L, 2);
     struct neap_task *task = neap_await_begin(L);

@@ -61,7 +61,8 @@ static const luaL_Reg functions[] = {{"array", neap_array_open},
                                      {"value", neap_value_open},
                                      {NULL, NULL}};
 
-static const char PARTS[] = "neap.parts"; /* registry: what the files of the Lua half have returned, by name */
+static const char PARTS[] = "neap.parts";   /* registry: what the files of the Lua half have returned, by name */
+static const char MODULE[] = "neap.module"; /* registry: the table of the module, which those files have added to */
 
 /* For the Lua half: reference() -> a list of the texts of bindings/types. */
 static int push_reference(lua_State *L) {
@@ -165,7 +166,7 @@ static void push_part(lua_State *L, const char *name) {
 
 /* For the Lua half: load(name) -> what the file returns. Upvalue 1 is the module's table. */
 static int load_part(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
+    const char *name = neap_argument_string(L, 1, NULL);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     push_part(L, name);
@@ -218,6 +219,8 @@ static int list_all(lua_State *L) {
 }
 
 int neap_module_open(lua_State *L) {
+    if (lua_getfield(L, LUA_REGISTRYINDEX, MODULE) != LUA_TNIL)
+        return 1; /* taken out of package.loaded, and required again */
     lua_createtable(L, 0, 64);
     luaL_setfuncs(L, functions, 0);
     luaL_setfuncs(L, neap_run_functions, 0);
@@ -234,5 +237,7 @@ int neap_module_open(lua_State *L) {
     lua_pushcfunction(L, list_all);
     lua_setfield(L, -2, "__pairs");
     lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, MODULE);
     return 1;
 }

@@ -15,10 +15,10 @@
 static const char local_prefix[] = "unix:";
 
 int neap_net_address(lua_State *L, int index, struct neap_address *address) {
-    const char *host = luaL_checkstring(L, index);
+    const char *host = neap_argument_string(L, index, NULL);
     if (strncmp(host, local_prefix, sizeof local_prefix - 1) == 0)
         return neap_address_local(address, host + sizeof local_prefix - 1);
-    return neap_address_numeric(address, host, (int)luaL_checkinteger(L, index + 1));
+    return neap_address_numeric(address, host, (int)neap_argument_integer(L, index + 1));
 }
 
 int neap_net_push_address(lua_State *L, const struct neap_address *address) {
@@ -93,12 +93,12 @@ static int finish_resolve(lua_State *L, struct neap_task *task, int code) {
 static int family_named(lua_State *L, int index) {
     static const char *const names[] = {"any", "ipv4", "ipv6", NULL};
     static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6};
-    return families[luaL_checkoption(L, index, "any", names)];
+    return families[neap_argument_option(L, index, "any", names)];
 }
 
 /* internal.net.resolve(host, family, timeout): a list of numeric hosts */
 static int net_resolve(lua_State *L) {
-    const char *host = luaL_checkstring(L, 1);
+    const char *host = neap_argument_string(L, 1, NULL);
     int family = family_named(L, 2);
     int64_t deadline = neap_check_timeout(L, 3);
     neap_await_check(L);

@@ -3,6 +3,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "bindings/argument.h"
+
 static bool is_known(const char *key, const char *const names[]) {
     for (; *names != NULL; names++)
         if (strcmp(*names, key) == 0) return true;
@@ -20,11 +22,11 @@ static int raise_unknown(lua_State *L, int index, const char *key, const char *c
     }
     luaL_addchar(&text, ')');
     luaL_pushresult(&text);
-    return luaL_argerror(L, index, lua_tostring(L, -1));
+    return neap_argument_error(L, index, lua_tostring(L, -1));
 }
 
 void neap_options_check(lua_State *L, int index, const char *const names[]) {
-    luaL_checktype(L, index, LUA_TTABLE);
+    neap_argument_type(L, index, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
         lua_pushvalue(L, -2);
         const char *key = luaL_tolstring(L, -1, NULL);
@@ -35,7 +37,7 @@ void neap_options_check(lua_State *L, int index, const char *const names[]) {
 
 static void raise_type(lua_State *L, int index, const char *name, const char *expected) {
     lua_pushfstring(L, "option '%s': %s expected, got %s", name, expected, luaL_typename(L, -1));
-    luaL_argerror(L, index, lua_tostring(L, -1));
+    neap_argument_error(L, index, lua_tostring(L, -1));
 }
 
 const char *neap_options_string(lua_State *L, int index, const char *name, const char *otherwise) {

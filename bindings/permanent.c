@@ -225,19 +225,13 @@ bool neap_permanent_put(lua_State *L, struct neap_scratch *scratch) {
     return found;
 }
 
-static const char *name_in(const luaL_Reg *methods, lua_CFunction function) {
-    for (; methods != NULL && methods->name != NULL; methods++)
-        if (methods->func == function) return methods->name;
-    return NULL;
-}
-
 /* Writes the name of the function on top of the stack, if it is a method of a kind of handles. */
 static bool put_method(lua_State *L, struct neap_scratch *scratch) {
     lua_CFunction function = lua_tocfunction(L, -1);
     char name[NAME_MAX_SIZE];
     for (int kind = 0; kind < NEAP_HANDLE_COUNT; kind++) {
         const struct neap_binding *binding = neap_bindings[kind];
-        const char *method = binding == NULL ? NULL : name_in(binding->methods, function);
+        const char *method = binding == NULL ? NULL : neap_box_method_name(binding, function);
         if (method == NULL) continue;
         int size = snprintf(name, sizeof name, METHOD_PREFIX "%s%c%s", binding->name, '\0', method);
         neap_scratch_put_u32(L, scratch, NEAP_TAG_NAME, (uint32_t)size);
@@ -279,18 +273,25 @@ static void fail(lua_State *L, const char *name, size_t size) {
     luaL_error(L, "cannot receive '%s': there is no such value here", lua_tostring(L, -1));
 }
 
+static bool push_from(lua_State *L, const luaL_Reg *methods, const char *name, size_t size) {
+    for (; methods != NULL && methods->name != NULL; methods++) {
+        if (strlen(methods->name) != size || memcmp(methods->name, name, size) != 0) continue;
+        lua_pushcfunction(L, methods->func);
+        return true;
+    }
+    return false;
+}
+
 /* Pushes the method of that name, the prefix left out, if there is one. */
 static bool push_method(lua_State *L, const char *name, size_t size) {
     for (int kind = 0; kind < NEAP_HANDLE_COUNT; kind++) {
         const struct neap_binding *binding = neap_bindings[kind];
         size_t length = binding == NULL ? size : strlen(binding->name);
         if (length >= size || memcmp(name, binding->name, length) != 0 || name[length] != '\0') continue;
-        for (const luaL_Reg *method = binding->methods; method != NULL && method->name != NULL; method++) {
-            if (strlen(method->name) != size - length - 1) continue;
-            if (memcmp(method->name, name + length + 1, size - length - 1) != 0) continue;
-            lua_pushcfunction(L, method->func);
+        const char *method = name + length + 1;
+        size_t rest = size - length - 1;
+        if (push_from(L, binding->methods, method, rest) || push_from(L, binding->more_methods, method, rest))
             return true;
-        }
     }
     return false;
 }

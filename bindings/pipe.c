@@ -16,7 +16,7 @@ static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEA
 /* neap.pipe([duplex]) */
 int neap_pipe_open(lua_State *L) {
     bool duplex = lua_isnoneornil(L, 1) || lua_toboolean(L, 1);
-    if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TBOOLEAN);
+    if (!lua_isnoneornil(L, 1)) neap_argument_type(L, 1, LUA_TBOOLEAN);
     struct neap_pipe *first, *second;
     struct neap_box *a = neap_box_new(L, NEAP_HANDLE_PIPE, sizeof *a, 0);
     struct neap_box *b = neap_box_new(L, NEAP_HANDLE_PIPE, sizeof *b, 0);

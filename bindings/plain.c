@@ -58,7 +58,7 @@ static void on_deadlock(struct neap_loop *loop) {
     }
     struct plain *plain = plain_of(vm);
     free(plain->deadlock);
-    plain->deadlock = neap_report_waiting(vm->engine);
+    plain->deadlock = neap_report_waiting(vm->engine, true);
     vm->root->flags |= NEAP_TASK_PENDING;
     if (neap_wait_interrupt(&vm->root->wait, NEAP_WAIT_INTERRUPTED)) return;
     /* the state is being closed, and threads are waited for */

@@ -122,7 +122,7 @@ static int applied(lua_State *L, struct neap_task *task, int code) {
 /* Stack: pool, function, arguments. */
 static int submit(lua_State *L, bool quiet, neap_finish finish) {
     struct neap_object *pool = check(L);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    neap_argument_type(L, 2, LUA_TFUNCTION);
     struct neap_task *task = neap_await_begin(L);
     neap_encode_call(L, 2, lua_gettop(L) - 2, &task->link.message);
     lua_settop(L, POOL);

@@ -69,7 +69,7 @@ static int open_streams(lua_State *L, struct opened *opened) {
     int code = 0;
     for (int i = 0; i < 3 && code == 0; i++) {
         lua_rawgeti(L, STREAMS, i + 1);
-        const char *kind = luaL_checkstring(L, -1);
+        const char *kind = neap_argument_string(L, -1, NULL);
         if (strcmp(kind, "pipe") == 0)
             code = open_pipe(opened, i);
         else if (strcmp(kind, "null") == 0)
@@ -87,7 +87,7 @@ static char **push_strings(lua_State *L, int index) {
     char **strings = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof(char *), 0);
     for (lua_Integer i = 1; i <= count; i++) {
         lua_rawgeti(L, index, i);
-        strings[i - 1] = (char *)luaL_checkstring(L, -1);
+        strings[i - 1] = (char *)neap_argument_string(L, -1, NULL);
         lua_pop(L, 1);
     }
     strings[count] = NULL;
@@ -114,7 +114,7 @@ static int popen_start(lua_State *L) {
     struct opened *opened = push_opened(L);
     plan.arguments = push_strings(L, ARGUMENTS);
     plan.environment = lua_isnil(L, ENVIRONMENT) ? NULL : push_strings(L, ENVIRONMENT);
-    plan.directory = luaL_optstring(L, DIRECTORY, NULL);
+    plan.directory = neap_argument_string_or(L, DIRECTORY, NULL);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_PROGRAM, sizeof *box, 0);
     struct neap_program *program = NULL;
     neap_libraries_flush(neap_vm_of(L)); /* what we have printed comes before what it prints */

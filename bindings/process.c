@@ -116,7 +116,7 @@ int neap_process_spawn(lua_State *L, int arguments, const struct neap_task_optio
 static int run_process(lua_State *L) {
     struct neap_task_options options;
     int function = neap_run_options(L, 1, &options);
-    luaL_checktype(L, function, LUA_TFUNCTION);
+    neap_argument_type(L, function, LUA_TFUNCTION);
     return neap_process_spawn(L, lua_gettop(L) - function, &options);
 }
 
@@ -160,15 +160,15 @@ static const struct {
 static int check_signal(lua_State *L, int index) {
     if (lua_isnoneornil(L, index)) return SIGKILL;
     if (lua_type(L, index) != LUA_TSTRING) {
-        lua_Integer number = luaL_checkinteger(L, index);
-        luaL_argcheck(L, number > 0 && number < NSIG, index, "there is no such signal");
+        lua_Integer number = neap_argument_integer(L, index);
+        neap_argument_check(L, number > 0 && number < NSIG, index, "there is no such signal");
         return (int)number;
     }
     const char *name = lua_tostring(L, index);
     if (strncmp(name, "SIG", 3) == 0) name += 3;
     for (int i = 0; signal_names[i].name != NULL; i++)
         if (strcmp(signal_names[i].name, name) == 0) return signal_names[i].number;
-    return luaL_argerror(L, index, lua_pushfstring(L, "there is no signal '%s'", lua_tostring(L, index)));
+    return neap_argument_error(L, index, lua_pushfstring(L, "there is no signal '%s'", lua_tostring(L, index)));
 }
 
 static int signal_there(lua_State *L, struct neap_mirror *mirror, int number) {

@@ -210,7 +210,7 @@ static void on_deadlock(struct neap_loop *loop) {
         neap_mailbox_notify(engine->main);
         return;
     }
-    char *text = neap_report_waiting(engine);
+    char *text = neap_report_waiting(engine, false);
     neap_report_print("neap: %s\n", text != NULL ? text : "deadlock");
     free(text);
     neap_engine_exit(engine, 1);

@@ -18,7 +18,7 @@ static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEA
 /* --- making --- */
 
 static int make(lua_State *L, lua_Integer maxsize, enum neap_order order) {
-    luaL_argcheck(L, maxsize >= 0, 1, "maxsize must not be negative");
+    neap_argument_check(L, maxsize >= 0, 1, "maxsize must not be negative");
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_QUEUE, sizeof *box, 0);
     struct neap_queue *queue = neap_queue_new((size_t)maxsize, order);
     if (queue == NULL) return luaL_error(L, "not enough memory");
@@ -31,21 +31,23 @@ static enum neap_order order_named(lua_State *L, const char *name) {
     static const char *const names[] = {[NEAP_FIFO] = "fifo", [NEAP_LIFO] = "lifo", [NEAP_PRIORITY] = "priority"};
     for (int i = NEAP_FIFO; i <= NEAP_PRIORITY; i++)
         if (strcmp(names[i], name) == 0) return (enum neap_order)i;
-    luaL_argerror(L, 1, lua_pushfstring(L, "option 'order': 'fifo', 'lifo' or 'priority' expected, got '%s'", name));
+    neap_argument_error(L, 1,
+                        lua_pushfstring(L, "option 'order': 'fifo', 'lifo' or 'priority' expected, got '%s'", name));
     return NEAP_FIFO;
 }
 
 static lua_Integer maxsize_option(lua_State *L) {
     int is_integer = 1, type = lua_getfield(L, 1, "maxsize");
     lua_Integer maxsize = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &is_integer);
-    luaL_argcheck(L, type == LUA_TNIL || (type == LUA_TNUMBER && is_integer), 1, "option 'maxsize': integer expected");
+    neap_argument_check(L, type == LUA_TNIL || (type == LUA_TNUMBER && is_integer), 1,
+                        "option 'maxsize': integer expected");
     return maxsize;
 }
 
 /* neap.queue([maxsize | options]) */
 int neap_queue_open(lua_State *L) {
     static const char *const known[] = {"maxsize", "order", NULL};
-    if (lua_type(L, 1) != LUA_TTABLE) return make(L, luaL_optinteger(L, 1, 0), NEAP_FIFO);
+    if (lua_type(L, 1) != LUA_TTABLE) return make(L, neap_argument_integer_or(L, 1, 0), NEAP_FIFO);
     neap_options_check(L, 1, known);
     enum neap_order order = order_named(L, neap_options_string(L, 1, "order", "fifo"));
     return make(L, maxsize_option(L), order);
@@ -54,7 +56,7 @@ int neap_queue_open(lua_State *L) {
 /* ([maxsize | options]) of a queue whose order is in its name. */
 static int open_ordered(lua_State *L, enum neap_order order) {
     static const char *const known[] = {"maxsize", NULL};
-    if (lua_type(L, 1) != LUA_TTABLE) return make(L, luaL_optinteger(L, 1, 0), order);
+    if (lua_type(L, 1) != LUA_TTABLE) return make(L, neap_argument_integer_or(L, 1, 0), order);
     neap_options_check(L, 1, known);
     return make(L, maxsize_option(L), order);
 }
@@ -74,9 +76,9 @@ bool neap_queue_is_ordered(struct neap_object *object) {
 
 static double check_priority(lua_State *L, int index, struct neap_object *queue) {
     if (lua_isnoneornil(L, index)) return 0;
-    double priority = luaL_checknumber(L, index);
-    luaL_argcheck(L, !isnan(priority), index, "a priority must not be NaN");
-    luaL_argcheck(L, neap_queue_is_ordered(queue), index, "only a priority queue has priorities");
+    double priority = neap_argument_number(L, index);
+    neap_argument_check(L, !isnan(priority), index, "a priority must not be NaN");
+    neap_argument_check(L, neap_queue_is_ordered(queue), index, "only a priority queue has priorities");
     return priority;
 }
 

@@ -14,9 +14,9 @@ void neap_reading_begin(lua_State *L) {
     static const char *const words[] = {"some", "line", "all", NULL};
     lua_settop(L, DEADLINE);
     if (lua_type(L, WHAT) == LUA_TNUMBER) {
-        luaL_argcheck(L, luaL_checkinteger(L, WHAT) >= 0, WHAT, "number of bytes must not be negative");
+        neap_argument_check(L, neap_argument_integer(L, WHAT) >= 0, WHAT, "number of bytes must not be negative");
     } else {
-        lua_pushstring(L, words[luaL_checkoption(L, WHAT, "some", words)]);
+        lua_pushstring(L, words[neap_argument_option(L, WHAT, "some", words)]);
         lua_replace(L, WHAT);
     }
     lua_pushinteger(L, neap_check_timeout(L, DEADLINE));

@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "host/engine.h"
+#include "sync/ring.h"
 
 enum { LINES_MAX = 50, HOLDERS_MAX = 3, TRACEBACK_MAX = 20 };
 
@@ -111,13 +112,19 @@ static void describe_holders(struct neap_text *text, struct neap_engine *engine,
 struct listing {
     FILE *out;
     struct neap_engine *engine;
+    bool told; /* name also who has been named as a member of a ring */
     int lines; /* written */
     int more;  /* left out */
+    int rings; /* left out: named already */
 };
 
 static void list_waiting(struct listing *listing, struct neap_task *task) {
     struct neap_text text;
     if (!is_parked(task)) return;
+    if (!listing->told && neap_rings_have_told(&listing->engine->rings, &task->wait)) {
+        listing->rings++;
+        return;
+    }
     if (listing->lines == LINES_MAX) {
         listing->more++;
         return;
@@ -132,10 +139,10 @@ static void list_waiting(struct listing *listing, struct neap_task *task) {
     fprintf(listing->out, "\n  %s", text.bytes);
 }
 
-char *neap_report_waiting(struct neap_engine *engine) {
+char *neap_report_waiting(struct neap_engine *engine, bool told) {
     char *text = NULL;
     size_t length = 0;
-    struct listing listing = {open_memstream(&text, &length), engine, 0, 0};
+    struct listing listing = {.out = open_memstream(&text, &length), .engine = engine, .told = told};
     if (listing.out == NULL) return NULL;
     fputs("deadlock: all that is left waits, and nothing can wake it:", listing.out);
     for (struct neap_list *state = engine->states.next; state != &engine->states; state = state->next) {
@@ -145,6 +152,7 @@ char *neap_report_waiting(struct neap_engine *engine) {
             list_waiting(&listing, task_at(node));
     }
     if (listing.more > 0) fprintf(listing.out, "\n  ... and %d more", listing.more);
+    if (listing.rings > 0) fprintf(listing.out, "\n  and the %d above that wait for each other's locks", listing.rings);
     if (fclose(listing.out) == 0) return text;
     free(text);
     return NULL;

@@ -3,6 +3,7 @@
 #define NEAP_BINDINGS_REPORT_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #include "bindings/task.h"
 #include "bindings/vm.h"
@@ -11,8 +12,8 @@
 void neap_report_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Every loop of the engine is parked, and nothing but the caller, the main state's thread, can wake one: a list of who waits
- * for what and since when, to be freed with free(); NULL: no memory. */
-char *neap_report_waiting(struct neap_engine *engine);
+ * for what and since when, to be freed with free(); NULL: no memory. `told`: with those that have been named as members of a ring. */
+char *neap_report_waiting(struct neap_engine *engine, bool told);
 
 /* The tasks of `vm` that have not ended, with their stacks; the first time only. By the thread of `vm`, outside of Lua. */
 void neap_report_tasks(struct neap_vm *vm);

@@ -17,6 +17,7 @@
 #include <lualib.h>
 #include <string.h>
 
+#include "bindings/argument.h"
 #include "bindings/bounded.h"
 #include "bindings/embedding.h"
 #include "bindings/limits.h"
@@ -63,7 +64,7 @@ static int be_original(lua_State *L) { return lua_tocfunction(L, lua_upvalueinde
 
 /* io.open(name [, mode]) */
 static int checked_open(lua_State *L) {
-    const char *mode = luaL_optstring(L, 2, "r");
+    const char *mode = neap_argument_string_or(L, 2, "r");
     bool updates = strchr(mode, '+') != NULL, reads = mode[0] == 'r';
     neap_restrict_check(L, (reads || updates ? NEAP_DENY_READING : 0) | (!reads || updates ? NEAP_DENY_WRITING : 0),
                         "io.open");
@@ -108,7 +109,7 @@ static int dofile_returned(lua_State *L, int status, lua_KContext context) {
 
 /* dofile([name]) */
 static int dofile_text(lua_State *L) {
-    const char *name = luaL_optstring(L, 1, NULL);
+    const char *name = neap_argument_string_or(L, 1, NULL);
     lua_settop(L, 1);
     if (luaL_loadfilex(L, name, "t") != LUA_OK) return lua_error(L);
     lua_callk(L, 0, LUA_MULTRET, 0, dofile_returned);
@@ -117,7 +118,7 @@ static int dofile_text(lua_State *L) {
 
 /* In the place of package.searchers[2]: (name). Upvalue 1: package.searchpath, 2: package. */
 static int search_text(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
+    const char *name = neap_argument_string(L, 1, NULL);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushstring(L, name);
     if (lua_getfield(L, lua_upvalueindex(2), "path") != LUA_TSTRING)

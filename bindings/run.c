@@ -30,7 +30,7 @@ int neap_run_options(lua_State *L, int index, struct neap_task_options *options)
 static int run_spawn(lua_State *L) {
     struct neap_task_options options;
     int function = neap_run_options(L, 1, &options);
-    luaL_checktype(L, function, LUA_TFUNCTION);
+    neap_argument_type(L, function, LUA_TFUNCTION);
     neap_task_spawn(L, lua_gettop(L) - function, &options);
     return 1;
 }
@@ -46,7 +46,7 @@ static int slept(lua_State *L, struct neap_task *task, int code) {
 
 /* neap.sleep(seconds) */
 static int run_sleep(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TNUMBER);
+    neap_argument_type(L, 1, LUA_TNUMBER);
     int64_t deadline = neap_check_timeout(L, 1);
     neap_await_begin(L);
     if (deadline == 0) return neap_task_yield(L);
@@ -63,9 +63,9 @@ static int run_now(lua_State *L) {
 /* Stack: [options,] seconds, fn, ... -> seconds out, the rest left for spawning. Returns the index of fn. */
 static int check_timer(lua_State *L, struct neap_task_options *options) {
     int seconds = neap_run_options(L, 1, options);
-    luaL_checktype(L, seconds, LUA_TNUMBER);
+    neap_argument_type(L, seconds, LUA_TNUMBER);
     options->start = neap_check_timeout(L, seconds);
-    luaL_checktype(L, seconds + 1, LUA_TFUNCTION);
+    neap_argument_type(L, seconds + 1, LUA_TFUNCTION);
     options->flags |= NEAP_TASK_TIMER;
     return seconds + 1;
 }
@@ -110,7 +110,7 @@ static int run_every(lua_State *L) {
     struct neap_task_options options;
     int function = check_timer(L, &options);
     double period = lua_tonumber(L, function - 1);
-    luaL_argcheck(L, period > 0 && period < 9e9, function - 1, "a period is greater than 0");
+    neap_argument_check(L, period > 0 && period < 9e9, function - 1, "a period is greater than 0");
     options.flags =
         (uint16_t)(options.flags & ~NEAP_TASK_TIMER); /* any of its beats may be the last: cancel works throughout */
     lua_pushcfunction(L, every_body);

@@ -4,9 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "bindings/argument.h"
+
 enum neap_type neap_check_type(lua_State *L, int index) {
     luaL_Buffer text;
-    const char *name = luaL_checkstring(L, index);
+    const char *name = neap_argument_string(L, index, NULL);
     for (int type = 0; type < NEAP_TYPE_COUNT; type++)
         if (strcmp(neap_types[type].name, name) == 0) return (enum neap_type)type;
     const char *start = lua_pushfstring(L, "unknown type '%s' (known: ", name);
@@ -18,7 +20,7 @@ enum neap_type neap_check_type(lua_State *L, int index) {
     }
     luaL_addchar(&text, ')');
     luaL_pushresult(&text);
-    luaL_argerror(L, index, lua_tostring(L, -1));
+    neap_argument_error(L, index, lua_tostring(L, -1));
     return NEAP_TYPE_COUNT;
 }
 
@@ -67,7 +69,7 @@ const char *neap_scalar_read(lua_State *L, int index, enum neap_type type, union
 union neap_scalar neap_scalar_check(lua_State *L, int index, enum neap_type type) {
     union neap_scalar value;
     const char *complaint = neap_scalar_read(L, index, type, &value);
-    if (complaint != NULL) luaL_argerror(L, index, complaint);
+    if (complaint != NULL) neap_argument_error(L, index, complaint);
     return value;
 }
 
@@ -75,7 +77,7 @@ union neap_scalar neap_scalar_check_step(lua_State *L, int index, enum neap_type
     union neap_scalar value = {0};
     if (type == NEAP_BOOL) luaL_error(L, "booleans cannot be added");
     const char *complaint = read_number(L, index, type, &value);
-    if (complaint != NULL) luaL_argerror(L, index, complaint);
+    if (complaint != NULL) neap_argument_error(L, index, complaint);
     return value;
 }
 
@@ -133,7 +135,7 @@ static int updated(lua_State *L, int status, lua_KContext context) {
 }
 
 int neap_scalar_method_update(lua_State *L, int index, enum neap_type type, void *at) {
-    luaL_checkany(L, index);
+    neap_argument_any(L, index);
     lua_settop(L, index);
     lua_pushinteger(L, type);
     return update(L, type, at);

@@ -184,7 +184,7 @@ static struct box *test(lua_State *L, int index) {
 
 static struct box *check(lua_State *L) {
     struct box *box = test(L, 1);
-    if (box == NULL) luaL_typeerror(L, 1, "scope");
+    if (box == NULL) neap_argument_type_error(L, 1, "scope");
     if (box->scope == NULL) luaL_error(L, "the scope has ended");
     return box;
 }
@@ -194,7 +194,7 @@ static int start(lua_State *L, enum neap_handle kind) {
     struct box *box = check(L);
     struct neap_task_options options;
     int function = neap_run_options(L, 2, &options);
-    luaL_checktype(L, function, LUA_TFUNCTION);
+    neap_argument_type(L, function, LUA_TFUNCTION);
     options.scope = box->scope;
     if (box->stopped) options.flags |= NEAP_TASK_CANCELLED; /* it never runs */
     reserve(L, box);
@@ -442,7 +442,7 @@ static int scope_collected(lua_State *L) {
 /* "scope: 0x5581 (3 running)" */
 static int scope_tostring(lua_State *L) {
     struct box *box = test(L, 1);
-    if (box == NULL) return luaL_typeerror(L, 1, "scope");
+    if (box == NULL) return neap_argument_type_error(L, 1, "scope");
     if (box->scope == NULL)
         lua_pushfstring(L, "scope: %p (ended)", (void *)box);
     else
@@ -495,7 +495,7 @@ static struct box *push_box(lua_State *L, struct neap_task *task) {
 
 /* neap.scope(fn) */
 int neap_scope_call(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    neap_argument_type(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
     struct neap_task *task = neap_await_begin(L);
     neap_await_check(L);

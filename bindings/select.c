@@ -66,7 +66,7 @@ static struct links *push_links(lua_State *L, size_t count) {
 /* Raises "bad argument #1 to 'select' (case 2: ...)"; the text is on top of the stack. */
 static int refuse(lua_State *L, uint32_t number) {
     lua_pushfstring(L, "case %d: %s", (int)number, lua_tostring(L, -1));
-    return luaL_argerror(L, CASES, lua_tostring(L, -1));
+    return neap_argument_error(L, CASES, lua_tostring(L, -1));
 }
 
 static void refuse_type(lua_State *L, uint32_t number, const char *expected) {
@@ -202,12 +202,12 @@ static int finish(lua_State *L, struct neap_task *task, int code) {
 
 /* neap.select(cases[, timeout]) */
 int neap_select(lua_State *L) {
-    luaL_checktype(L, CASES, LUA_TTABLE);
+    neap_argument_type(L, CASES, LUA_TTABLE);
     lua_settop(L, TIMEOUT);
     int64_t deadline = neap_check_timeout(L, TIMEOUT);
     size_t count = lua_rawlen(L, CASES);
-    luaL_argcheck(L, count > 0, CASES, "at least one case expected");
-    luaL_argcheck(L, count <= INT32_MAX / sizeof(struct neap_link), CASES, "too many cases");
+    neap_argument_check(L, count > 0, CASES, "at least one case expected");
+    neap_argument_check(L, count <= INT32_MAX / sizeof(struct neap_link), CASES, "too many cases");
     struct links *links = push_links(L, count);
     for (uint32_t i = 0; i < count; i++) read_case(L, i + 1, &links->link[i]);
     neap_await_begin(L);

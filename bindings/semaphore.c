@@ -14,13 +14,13 @@
 static struct neap_object *check(lua_State *L) {
     struct neap_object *object = neap_box_test(L, 1, NEAP_HANDLE_SEMAPHORE);
     if (object == NULL) object = neap_box_test(L, 1, NEAP_HANDLE_BOUNDED_SEMAPHORE);
-    if (object == NULL) luaL_typeerror(L, 1, "semaphore");
+    if (object == NULL) neap_argument_type_error(L, 1, "semaphore");
     return object;
 }
 
 static int make(lua_State *L, enum neap_handle kind, const struct neap_class *class) {
-    lua_Integer permits = luaL_optinteger(L, 1, 1);
-    luaL_argcheck(L, permits >= 0, 1, "permits must not be negative");
+    lua_Integer permits = neap_argument_integer_or(L, 1, 1);
+    neap_argument_check(L, permits >= 0, 1, "permits must not be negative");
     struct neap_box *box = neap_box_new(L, kind, sizeof *box, 0);
     struct neap_semaphore *semaphore = neap_semaphore_new(class, permits);
     if (semaphore == NULL) return luaL_error(L, "not enough memory");
@@ -48,8 +48,8 @@ static int64_t bound_of(struct neap_object *object) {
 static int semaphore_release(lua_State *L) {
     struct neap_object *semaphore = check(L);
     struct neap_proxy *proxy = neap_remote_test(semaphore);
-    lua_Integer count = luaL_optinteger(L, 2, 1);
-    luaL_argcheck(L, count >= 1, 2, "count must be at least 1");
+    lua_Integer count = neap_argument_integer_or(L, 2, 1);
+    neap_argument_check(L, count >= 1, 2, "count must be at least 1");
     struct neap_call call = neap_remote_begin(L);
     call.number = count;
     if (proxy != NULL)
@@ -105,7 +105,7 @@ static int finish_with(lua_State *L, struct neap_task *task, int code) {
 
 static int semaphore_with(lua_State *L) {
     struct neap_object *semaphore = check(L);
-    luaL_checkany(L, 2);
+    neap_argument_any(L, 2);
     neap_holder_new(L, semaphore, give_back);
     lua_insert(L, 2);
     return await_permit(L, NEAP_FOREVER, finish_with);

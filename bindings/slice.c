@@ -418,9 +418,9 @@ int neap_slice_call(lua_State *L) {
     struct neap_slice *slice = &vm->slice;
     double before = slice->seconds;
     if (!lua_isnoneornil(L, 1)) {
-        if (lua_type(L, 1) != LUA_TNUMBER) return luaL_typeerror(L, 1, "number of seconds");
+        if (lua_type(L, 1) != LUA_TNUMBER) return neap_argument_type_error(L, 1, "number of seconds");
         double seconds = lua_tonumber(L, 1);
-        luaL_argcheck(L, seconds >= 0, 1, "a slice must not be negative or NaN");
+        neap_argument_check(L, seconds >= 0, 1, "a slice must not be negative or NaN");
         if (seconds > 0 && slice->signal == 0 && vm->engine->slice_signal == 0)
             return luaL_error(L, "tasks cannot be interrupted: the host has not named a signal for that");
         set_seconds(slice, seconds);

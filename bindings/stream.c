@@ -146,7 +146,7 @@ static int finish_turn(lua_State *L, struct neap_task *task, int code) {
 /* stream:write(bytes[, timeout]) */
 static int stream_write(lua_State *L) {
     struct neap_byte_stream *stream = check(L);
-    luaL_checktype(L, BYTES, LUA_TSTRING);
+    neap_argument_type(L, BYTES, LUA_TSTRING);
     lua_settop(L, DEADLINE);
     int64_t deadline = neap_check_timeout(L, DEADLINE);
     if (stream->shut) return luaL_error(L, "the stream was shut down for writing");

@@ -23,10 +23,10 @@ static struct neap_pool *check(lua_State *L) {
 /* (kind, workers, limit, name) */
 static int open_pool(lua_State *L) {
     static const char *const kinds[] = {"thread", "process", "task", NULL};
-    enum neap_pool_kind kind = (enum neap_pool_kind)luaL_checkoption(L, 1, NULL, kinds);
-    uint32_t workers = (uint32_t)luaL_checkinteger(L, 2);
-    size_t limit = (size_t)luaL_checkinteger(L, 3);
-    const char *name = luaL_optstring(L, 4, NULL);
+    enum neap_pool_kind kind = (enum neap_pool_kind)neap_argument_option(L, 1, NULL, kinds);
+    uint32_t workers = (uint32_t)neap_argument_integer(L, 2);
+    size_t limit = (size_t)neap_argument_integer(L, 3);
+    const char *name = neap_argument_string_or(L, 4, NULL);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_POOL, sizeof *box, 0);
     struct neap_pool *pool = neap_pool_new(neap_vm_of(L)->engine, kind, workers, limit, name);
     if (pool == NULL) return luaL_error(L, "not enough memory");
@@ -97,8 +97,8 @@ static const enum neap_future_state end_states[] = {NEAP_FUTURE_DONE, NEAP_FUTUR
 /* (pool, id, how[, err, traceback]) */
 static int bury(lua_State *L) {
     struct neap_pool *pool = check(L);
-    lua_Integer id = luaL_checkinteger(L, 2);
-    int how = luaL_checkoption(L, 3, NULL, ends);
+    lua_Integer id = neap_argument_integer(L, 2);
+    int how = neap_argument_option(L, 3, NULL, ends);
     lua_settop(L, 5);
     bool failed = end_states[how] == NEAP_FUTURE_FAILED;
     neap_pool_bury(pool, (uint64_t)id, how == LOST, failed ? make_failure(L, 4) : NULL);
@@ -158,7 +158,7 @@ static int make_promise(lua_State *L) {
 /* (promise, how, results..., or an error and a traceback) */
 static int fulfil(lua_State *L) {
     struct promise *promise = lua_touserdata(L, 1);
-    enum neap_future_state state = end_states[luaL_checkoption(L, 2, NULL, ends)];
+    enum neap_future_state state = end_states[neap_argument_option(L, 2, NULL, ends)];
     struct neap_outcome *outcome;
     if (state == NEAP_FUTURE_DONE) {
         outcome = neap_outcome_make(L, lua_gettop(L) - 2, &state);

@@ -158,7 +158,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
 static int run_spawn_thread(lua_State *L) {
     struct neap_task_options options;
     int function = neap_run_options(L, 1, &options);
-    luaL_checktype(L, function, LUA_TFUNCTION);
+    neap_argument_type(L, function, LUA_TFUNCTION);
     neap_thread_spawn(L, lua_gettop(L) - function, &options);
     return 1;
 }

@@ -250,7 +250,7 @@ static int watch_wait_done(lua_State *L, struct neap_task *task, int code) {
 static int watch_wait(lua_State *L) {
     static const char *const conditions[] = {"next", "first", "all", "failure", "trouble", NULL};
     struct watch *watch = check(L);
-    int condition = luaL_checkoption(L, 2, NULL, conditions);
+    int condition = neap_argument_option(L, 2, NULL, conditions);
     return neap_await_object(L, &watch->object, (uint8_t)condition, 3, watch_wait_done);
 }
 

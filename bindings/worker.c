@@ -441,8 +441,8 @@ int neap_worker_open(lua_State *L) {
         {"runner", worker_runner}, {"listen", worker_listen}, {"give_up", worker_give_up}, {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", worker_close}, {"__close", worker_close}, {NULL, NULL}};
     struct neap_object *pool = neap_box_check(L, 1, NEAP_HANDLE_POOL);
-    lua_Integer id = luaL_checkinteger(L, 2), count = luaL_checkinteger(L, 3);
-    luaL_checktype(L, 4, LUA_TFUNCTION);
+    lua_Integer id = neap_argument_integer(L, 2), count = neap_argument_integer(L, 3);
+    neap_argument_type(L, 4, LUA_TFUNCTION);
     struct worker *worker = lua_newuserdatauv(L, sizeof *worker, WORKER_VALUES);
     worker->pool = NULL;
     worker->id = (uint64_t)id;
@@ -542,8 +542,8 @@ static int map_tried(lua_State *L, int status, lua_KContext context) {
 
 int neap_worker_map(lua_State *L) {
     lua_settop(L, MAP_COLLECT);
-    lua_Integer count = luaL_checkinteger(L, MAP_COUNT);
-    luaL_checktype(L, MAP_ITEMS, LUA_TTABLE);
+    lua_Integer count = neap_argument_integer(L, MAP_COUNT);
+    neap_argument_type(L, MAP_ITEMS, LUA_TTABLE);
     lua_createtable(L, count < INT32_MAX ? (int)count : 0, 0);
     lua_newtable(L);
     return map_on(L, 1);

@@ -285,6 +285,24 @@ describe("a ring of lock holders", function()
     assert.are.equal("here\n", result.stdout)
   end)
 
+  it("that is all that is left is told once", function()
+    local result = run_script([[
+      local a, b = neap.lock(), neap.lock()
+      local function take(first, second)
+        first:acquire()
+        neap.yield()
+        second:acquire()
+      end
+      local one = neap.spawn({ name = "one" }, take, a, b)
+      neap.spawn({ name = "two" }, take, b, a)
+      one:join()]])
+    assert_deadlock(result, "task main (thread main) has waited for % s in join of task one (thread main) at script:9",
+      "and the 2 above that wait for each other's locks")
+    assert.matches(ring_head .. "  task two [^\n]+\n  task one [^\n]+ held by task two", result.stderr)
+    assert.are.equal(2, select(2, result.stderr:gsub("acquire of lock", "")) +
+      select(2, result.stderr:gsub("waits for lock", "")), result.stderr)
+  end)
+
   it("is found among crowds that contend for locks in the right order #stress", function()
     for _ = 1, 3 * support.stress do
       local result = run_script([[

@@ -345,6 +345,17 @@ describe("who does not end in time", function()
   end)
 end)
 
+describe("the module", function()
+  it("is the same when it is taken out of package.loaded and required again", function()
+    for _, run in ipairs { run_script, support.run_plain } do
+      assert.are.same({ status = 0, stdout = "true\ttrue\n", stderr = "" }, run([[
+        local gather = neap.gather
+        package.loaded.neap = nil
+        print(require "neap" == neap, require "neap".gather == gather)]]))
+    end
+  end)
+end)
+
 describe("in a plain lua5.4", function()
   it("works again when it is required again, after the globals were put back as they were", function()
     local path = os.getenv("LUA_CPATH") or "./build/?.so;;"

@@ -153,25 +153,41 @@ bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter,
     neap_guard_lock(&rings->guard);
     neap_list_push_back(bucket_of(rings, waiter->wait->owner), &waiter->node);
     waiter->walk = 0;
+    waiter->told = false;
     bool found = ++rings->count > 1 && find_ring(rings, waiter);
-    for (const struct neap_ring_waiter *member = waiter; found && member != NULL; member = member->next)
+    for (struct neap_ring_waiter *member = waiter; found && member != NULL; member = member->next) {
+        member->told = true;
         visit(member, argument);
+    }
     neap_guard_unlock(&rings->guard);
     return found;
 }
 
-struct neap_ring_waiter *neap_rings_leave(struct neap_rings *rings, const struct neap_wait *wait) {
-    struct neap_ring_waiter *found = NULL;
-    neap_guard_lock(&rings->guard);
-    struct neap_list *bucket = bucket_of(rings, wait->owner);
-    for (struct neap_list *node = bucket->next; node != bucket && found == NULL; node = node->next) {
+/* The waiter of `wait`; NULL: it is not entered. Guard held. */
+static struct neap_ring_waiter *find_waiter(struct neap_rings *rings, const struct neap_wait *wait) {
+    const struct neap_list *bucket = bucket_of(rings, wait->owner);
+    for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
         struct neap_ring_waiter *waiter = NEAP_CONTAINER_OF(node, struct neap_ring_waiter, node);
-        if (waiter->wait == wait) found = waiter;
+        if (waiter->wait == wait) return waiter;
     }
-    if (found != NULL) {
-        neap_list_remove(&found->node);
+    return NULL;
+}
+
+bool neap_rings_have_told(struct neap_rings *rings, const struct neap_wait *wait) {
+    neap_guard_lock(&rings->guard);
+    const struct neap_ring_waiter *waiter = find_waiter(rings, wait);
+    bool told = waiter != NULL && waiter->told;
+    neap_guard_unlock(&rings->guard);
+    return told;
+}
+
+struct neap_ring_waiter *neap_rings_leave(struct neap_rings *rings, const struct neap_wait *wait) {
+    neap_guard_lock(&rings->guard);
+    struct neap_ring_waiter *waiter = find_waiter(rings, wait);
+    if (waiter != NULL) {
+        neap_list_remove(&waiter->node);
         rings->count--;
     }
     neap_guard_unlock(&rings->guard);
-    return found;
+    return waiter;
 }

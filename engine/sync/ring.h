@@ -19,6 +19,7 @@ struct neap_ring_waiter {
     struct neap_ring_waiter *next; /* during a walk: the next one to be looked at */
     struct neap_ring_waiter *from; /* during a walk: who waits for this one */
     uint64_t walk;                 /* the last walk that came here */
+    bool told;                     /* as a member of a ring */
 };
 
 /* Everybody of an engine who does so. */
@@ -42,6 +43,9 @@ typedef void (*neap_ring_visitor)(const struct neap_ring_waiter *member, void *a
  * is called for its members. True if so. Owner's thread, once the wait is open. */
 bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit,
                       void *argument);
+
+/* Has the waiter of `wait` been a member of a ring that was told since it was entered? Any thread, while the wait is open. */
+bool neap_rings_have_told(struct neap_rings *rings, const struct neap_wait *wait);
 
 /* The waiter of `wait`, which leaves; NULL when it had not been entered. Owner's thread, after run() and before neap_wait_end. */
 struct neap_ring_waiter *neap_rings_leave(struct neap_rings *rings, const struct neap_wait *wait);

@@ -16,6 +16,12 @@ local function refuse(level, position, name, problem)
   error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), level + 1)
 end
 
+--- Is the first argument of the method that calls us, or was told to by `level`, a pool?
+local function check_self(pool, level, name)
+  if pcall(methods.is_closed, pool) then return end
+  error(("calling '%s' on bad self (pool expected, got %s)"):format(name, type(pool)), level + 1)
+end
+
 local function is_count(value) return math.type(value) == "integer" and value > 0 end
 
 local kinds = { thread = true, process = true, task = true }
@@ -158,6 +164,7 @@ end
 -- --- with callbacks ---
 
 function methods:apply_async(fn, args, callback, error_callback)
+  check_self(self, 2, "apply_async")
   if args == nil then args = {} end
   if type(args) ~= "table" then refuse(2, 2, "apply_async", "table of arguments expected, got " .. type(args)) end
   for position, value in pairs({ [3] = callback, [4] = error_callback }) do
@@ -200,7 +207,8 @@ local dropping = {
 
 local function count_workers(pool) return pool:stats().workers end
 
-local function check_map(name, fn, list, options)
+local function check_map(pool, name, fn, list, options)
+  check_self(pool, 3, name)
   if type(fn) ~= "function" then refuse(3, 1, name, "function expected, got " .. type(fn)) end
   if type(list) ~= "table" and type(list) ~= "userdata" then
     refuse(3, 2, name, "list expected, got " .. type(list))
@@ -253,7 +261,7 @@ local function collect(batch, sizes, options, name)
 end
 
 local function map(pool, name, fn, list, options, spread)
-  options = check_map(name, fn, list, options)
+  options = check_map(pool, name, fn, list, options)
   local batch, sizes = begin(pool, fn, list, options, spread)
   return collect(batch, sizes, options, name)
 end
@@ -276,7 +284,7 @@ local function keep_promise(promise, task, batch)
 end
 
 function methods:map_async(fn, list, options)
-  options = check_map("map_async", fn, list, options)
+  options = check_map(self, "map_async", fn, list, options)
   local batch, sizes = begin(self, fn, list, options, false)
   local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, "map_async")
   local future, promise = engine.promise(self, task)
@@ -381,7 +389,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
   local state
   if type(source) == "function" and type(options) ~= "table" then state, options = options, nil end
   local is_iterator = type(source) == "function"
-  options = check_map(name, fn, is_iterator and {} or source, options)
+  options = check_map(pool, name, fn, is_iterator and {} or source, options)
   local stream = {
     pool = pool, fn = fn, size = options.chunksize or 1, collect = options.collect,
     read = is_iterator and read_iterator(source, state, control) or read_list(source),

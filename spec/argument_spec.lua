@@ -1,0 +1,59 @@
+local neap = require "neap"
+
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+local function refusal(fn, ...)
+  local ok, message = pcall(fn, ...)
+  assert.is_false(ok)
+  return message
+end
+
+local function handles(pool)
+  local a, b = neap.pipe()
+  return {
+    neap.channel(), neap.queue(), a, b, neap.lock(), neap.rlock(), neap.rwlock(), neap.condition(), neap.semaphore(),
+    neap.bounded_semaphore(), neap.event(), neap.barrier(1), neap.value("i32"), neap.array("i32", 1), neap.buffer(1),
+    neap.dict(), neap.list(), pool, pool:submit(neap.now), neap.spawn(function() end), neap.thread(function() end),
+    neap.process(function() end),
+  }
+end
+
+describe("wrong arguments of a method", function()
+  it("are refused by its name, with position and expectation, however it is called", function()
+    local channel, lock, value = neap.channel(), neap.lock(), neap.value("u8")
+    local cases = {
+      { channel.send, channel, nil, "bad argument #1 to 'send' (nil cannot be sent (send neap.null, or a table))" },
+      { lock.acquire, lock, "x", "bad argument #1 to 'acquire' (number of seconds expected, got string)" },
+      { value.set, value, 300, "bad argument #1 to 'set' (300 is out of the range of u8, 0 to 255)" },
+    }
+    for _, case in ipairs(cases) do
+      local method, handle, argument, message = case[1], case[2], case[3], case[4]
+      assert.are.equal(message, refusal(method, handle, argument))
+      local task = neap.spawn(method, handle, argument)
+      assert.are.equal(message, refusal(task.join, task))
+      assert.is_truthy(refusal(function() method(handle, argument) end):find(message, 1, true))
+    end
+    assert.matches("argument_spec.lua:%d+: bad argument #1 to 'send' %(", refusal(function() channel:send(nil) end))
+    assert.are.equal("bad argument #2 to 'send' (timeout must not be negative or NaN)",
+      refusal(channel.send, channel, 1, -1))
+  end)
+end)
+
+describe("a method of another kind of handle, or of none", function()
+  it("is refused by its name", function()
+    local seen = 0
+    local pool <close> = neap.pool { workers = 1, kind = "task" }
+    for _, handle in ipairs(handles(pool)) do
+      for name, method in pairs(getmetatable(handle).__methods) do
+        for _, wrong in ipairs({ 1, "x", {}, io.stdout, neap.null }) do
+          local ok, message = pcall(method, wrong)
+          assert.is_false(ok, name)
+          assert.is_nil(tostring(message):find("'?'", 1, true), name .. ": " .. tostring(message))
+        end
+        seen = seen + 1
+      end
+    end
+    assert.is_true(seen > 100)
+  end)
+end)
