@@ -180,6 +180,7 @@ static void count_row(struct editor *editor) {
 static void put_back(struct editor *editor) {
     struct neap_screen *screen = editor->screen;
     if (screen->shown || !editor->started) return;
+    neap_screen_give_way(screen);
     if (screen->torn) fputc('\n', editor->out);
     fflush(editor->out);
     editor->lib.set(editor->line, EL_REFRESH);
@@ -218,6 +219,7 @@ static int editor_start(lua_State *L) {
     snprintf(editor->prompt, sizeof editor->prompt, "%s", neap_argument_string(L, 2, NULL));
     fflush(stdout);
     lock(editor);
+    neap_screen_give_way(editor->screen);
     if (editor->screen->torn) fputc('\n', editor->out);
     fflush(editor->out);
     editor->started = true;
@@ -298,7 +300,7 @@ static int editor_insert(lua_State *L) {
     int count = (int)neap_argument_integer_or(L, 3, 0);
     if (!editor->started) return 0;
     editing = editor;
-    bool begun = neap_screen_begin(editor->screen);
+    bool begun = neap_screen_begin(editor->screen, STDOUT_FILENO);
     if (count > 0) editor->lib.deletestr(editor->line, count);
     if (text[0] != '\0') editor->lib.insertstr(editor->line, text);
     put_back(editor);
@@ -317,7 +319,7 @@ static int editor_show(lua_State *L) {
 static int editor_resize(lua_State *L) {
     struct editor *editor = check(L);
     editing = editor;
-    bool begun = neap_screen_begin(editor->screen);
+    bool begun = neap_screen_begin(editor->screen, STDOUT_FILENO);
     editor->lib.resize(editor->line);
     put_back(editor);
     neap_screen_end(editor->screen, begun, '\n');

@@ -70,7 +70,7 @@ static bool write_out(struct neap_vm *vm, size_t length) {
     if (has_host(vm)) {
         neap_embedding_write(vm->engine->embedding, output->bytes, length);
     } else {
-        bool begun = neap_screen_begin(&vm->engine->screen);
+        bool begun = neap_screen_begin(&vm->engine->screen, STDOUT_FILENO);
         ok = fwrite(output->bytes, 1, length, stdout) == length;
         neap_screen_end(&vm->engine->screen, begun, output->bytes[length - 1]);
     }
@@ -138,7 +138,7 @@ static bool collect_piece(lua_State *L, struct neap_vm *vm, const struct piece *
 
 static bool write_piece(lua_State *L, struct neap_vm *vm, const struct piece *piece) {
     char buffer[NUMBER_MAX], last = '\0';
-    bool ok = true, begun = neap_screen_begin(&vm->engine->screen);
+    bool ok = true, begun = neap_screen_begin(&vm->engine->screen, STDOUT_FILENO);
     flockfile(stdout);
     if (vm->output.used > 0) ok = write_out(vm, vm->output.used);
     for (int i = piece->first, top = lua_gettop(L); i <= top; i++) {
@@ -244,7 +244,7 @@ static bool push_default_stdout(lua_State *L) {
     return false;
 }
 
-/* stderr:write(...) while a line is edited on the terminal. */
+/* stderr:write(...) while a line is edited on the terminal, or bars stand there. */
 static int write_to_stderr(lua_State *L) {
     struct neap_screen *screen = &neap_vm_of(L)->engine->screen;
     size_t length = 0;
@@ -252,7 +252,7 @@ static int write_to_stderr(lua_State *L) {
     int top = lua_gettop(L);
     for (int i = 2; i <= top; i++) last = neap_argument_string(L, i, &length); /* so nothing raises below */
     if (length > 0) last += length - 1;
-    bool begun = neap_screen_begin(screen);
+    bool begun = neap_screen_begin(screen, STDERR_FILENO);
     int results = be_original(L);
     neap_screen_end(screen, begun, last[0]);
     return results;
@@ -260,7 +260,8 @@ static int write_to_stderr(lua_State *L) {
 
 /* file:write(...) */
 static int replaced_method(lua_State *L) {
-    if (neap_screen_is_open(&neap_vm_of(L)->engine->screen) && is_stream(L, 1, stderr)) return write_to_stderr(L);
+    if (neap_screen_is_concerned(&neap_vm_of(L)->engine->screen, STDERR_FILENO) && is_stream(L, 1, stderr))
+        return write_to_stderr(L);
     if (!is_stdout(L, 1)) return be_original(L);
     lua_pushvalue(L, 1);
     return write_to_stdout(L, 2);

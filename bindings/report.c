@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bindings/describe.h"
 #include "bindings/embedding.h"
@@ -50,7 +51,7 @@ void neap_report_print(const char *format, ...) {
         return;
     }
     struct neap_screen *screen = engine != NULL ? &engine->screen : NULL;
-    bool begun = screen != NULL && neap_screen_begin(screen);
+    bool begun = screen != NULL && neap_screen_begin(screen, STDERR_FILENO);
     if (ftrylockfile(stdout) == 0) {
         fflush(stdout);
         funlockfile(stdout);

@@ -50,7 +50,7 @@ static void write_out(struct neap_drain *drain, const char *bytes, size_t size) 
     struct neap_screen *screen = &drain->watch.hub->engine->screen;
     const char *last = size > 0 ? bytes + size : drain->line + drain->used;
     char end = last[-1];
-    bool begun = neap_screen_begin(screen);
+    bool begun = neap_screen_begin(screen, drain->target == stdout ? STDOUT_FILENO : STDERR_FILENO);
     errno = 0;
     flockfile(drain->target);
     bool ok = drain->used == 0 || fwrite(drain->line, 1, drain->used, drain->target) == drain->used;

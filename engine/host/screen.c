@@ -1,8 +1,12 @@
-/* screen: one terminal, many writers, and a line that must stay whole.
+/* screen: one terminal, many writers, and a line, or bars, that must stay whole.
  *
  * MODEL      Whoever writes while a line is being edited takes it off the screen first, which needs no more than to know in
  *            which row of it the cursor stands; it does not put it back. That is done by the one who edits, who is told. So a burst of
  *            output costs one redrawing, and the editor is used by its own thread only.
+ * FOOTER     Lines that stand below everything. A writer takes them away and puts them back, in one go with what it writes as far as
+ *            others can tell. They are away while a line is edited, and while the last line that was printed is not complete. As the
+ *            terminal may have become narrower since, their rows are counted when they are taken away. Nobody pays for this before
+ *            there is a footer; a writer that was just on its way when the first one came may write into it.
  * LOCK       Held while the terminal is written to, by writers and by the editor. It is recursive: a finaliser that prints may run
  *            in between. No Lua runs under it otherwise.
  * NEWS       Bits, and an eventfd that is written after they are set and read before they are taken: so none is missed. Both can be
@@ -12,12 +16,26 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/error.h"
+#include "core/memory.h"
 
-enum { ERASE_MAX = 32 };
+enum { ERASE_MAX = 32, COLUMNS_DEFAULT = 80, ROWS_DEFAULT = 24 };
+
+static void put(const char *bytes, size_t size) {
+    while (size > 0) {
+        ssize_t written = write(STDERR_FILENO, bytes, size);
+        if (written < 0 && errno != EINTR) return;
+        if (written < 0) continue;
+        bytes += written;
+        size -= (size_t)written;
+    }
+}
 
 int neap_screen_init(struct neap_screen *screen) {
     pthread_mutexattr_t recursive;
@@ -27,6 +45,10 @@ int neap_screen_init(struct neap_screen *screen) {
     screen->shown = false;
     screen->row = 0;
     screen->torn = false;
+    atomic_init(&screen->footed, 0);
+    screen->footer = NULL;
+    screen->footer_size = 0;
+    screen->footer_shown = false;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     int code = -pthread_mutex_init(&screen->lock, &recursive);
@@ -36,6 +58,8 @@ int neap_screen_init(struct neap_screen *screen) {
 
 void neap_screen_fini(struct neap_screen *screen) {
     neap_screen_close(screen);
+    if (screen->footer_shown) put("\n", 1);
+    neap_free(screen->footer);
     pthread_mutex_destroy(&screen->lock);
 }
 
@@ -81,6 +105,62 @@ unsigned neap_screen_take(struct neap_screen *screen) {
     return atomic_exchange(&screen->news, 0);
 }
 
+/* --- the footer --- */
+
+bool neap_screen_size(int *columns, int *rows) {
+    struct winsize size;
+    if (isatty(STDERR_FILENO) != 1) return false;
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+    *columns = known && size.ws_col > 0 ? size.ws_col : COLUMNS_DEFAULT;
+    *rows = known && size.ws_row > 0 ? size.ws_row : ROWS_DEFAULT;
+    return true;
+}
+
+/* How many rows the footer takes: a character is taken for one column. */
+static int count_rows(const struct neap_screen *screen) {
+    int width, height, columns = 0, rows = 1;
+    if (!neap_screen_size(&width, &height)) return 1;
+    for (size_t i = 0; i < screen->footer_size; i++) {
+        unsigned char byte = (unsigned char)screen->footer[i];
+        if (byte == '\n') {
+            rows++;
+            columns = 0;
+        } else if ((byte & 0xC0) != 0x80 && ++columns > width) {
+            rows++;
+            columns = 1;
+        }
+    }
+    return rows;
+}
+
+static void erase_footer(struct neap_screen *screen) {
+    char text[ERASE_MAX];
+    int rows = count_rows(screen);
+    int length =
+        rows > 1 ? snprintf(text, sizeof text, "\r\033[%dA\033[J", rows - 1) : snprintf(text, sizeof text, "\r\033[J");
+    put(text, (size_t)length);
+    screen->footer_shown = false;
+}
+
+void neap_screen_give_way(struct neap_screen *screen) {
+    if (screen->footer_shown) erase_footer(screen);
+}
+
+static void show_footer(struct neap_screen *screen) {
+    if (screen->footer == NULL || screen->footer_shown || screen->shown || screen->torn) return;
+    put(screen->footer, screen->footer_size);
+    screen->footer_shown = true;
+}
+
+/* There will be a footer: whoever writes to the terminal has to see to it from now on. */
+static void note_terminals(struct neap_screen *screen) {
+    unsigned bits = 1U << STDERR_FILENO;
+    if (atomic_load_explicit(&screen->footed, memory_order_relaxed) != 0) return;
+    if (isatty(STDOUT_FILENO)) bits |= 1U << STDOUT_FILENO;
+    fflush(stdout);
+    atomic_store_explicit(&screen->footed, bits, memory_order_relaxed);
+}
+
 /* --- writing --- */
 
 /* Moves to the first column of the row where the prompt begins, and clears from there on. */
@@ -95,10 +175,11 @@ static void erase(struct neap_screen *screen) {
     neap_screen_tell(screen, NEAP_SCREEN_HIDDEN);
 }
 
-bool neap_screen_begin(struct neap_screen *screen) {
-    if (!neap_screen_is_open(screen)) return false;
+bool neap_screen_begin(struct neap_screen *screen, int fd) {
+    if (!neap_screen_is_concerned(screen, fd)) return false;
     pthread_mutex_lock(&screen->lock);
     if (screen->shown) erase(screen);
+    if (screen->footer_shown) erase_footer(screen);
     return true;
 }
 
@@ -106,5 +187,31 @@ void neap_screen_end(struct neap_screen *screen, bool begun, char last) {
     if (!begun) return;
     fflush(stdout); /* what stands on the screen has to be known */
     if (last != '\0') screen->torn = last != '\n';
+    show_footer(screen);
     pthread_mutex_unlock(&screen->lock);
+}
+
+/* Lock held, footer changed. Prints `above` and shows the footer, unless there is nothing to print and it stays away. */
+static void redraw(struct neap_screen *screen, const char *above, size_t size) {
+    if (size == 0 && (screen->shown || screen->torn)) return;
+    bool begun = neap_screen_begin(screen, STDERR_FILENO);
+    put(above, size);
+    neap_screen_end(screen, begun, size > 0 ? above[size - 1] : '\0');
+}
+
+int neap_screen_draw(struct neap_screen *screen, const char *above, size_t above_size, const char *footer,
+                     size_t footer_size) {
+    if (isatty(STDERR_FILENO) != 1) return 0;
+    char *copy = footer_size > 0 ? neap_alloc(footer_size) : NULL;
+    if (footer_size > 0 && copy == NULL) return NEAP_NOMEM;
+    if (copy != NULL) memcpy(copy, footer, footer_size);
+    note_terminals(screen);
+    pthread_mutex_lock(&screen->lock);
+    if (screen->footer_shown) erase_footer(screen); /* its rows are those of the one before */
+    neap_free(screen->footer);
+    screen->footer = copy;
+    screen->footer_size = footer_size;
+    redraw(screen, above, above_size);
+    pthread_mutex_unlock(&screen->lock);
+    return 0;
 }

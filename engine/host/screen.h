@@ -1,10 +1,12 @@
-/* screen: the terminal on which somebody edits a line while others print. The essay is in screen.c. */
+/* screen: the terminal on which somebody edits a line, or bars stand below everything else, while others print. The essay is in
+ * screen.c. */
 #ifndef NEAP_HOST_SCREEN_H
 #define NEAP_HOST_SCREEN_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* What the one who edits is told. */
@@ -16,6 +18,7 @@ enum neap_screen_news {
 };
 
 struct neap_screen {
+    atomic_uint footed;          /* bits, by descriptor: it is a terminal, and there has been a footer. Relaxed */
     atomic_int wake;             /* an eventfd, readable while there are news; -1: nobody edits. Main thread */
     atomic_uint news;            /* of enum neap_screen_news; set by anyone, signal handlers too */
     _Atomic int64_t interrupted; /* when the last interrupt came; signal handler */
@@ -23,6 +26,9 @@ struct neap_screen {
     bool shown;                  /* a line that is being edited stands on the screen */
     int row;                     /* where the cursor is, counted from the first row of the prompt; valid while shown */
     bool torn;                   /* what was printed last did not end its line */
+    char *footer;       /* lines without an end of the last one, to stand below everything; owned, NULL: none */
+    size_t footer_size; /* bytes */
+    bool footer_shown;  /* it stands on the screen, and the cursor at its end */
 };
 
 int neap_screen_init(struct neap_screen *screen);
@@ -36,6 +42,11 @@ static inline bool neap_screen_is_open(const struct neap_screen *screen) {
     return atomic_load_explicit(&screen->wake, memory_order_relaxed) >= 0;
 }
 
+/* Has whoever writes to `fd` to say so first? Any thread. */
+static inline bool neap_screen_is_concerned(const struct neap_screen *screen, int fd) {
+    return neap_screen_is_open(screen) || (atomic_load_explicit(&screen->footed, memory_order_relaxed) & 1U << fd) != 0;
+}
+
 /* Any thread, and signal handlers. Nothing happens while it is not open. */
 void neap_screen_tell(struct neap_screen *screen, enum neap_screen_news news);
 /* Signal handler: the user has asked for an interrupt. False when that is not to be told, but to end the program: nobody edits, or
@@ -44,9 +55,19 @@ bool neap_screen_interrupt(struct neap_screen *screen);
 /* Main thread: what there is, of enum neap_screen_news, and takes it. */
 unsigned neap_screen_take(struct neap_screen *screen);
 
-/* Any thread, around writing to the terminal: takes the line away; `last` is the last byte that was written ('\0':
- * none was). What BEGIN returned is to be given to END. */
-bool neap_screen_begin(struct neap_screen *screen);
+/* Any thread, around writing to stdout or stderr, whose descriptor is `fd`: takes away what stands where that is to go, and puts the
+ * footer back; `last` is the last byte that was written ('\0': none was). What BEGIN returned is to be given to END. */
+bool neap_screen_begin(struct neap_screen *screen, int fd);
 void neap_screen_end(struct neap_screen *screen, bool begun, char last);
+
+/* Any thread: prints `above` (whole lines, or nothing) to stderr, and has `footer` (lines, the last one without its end; or nothing)
+ * stand below everything that is printed from then on, in place of the one before. Only where stderr is a terminal; each line is
+ * to fit in its width. 0 or NEAP_NOMEM, and then nothing has changed. */
+int neap_screen_draw(struct neap_screen *screen, const char *above, size_t above_size, const char *footer,
+                     size_t footer_size);
+/* Lock held: a line is about to be shown where the footer stands. */
+void neap_screen_give_way(struct neap_screen *screen);
+/* The size of the terminal that stderr is; false: it is none. Any thread. */
+bool neap_screen_size(int *columns, int *rows);
 
 #endif

@@ -1,10 +1,14 @@
 /* screen: news, interrupts, and keeping writers away from a line. */
 #include "host/screen.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -53,7 +57,7 @@ static void a_closed_one_tells_nothing(void **state) {
     neap_screen_close(&screen);
     assert_false(neap_screen_interrupt(&screen));
     neap_screen_tell(&screen, NEAP_SCREEN_RESIZED);
-    assert_false(neap_screen_begin(&screen));
+    assert_false(neap_screen_begin(&screen, STDOUT_FILENO));
     neap_screen_end(&screen, false, 'x');
     assert_int_equal(neap_screen_open(&screen), 0);
     assert_int_equal(neap_screen_take(&screen), 0);
@@ -67,7 +71,7 @@ static void write_over(int row, char *text, size_t size) {
     assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
     screen.shown = row >= 0;
     screen.row = row;
-    bool begun = neap_screen_begin(&screen);
+    bool begun = neap_screen_begin(&screen, STDOUT_FILENO);
     assert_true(begun);
     assert_int_equal(write(STDOUT_FILENO, "x", 1), 1);
     neap_screen_end(&screen, begun, 'x');
@@ -95,12 +99,141 @@ static void a_writer_takes_the_line_away_and_says_so(void **state) {
     assert_string_equal(text, "\r\033[2A\033[Jx");
 }
 
+/* --- the footer: stdout and stderr are a terminal meanwhile --- */
+
+static int terminal, saved[2];
+
+static int open_terminal(void **state) {
+    struct termios modes;
+    struct winsize size = {.ws_row = 24, .ws_col = 10};
+    (void)state;
+    terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) return -1;
+    int other = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    if (other < 0 || tcgetattr(other, &modes) != 0) return -1;
+    cfmakeraw(&modes);
+    if (tcsetattr(other, TCSANOW, &modes) != 0 || ioctl(other, TIOCSWINSZ, &size) != 0) return -1;
+    fflush(stdout);
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        saved[fd - 1] = dup(fd);
+        if (dup2(other, fd) < 0) return -1;
+    }
+    close(other);
+    return neap_screen_init(&screen);
+}
+
+static int close_terminal(void **state) {
+    (void)state;
+    neap_screen_fini(&screen);
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        dup2(saved[fd - 1], fd);
+        close(saved[fd - 1]);
+    }
+    close(terminal);
+    return 0;
+}
+
+/* The next bytes that come to the terminal are these. */
+static void expect(const char *text) {
+    char got[128];
+    size_t size = 0, wanted = strlen(text);
+    while (size < wanted) {
+        ssize_t part = read(terminal, got + size, sizeof got - 1 - size);
+        assert_true(part > 0);
+        size += (size_t)part;
+    }
+    got[size] = '\0';
+    assert_string_equal(got, text);
+}
+
+static void draw(const char *above, const char *footer) {
+    assert_int_equal(neap_screen_draw(&screen, above, strlen(above), footer, strlen(footer)), 0);
+}
+
+static void print(int fd, const char *text) {
+    bool begun = neap_screen_begin(&screen, fd);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    neap_screen_end(&screen, begun, text[strlen(text) - 1]);
+}
+
+static void nobody_pays_before_there_is_a_footer(void **state) {
+    (void)state;
+    assert_false(neap_screen_is_concerned(&screen, STDOUT_FILENO));
+    print(STDOUT_FILENO, "x\n");
+    expect("x\n");
+    draw("", "a");
+    expect("a");
+    assert_true(neap_screen_is_concerned(&screen, STDOUT_FILENO));
+}
+
+static void what_is_printed_comes_above_the_footer(void **state) {
+    (void)state;
+    draw("", "a\nb");
+    expect("a\nb");
+    print(STDOUT_FILENO, "x\n");
+    expect("\r\033[1A\033[Jx\na\nb");
+    print(STDERR_FILENO, "y\n");
+    expect("\r\033[1A\033[Jy\na\nb");
+    draw("z\n", "c");
+    expect("\r\033[1A\033[Jz\nc");
+    draw("", "");
+    expect("\r\033[J");
+    print(STDOUT_FILENO, "w\n");
+    expect("w\n");
+}
+
+static void the_footer_stays_away_while_a_line_is_not_complete(void **state) {
+    (void)state;
+    draw("", "a");
+    print(STDOUT_FILENO, "x");
+    expect("a\r\033[Jx");
+    draw("", "b");
+    print(STDOUT_FILENO, "y\n");
+    expect("y\nb");
+}
+
+static void the_rows_of_a_footer_are_counted_by_the_width_that_the_terminal_has(void **state) {
+    struct winsize size = {.ws_row = 24, .ws_col = 4};
+    (void)state;
+    draw("", "12345\n\xC3\xA4\xC3\xB6\xC3\xBC");
+    assert_int_equal(ioctl(terminal, TIOCSWINSZ, &size), 0);
+    draw("", "");
+    expect("12345\n\xC3\xA4\xC3\xB6\xC3\xBC\r\033[2A\033[J");
+}
+
+static void the_footer_gives_way_to_a_line_that_is_edited(void **state) {
+    (void)state;
+    draw("", "a");
+    neap_screen_give_way(&screen);
+    screen.shown = true;
+    draw("", "b");
+    screen.shown = false;
+    draw("", "c");
+    expect("a\r\033[Jc");
+}
+
+static void what_is_left_of_a_footer_ends_its_line(void **state) {
+    (void)state;
+    draw("", "a");
+    neap_screen_fini(&screen);
+    expect("a\n");
+    assert_int_equal(neap_screen_init(&screen), 0);
+}
+
+#define WITH_TERMINAL(test) cmocka_unit_test_setup_teardown(test, open_terminal, close_terminal)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(news_are_taken_once, open_screen, close_screen),
         cmocka_unit_test_setup_teardown(a_second_interrupt_within_a_second_is_not_told, open_screen, close_screen),
         cmocka_unit_test_setup_teardown(a_closed_one_tells_nothing, open_screen, close_screen),
         cmocka_unit_test_setup_teardown(a_writer_takes_the_line_away_and_says_so, open_screen, close_screen),
+        WITH_TERMINAL(nobody_pays_before_there_is_a_footer),
+        WITH_TERMINAL(what_is_printed_comes_above_the_footer),
+        WITH_TERMINAL(the_footer_stays_away_while_a_line_is_not_complete),
+        WITH_TERMINAL(the_rows_of_a_footer_are_counted_by_the_width_that_the_terminal_has),
+        WITH_TERMINAL(the_footer_gives_way_to_a_line_that_is_edited),
+        WITH_TERMINAL(what_is_left_of_a_footer_ends_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
