@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bindings/classes.h"
+#include "bindings/commons.h"
 #include "bindings/failure.h"
 #include "bindings/program.h"
 #include "bindings/remote.h"
@@ -47,6 +48,7 @@ static int open_child(struct neap_vm *vm, struct neap_task_options *options, voi
     int code = neap_parent_attach(&child->parent, vm->engine, vm->loop.mailbox, child->id);
     if (code != 0) return code;
     neap_start_prepare(child->start, vm, vm->slice.signal);
+    neap_commons_inherit(vm->engine, &child->start->commons);
     options->job = &child->parent.self->job;
     neap_job_set_name(options->job, child->name);
     if (child->start->flags & NEAP_TASK_CANCELLED) {

@@ -4,16 +4,20 @@
 
 #include <lauxlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bindings/cancel.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/commons.h"
 #include "bindings/compiled.h"
 #include "bindings/console.h"
+#include "bindings/context.h"
 #include "bindings/embedded.h"
 #include "bindings/failure.h"
 #include "bindings/files.h"
+#include "bindings/footer.h"
 #include "bindings/handle.h"
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
@@ -22,6 +26,7 @@
 #include "bindings/pool.h"
 #include "bindings/popen.h"
 #include "bindings/process.h"
+#include "bindings/report.h"
 #include "bindings/restrict.h"
 #include "bindings/scope.h"
 #include "bindings/slice.h"
@@ -79,11 +84,24 @@ static int push_reference(lua_State *L) {
 /* Names of the module that the Lua half defines, and the file (of scripts/neap) that does. */
 static const struct {
     const char *name, *file;
-} lazy[] = {
-    {"as_completed", "neap.group"}, {"dns", "neap.net"},         {"fs", "neap.fs"},        {"gather", "neap.group"},
-    {"http", "neap.http"},          {"inspect", "neap.inspect"}, {"net", "neap.net"},      {"pool", "neap.pool"},
-    {"popen", "neap.program"},      {"race", "neap.group"},      {"run", "neap.program"},  {"wait", "neap.group"},
-    {"Process", "neap.class"},      {"Task", "neap.class"},      {"Thread", "neap.class"}, {NULL, NULL}};
+} lazy[] = {{"as_completed", "neap.group"},
+            {"dns", "neap.net"},
+            {"fs", "neap.fs"},
+            {"gather", "neap.group"},
+            {"http", "neap.http"},
+            {"inspect", "neap.inspect"},
+            {"net", "neap.net"},
+            {"pool", "neap.pool"},
+            {"popen", "neap.program"},
+            {"race", "neap.group"},
+            {"run", "neap.program"},
+            {"wait", "neap.group"},
+            {"Process", "neap.class"},
+            {"Task", "neap.class"},
+            {"Thread", "neap.class"},
+            {"log", "neap.log"},
+            {"progress", "neap.progress"},
+            {NULL, NULL}};
 
 /* Is stderr one? */
 static int is_terminal(lua_State *L) {
@@ -91,8 +109,27 @@ static int is_terminal(lua_State *L) {
     return 1;
 }
 
+/* clock() -> seconds since 1970, and the thousandths of the second that has begun. */
+static int read_clock(lua_State *L) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    lua_pushinteger(L, (lua_Integer)now.tv_sec);
+    lua_pushinteger(L, (lua_Integer)now.tv_nsec / 1000000);
+    return 2;
+}
+
+/* report(text): on stderr, or to the host. */
+static int report(lua_State *L) {
+    neap_report_print("%s\n", luaL_checkstring(L, 1));
+    return 0;
+}
+
 /* What the Lua half is given beside the module, and scripts do not see; and `load`, below. */
-static const luaL_Reg internal[] = {{"console", neap_console_open},
+static const luaL_Reg internal[] = {{"clock", read_clock},
+                                    {"commons", neap_commons_get},
+                                    {"console", neap_console_open},
+                                    {"context", neap_context_get},
+                                    {"inherited", neap_commons_inherited},
                                     {"inspect_here", neap_inspect_here},
                                     {"inspect_others", neap_inspect_others},
                                     {"is_terminal", is_terminal},
@@ -100,7 +137,9 @@ static const luaL_Reg internal[] = {{"console", neap_console_open},
                                     {"reference", push_reference},
                                     {"run", neap_instance_run},
                                     {"kill", neap_process_kill},
+                                    {"report", report},
                                     {"rusage", neap_process_rusage},
+                                    {"set_context", neap_context_set},
                                     {"start_process", neap_instance_start_process},
                                     {"start_task", neap_instance_start_task},
                                     {"start_thread", neap_instance_start_thread},
@@ -114,6 +153,7 @@ static const struct {
     const char *name;
     const luaL_Reg *functions;
 } internal_tables[] = {{"files", neap_files_functions},
+                       {"footer", neap_footer_functions},
                        {"net", neap_net_functions},
                        {"pool", neap_pool_internals},
                        {"programs", neap_popen_functions}};

@@ -7,6 +7,7 @@
 
 #include "bindings/await.h"
 #include "bindings/codec.h"
+#include "bindings/commons.h"
 #include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/handle.h"
@@ -90,6 +91,7 @@ int neap_process_spawn(lua_State *L, int arguments, const struct neap_task_optio
     luaL_checkstack(L, 8, "process");
     struct neap_start *start = *neap_start_push(L);
     neap_start_fill(L, start, function, arguments, options);
+    neap_commons_offer(vm->engine, &start->commons);
     char path[PATH_MAX];
     const char *runner = neap_locate_runner(vm->engine, path);
     struct neap_process *process = push_process(L, vm->engine);

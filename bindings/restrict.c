@@ -308,6 +308,7 @@ static const struct {
     {"http", NEAP_DENY_NETWORK},
     {"dns", NEAP_DENY_NETWORK},
     {"fs", FILES},
+    {"log", FILES | NEAP_DENY_THREADS},
     {"run", NEAP_DENY_PROGRAMS},
     {"popen", NEAP_DENY_PROGRAMS},
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bindings/codec.h"
+#include "bindings/context.h"
 #include "bindings/failure.h"
 #include "bindings/slice.h"
 #include "core/memory.h"
@@ -24,6 +25,8 @@ void neap_start_free(struct neap_start *start) {
     neap_message_fini(&start->function);
     neap_message_fini(&start->arguments);
     neap_message_fini(&start->paths);
+    neap_message_fini(&start->context);
+    neap_message_fini(&start->commons);
     if (start->mailbox != NULL) neap_mailbox_unref(start->mailbox);
     neap_free(start->origin);
     neap_free(start);
@@ -82,6 +85,7 @@ void neap_start_fill(lua_State *L, struct neap_start *start, int function, int a
     neap_encode(L, function, &start->function, "function");
     neap_encode_all(L, function + 1, arguments, &start->arguments, "args");
     encode_paths(L, start);
+    neap_context_encode(L, &start->context);
     start->flags = options->flags & (NEAP_TASK_QUIET | NEAP_TASK_CANCELLED);
     start->slice_signal = vm->slice.signal;
     start->slice = vm->slice.seconds;
@@ -121,6 +125,7 @@ int neap_start_body(lua_State *L) {
     struct neap_start *start = lua_touserdata(L, 1);
     lua_settop(L, 0);
     set_paths(L, start);
+    neap_context_decode(L, &start->context);
     neap_decode(L, &start->function);
     int count = neap_decode_all(L, &start->arguments);
     lua_callk(L, count, LUA_MULTRET, 0, body_returned);
@@ -137,6 +142,8 @@ void neap_start_pack(struct neap_packer *packer, const struct neap_start *start)
     neap_pack_message(packer, &start->function);
     neap_pack_message(packer, &start->arguments);
     neap_pack_message(packer, &start->paths);
+    neap_pack_message(packer, &start->context);
+    neap_pack_message(packer, &start->commons);
 }
 
 struct neap_start *neap_start_unpack(struct neap_unpacker *unpacker) {
@@ -158,6 +165,8 @@ struct neap_start *neap_start_unpack(struct neap_unpacker *unpacker) {
     neap_unpack_message(unpacker, &start->function);
     neap_unpack_message(unpacker, &start->arguments);
     neap_unpack_message(unpacker, &start->paths);
+    neap_unpack_message(unpacker, &start->context);
+    neap_unpack_message(unpacker, &start->commons);
     if (unpacker->code == 0) return start;
     neap_start_free(start);
     return NULL;

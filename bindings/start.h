@@ -16,6 +16,8 @@ struct neap_start {
     struct neap_message function;  /* owned */
     struct neap_message arguments; /* owned */
     struct neap_message paths;     /* where the spawner looks for modules: package.path and cpath. Owned */
+    struct neap_message context;   /* of the spawning task, see context.h. Owned */
+    struct neap_message commons;   /* of a process, see commons.h. Owned */
     char *origin;                  /* where it was spawned, as lines of a traceback; goes to the vm. Owned */
     uint16_t flags;                /* NEAP_TASK_QUIET; CANCELLED: it never runs */
     int slice_signal;              /* what the spawner has: see slice.h */

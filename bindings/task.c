@@ -21,6 +21,7 @@
 #include "bindings/await.h"
 #include "bindings/cancel.h"
 #include "bindings/codec.h"
+#include "bindings/context.h"
 #include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/outcome.h"
@@ -356,6 +357,7 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     task->site = neap_site_here(L);
     task->pool = vm->current->pool;
     if (options->name != NULL) set_name(L, options->name);
+    neap_context_hand_on(L, task);
     /* From here on no finaliser runs, which might spawn. */
     bool waits = options->start != 0 || options->flags & NEAP_TASK_HANDLER; /* see neap_failure_tell_unheard */
     if (!waits && neap_seat_take(L, function, task))

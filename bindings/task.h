@@ -55,7 +55,8 @@ enum {
     NEAP_TASK_PENDING = 32,  /* some cancellation may have to be raised: looked at by each wait */
     NEAP_TASK_TIMER = 64,    /* made by neap.timer or neap.every */
     NEAP_TASK_MAIN = 128,    /* the first of its state: its outcome is kept in the vm */
-    NEAP_TASK_HANDLER = 256  /* tells a failure: begins although its state is ending, and is not cancelled before */
+    NEAP_TASK_HANDLER = 256, /* tells a failure: begins although its state is ending, and is not cancelled before */
+    NEAP_TASK_CONTEXT = 512  /* its extras have a context: see context.h */
 };
 
 struct neap_task_options {
@@ -112,7 +113,7 @@ static inline bool neap_task_has_begun(const struct neap_task *task) {
 
 static inline struct neap_task *neap_task_current(lua_State *L) { return neap_vm_of(L)->current; }
 
-/* A table that belongs to the task whose box is at `box`: "name", "data", "traceback", "reason", "job". Pushes it, made
+/* A table that belongs to the task whose box is at `box`: "name", "data", "traceback", "reason", "job", "context". Pushes it, made
  * first when `make` says so; else nil and false. */
 bool neap_task_push_extras(lua_State *L, int box, bool make);
 

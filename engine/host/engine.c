@@ -69,6 +69,8 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->slice = 0.01;
     engine->context = NULL;
     engine->embedding = NULL;
+    engine->commons = NULL;
+    engine->inherited = NULL;
     return neap_screen_init(&engine->screen);
 }
 
@@ -179,6 +181,8 @@ void neap_engine_fini(struct neap_engine *engine) {
     neap_hub_end(engine);
     neap_signals_end(engine);
     reap(engine, true);
+    if (engine->commons != NULL) neap_object_unref(engine->commons);
+    if (engine->inherited != NULL) neap_object_unref(engine->inherited);
     while ((unread = neap_work_next_unread(engine)) != NULL) neap_object_unref(&unread->future.object);
     struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
     if (cells != NULL) neap_cells_close(cells);

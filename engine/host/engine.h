@@ -20,6 +20,7 @@ struct neap_cells;
 struct neap_class;
 struct neap_embedding;
 struct neap_hub;
+struct neap_object;
 struct neap_process;
 struct neap_signals;
 struct neap_thread;
@@ -64,8 +65,11 @@ struct neap_engine {
     double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
     _Atomic(struct neap_board *)
-        board;                        /* of the family of processes; NULL until there is one. Written under the guard */
-    struct neap_lookout lookout;      /* the wires to other processes */
+        board;                   /* of the family of processes; NULL until there is one. Written under the guard */
+    struct neap_lookout lookout; /* the wires to other processes */
+    struct neap_object
+        *commons; /* of the bindings: what states have in common. A reference; NULL: not needed yet. guard */
+    struct neap_object *inherited;    /* that of the first process; a reference, or NULL. Constant once threads run */
     const struct neap_makers *makers; /* of what comes from other processes; see host/session.h. Constant */
     const struct neap_class *const
         *classes; /* whose objects can be made anew in another process: see host/packer.h. Constant */

@@ -3,9 +3,20 @@
 
 local check = {}
 
---- Raises, for the caller of the function that checks, or `level` further out.
-function check.refuse(position, name, problem, level)
-  error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), 4 + (level or 0))
+--- The level, for `error` in whoever calls this, of the first function that is not ours.
+local function level_outside()
+  local level = 2
+  if not debug.getinfo then return level + 2 end -- a host has taken it away
+  repeat
+    level = level + 1
+    local info = debug.getinfo(level, "S")
+  until not info or not info.source:find("^=%[neap[%].]")
+  return level - 1
+end
+
+--- Raises, at the place where the script has called one of our functions.
+function check.refuse(position, name, problem)
+  error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), level_outside())
 end
 
 -- --- what an option may be: true, or what is expected ---
@@ -54,16 +65,16 @@ function check.options(options, known, position, name)
   local copy = {}
   if options == nil then return copy end
   if type(options) ~= "table" then
-    check.refuse(position, name, "table of options expected, got " .. type(options), 1)
+    check.refuse(position, name, "table of options expected, got " .. type(options))
   end
   for key, value in pairs(options) do
     if not known[key] then
-      check.refuse(position, name, ("unknown option '%s' (%s)"):format(tostring(key), known_names(known)), 1)
+      check.refuse(position, name, ("unknown option '%s' (%s)"):format(tostring(key), known_names(known)))
     end
     local expected = known[key](value)
     if expected ~= true then
       local got = type(value) == "number" and tostring(value) or type(value)
-      check.refuse(position, name, ("option '%s': %s expected, got %s"):format(key, expected, got), 1)
+      check.refuse(position, name, ("option '%s': %s expected, got %s"):format(key, expected, got))
     end
     copy[key] = value
   end
