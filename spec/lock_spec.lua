@@ -125,6 +125,42 @@ for _, kind in ipairs({ "lock", "rlock" }) do
       end
     end)
 
+    it_races("excludes threads that take it in all ways", function()
+      local lock, value, rounds = neap[kind](), neap.value("i64", 0), 300
+      local threads = {}
+      for i = 1, 3 do
+        threads[i] = neap.thread(function()
+          for round = 1, rounds do
+            if round % 3 == 0 then
+              lock:with(function() value:set(value:get() + 1) end)
+            else
+              repeat until lock:acquire(round % 3 == 1 and 0.00001 or nil)
+              value:set(value:get() + 1)
+              lock:release()
+            end
+          end
+        end)
+      end
+      for _, thread in ipairs(threads) do thread:join() end
+      assert.are.equal(3 * rounds, value:get())
+      assert.is_false(lock:locked())
+    end)
+
+    it_races("is had in the end by who waits, however often another thread takes it", function()
+      local lock, had, greedy = neap[kind](), neap.value("bool", false), neap.event()
+      local thread = neap.thread(function()
+        repeat
+          lock:acquire()
+          greedy:set()
+          lock:release()
+        until had:get()
+      end)
+      greedy:wait()
+      for _ = 1, 10 do lock:with(function() end) end
+      had:set(true)
+      thread:join()
+    end)
+
     it("calls a function while it holds", function()
       local lock = neap[kind]()
       local results = table.pack(lock:with(function(...) return lock:locked(), ... end, 1, nil, 3, nil))

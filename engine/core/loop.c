@@ -59,6 +59,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     neap_timers_init(&loop->timers);
     loop->now = neap_clock_now();
     loop->spin_ns = SPIN_MAX_NS;
+    loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
     loop->idle_parks = 0;
     loop->parks_at_once = false;
     loop->busy = mailbox->busy;

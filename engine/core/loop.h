@@ -36,6 +36,8 @@ static inline struct neap_runnable *neap_line_pop(struct neap_line *line) {
 struct neap_guest;
 struct neap_quota;
 
+enum { NEAP_LOOK_PAUSES_MAX = 1024 };
+
 /* Something that a loop looks at while it spins. What it finds runs right there, and may put something into the queue. */
 struct neap_loop_watch {
     bool (*begin)(void *context); /* false: there is nothing to look at, and neither look nor end follows */
@@ -52,6 +54,7 @@ struct neap_loop {
     struct neap_timers timers;         /* own thread */
     int64_t now;                       /* when this turn began; for reports and slices, never for deadlines */
     uint32_t spin_ns;                  /* how long to spin before parking; adapts, see park.  Own thread */
+    uint32_t look_pauses;              /* how long a wait looks before it parks; see SPINNING in wait.c. Own thread */
     uint32_t idle_parks;               /* parks since spinning was last tried */
     bool parks_at_once;                /* never spins. Constant once it runs */
     atomic_int *busy;                  /* the mailbox's. Constant */

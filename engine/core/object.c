@@ -63,12 +63,12 @@ void neap_object_unref(struct neap_object *object) {
         if (atomic_fetch_sub_explicit(&object->refs, 1, memory_order_release) != 1) return;
         /* pairs with the release of every other holder: what they did to the object happened before its end */
         (void)atomic_load_explicit(&object->refs, memory_order_acquire);
-        if (object->class->revived != NULL && object->class->revived(object)) return;
     } else {
         neap_object_check_home(object);
         unsigned left = atomic_load_explicit(&object->refs, memory_order_relaxed) - 1;
         atomic_store_explicit(&object->refs, left, memory_order_relaxed);
         if (left != 0) return;
     }
+    if (object->class->revived != NULL && object->class->revived(object)) return;
     bury(object);
 }

@@ -23,22 +23,28 @@ struct neap_packer;
 struct neap_remote;
 struct neap_unpacker;
 
+/* What came of a quick attempt. */
+enum neap_quick {
+    NEAP_QUICK_ASK,  /* nothing: ask attempt */
+    NEAP_QUICK_DONE, /* it was carried out */
+    NEAP_QUICK_LATER /* nothing: attempt would say no too */
+};
+
 struct neap_class {
     const char *name;         /* what scripts call it: "channel" */
     const char *const *verbs; /* names of the operations that wait, by link->op: "recv", "send" */
     /* Frees the object; the last reference is gone. */
     void (*destroy)(struct neap_object *object);
-    /* Shared, and the last reference is gone: true when somebody has found the object meanwhile, and has made a new one. For what is
-     * found through a table that has no reference. May be NULL. */
+    /* The last reference is gone: true when there is a new one. For what is found through a table that has no reference, or is held
+     * by somebody who has none. May be NULL. */
     bool (*revived)(struct neap_object *object);
     /* Called on the owning thread just before the object becomes shared; may be NULL. */
     void (*on_share)(struct neap_object *object);
     /* Guard held. Carries out link->op if it can be done now: true, with link->result, ->number and ->message set, and
      * whoever that wakes added to `batch`. False leaves everything as it was. */
     bool (*attempt)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
-    /* No guard: as attempt, for a shared object that has a way past its guard and can wake nobody. False: ask attempt. May be
-     * NULL. */
-    bool (*quick)(struct neap_object *object, struct neap_link *link);
+    /* No guard: as attempt, for a shared object that has a way past its guard and can wake nobody. May be NULL. */
+    enum neap_quick (*quick)(struct neap_object *object, struct neap_link *link);
     /* Guard held, after attempt said no: puts `link` into the list of its operation. */
     void (*enlist)(struct neap_object *object, struct neap_link *link);
     /* No guard, the wait's thread: `link` has been enlisted, and its wait may have been claimed since. May be NULL. */

@@ -99,11 +99,12 @@ bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, st
     return done;
 }
 
-static bool quick(struct neap_object *object, struct neap_link *link) {
+static enum neap_quick quick(struct neap_object *object, struct neap_link *link) {
     struct neap_lanes *lanes = ((struct neap_channel *)object)->lanes;
-    if (lanes == NULL) return false;
-    return link->op == NEAP_CHANNEL_RECV ? neap_lanes_take(lanes, &link->message)
-                                         : neap_lanes_put(lanes, &link->message);
+    if (lanes == NULL) return NEAP_QUICK_ASK;
+    bool done =
+        link->op == NEAP_CHANNEL_RECV ? neap_lanes_take(lanes, &link->message) : neap_lanes_put(lanes, &link->message);
+    return done ? NEAP_QUICK_DONE : NEAP_QUICK_ASK;
 }
 
 static void on_share(struct neap_object *object) {

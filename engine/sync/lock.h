@@ -1,7 +1,8 @@
-/* lock: one owner at a time, first come first served. An rlock may be acquired again by the owner that holds it.
+/* lock: one owner at a time; whoever waits is served first come, first served. An rlock may be acquired again by the owner that
+ * holds it.
  *
  * The hold is a record inside the lock: when the owner ends without releasing, the next one to acquire is told
- * (NEAP_ABANDONED). Whoever holds keeps the lock alive. */
+ * (NEAP_ABANDONED). A lock that is held lives on when nobody refers to it any more. */
 #ifndef NEAP_SYNC_LOCK_H
 #define NEAP_SYNC_LOCK_H
 
@@ -23,13 +24,20 @@ enum neap_lock_op { NEAP_LOCK_ACQUIRE };
  * LOCKED: number. CONDITION: message: a new condition of it; see condition.c. */
 enum neap_lock_call { NEAP_LOCK_RELEASE, NEAP_LOCK_ABANDON, NEAP_LOCK_LOCKED, NEAP_LOCK_CONDITION };
 
+/* In a lock's word, beside its holder. */
+enum {
+    NEAP_LOCK_WAITED = 1,    /* held: somebody may wait, so that it must be let go under the guard */
+    NEAP_LOCK_ABANDONED = 2, /* free: its last holder ended without releasing */
+    NEAP_LOCK_FORGOTTEN = 4, /* held: nobody refers to it, its last reference is the holder's */
+    NEAP_LOCK_FLAGS = 7
+};
+
 struct neap_lock {
     struct neap_object object;
-    struct neap_list waiters;            /* links with ACQUIRE; empty while it is free. guard */
-    _Atomic(struct neap_owner *) holder; /* NULL: free. Written under the guard; see 2 in lock.c for reading */
-    uint32_t depth;                      /* levels that are held; holder's thread, guard while it is handed over */
-    bool abandoned;                      /* while it is free: its last holder ended without releasing. guard */
-    struct neap_hold hold;               /* the holder's thread, from when it knows that it holds */
+    _Atomic uint64_t word;    /* who holds it, by number, or 0: free; and flags. See WORD in lock.c */
+    uint32_t depth;           /* levels that are held; holder's thread, guard while it is handed over */
+    struct neap_list waiters; /* links with ACQUIRE; empty while it is free. guard */
+    struct neap_hold hold;    /* the holder's thread, from when it knows that it holds */
 };
 
 /* One reference; NULL: no memory. */
@@ -42,14 +50,15 @@ uint32_t neap_lock_release_all(struct neap_lock *lock, struct neap_owner *owner)
 /* By the owner's thread, which has just acquired it: as deep as it was before neap_lock_release_all. */
 void neap_lock_restore(struct neap_lock *lock, uint32_t depth);
 
-/* Exact for the owner's own thread. */
-static inline bool neap_lock_is_held_by(const struct neap_lock *lock, const struct neap_owner *owner) {
-    return atomic_load_explicit(&lock->holder, memory_order_relaxed) == owner;
-}
-
 /* Any thread, a snapshot; NULL: free. To be compared only: the holder may end at any time. */
 static inline const struct neap_owner *neap_lock_holder(const struct neap_lock *lock) {
-    return atomic_load_explicit(&lock->holder, memory_order_relaxed);
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    return (const struct neap_owner *)(uintptr_t)(word & ~(uint64_t)NEAP_LOCK_FLAGS);
+}
+
+/* Exact for the owner's own thread. */
+static inline bool neap_lock_is_held_by(const struct neap_lock *lock, const struct neap_owner *owner) {
+    return neap_lock_holder(lock) == owner;
 }
 
 extern const struct neap_class neap_lock_class;

@@ -11,9 +11,10 @@
 
 struct neap_hold {
     struct neap_list node;      /* in owner->held */
-    struct neap_object *object; /* what is held; one reference while linked */
+    struct neap_object *object; /* what is held */
     /* The owner ended: let the object go on without it. The hold is out of the list already. */
     void (*abandon)(struct neap_hold *hold);
+    bool counted; /* a reference to the object while linked; else it lives on by itself. Before it is linked */
 };
 
 struct neap_owner {
@@ -24,6 +25,7 @@ static inline void neap_owner_init(struct neap_owner *owner) { neap_list_init(&o
 
 static inline void neap_owner_enter(struct neap_owner *owner, struct neap_hold *hold) {
     neap_list_push_back(&owner->held, &hold->node);
+    hold->counted = true;
     neap_object_ref(hold->object);
 }
 

@@ -237,6 +237,84 @@ static void host_threads_exclude_each_other(void **state) {
     count_from_threads(true);
 }
 
+/* Past the guard and under it, alone and in a select, with patience and without. */
+static void acquire_somehow(struct actor *actor, struct counting *counting) {
+    int code;
+    do {
+        uint32_t count = 1 + chance(2);
+        for (uint32_t i = 0; i < count; i++) add_link(actor, i, counting->lock, NEAP_LOCK_ACQUIRE);
+        int64_t deadline = chance(4) == 0 ? 0 : chance(4) == 0 ? soon(chance(20)) : NEAP_FOREVER;
+        code = start_links(actor, count, deadline);
+        if (code == NEAP_PARKED && chance(8) == 0) cancel(actor);
+        code = finish(actor);
+    } while (code == NEAP_TIMEOUT || code == NEAP_CANCELLED);
+    CHECK(code == 0);
+}
+
+static void count_up_somehow(void *argument) {
+    struct counting *counting = argument;
+    struct actor actor;
+    actor_init(&actor, chance(3) > 0 ? neap_loop_here : NULL);
+    for (int i = 0; i < counting->rounds; i++) {
+        acquire_somehow(&actor, counting);
+        counting->counter++;
+        CHECK(neap_lock_is_held_by(counting->lock, &actor.owner));
+        CHECK(neap_lock_release(counting->lock, &actor.owner) == 0);
+    }
+}
+
+static void all_ways_to_acquire_exclude_each_other(void **state) {
+    (void)state;
+    struct counting counting = {neap_lock_new(&neap_lock_class), 0, repeated(5000), false};
+    struct helper helpers[3];
+    neap_object_share(&counting.lock->object);
+    for (int i = 0; i < 3; i++) helper_start(&helpers[i], count_up_somehow, &counting);
+    for (int i = 0; i < 3; i++) helper_join(&helpers[i]);
+    assert_int_equal(counting.counter, 3 * counting.rounds);
+    assert_null(neap_lock_holder(counting.lock));
+    neap_object_unref(&counting.lock->object);
+}
+
+/* Left drops the last reference while right, which holds the lock, ends. A leak is found by tear_down, and what comes after the end by the
+ * sanitizers. */
+struct orphaning {
+    struct neap_lock *lock;
+    struct actor holder;
+    struct neap_loop *right_loop;
+};
+
+static void begin_orphaning(void *argument, struct neap_loop *left, struct neap_loop *right) {
+    struct orphaning *orphaning = argument;
+    (void)left;
+    orphaning->lock = neap_lock_new(&neap_lock_class);
+    neap_object_share(&orphaning->lock->object);
+    actor_init(&orphaning->holder, right);
+    CHECK(start(&orphaning->holder, orphaning->lock, NEAP_LOCK_ACQUIRE, NEAP_FOREVER) == 0);
+    if (chance(2) == 0) { /* a wait that gave up: the word says that somebody may wait */
+        struct actor waiter;
+        actor_init(&waiter, NULL);
+        CHECK(act(&waiter, orphaning->lock, NEAP_LOCK_ACQUIRE, soon(1)) == NEAP_TIMEOUT);
+    }
+}
+
+static void forget(void *argument) {
+    dawdle(100);
+    neap_object_unref(&((struct orphaning *)argument)->lock->object);
+}
+
+static void end_holding(void *argument) {
+    dawdle(100);
+    actor_end(&((struct orphaning *)argument)->holder);
+}
+
+static void check_nothing(void *argument) { (void)argument; }
+
+static void a_lock_that_nobody_refers_to_lives_until_its_holder_ends(void **state) {
+    (void)state;
+    struct orphaning orphaning;
+    run_race(&(struct race){begin_orphaning, forget, end_holding, check_nothing}, &orphaning, repeated(1500));
+}
+
 /* Left gives the lock up, or ends, while right's wait is being cancelled or timed out. */
 struct handover {
     struct neap_lock *lock;
@@ -315,6 +393,8 @@ int main(void) {
     const struct CMUnitTest lock_races[] = {
         TEST(threads_exclude_each_other),
         TEST(host_threads_exclude_each_other),
+        TEST(all_ways_to_acquire_exclude_each_other),
+        TEST(a_lock_that_nobody_refers_to_lives_until_its_holder_ends),
         TEST(a_lock_is_never_lost_to_a_wait_that_gives_up),
     };
     return run_local_and_shared(lock_tests) + run_once(lock_races);
