@@ -508,7 +508,7 @@ bool neap_object_is_closed(struct neap_object *object) {
 }
 
 size_t neap_object_length(struct neap_object *object) {
-    const struct neap_channel *channel = object == NULL ? NULL : channel_in(object);
+    struct neap_channel *channel = object == NULL ? NULL : channel_in(object);
     return channel == NULL ? 0 : neap_channel_length(channel);
 }
 

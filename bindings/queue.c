@@ -203,7 +203,7 @@ static void set_maxsize(lua_State *L, struct neap_object *object) {
 }
 
 static void describe(struct neap_object *object, char *text, size_t size) {
-    const struct neap_channel *channel = (struct neap_channel *)object;
+    struct neap_channel *channel = (struct neap_channel *)object;
     const char *closed = neap_channel_is_closed(channel) ? ", closed" : "";
     if (channel->capacity == NEAP_UNBOUNDED)
         snprintf(text, size, "%zu%s", neap_channel_length(channel), closed);

@@ -466,12 +466,91 @@ describe("when a process dies", function()
   end)
 end)
 
+describe("what is sent to another process", function()
+  it("arrives in order, however much is under way", function()
+    for _, kind in ipairs { "channel", "queue", "pipe" } do
+      local reader, writer = neap[kind](kind ~= "pipe" and 64 or nil)
+      local send = writer or reader
+      local process = start(function(from)
+        local receive = from.recv or from.get
+        local last = 0
+        while true do
+          local n = receive(from)
+          if not n then return last end
+          if n ~= last + 1 then error(("%d after %d"):format(n, last)) end
+          last = n
+        end
+      end, reader)
+      for i = 1, 3000 do (send.send or send.put)(send, i) end
+      send:close()
+      assert.are.equal(3000, (process:join()))
+    end
+  end)
+
+  it("is received once, by whoever comes first: here, in a child, in its child, from a select", function()
+    local values, received = neap.channel(32), neap.queue()
+    local function take(from, to)
+      for value in from:iter() do to:put(value) end
+    end
+    local function take_one_of_two(from, to)
+      local n = require("neap")
+      local other = n.channel()
+      while true do
+        local _, value = n.select { from, other }
+        if value == nil then return end
+        to:put(value)
+      end
+    end
+    local takers = {
+      start(take, values, received),
+      start(take_one_of_two, values, received),
+      start(function(call, ...) require("neap").process(call, ...):join() end, take, values, received),
+      neap.spawn(take, values, received),
+      neap.thread(take, values, received),
+    }
+    for i = 1, 2000 do values:send(i) end
+    values:close()
+    for _, taker in ipairs(takers) do taker:join() end
+    local seen = {}
+    for _ = 1, 2000 do
+      local value = received:get(0)
+      assert.is_nil(seen[value])
+      seen[value] = true
+    end
+    assert.are.equal(2000, #seen)
+  end)
+
+  it("counts in the channel until it is received", function()
+    local values, go = neap.channel(16), neap.channel()
+    local process = start(function(from, gate)
+      local sum = 0
+      while gate:recv() do sum = sum + from:recv() end
+      return sum
+    end, values, go)
+    for _ = 1, 20 do
+      values:send(1)
+      go:send(true)
+    end
+    repeat neap.yield() until #values == 0
+    for _ = 1, 16 do assert.is_true(values:send(1, 0)) end
+    assert.are.equal(16, #values)
+    assert.are.same({ nil, "timeout", "timeout" }, { values:send(1, 0) })
+    go:send(true)
+    assert.is_true(values:send(1))
+    assert.are.equal(16, #values)
+    go:close()
+    assert.are.equal(21, (process:join()))
+    assert.are.equal(16, #values)
+    for _ = 1, 16 do assert.are.equal(1, (values:recv(0))) end
+  end)
+end)
+
 -- Work that is handed out and answered through channels, under a lock, by processes that are killed at random instants.
-local function kill_at_random(kills)
+local function kill_at_random(kills, capacity)
   local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
   print(("# NEAP_SEED=%d"):format(seed))
   math.randomseed(seed)
-  local jobs, done, lock, count = neap.channel(4), neap.queue(), neap.lock(), neap.channel(1)
+  local jobs, done, lock, count = neap.channel(capacity), neap.queue(), neap.lock(), neap.channel(1)
   count:send(0)
   local function work(j, d, l, c)
     for job in j:iter() do
@@ -524,6 +603,8 @@ local function kill_at_random(kills)
 end
 
 describe("kill -9 at random instants", function()
-  it("loses nothing but what the dead had in hand", function() kill_at_random(15) end)
-  it("loses nothing but what the dead had in hand, often #stress", function() kill_at_random(500) end)
+  it("loses nothing but what the dead had in hand", function() kill_at_random(15, 4) end)
+  it("loses nothing of what was under way to them", function() kill_at_random(15, 64) end)
+  it("loses nothing but what the dead had in hand, often #stress", function() kill_at_random(500, 4) end)
+  it("loses nothing of what was under way to them, often #stress", function() kill_at_random(500, 64) end)
 end)

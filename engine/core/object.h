@@ -54,8 +54,8 @@ struct neap_class {
     struct neap_import *(*import)(struct neap_object *object);
     /* A wait on the object is claimed in another process: it has a ticket of this board while it is open. NULL: it is claimed here. */
     struct neap_board *(*board)(const struct neap_object *object);
-    /* No guard: a guess, from relaxed loads, whether attempt would succeed; NULL where spinning is not worth it. */
-    bool (*hint)(const struct neap_object *object, const struct neap_link *link);
+    /* No guard: a guess whether attempt would succeed, at little cost; NULL where spinning is not worth it. */
+    bool (*hint)(struct neap_object *object, const struct neap_link *link);
     /* Guard held: `link`, which was enlisted, left its list without being served; may be NULL. */
     void (*withdrawn)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
     /* No guard, the owner's thread: the parked `link` was served by somebody else, and its owner is about to learn of

@@ -71,6 +71,8 @@ struct neap_remote {
     uint8_t kind;    /* enum neap_kind */
     uint8_t ops;     /* operations that wait are below */
     uint8_t holding; /* the operation that needs a hold as its operand, plus 1; 0: none does */
+    uint8_t
+        lending; /* the operation whose results may be sent ahead, plus 1; 0: none. Its objects are struct neap_channel */
     /* May be NULL: it has none. */
     void (*constants)(struct neap_object *object, struct neap_constants *constants);
     /* For an operation that needs one: an unlinked hold, on the heap; NULL: no memory. */

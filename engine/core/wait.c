@@ -178,6 +178,22 @@ bool neap_link_commit_foreign(struct neap_link *link) {
     return false;
 }
 
+bool neap_link_hold(struct neap_link *link) {
+    if (neap_ticket_hold(link->wait->ticket, by_of(link))) return true;
+    link->result = NEAP_GONE;
+    return false;
+}
+
+void neap_link_settle(struct neap_link *link, bool served) {
+    if (!served) {
+        neap_ticket_let_go(link->wait->ticket, by_of(link));
+        return;
+    }
+    neap_ticket_take(link->wait->ticket, by_of(link));
+    atomic_store_explicit(&link->wait->state, NEAP_WAIT_WOKEN, memory_order_release);
+    win(link);
+}
+
 enum exchange { BOTH, OWN_GONE, OTHER_GONE };
 
 /* Claims both waits or neither; `own` has a ticket, and they are not one wait. See PAIRS in ticket.c. */
@@ -307,7 +323,7 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
 
 /* See SPINNING. */
 static enum neap_quick look(struct neap_loop *loop, struct neap_link *link) {
-    const struct neap_object *object = link->object;
+    struct neap_object *object = link->object;
     enum neap_quick quick = NEAP_QUICK_LATER;
     for (uint32_t total = 0, pauses = FIRST_PAUSES; total < loop->look_pauses; total += pauses) {
         for (int i = 0; i < LOOKS_IN_A_ROW && quick == NEAP_QUICK_LATER; i++) {

@@ -11,6 +11,7 @@
 #include "core/object.h"
 
 struct neap_hold;
+struct neap_loan;
 struct neap_loop;
 struct neap_owner;
 struct neap_ticket;
@@ -40,11 +41,14 @@ struct neap_link {
         int64_t number;  /* result (arrival index) */
     };
     struct neap_hold *hold; /* operand and result of what is held; see the classes */
-    uint64_t request;       /* of a proxy: what it has asked for the link; see host/request.h */
-    int result;             /* 0 or a code: how the operation ended */
-    uint8_t op;             /* the class's own number of the operation */
-    bool guarded;           /* neap_wait_begin holds the object's guard through this link */
-    bool foreign;           /* served for another process: to be committed, see neap_link_commit */
+    union {
+        uint64_t request;       /* of a proxy: what it has asked for the link; see host/request.h */
+        struct neap_loan *loan; /* foreign: what is lent to whom it is served for; NULL: nothing. See sync/channel.c */
+    };
+    int result;   /* 0 or a code: how the operation ended */
+    uint8_t op;   /* the class's own number of the operation */
+    bool guarded; /* neap_wait_begin holds the object's guard through this link */
+    bool foreign; /* served for another process: to be committed, see neap_link_commit */
 };
 
 struct neap_wait {
@@ -131,6 +135,10 @@ static inline struct neap_link *neap_waiters_exchange(struct neap_list *waiters,
  * tried for has been served elsewhere; attempt returns false. */
 bool neap_link_commit_foreign(struct neap_link *link);
 static inline bool neap_link_commit(struct neap_link *link) { return !link->foreign || neap_link_commit_foreign(link); }
+/* For attempt, where what is to be served may slip away: nobody else can claim the wait of `link`, which is foreign, until it is settled: served,
+ * or as before. False: it has been, and link->result is NEAP_GONE. Not for one without a ticket. Nothing is waited for in between. */
+bool neap_link_hold(struct neap_link *link);
+void neap_link_settle(struct neap_link *link, bool served);
 /* For proxies: the process that was asked says that it has claimed `link`'s wait (or is dead, and may have; or could not serve it).
  * False when it was claimed elsewhere. Takes the link out of its list; the caller fills in the results. */
 bool neap_link_complete(struct neap_link *link, bool died);

@@ -3,6 +3,7 @@
  * MODEL       A proxy is an object like any other: attempt, enlist, withdrawn. Only that its attempt says no, and that enlisting it
  *             asks the other process, which answers when it has claimed the wait by its ticket. So select, timeouts and cancellation are
  *             what they are everywhere.
+ * AHEAD       What a channel of the other process has sent ahead (borrower.c) is received at once, without asking: `quick`, `attempt`.
  * HOLDS       Who holds a lock of another process has its hold here, in the proxy: so a second acquire, levels of an rlock and
  *             releasing what one does not hold need not be asked. Releasing is told, and not waited for: it comes before whatever is
  *             asked of that process next. When an owner ends, its holds are given up one by one, as any.
@@ -16,11 +17,14 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/borrower.h"
 #include "host/request.h"
 #include "sync/barrier.h"
 #include "sync/condition.h"
 #include "sync/dict.h"
 #include "sync/lock.h"
+#include "sync/pipe.h"
+#include "sync/queue.h"
 #include "sync/rwlock.h"
 #include "sync/semaphore.h"
 #include "sync/sequence.h"
@@ -156,6 +160,60 @@ static bool is_holding(const struct neap_link *link) {
     return holding != 0 && op_of(link) == holding - 1;
 }
 
+/* --- what has come ahead --- */
+
+static struct neap_borrower *borrower_of(const struct neap_proxy *proxy) {
+    return atomic_load_explicit(&proxy->borrower, memory_order_acquire);
+}
+
+static bool is_receiving(const struct neap_link *link) {
+    return link->object->class->remote->lending == op_of(link) + 1;
+}
+
+/* Guard held. Who waits already comes first: not before them. */
+static bool take_ahead(struct neap_proxy *proxy, struct neap_link *link) {
+    struct neap_borrower *borrower = borrower_of(proxy);
+    bool tell;
+    if (!neap_list_is_empty(&proxy->waiters) || !neap_borrower_take(borrower, &link->message, &tell)) return false;
+    link->priority = 0;
+    if (tell) neap_borrower_tell(proxy->import.session, proxy->import.id);
+    return true;
+}
+
+static bool take_locked(struct neap_proxy *proxy, struct neap_link *link) {
+    neap_object_lock(&proxy->object);
+    bool taken = take_ahead(proxy, link);
+    neap_object_unlock(&proxy->object);
+    return taken;
+}
+
+/* While messages come ahead, looking for the next one costs less than asking for it. */
+static bool is_coming(const struct neap_link *link) {
+    const struct neap_borrower *borrower = borrower_of((const struct neap_proxy *)link->object);
+    return borrower != NULL && is_receiving(link) && atomic_load_explicit(&borrower->is_busy, memory_order_relaxed);
+}
+
+/* What was sent ahead woke nobody: the wire has to be looked at. */
+static enum neap_quick quick(struct neap_object *object, struct neap_link *link) {
+    struct neap_proxy *proxy = (struct neap_proxy *)object;
+    if (borrower_of(proxy) == NULL || !is_receiving(link)) return NEAP_QUICK_ASK;
+    if (take_locked(proxy, link)) return NEAP_QUICK_DONE;
+    if (neap_wire_glance(proxy->import.session->wire) && take_locked(proxy, link)) return NEAP_QUICK_DONE;
+    return is_coming(link) ? NEAP_QUICK_LATER : NEAP_QUICK_ASK;
+}
+
+static bool hint(struct neap_object *object, const struct neap_link *link) {
+    return !is_coming(link) || neap_wire_has_frames(((struct neap_proxy *)object)->import.session->wire);
+}
+
+/* For another process yet: its wait is held, so that it is served, or the message stays. */
+static bool take_for(struct neap_proxy *proxy, struct neap_link *link) {
+    if (link->wait->ticket == NULL || !neap_link_hold(link)) return false;
+    bool taken = take_ahead(proxy, link);
+    neap_link_settle(link, taken);
+    return taken;
+}
+
 /* --- waiting --- */
 
 /* What `owner` holds already is decided here: true, with the result. */
@@ -204,9 +262,9 @@ static void drop_reading(struct neap_link *link) {
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     (void)batch;
-    if (!is_decided(proxy, link)) return false;
-    if (neap_link_commit(link)) return true;
-    return false;
+    if (is_receiving(link) && borrower_of(proxy) != NULL)
+        return link->foreign ? take_for(proxy, link) : take_ahead(proxy, link);
+    return is_decided(proxy, link) && neap_link_commit(link);
 }
 
 static void enlist(struct neap_object *object, struct neap_link *link) {
@@ -246,6 +304,8 @@ static void enlisted(struct neap_object *object, struct neap_link *link) {
         return;
     }
     uint64_t id = link->request;
+    struct neap_borrower *borrower = borrower_of(proxy);
+    if (borrower != NULL && is_receiving(link)) atomic_store_explicit(&borrower->is_busy, false, memory_order_relaxed);
     int code = neap_request_send(&proxy->import, link, is_owned(proxy, link));
     if (code != 0 && code != NEAP_BROKEN) neap_request_fail(proxy->import.session, id, code);
 }
@@ -316,6 +376,7 @@ static void destroy(struct neap_object *object) {
     NEAP_ASSERT(holder_of(proxy) == NULL, "who holds keeps the lock alive");
     for (int i = 0; i < NEAP_CONSTANTS; i++)
         if (proxy->constants.parts[i] != NULL) neap_object_unref(proxy->constants.parts[i]);
+    neap_borrower_free(borrower_of(proxy));
     neap_import_fini(&proxy->import);
     neap_free(proxy);
 }
@@ -332,6 +393,7 @@ struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, u
     for (int i = 0; i < NEAP_CONSTANTS; i++)
         if (proxy->constants.parts[i] != NULL) neap_object_ref(proxy->constants.parts[i]);
     neap_list_init(&proxy->waiters);
+    atomic_init(&proxy->borrower, NULL);
     neap_list_init(&proxy->hold.node);
     proxy->hold.object = &proxy->object;
     proxy->hold.abandon = abandon_lock;
@@ -359,6 +421,8 @@ static const char *const dict_verbs[] = {"update", "wait"};
 static const char *const pool_verbs[] = {"submit", "take", "listen", "join"};
 
 #define PLAIN(kind_, ops_) [(kind_)] = {.kind = (kind_), .ops = (ops_), .constants = constants}
+#define LENDING(kind_, ops_, lending_) \
+    [(kind_)] = {.kind = (kind_), .ops = (ops_), .lending = (lending_), .constants = constants}
 #define HOLDING(kind_, ops_, holding_, serve_) \
     [(kind_)] = {.kind = (kind_),              \
                  .ops = (ops_),                \
@@ -375,10 +439,10 @@ static struct neap_hold *make_hold(struct neap_object *object) {
 }
 
 static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
-    PLAIN(NEAP_KIND_CHANNEL, 2),
-    PLAIN(NEAP_KIND_QUEUE, 3),
+    LENDING(NEAP_KIND_CHANNEL, 2, NEAP_CHANNEL_RECV + 1),
+    LENDING(NEAP_KIND_QUEUE, 3, NEAP_QUEUE_GET + 1),
     PLAIN(NEAP_KIND_PIPE, 0),
-    PLAIN(NEAP_KIND_STREAM, 3),
+    LENDING(NEAP_KIND_STREAM, 3, NEAP_STREAM_RECV + 1),
     HOLDING(NEAP_KIND_LOCK, 1, 0, serve_lock),
     HOLDING(NEAP_KIND_RLOCK, 1, 0, serve_lock),
     HOLDING(NEAP_KIND_RWLOCK, 2, 0, serve_rwlock),
@@ -400,6 +464,8 @@ static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
                  .destroy = destroy,          \
                  .revived = revived,          \
                  .attempt = attempt,          \
+                 .quick = quick,              \
+                 .hint = hint,                \
                  .enlist = enlist,            \
                  .enlisted = enlisted,        \
                  .withdrawn = withdrawn,      \

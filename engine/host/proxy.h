@@ -11,6 +11,8 @@
 #include "host/session.h"
 #include "sync/owner.h"
 
+struct neap_borrower;
+
 /* A link's op is that of the class it stands for, perhaps with NEAP_OP_TRY; its operands and results too. Any wait may end with
  * NEAP_BROKEN: the other process has gone; one with NEAP_OP_TRY with the result NEAP_TIMEOUT. */
 struct neap_proxy {
@@ -18,6 +20,8 @@ struct neap_proxy {
     struct neap_import import;
     struct neap_constants constants; /* parts: a reference each. Constant */
     struct neap_list waiters;        /* links. guard */
+    _Atomic(struct neap_borrower *)
+        borrower; /* of a channel: what has come ahead. Owned; NULL until something has. Set once */
     /* A lock that is held by somebody here. */
     struct neap_hold hold;               /* in the holder's list, on its thread */
     _Atomic(struct neap_owner *) holder; /* NULL: nobody here holds it. Exact for the holder's own thread; relaxed */

@@ -20,6 +20,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/wait.h"
+#include "host/lender.h"
 #include "host/request.h"
 #include "host/session.h"
 #include "sync/owner.h"
@@ -49,6 +50,7 @@ struct neap_serving {
     struct neap_link link;
     struct neap_ticket ticket;    /* the wait's */
     struct neap_session *session; /* one reference */
+    struct neap_lender *lender;   /* of what is received from; one reference; NULL: none */
     struct neap_guest *guest;     /* NULL: the operation is in nobody's name */
     struct neap_owner nobody;     /* then */
     uint64_t id;                  /* of the request */
@@ -122,6 +124,7 @@ static void answer(struct neap_session *session, uint64_t id, bool claimed, int 
 
 static void free_serving(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
+    if (serving->lender != NULL) neap_lender_unref(serving->lender);
     neap_message_fini(&serving->link.message);
     neap_object_unref(serving->link.object);
     neap_free(serving);
@@ -177,6 +180,7 @@ static void finish(struct neap_serving *serving) {
     struct neap_guest *guest = serving->guest;
     bool orphan = guest != NULL && release_guest(session, guest);
     answer_wait(session, serving->id, link);
+    if (serving->lender != NULL && link->result == 0) neap_lender_served(serving->lender);
     if (leave(serving)) free_serving(serving);
     if (orphan) neap_owner_end(&guest->owner);
 }
@@ -210,6 +214,15 @@ static void give_up(struct neap_serving *serving) {
 
 /* --- requests --- */
 
+/* For the link's operation on what is exported as `id`. */
+static void find_lender(struct neap_serving *serving, uint32_t id) {
+    struct neap_link *link = &serving->link;
+    const struct neap_class *class = link->object->class;
+    bool lends = class->import == NULL && class->remote->lending == (link->op & NEAP_OP_MASK) + 1;
+    serving->lender = lends ? neap_lender_get(serving->session, id, link->object) : NULL;
+    link->loan = serving->lender != NULL ? neap_lender_loan(serving->lender) : NULL;
+}
+
 /* 0, NEAP_NOMEM, or NEAP_BROKEN: it makes no sense. */
 static int read_request(struct neap_session *session, struct neap_unpacker *unpacker, struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
@@ -224,6 +237,7 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
     link->object = neap_session_exported(session, object);
     if (link->object == NULL || (link->op & NEAP_OP_MASK) >= link->object->class->remote->ops) return NEAP_BROKEN;
     if (place != 0 && !neap_ticket_find(session->board, place, round, by, &serving->ticket)) return NEAP_BROKEN;
+    find_lender(serving, object);
     serving->guest = owner != 0 ? find_guest(session, owner, true) : NULL;
     if (owner != 0 && serving->guest == NULL) return NEAP_NOMEM;
     neap_wait_init(&serving->wait, NULL, serving->guest != NULL ? &serving->guest->owner : &serving->nobody, run);
@@ -321,6 +335,7 @@ bool neap_serving_request(struct neap_session *session, struct neap_unpacker *un
     }
     if (code == NEAP_NOMEM) refuse(session, serving->id, code);
     unpacker->code = 0;
+    if (serving->lender != NULL) neap_lender_unref(serving->lender);
     neap_message_fini(&serving->link.message);
     if (serving->link.object != NULL) neap_object_unref(serving->link.object);
     neap_session_unref(session);

@@ -12,6 +12,7 @@
  *             reference has gone is revived: see neap_import_revived.
  * AS ITSELF   Code, classes and the like are constant: they are sent whole once, and then by number. Both sides keep them; the sender
  *             looks through what nobody else has any more, and says so (FORGET).
+ * AHEAD       What is received again and again from a channel is sent before it is asked for: lender.c, borrower.c.
  * WAITS       request.c asks, serving.c answers. Who claims a wait is decided by its ticket (core/ticket.c), never by the order in which
  *             frames arrive.
  * THE END     comes after the last frame. Then: 1. nothing new is asked (ended); 2. what was asked fails; 3. what is served is withdrawn;
@@ -29,6 +30,8 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/borrower.h"
+#include "host/lender.h"
 #include "host/mapping.h"
 #include "host/request.h"
 #include "host/serving.h"
@@ -132,27 +135,31 @@ static uint32_t place_export(struct neap_session *session, struct neap_object *o
     session->export_free = export->next;
     export->object = neap_object_ref(object);
     export->sent = 0;
+    export->asked = 0;
+    export->lender = NULL;
     return place;
 }
 
-/* The caller drops the reference once it has let go of the guard. */
-static struct neap_object *take_export(struct neap_session *session, uint32_t id) {
+/* The caller ends the lender, and then drops the reference, once it has let go of the guard. */
+static struct neap_object *take_export(struct neap_session *session, uint32_t id, struct neap_lender **lender) {
     struct neap_export *export = &session->exports[id];
     struct neap_object *object = export->object;
+    *lender = export->lender;
     export->object = NULL;
+    export->lender = NULL;
     export->next = session->export_free;
     session->export_free = id + 1;
     neap_idmap_remove(&session->exported, (uintptr_t)object);
     return object;
 }
 
-static struct neap_export *export_at(struct neap_session *session, uint32_t id) {
+struct neap_export *neap_session_export(struct neap_session *session, uint32_t id) {
     return id < session->export_room && session->exports[id].object != NULL ? &session->exports[id] : NULL;
 }
 
 struct neap_object *neap_session_exported(struct neap_session *session, uint32_t id) {
     neap_guard_lock(&session->guard);
-    const struct neap_export *export = export_at(session, id);
+    const struct neap_export *export = neap_session_export(session, id);
     struct neap_object *object = export != NULL && export->sent > 0 ? neap_object_ref(export->object) : NULL;
     neap_guard_unlock(&session->guard);
     return object;
@@ -176,13 +183,14 @@ static int send_numbers(struct neap_session *session, uint8_t type, uint32_t fir
 static void forget_values(struct neap_session *session) {
     for (uint32_t id = 0;; id++) {
         struct neap_object *object = NULL;
+        struct neap_lender *none;
         neap_guard_lock(&session->guard);
         session->values = 0;
         while (id < session->export_room && object == NULL) {
             const struct neap_export *export = &session->exports[id];
             if (export->object != NULL && export->object->class->pack != NULL &&
                 atomic_load_explicit(&export->object->refs, memory_order_acquire) == 1)
-                object = take_export(session, id);
+                object = take_export(session, id, &none);
             else
                 id++;
         }
@@ -299,6 +307,17 @@ static struct neap_object *find_proxy(struct neap_session *session, uint32_t id)
     return object;
 }
 
+struct neap_object *neap_session_imported(struct neap_session *session, uint32_t id) {
+    neap_guard_lock(&session->guard);
+    const struct neap_import *import = neap_idmap_get(&session->imports, id);
+    struct neap_object *object = import != NULL ? import->object : NULL;
+    unsigned refs = object != NULL ? atomic_load_explicit(&object->refs, memory_order_relaxed) : 0;
+    while (refs != 0 && !atomic_compare_exchange_weak_explicit(&object->refs, &refs, refs + 1, memory_order_relaxed,
+                                                               memory_order_relaxed)) {}
+    neap_guard_unlock(&session->guard);
+    return refs != 0 ? object : NULL;
+}
+
 static struct neap_object *make_proxy(struct neap_unpacker *unpacker, neap_maker make, uint32_t id, uint8_t kind,
                                       const struct neap_constants *constants) {
     struct neap_session *session = unpacker->wire->session;
@@ -413,12 +432,14 @@ static bool receive_board(struct neap_session *session, struct neap_unpacker *un
 
 static bool receive_drop(struct neap_session *session, uint32_t id, uint32_t count) {
     struct neap_object *object = NULL;
+    struct neap_lender *lender = NULL;
     neap_guard_lock(&session->guard);
-    struct neap_export *export = export_at(session, id);
+    struct neap_export *export = neap_session_export(session, id);
     bool good = export != NULL && count > 0 && count <= export->sent;
-    if (good && (export->sent -= count) == 0) object = take_export(session, id);
+    if (good && (export->sent -= count) == 0) object = take_export(session, id, &lender);
     neap_guard_unlock(&session->guard);
     if (object == NULL) return good;
+    neap_lender_end(lender);
     bool maps = object->class->adopt != NULL;
     neap_object_unref(object);
     if (maps) neap_mapping_forget_unused(session);
@@ -449,6 +470,8 @@ bool neap_session_receive(struct neap_session *session, const struct neap_wire_f
             break;
         case NEAP_FRAME_SEGMENT: good = neap_mapping_segment(session, &unpacker); break;
         case NEAP_FRAME_FORGET_SEGMENT: neap_mapping_forget(session, neap_unpack_u64(&unpacker)); break;
+        case NEAP_FRAME_AHEAD: good = neap_borrower_receive(session, &unpacker); break;
+        case NEAP_FRAME_TAKEN: neap_lender_told(session, neap_unpack_u32(&unpacker)); break;
         case NEAP_FRAME_FORGET: receive_forget(session, neap_unpack_u32(&unpacker)); break;
         default: good = false;
     }
@@ -462,14 +485,16 @@ static void let_go(struct neap_session *session) {
     struct neap_object *object;
     uint32_t id = 0;
     do {
+        struct neap_lender *lender = NULL;
         object = NULL;
         neap_guard_lock(&session->guard);
         for (; id < session->export_room && object == NULL; id++)
-            if (session->exports[id].object != NULL) object = take_export(session, id);
+            if (session->exports[id].object != NULL) object = take_export(session, id, &lender);
         size_t at = 0;
         if (object == NULL && (object = neap_idmap_next(&session->received, &at)) != NULL)
             neap_idmap_remove(&session->received, session->received.slots[at - 1].key);
         neap_guard_unlock(&session->guard);
+        neap_lender_end(lender);
         if (object != NULL) neap_object_unref(object);
     } while (object != NULL);
 }

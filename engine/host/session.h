@@ -16,21 +16,24 @@
 #include "host/packer.h"
 #include "host/wire.h"
 
+struct neap_lender;
 struct neap_link;
 struct neap_request;
 struct neap_session;
 
 /* Types of the frames that sessions exchange; those below are the links' own. */
 enum neap_session_frame {
-    NEAP_FRAME_BOARD = 64,    /* the first one, to a child: a descriptor, of the family's board */
-    NEAP_FRAME_REQUEST,       /* a wait on an object of the receiver: see serving.c */
-    NEAP_FRAME_WITHDRAW,      /* u64 id: it is not to be served any more */
-    NEAP_FRAME_CALL,          /* a method of an object of the receiver */
-    NEAP_FRAME_REPLY,         /* how a request or call ended */
-    NEAP_FRAME_DROP,          /* u32 id, u32 count: so many references to an object of the receiver are gone */
-    NEAP_FRAME_FORGET,        /* u32 id: what travelled as itself under this number is not mentioned any more */
-    NEAP_FRAME_SEGMENT,       /* u64 id, a descriptor: shared memory that will be mentioned; see mapping.c */
-    NEAP_FRAME_FORGET_SEGMENT /* u64 id: not any more */
+    NEAP_FRAME_BOARD = 64,     /* the first one, to a child: a descriptor, of the family's board */
+    NEAP_FRAME_REQUEST,        /* a wait on an object of the receiver: see serving.c */
+    NEAP_FRAME_WITHDRAW,       /* u64 id: it is not to be served any more */
+    NEAP_FRAME_CALL,           /* a method of an object of the receiver */
+    NEAP_FRAME_REPLY,          /* how a request or call ended */
+    NEAP_FRAME_DROP,           /* u32 id, u32 count: so many references to an object of the receiver are gone */
+    NEAP_FRAME_FORGET,         /* u32 id: what travelled as itself under this number is not mentioned any more */
+    NEAP_FRAME_SEGMENT,        /* u64 id, a descriptor: shared memory that will be mentioned; see mapping.c */
+    NEAP_FRAME_FORGET_SEGMENT, /* u64 id: not any more */
+    NEAP_FRAME_AHEAD,          /* messages that have not been asked for yet: see lender.c */
+    NEAP_FRAME_TAKEN           /* u32 id: some of those have been taken, as the receiver wanted to know */
 };
 
 /* A proxy with one reference, which has taken note of the import (neap_import_init); NULL: no memory. */
@@ -58,6 +61,8 @@ struct neap_export {
     struct neap_object *object; /* one reference; NULL: the place is free */
     uint32_t sent;              /* references sent and not dropped; of what travels as itself: 0 */
     uint32_t next;              /* free: the next free place plus 1; 0: none */
+    uint32_t asked;             /* of a channel: how often it was asked for a message, until there is a lender */
+    struct neap_lender *lender; /* of a channel: sends messages ahead; one reference; NULL: none */
 };
 
 struct neap_session {
@@ -69,6 +74,7 @@ struct neap_session {
     struct neap_export *exports;       /* by id; owned */
     uint32_t export_room, export_free; /* allocated; the first free place plus 1 */
     uint32_t values;                   /* exports that travel as themselves, since they were last looked through */
+    bool slots[NEAP_WIRE_SLOTS];       /* of the wire, ours: in use by lenders */
     struct neap_idmap exported;        /* object -> its id plus 1 */
     struct neap_idmap imports;         /* id -> neap_import: its proxy, without a reference */
     struct neap_idmap received;        /* id -> object that travelled as itself; one reference */
@@ -116,6 +122,11 @@ void neap_session_sent(struct neap_session *session, const uint32_t *notes, unsi
 
 /* The object exported under `id`, with a new reference; NULL: there is none. */
 struct neap_object *neap_session_exported(struct neap_session *session, uint32_t id);
+
+/* The session's guard is held: what is exported under `id`; NULL: nothing. */
+struct neap_export *neap_session_export(struct neap_session *session, uint32_t id);
+/* The proxy of what the other side has exported under `id`, with a new reference; NULL: there is none, or it is about to end. */
+struct neap_object *neap_session_imported(struct neap_session *session, uint32_t id);
 
 /* --- for proxies --- */
 

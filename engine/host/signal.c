@@ -68,7 +68,7 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
     neap_engine_count_out(signal->signals->engine);
 }
 
-static bool hint(const struct neap_object *object, const struct neap_link *link) {
+static bool hint(struct neap_object *object, const struct neap_link *link) {
     (void)link;
     return is_set(&((const struct neap_signal *)object)->pending);
 }

@@ -17,6 +17,9 @@
  *             Both sides store and then load what the other has stored, all sequentially consistent: the writer tail, then
  *             asleep; the reader asleep, then tail. One of the two sees the other.
  *
+ *             What is only offered (neap_wire_offer) rings no bell: the other side looks into the ring before it misses it. It takes half of
+ *             the ring at most, and the next frame that is sent properly wakes the reader for all of it.
+ *
  * FULL        A frame that finds no room is kept in a list, and so are all that follow it. Its sender says that it is `starved`,
  *             and looks at `head` once more; the reader that has moved head and finds that said rings, and the pump of the other
  *             side sends on. Again one of the two sees the other. How much is kept is bounded by who sends (credits).
@@ -56,8 +59,11 @@
 
 enum {
     RING_SIZE = 256 * 1024, /* bytes; a power of two */
-    PAGE = 4096,            /* bytes before the frames of both rings: their ends, and the flag */
-    FLAG_AT = 2048,
+    FLAG_AT = 2048,         /* first lie the ends of both rings; then a flag, and the slots of both sides */
+    SLOTS_AT = 4096,
+    SLOTS_SIZE = NEAP_WIRE_SLOTS * NEAP_WIRE_SLOT,
+    RINGS_AT = SLOTS_AT + 2 * SLOTS_SIZE, /* whole pages */
+    SEGMENT_SIZE = RINGS_AT + 2 * RING_SIZE,
     ALIGNMENT = 8,             /* of frames in the ring */
     GIVE_BACK = RING_SIZE / 8, /* the reader moves head at least once in so many bytes */
     KEPT_FRAME = 256 * 1024,   /* bytes: a larger frame does not leave its room behind */
@@ -107,7 +113,7 @@ struct neap_wire_queued {
 static struct neap_wire_lane lane_at(struct neap_segment *segment, int number) {
     struct neap_wire_lane lane = {.at = 0};
     lane.ring = (struct neap_wire_ring *)(void *)(segment->base + (size_t)number * sizeof(struct neap_wire_ring));
-    lane.bytes = segment->base + PAGE + (size_t)number * RING_SIZE;
+    lane.bytes = segment->base + RINGS_AT + (size_t)number * RING_SIZE;
     return lane;
 }
 
@@ -131,7 +137,7 @@ static struct neap_wire *make(int socket, struct neap_segment *segment, int in) 
 
 int neap_wire_new(struct neap_wire **wire, int *socket) {
     struct neap_segment *segment;
-    int ends[2], code = neap_segment_new(PAGE + 2 * RING_SIZE, &segment);
+    int ends[2], code = neap_segment_new(SEGMENT_SIZE, &segment);
     if (code != 0) return code;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
         code = -errno;
@@ -157,9 +163,9 @@ int neap_wire_open(int socket, int fd, struct neap_wire **wire) {
     struct neap_segment *segment;
     int code = neap_segment_from_fd(fd, 0, &segment);
     if (code != 0) return code;
-    struct neap_wire *made = segment->size == PAGE + 2 * RING_SIZE ? make(socket, segment, 1) : NULL;
+    struct neap_wire *made = segment->size == SEGMENT_SIZE ? make(socket, segment, 1) : NULL;
     if (made == NULL) {
-        code = segment->size == PAGE + 2 * RING_SIZE ? NEAP_NOMEM : UV_EPROTO;
+        code = segment->size == SEGMENT_SIZE ? NEAP_NOMEM : UV_EPROTO;
         segment->fd = -1; /* stays the caller's */
         neap_segment_unref(segment);
         return code;
@@ -209,6 +215,12 @@ void neap_wire_start(struct neap_wire *wire, const struct neap_wire_user *user, 
 
 _Atomic bool *neap_wire_flag(const struct neap_wire *wire) {
     return (_Atomic bool *)(void *)(wire->segment->base + FLAG_AT);
+}
+
+void *neap_wire_slot(const struct neap_wire *wire, bool ours, uint32_t number) {
+    bool first = ours == (wire->in.ring < wire->out.ring); /* whose ring to read is the first one has the first slots */
+    NEAP_ASSERT(number < NEAP_WIRE_SLOTS, "there are so many slots");
+    return wire->segment->base + SLOTS_AT + (first ? 0 : SLOTS_SIZE) + (size_t)number * NEAP_WIRE_SLOT;
 }
 
 void neap_wire_close(struct neap_wire *wire) {
@@ -311,33 +323,32 @@ static void copy_in(const struct neap_wire_lane *lane, uint64_t at, const void *
     if (first < size) memcpy(lane->bytes, (const char *)bytes + first, size - first);
 }
 
-/* Is there room for `size` bytes? The other side's word for it may be nonsense: then there is none. */
-static bool has_room(const struct neap_wire_lane *lane, size_t size) {
+/* Is there room for `size` bytes, when `most` may be used? The other side's word for it may be nonsense: then there is none. */
+static bool has_room(const struct neap_wire_lane *lane, size_t size, uint64_t most) {
     uint64_t used = lane->at - atomic_load(&lane->ring->head);
-    return used <= USED_SIZE && size <= USED_SIZE - used;
+    return used <= most && size <= most - used;
 }
 
-/* The same; when there is none the reader will ring the bell once it has made some. See FULL. */
-static bool claim_room(const struct neap_wire_lane *lane, size_t size) {
-    if (has_room(lane, size)) return true;
+static void wake_reader(const struct neap_wire *wire) {
+    struct neap_wire_ring *ring = wire->out.ring;
+    if (atomic_load(&ring->asleep) != 0 && atomic_exchange(&ring->asleep, 0) != 0) ring_bell(wire);
+}
+
+/* Is there room? When there is none the reader, who may sleep over what was only offered, will ring the bell once it has made some.
+ * See FULL. */
+static bool claim_room(const struct neap_wire *wire, size_t size) {
+    const struct neap_wire_lane *lane = &wire->out;
+    if (has_room(lane, size, USED_SIZE)) return true;
     atomic_store(&lane->ring->starved, 1);
-    if (!has_room(lane, size)) return false;
+    wake_reader(wire);
+    if (!has_room(lane, size, USED_SIZE)) return false;
     atomic_store_explicit(&lane->ring->starved, 0, memory_order_relaxed); /* at worst a bell rings for nothing */
     return true;
 }
 
-/* Writing held. UV_EAGAIN: no room in the ring or the socket; then nothing has happened. Else, as neap_wire_send. */
-static int put(struct neap_wire *wire, const struct header *header, const struct iovec *pieces, unsigned count,
-               const int *fds) {
+/* Writing held; there is room. */
+static void publish(struct neap_wire *wire, const struct header *header, const struct iovec *pieces, unsigned count) {
     struct neap_wire_lane *lane = &wire->out;
-    size_t whole = sizeof *header + padded(header->size);
-    if (!claim_room(lane, whole)) return UV_EAGAIN;
-    if (header->fds > 0) {
-        int code = send_byte(wire->socket, fds, header->fds);
-        /* full: the other side has to read it first, and rings when it has read on in the ring */
-        if (code == UV_EAGAIN) atomic_store(&lane->ring->starved, 1);
-        if (code != 0) return code == -EPIPE || code == -ECONNRESET ? NEAP_BROKEN : code;
-    }
     uint64_t at = lane->at;
     copy_in(lane, at, header, sizeof *header);
     at += sizeof *header;
@@ -345,9 +356,22 @@ static int put(struct neap_wire *wire, const struct header *header, const struct
         copy_in(lane, at, pieces[i].iov_base, pieces[i].iov_len);
         at += pieces[i].iov_len;
     }
-    lane->at += whole;
+    lane->at += sizeof *header + padded(header->size);
     atomic_store(&lane->ring->tail, lane->at);
-    if (atomic_load(&lane->ring->asleep) != 0 && atomic_exchange(&lane->ring->asleep, 0) != 0) ring_bell(wire);
+}
+
+/* Writing held. UV_EAGAIN: no room in the ring or the socket; then nothing has happened. Else, as neap_wire_send. */
+static int put(struct neap_wire *wire, const struct header *header, const struct iovec *pieces, unsigned count,
+               const int *fds) {
+    if (!claim_room(wire, sizeof *header + padded(header->size))) return UV_EAGAIN;
+    if (header->fds > 0) {
+        int code = send_byte(wire->socket, fds, header->fds);
+        /* full: the other side has to read it first, and rings when it has read on in the ring */
+        if (code == UV_EAGAIN) atomic_store(&wire->out.ring->starved, 1);
+        if (code != 0) return code == -EPIPE || code == -ECONNRESET ? NEAP_BROKEN : code;
+    }
+    publish(wire, header, pieces, count);
+    wake_reader(wire);
     return 0;
 }
 
@@ -459,6 +483,21 @@ int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pie
     const struct header header = {
         .size = (uint32_t)size, .type = type, .fds = (uint8_t)fd_count, .large = 0, .zero = 0};
     return send_frame(wire, &header, pieces, piece_count, fds);
+}
+
+int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece) {
+    const struct header header = {.size = (uint32_t)piece->iov_len, .type = type, .fds = 0, .large = 0, .zero = 0};
+    int code = 0;
+    NEAP_ASSERT(piece->iov_len < NEAP_WIRE_INLINE_MAX, "what is offered is small");
+    neap_guard_lock(&wire->writing);
+    if (atomic_load_explicit(&wire->has_ended, memory_order_relaxed))
+        code = NEAP_BROKEN;
+    else if (wire->first != NULL || !has_room(&wire->out, sizeof header + padded(header.size), USED_SIZE / 2))
+        code = UV_EAGAIN;
+    else
+        publish(wire, &header, piece, 1);
+    neap_guard_unlock(&wire->writing);
+    return code;
 }
 
 /* --- receiving: all with `reading` held --- */

@@ -23,6 +23,8 @@ struct neap_wire_ring;
 
 enum {
     NEAP_WIRE_FDS_MAX = 8,           /* descriptors of one frame */
+    NEAP_WIRE_SLOTS = 128,           /* see neap_wire_slot */
+    NEAP_WIRE_SLOT = 64,             /* bytes of one */
     NEAP_WIRE_INLINE_MAX = 64 * 1024 /* bytes: a frame of more travels in a file of its own (memfd) */
 };
 
@@ -96,6 +98,10 @@ void neap_wire_start(struct neap_wire *wire, const struct neap_wire_user *user, 
 int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pieces, unsigned piece_count,
                    const int *fds, unsigned fd_count);
 
+/* The same for what the other side is going to look for anyway: nobody is woken for it. UV_EAGAIN: there is not much room left, and
+ * nothing was sent. A frame of at most NEAP_WIRE_INLINE_MAX - 1 bytes. */
+int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece);
+
 /* Any thread: receives what has come, and sends what was kept. The hub's thread calls it whenever wire->socket can be read; it
  * will be readable when the next frame comes. False once the wire has ended. */
 bool neap_wire_pump(struct neap_wire *wire);
@@ -111,6 +117,10 @@ void neap_wire_leave(struct neap_wire *wire);
 
 /* A flag that both sides see at once, for what is not worth a frame. */
 _Atomic bool *neap_wire_flag(const struct neap_wire *wire);
+
+/* Memory that both sides see, zeroed to begin with: `number` of NEAP_WIRE_SLOTS; of those that are `ours` to use as we like, or of the
+ * other side's. */
+void *neap_wire_slot(const struct neap_wire *wire, bool ours, uint32_t number);
 
 /* Any thread: it ends, on both sides; what was sent before and has not arrived yet may be lost. The hub's thread finds
  * wire->socket readable, pumps, and so ends it here. Idempotent. */

@@ -41,6 +41,10 @@ int neap_buffer_reserve(struct neap_buffer *buffer);
 int neap_buffer_grow(struct neap_buffer *buffer);
 /* Moves `message` in; there must be room (neap_buffer_reserve). */
 void neap_buffer_put(struct neap_buffer *buffer, struct neap_message *message, double priority);
+/* The message that is the `index`-th to leave (from 0) of a fifo buffer; borrowed. */
+static inline const struct neap_message *neap_buffer_at(const struct neap_buffer *buffer, size_t index) {
+    return &buffer->ring[(buffer->first + index) & (buffer->room - 1)];
+}
 /* Moves the next message out; count > 0. */
 void neap_buffer_take(struct neap_buffer *buffer, struct neap_message *message, double *priority);
 

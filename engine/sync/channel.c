@@ -9,6 +9,10 @@
  *            takes the oldest message and admits the first waiting sender into the place that became free.
  * LANES      A buffered channel that is shared has a quick way past the guard: see lanes.c. Behind the guard, between
  *            enter and leave, `buffer` is what it always was.
+ * LOANS      A process that receives from the channel again and again has the oldest messages lent: it gets copies ahead (loan.c). They stay in
+ *            the buffer, and count, until they have been taken over there. Whoever else wants to receive has them recalled first; so
+ *            nothing is lent while a receiver waits, and all of the above holds. There is one borrower at a time. It begins with
+ *            nothing, and is lent twice as many each time, until somebody else comes.
  * MEMORY     The place in the buffer is reserved before anything else changes, so running out of memory leaves the channel as
  *            it was; the sender gets NEAP_NOMEM. */
 #include "sync/channel.h"
@@ -17,8 +21,12 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "sync/lanes.h"
+#include "sync/loan.h"
 
-enum { LANES_CAPACITY_MAX = 1 << 16 }; /* lanes have all of their places from the start */
+enum {
+    LANES_CAPACITY_MAX = 1 << 16, /* lanes have all of their places from the start */
+    QUOTA_LEAST = 8               /* fewer are not worth a loan */
+};
 
 static void publish(struct neap_channel *channel) {
     atomic_store_explicit(&channel->held, channel->buffer.count, memory_order_relaxed);
@@ -28,17 +36,85 @@ static bool is_closed(const struct neap_channel *channel) {
     return atomic_load_explicit(&channel->closed, memory_order_relaxed);
 }
 
-/* A sender waits and there is room now: its message moves into the buffer. */
-static void admit_sender(struct neap_channel *channel, struct neap_batch *batch) {
-    if (neap_list_is_empty(&channel->senders) || neap_buffer_reserve(&channel->buffer) != 0) return;
+static struct neap_loan *loan_of(const struct neap_channel *channel) {
+    return atomic_load_explicit(&channel->loan, memory_order_relaxed);
+}
+
+/* There is room now: if a sender waits, its message moves into the buffer. */
+static bool admit_sender(struct neap_channel *channel, struct neap_batch *batch) {
+    if (neap_list_is_empty(&channel->senders) || neap_buffer_reserve(&channel->buffer) != 0) return false;
     struct neap_link *sender = neap_waiters_claim(&channel->senders);
-    if (sender == NULL) return;
+    if (sender == NULL) return false;
     neap_buffer_put(&channel->buffer, &sender->message, sender->priority);
     channel->sent++;
     neap_batch_add(batch, sender->wait);
+    return true;
 }
 
+/* --- loans --- */
+
+/* So many of the oldest have been taken elsewhere. What is lent refers to no objects: dropping it runs nothing. */
+static void drop_taken(struct neap_channel *channel, uint32_t count, struct neap_batch *batch) {
+    struct neap_message message;
+    double priority;
+    if (count == 0) return;
+    for (; count > 0; count--) {
+        neap_buffer_take(&channel->buffer, &message, &priority);
+        neap_message_fini(&message);
+    }
+    while (channel->buffer.count < channel->capacity && admit_sender(channel, batch)) {}
+    publish(channel);
+}
+
+void neap_channel_settle(struct neap_channel *channel, struct neap_batch *batch) {
+    struct neap_loan *loan = loan_of(channel);
+    if (loan != NULL) drop_taken(channel, neap_loan_taken(loan), batch);
+}
+
+/* Somebody wants to receive: everything is ours again. The loan goes on if it is the borrower itself. */
+static void recall(struct neap_channel *channel, const struct neap_link *link, struct neap_batch *batch) {
+    struct neap_loan *loan = loan_of(channel);
+    drop_taken(channel, neap_loan_recall(loan), batch);
+    if (link->foreign && link->loan == loan) return;
+    loan->quota = 0;
+    atomic_store_explicit(&channel->loan, NULL, memory_order_relaxed);
+}
+
+/* Lends as much as may be. If there is more to do once some have been taken (a sender waits, or more is to be lent) the borrower is
+ * to tell. */
+static void lend(struct neap_channel *channel, struct neap_loan *loan, struct neap_batch *batch) {
+    if (loan->lent >= loan->quota) neap_channel_settle(channel, batch);
+    for (;;) {
+        size_t left = channel->buffer.count - loan->lent;
+        uint32_t most = loan->quota > loan->lent ? loan->quota - loan->lent : 0;
+        uint32_t count = left < most ? (uint32_t)left : most;
+        if (count > 0) loan->lent += loan->send(loan, &channel->buffer, loan->lent, count);
+        bool waits = !neap_list_is_empty(&channel->senders), more = channel->buffer.count > loan->lent;
+        if (loan->lent == 0 || (!waits && !more)) return;
+        if (neap_loan_ask(loan, waits ? 1 : (loan->lent + 1) / 2)) return;
+        neap_channel_settle(channel, batch);
+    }
+}
+
+static void grow_quota(struct neap_loan *loan) {
+    loan->quota = loan->quota == 0 ? 1 : loan->quota * 2;
+    if (loan->quota > NEAP_LOAN_MAX) loan->quota = NEAP_LOAN_MAX;
+}
+
+/* Is there room? Full, the borrower is to tell when there is. */
+static bool has_room(struct neap_channel *channel, struct neap_batch *batch) {
+    struct neap_loan *loan = loan_of(channel);
+    if (channel->buffer.count < channel->capacity) return true;
+    if (loan == NULL || loan->lent == 0) return false;
+    do neap_channel_settle(channel, batch);
+    while (channel->buffer.count >= channel->capacity && loan->lent > 0 && !neap_loan_ask(loan, 1));
+    return channel->buffer.count < channel->capacity;
+}
+
+/* --- receiving, sending --- */
+
 static bool receive(struct neap_channel *channel, struct neap_link *link, struct neap_batch *batch) {
+    if (loan_of(channel) != NULL) recall(channel, link, batch);
     if (channel->buffer.count > 0) {
         if (!neap_link_commit(link)) return false;
         neap_buffer_take(&channel->buffer, &link->message, &link->priority);
@@ -74,28 +150,35 @@ static bool send(struct neap_channel *channel, struct neap_link *link, struct ne
         neap_batch_add(batch, receiver->wait);
         return true;
     }
-    if (channel->buffer.count >= channel->capacity || !neap_link_commit(link)) return false;
+    if (!has_room(channel, batch) || !neap_link_commit(link)) return false;
     if (neap_buffer_reserve(&channel->buffer) != 0) {
         link->result = NEAP_NOMEM;
         return true;
     }
     neap_buffer_put(&channel->buffer, &link->message, link->priority);
     channel->sent++;
+    if (loan_of(channel) != NULL) lend(channel, loan_of(channel), batch);
     publish(channel);
     return true;
 }
 
-/* The quick way is open while nobody waits, and there is something to send to. */
+static void enter_lanes(struct neap_channel *channel) {
+    if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
+}
+
+/* The quick way is open while nobody waits, nothing is lent, and there is something to send to. */
 static void leave_lanes(struct neap_channel *channel, bool done) {
-    bool quiet = neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders);
-    neap_lanes_leave(channel->lanes, &channel->buffer, done && quiet && !is_closed(channel));
+    bool quiet =
+        neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders) && loan_of(channel) == NULL;
+    if (channel->lanes != NULL)
+        neap_lanes_leave(channel->lanes, &channel->buffer, done && quiet && !is_closed(channel));
 }
 
 bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_channel *channel = (struct neap_channel *)object;
-    if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
+    enter_lanes(channel);
     bool done = link->op == NEAP_CHANNEL_RECV ? receive(channel, link, batch) : send(channel, link, batch);
-    if (channel->lanes != NULL) leave_lanes(channel, done); /* if not done, `link` may be enlisted now: see lanes 3 */
+    leave_lanes(channel, done); /* if not done, `link` may be enlisted now: see lanes 3 */
     return done;
 }
 
@@ -119,8 +202,8 @@ void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(link->op == NEAP_CHANNEL_RECV ? &channel->receivers : &channel->senders, &link->node);
 }
 
-bool neap_channel_hint(const struct neap_object *object, const struct neap_link *link) {
-    const struct neap_channel *channel = (const struct neap_channel *)object;
+bool neap_channel_hint(struct neap_object *object, const struct neap_link *link) {
+    struct neap_channel *channel = (struct neap_channel *)object;
     if (channel->capacity == 0) return true; /* nothing to see in a rendezvous: no use to look */
     size_t held = neap_channel_length(channel);
     return is_closed(channel) || (link->op == NEAP_CHANNEL_RECV ? held > 0 : held < channel->capacity);
@@ -136,6 +219,7 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     atomic_init(&channel->closed, false);
     atomic_init(&channel->held, 0);
     channel->lanes = NULL;
+    atomic_init(&channel->loan, NULL);
     channel->sent = 0;
     neap_message_clear(&channel->reason);
 }
@@ -143,6 +227,7 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
 void neap_channel_fini(struct neap_channel *channel) {
     NEAP_ASSERT(neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders),
                 "wait 2: who waits keeps the object alive");
+    NEAP_ASSERT(loan_of(channel) == NULL, "who borrows keeps the channel alive");
     if (channel->lanes != NULL) {
         neap_lanes_enter(channel->lanes, &channel->buffer);
         neap_lanes_free(channel->lanes);
@@ -167,19 +252,41 @@ bool neap_channel_close(struct neap_channel *channel, struct neap_message *reaso
     neap_object_lock(&channel->object);
     bool first = !is_closed(channel);
     if (first) {
-        if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
+        enter_lanes(channel);
         neap_message_move(&channel->reason, reason);
         atomic_store_explicit(&channel->closed, true, memory_order_release);
         neap_waiters_claim_all(&channel->receivers, NEAP_CLOSED, &batch);
         neap_waiters_claim_all(&channel->senders, NEAP_CLOSED, &batch);
-        if (channel->lanes != NULL) leave_lanes(channel, true);
+        leave_lanes(channel, true);
     }
     neap_object_unlock(&channel->object);
     neap_batch_flush(&batch);
     return first;
 }
 
-size_t neap_channel_length(const struct neap_channel *channel) {
+/* Begins a change under the guard that is no attempt, and ends it. */
+static void begin_change(struct neap_channel *channel) {
+    neap_object_lock(&channel->object);
+    enter_lanes(channel);
+}
+
+static void end_change(struct neap_channel *channel, struct neap_batch *batch) {
+    leave_lanes(channel, true);
+    neap_object_unlock(&channel->object);
+    neap_batch_flush(batch);
+}
+
+static size_t length_of_lent(struct neap_channel *channel) {
+    struct neap_batch batch = {NULL, NULL};
+    begin_change(channel);
+    neap_channel_settle(channel, &batch);
+    size_t length = channel->buffer.count;
+    end_change(channel, &batch);
+    return length;
+}
+
+size_t neap_channel_length(struct neap_channel *channel) {
+    if (loan_of(channel) != NULL) return length_of_lent(channel);
     if (channel->lanes != NULL) return neap_lanes_length(channel->lanes);
     return atomic_load_explicit(&channel->held, memory_order_relaxed);
 }
@@ -189,6 +296,41 @@ bool neap_channel_is_closed(const struct neap_channel *channel) {
 }
 
 /* --- from other processes --- */
+
+void neap_channel_lend(struct neap_channel *channel, struct neap_loan *loan) {
+    struct neap_batch batch = {NULL, NULL};
+    if (channel->capacity == 0 || channel->buffer.order != NEAP_FIFO) return;
+    begin_change(channel);
+    grow_quota(loan);
+    bool free = loan_of(channel) == NULL && neap_list_is_empty(&channel->receivers);
+    if (free && loan->quota >= QUOTA_LEAST && !loan->ended)
+        atomic_store_explicit(&channel->loan, loan, memory_order_relaxed);
+    if (loan_of(channel) == loan && neap_list_is_empty(&channel->receivers)) lend(channel, loan, &batch);
+    end_change(channel, &batch);
+}
+
+void neap_channel_repaid(struct neap_channel *channel, struct neap_loan *loan) {
+    struct neap_batch batch = {NULL, NULL};
+    begin_change(channel);
+    if (loan_of(channel) == loan) {
+        grow_quota(loan);
+        neap_channel_settle(channel, &batch);
+        lend(channel, loan, &batch);
+        publish(channel);
+    }
+    end_change(channel, &batch);
+}
+
+void neap_channel_end_loan(struct neap_channel *channel, struct neap_loan *loan) {
+    struct neap_batch batch = {NULL, NULL};
+    begin_change(channel);
+    loan->ended = true;
+    if (loan_of(channel) == loan) {
+        drop_taken(channel, neap_loan_recall(loan), &batch);
+        atomic_store_explicit(&channel->loan, NULL, memory_order_relaxed);
+    }
+    end_change(channel, &batch);
+}
 
 void neap_channel_constants(struct neap_object *object, struct neap_constants *constants) {
     const struct neap_channel *channel = (struct neap_channel *)object;
@@ -216,6 +358,7 @@ static const struct neap_remote remote = {
     .constants = neap_channel_constants,
     .serve = neap_channel_serve,
     .reason = neap_channel_reason,
+    .lending = NEAP_CHANNEL_RECV + 1,
 };
 
 static const char *const verbs[] = {"recv", "send"};

@@ -21,6 +21,7 @@ enum neap_channel_op { NEAP_CHANNEL_RECV, NEAP_CHANNEL_SEND };
 enum neap_channel_call { NEAP_CHANNEL_CLOSE, NEAP_CHANNEL_LENGTH, NEAP_CHANNEL_IS_CLOSED, NEAP_CHANNEL_CALLS };
 
 struct neap_lanes;
+struct neap_loan;
 
 struct neap_channel {
     struct neap_object object;
@@ -31,7 +32,9 @@ struct neap_channel {
     _Atomic bool closed;        /* written under the guard; read relaxed elsewhere */
     _Atomic size_t held;        /* buffer.count, published for hint and length; written under the guard */
     struct neap_lanes *lanes;   /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
-    uint64_t sent;              /* messages that ever came in, buffered or handed over. guard */
+    _Atomic(struct neap_loan *)
+        loan;      /* what is lent of the buffer's front; NULL: nothing. Written under the guard; relaxed */
+    uint64_t sent; /* messages that ever came in, buffered or handed over. guard */
     struct neap_message reason; /* why it was closed; written once, under the guard, before `closed` */
 };
 
@@ -50,15 +53,27 @@ struct neap_channel *neap_channel_new(size_t capacity);
 bool neap_channel_close(struct neap_channel *channel, struct neap_message *reason);
 
 /* Any thread, a snapshot. */
-size_t neap_channel_length(const struct neap_channel *channel);
+size_t neap_channel_length(struct neap_channel *channel);
 bool neap_channel_is_closed(const struct neap_channel *channel);
 
 extern const struct neap_class neap_channel_class;
 
+/* --- lending: see LOANS in channel.c. Any thread, no guard held --- */
+
+/* Whoever `loan` is for has just received, having asked for it: may have some in advance. Not of a channel that keeps another order than that of
+ * arrival, nor of a rendezvous. The loan stays where it is until neap_channel_end_loan. */
+void neap_channel_lend(struct neap_channel *channel, struct neap_loan *loan);
+/* It tells that it has taken some. */
+void neap_channel_repaid(struct neap_channel *channel, struct neap_loan *loan);
+/* It gets no more, and what it has not taken is ours. */
+void neap_channel_end_loan(struct neap_channel *channel, struct neap_loan *loan);
+/* Guard held: what has been taken of what is lent leaves the buffer. */
+void neap_channel_settle(struct neap_channel *channel, struct neap_batch *batch);
+
 /* For classes that embed a channel: neap_class functions over `channel`. */
 bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link);
-bool neap_channel_hint(const struct neap_object *object, const struct neap_link *link);
+bool neap_channel_hint(struct neap_object *object, const struct neap_link *link);
 void neap_channel_constants(struct neap_object *object, struct neap_constants *constants);
 void neap_channel_serve(struct neap_object *object, struct neap_call *call);
 const struct neap_message *neap_channel_reason(struct neap_object *object);

@@ -16,7 +16,7 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(&((struct neap_event *)object)->waiters, &link->node);
 }
 
-static bool hint(const struct neap_object *object, const struct neap_link *link) {
+static bool hint(struct neap_object *object, const struct neap_link *link) {
     (void)link;
     return atomic_load_explicit(&((const struct neap_event *)object)->set, memory_order_relaxed);
 }

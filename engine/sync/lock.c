@@ -127,7 +127,7 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(&((struct neap_lock *)object)->waiters, &link->node);
 }
 
-static bool hint(const struct neap_object *object, const struct neap_link *link) {
+static bool hint(struct neap_object *object, const struct neap_link *link) {
     const struct neap_owner *holder = neap_lock_holder((const struct neap_lock *)object);
     return holder == NULL || holder == link->wait->owner;
 }

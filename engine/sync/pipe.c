@@ -8,7 +8,8 @@
 
 /* --- streams --- */
 
-static bool poll(struct neap_stream *stream, struct neap_link *link) {
+static bool poll(struct neap_stream *stream, struct neap_link *link, struct neap_batch *batch) {
+    neap_channel_settle(&stream->channel, batch);
     if (stream->channel.buffer.count > 0) return neap_link_commit(link);
     if (!neap_channel_is_closed(&stream->channel) || !neap_link_commit(link)) return false;
     link->result = NEAP_CLOSED;
@@ -18,7 +19,7 @@ static bool poll(struct neap_stream *stream, struct neap_link *link) {
 /* A value stays in the buffer only if no receiver waited for it, so pollers are woken for what they can have. */
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_stream *stream = (struct neap_stream *)object;
-    if (link->op == NEAP_STREAM_POLL) return poll(stream, link);
+    if (link->op == NEAP_STREAM_POLL) return poll(stream, link, batch);
     bool done = neap_channel_attempt(object, link, batch);
     if (link->op == NEAP_STREAM_SEND && stream->channel.buffer.count > 0)
         neap_waiters_claim_all(&stream->pollers, 0, batch);
@@ -32,7 +33,7 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
         neap_channel_enlist(object, link);
 }
 
-static bool hint(const struct neap_object *object, const struct neap_link *link) {
+static bool hint(struct neap_object *object, const struct neap_link *link) {
     struct neap_link receiver = {.op = NEAP_CHANNEL_RECV};
     return neap_channel_hint(object, link->op == NEAP_STREAM_POLL ? &receiver : link);
 }
@@ -68,6 +69,7 @@ static const struct neap_remote stream_remote = {
     .kind = NEAP_KIND_STREAM,
     .ops = NEAP_STREAM_POLL + 1,
     .reason = neap_channel_reason,
+    .lending = NEAP_STREAM_RECV + 1,
 };
 
 static const char *const verbs[] = {"recv", "send", "poll"};

@@ -20,7 +20,7 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
         neap_channel_enlist(object, link);
 }
 
-static bool hint(const struct neap_object *object, const struct neap_link *link) {
+static bool hint(struct neap_object *object, const struct neap_link *link) {
     return link->op == NEAP_QUEUE_JOIN || neap_channel_hint(object, link); /* joins are long: no use to look */
 }
 
@@ -67,6 +67,7 @@ static const struct neap_remote remote = {
     .constants = neap_channel_constants,
     .serve = serve,
     .reason = neap_channel_reason,
+    .lending = NEAP_QUEUE_GET + 1,
 };
 
 static const char *const verbs[] = {"get", "put", "join"};

@@ -166,7 +166,7 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
     serve(rwlock, batch);
 }
 
-static bool hint(const struct neap_object *object, const struct neap_link *link) {
+static bool hint(struct neap_object *object, const struct neap_link *link) {
     const struct neap_rwlock *rwlock = (const struct neap_rwlock *)object;
     const struct neap_owner *writer = writer_of(rwlock);
     if (writer == link->wait->owner) return true;

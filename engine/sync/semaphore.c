@@ -34,7 +34,7 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(&((struct neap_semaphore *)object)->waiters, &link->node);
 }
 
-static bool hint(const struct neap_object *object, const struct neap_link *link) {
+static bool hint(struct neap_object *object, const struct neap_link *link) {
     (void)link;
     return permits_of((const struct neap_semaphore *)object) > 0;
 }
