@@ -106,28 +106,28 @@ $(2)/libneap-bindings.a: $$(call objects_$(1),$$(BINDINGS)) $(2)/obj/embedded.o
 # All of Lua is linked in and exported: modules in C look for it in the program.
 $(2)/neap: $$(call objects_$(1),bindings/runner.c $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
 	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ \
-	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) $(HTTP_PARSER) -lm -ldl
 
 $(2)/unit/%: $(2)/obj/spec/unit/%.o $$(call objects_$(1),$$(UNIT_HELPERS)) $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
-	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) -lm -ldl
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LUA_STATIC) $$(UV_$(1)) $(HTTP_PARSER) -lm -ldl
 
 # Programs that use the library as a host does.
 $(2)/host/%: $(2)/obj/spec/host/%.o $$(call objects_$(1),$$(HOST_HELPERS) $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
 	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ -lcmocka \
-	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) $(HTTP_PARSER) -lm -ldl
 
 # The example hosts.
 $(2)/hosts/%: scripts/examples/hosts/%.c $(BUILD)/include/neap.h $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
 	$$(call show,LINK,$$@)$$(CC_$(1)) $$(STANDARD) $$(WARNINGS) $$(FLAGS_$(1)) -I$(BUILD)/include -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E \
-	  -o $$@ $$(filter-out %.h,$$^) -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+	  -o $$@ $$(filter-out %.h,$$^) -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) $(HTTP_PARSER) -lm -ldl
 
 $(2)/hosts/%: scripts/examples/hosts/%.cpp $(BUILD)/include/neap.h $$(call objects_$(1),$$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
 	@mkdir -p $$(@D)
 	$$(call show,LINK,$$@)$$(CXX) -std=c++17 -Wall -Wextra -Wpedantic $$(FLAGS_$(1)) -I$(BUILD)/include -pthread $$(LDFLAGS) $$(LINK_$(1)) \
-	  -Wl,-E -o $$@ $$(filter-out %.h,$$^) -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) -lm -ldl
+	  -Wl,-E -o $$@ $$(filter-out %.h,$$^) -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) $(HTTP_PARSER) -lm -ldl
 
 hosts_$(1) := $$(patsubst scripts/examples/hosts/%,$(2)/hosts/%,$$(basename $$(EXAMPLE_HOSTS)))
 $$(hosts_$(1)): | $(BUILD)/ready/test
@@ -152,7 +152,7 @@ $(eval $(call flavour,tsan,$(BUILD)/tsan))
 $(eval $(call flavour,fuzz,$(BUILD)/fuzz))
 
 $(BUILD)/neap.so: $(call objects_module,$(BINDINGS) $(ENGINE)) $(BUILD)/module/obj/embedded.o
-	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic,-z,nodelete -o $@ $^ $(UV_SHARED)
+	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-Bsymbolic,-z,nodelete -o $@ $^ $(UV_SHARED) $(HTTP_PARSER)
 
 # What hosts link with. Only what neap.h declares is to be seen: in the archive the rest is made local, so that it clashes with nothing.
 SONAME := libneap.so.0
@@ -161,18 +161,19 @@ library := $(call objects_module,$(BINDINGS) $(ENGINE)) $(BUILD)/module/obj/embe
 
 $(BUILD)/libneap.so: $(library) bindings/libneap.map
 	$(call show,LINK,$@)$(CC) $(FLAGS_module) -pthread $(LDFLAGS) -shared -Wl,-soname,$(SONAME) \
-	  -Wl,--version-script=bindings/libneap.map -Wl,-Bsymbolic,-z,nodelete,-z,defs -o $@ $(library) $(LUA_SHARED) $(UV_SHARED) -lm -ldl
+	  -Wl,--version-script=bindings/libneap.map -Wl,-Bsymbolic,-z,nodelete,-z,defs -o $@ $(library) $(LUA_SHARED) $(UV_SHARED) $(HTTP_PARSER) -lm -ldl
 
 $(BUILD)/libneap.a: $(library)
 	@rm -f $@
-	$(call show,AR,$@)$(LD) -r -o $(BUILD)/module/libneap.o $^ && objcopy --localize-hidden $(BUILD)/module/libneap.o && \
+	$(call show,AR,$@)$(CC) -r -nostdlib -o $(BUILD)/module/libneap.o $^ $(HTTP_PARSER) && \
+	  objcopy --localize-hidden --wildcard --localize-symbol='http_*' $(BUILD)/module/libneap.o && \
 	  $(AR) rcs $@ $(BUILD)/module/libneap.o
 
 FUZZERS := $(FUZZ:spec/%.c=$(BUILD)/%)
 $(call objects_fuzz,$(ENGINE) $(BINDINGS) $(FUZZ)) $(BUILD)/fuzz/obj/embedded.o: | $(BUILD)/ready/fuzz
 $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/spec/fuzz/%_fuzz.o $(BUILD)/fuzz/libneap-bindings.a $(BUILD)/fuzz/libneap-engine.a
 	$(call show,LINK,$@)$(CC_fuzz) $(FLAGS_fuzz) -fsanitize=fuzzer -pthread $(LDFLAGS) -o $@ $^ \
-	  $(LUA_STATIC) $(UV_STATIC) -lm -ldl
+	  $(LUA_STATIC) $(UV_STATIC) $(HTTP_PARSER) -lm -ldl
 
 # --- targets ---
 

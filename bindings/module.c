@@ -19,6 +19,7 @@
 #include "bindings/files.h"
 #include "bindings/footer.h"
 #include "bindings/handle.h"
+#include "bindings/http.h"
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
 #include "bindings/net.h"
@@ -152,11 +153,9 @@ static const luaL_Reg internal[] = {{"clock", read_clock},
 static const struct {
     const char *name;
     const luaL_Reg *functions;
-} internal_tables[] = {{"files", neap_files_functions},
-                       {"footer", neap_footer_functions},
-                       {"net", neap_net_functions},
-                       {"pool", neap_pool_internals},
-                       {"programs", neap_popen_functions}};
+} internal_tables[] = {{"files", neap_files_functions}, {"footer", neap_footer_functions},
+                       {"http", neap_http_functions},   {"net", neap_net_functions},
+                       {"pool", neap_pool_internals},   {"programs", neap_popen_functions}};
 
 /* Pushes the table of what is internal. */
 static void push_internal(lua_State *L) {

@@ -6,7 +6,9 @@ local neap, internal = ...
 local http = {}
 
 --- Names of neap.http, and the file that puts them there.
-local files = {}
+local files = {
+  serve = "neap.http_server",
+}
 
 local function fetch(_, name)
   if files[name] then

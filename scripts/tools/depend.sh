@@ -26,6 +26,7 @@ missing() {
       has_header lua5.4/lua.h "" || echo liblua5.4-dev
       has_header uv.h "" || echo libuv1-dev
       has_header histedit.h "" || echo libedit-dev
+      has_header http_parser.h "" || echo libhttp-parser-dev
       ;;
     test)
       has_cmocka || echo libcmocka-dev
@@ -34,6 +35,7 @@ missing() {
       has_command pkg-config || echo pkg-config
       has_command tmux || echo tmux
       has_command pkill || echo procps
+      has_command curl || echo curl
       ;;
     bench)
       has_command pkg-config || echo pkg-config
@@ -89,6 +91,7 @@ mkdir -p "$(dirname "$file")"
     echo "LUA_SHARED := -llua5.4"
     echo "UV_CFLAGS :="
     echo "UV_SHARED := -luv"
+    echo "HTTP_PARSER := -l:libhttp_parser.a"
     if echo 'int main(void) { return 0; }' | "$cc" -x c - -o /dev/null -l:libuv_a.a 2>/dev/null; then
       echo "UV_STATIC := -l:libuv_a.a -lrt"
     else

@@ -1,0 +1,206 @@
+/* http_request: the parser of the package http-parser, fitted to bytes that stay where they have come.
+ *
+ * HEAD       stays in the inbox until it is whole. The parser sees each byte once, and tells where names and values are; that is noted as an
+ *            offset, since the inbox may move when more comes. It is paused at the head's last byte, which it is given again when it
+ *            goes on: a handler may answer before the body has come.
+ * BODY       is copied out of the inbox, however it was cut.
+ * PIPELINE   The parser is paused behind a request, so that the next one stays in the inbox.
+ * LIMITS     are looked at while bytes come: what is too much is never kept.
+ * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks, a line that
+ *            goes on in the next, an HTTP/1.1 without a host. */
+#include "io/http_request.h"
+
+#include <string.h>
+#include <strings.h>
+#include <uv.h>
+
+#include "core/error.h"
+#include "core/memory.h"
+
+enum { FIELDS_MIN = 8, FIELDS_MAX = 256 };
+
+/* For the parser, which is stopped by whatever is not 0. */
+static int stop(struct neap_http_request *request, int code) {
+    request->code = code;
+    return -1;
+}
+
+/* --- the head --- */
+
+/* `span` goes on with `size` bytes at `at`. */
+static int extend(struct neap_http_request *request, struct neap_http_span *span, const char *at, size_t size) {
+    uint32_t start = (uint32_t)(at - request->base);
+    if (span->start + span->size != start) return stop(request, HTTP_STATUS_BAD_REQUEST);
+    span->size += (uint32_t)size;
+    return 0;
+}
+
+static int on_url(http_parser *parser, const char *at, size_t size) {
+    struct neap_http_request *request = parser->data;
+    if (request->target.size == 0) request->target.start = (uint32_t)(at - request->base);
+    return extend(request, &request->target, at, size);
+}
+
+static int add_field(struct neap_http_request *request, const char *at) {
+    if (request->count == request->room) {
+        uint32_t room = request->room == 0 ? FIELDS_MIN : request->room * 2;
+        if (room > FIELDS_MAX) return stop(request, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+        struct neap_http_field *fields = neap_realloc(request->fields, room * sizeof *fields);
+        if (fields == NULL) return stop(request, NEAP_NOMEM);
+        request->fields = fields;
+        request->room = room;
+    }
+    request->in_value = false;
+    request->fields[request->count++] = (struct neap_http_field){.name = {(uint32_t)(at - request->base), 0}};
+    return 0;
+}
+
+static int on_header_field(http_parser *parser, const char *at, size_t size) {
+    struct neap_http_request *request = parser->data;
+    if ((request->count == 0 || request->in_value) && add_field(request, at) != 0) return -1;
+    return extend(request, &request->fields[request->count - 1].name, at, size);
+}
+
+static int on_header_value(http_parser *parser, const char *at, size_t size) {
+    struct neap_http_request *request = parser->data;
+    struct neap_http_span *value = &request->fields[request->count - 1].value;
+    if (!request->in_value) value->start = (uint32_t)(at - request->base);
+    request->in_value = true;
+    return extend(request, value, at, size);
+}
+
+static int on_headers_complete(http_parser *parser) {
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+static const http_parser_settings head_settings = {
+    .on_url = on_url,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+};
+
+static void forget_fields(struct neap_http_request *request) {
+    neap_free(request->fields);
+    request->fields = NULL;
+    request->count = request->room = 0;
+}
+
+void neap_http_request_init(struct neap_http_request *request, uint32_t head_max, uint64_t body_max) {
+    memset(request, 0, sizeof *request);
+    request->head_max = head_max < NEAP_HTTP_HEAD_MAX ? head_max : NEAP_HTTP_HEAD_MAX;
+    request->body_max = body_max;
+    neap_http_request_next(request);
+}
+
+void neap_http_request_fini(struct neap_http_request *request) { forget_fields(request); }
+
+void neap_http_request_next(struct neap_http_request *request) {
+    http_parser_init(&request->parser, HTTP_REQUEST);
+    request->parser.data = request;
+    request->phase = NEAP_HTTP_HEAD;
+    request->parsed = 0;
+    request->body_size = 0;
+    request->target = (struct neap_http_span){0, 0};
+    request->in_value = false;
+}
+
+/* The status to refuse with what has stopped the parser. */
+static int refusal(const struct neap_http_request *request) {
+    if (request->code != 0) return request->code;
+    bool too_large = HTTP_PARSER_ERRNO(&request->parser) == HPE_HEADER_OVERFLOW;
+    return too_large ? HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE : HTTP_STATUS_BAD_REQUEST;
+}
+
+bool neap_http_request_has_body(const struct neap_http_request *request) {
+    const http_parser *parser = &request->parser;
+    if (parser->method == HTTP_CONNECT) return false;
+    return parser->flags & F_CHUNKED || (parser->content_length > 0 && parser->content_length != UINT64_MAX);
+}
+
+static bool has_host(const struct neap_http_request *request, const char *base) {
+    static const char host[] = "host";
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct neap_http_span *name = &request->fields[i].name;
+        if (name->size == sizeof host - 1 && strncasecmp(base + name->start, host, name->size) == 0) return true;
+    }
+    return false;
+}
+
+/* 0, or the status to refuse a head with that can be read. */
+static int judge(const struct neap_http_request *request, const char *base) {
+    const http_parser *parser = &request->parser;
+    if (parser->http_major != 1) return HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED;
+    if (parser->http_minor > 0 && !has_host(request, base)) return HTTP_STATUS_BAD_REQUEST;
+    if (parser->uses_transfer_encoding && !(parser->flags & F_CHUNKED)) return HTTP_STATUS_NOT_IMPLEMENTED;
+    if (neap_http_request_has_body(request) && !(parser->flags & F_CHUNKED) &&
+        parser->content_length > request->body_max)
+        return HTTP_STATUS_PAYLOAD_TOO_LARGE;
+    return 0;
+}
+
+int neap_http_request_parse_head(struct neap_http_request *request, const struct neap_inbox *inbox) {
+    size_t size = neap_inbox_size(inbox);
+    if (size == request->parsed) return UV_EAGAIN;
+    request->base = neap_inbox_peek(inbox);
+    request->code = 0;
+    request->parsed +=
+        http_parser_execute(&request->parser, &head_settings, request->base + request->parsed, size - request->parsed);
+    enum http_errno problem = HTTP_PARSER_ERRNO(&request->parser);
+    if (problem != HPE_OK && problem != HPE_PAUSED) return refusal(request);
+    if (request->parsed > request->head_max) return HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE;
+    if (problem == HPE_OK) return UV_EAGAIN;
+    request->phase = NEAP_HTTP_BODY;
+    request->keeps_alive = http_should_keep_alive(&request->parser) != 0;
+    return judge(request, request->base);
+}
+
+void neap_http_request_take_head(struct neap_http_request *request, struct neap_inbox *inbox) {
+    bool has_body = neap_http_request_has_body(request);
+    neap_inbox_take(inbox, has_body ? request->parsed : request->parsed + 1); /* see HEAD */
+    forget_fields(request);
+    http_parser_pause(&request->parser, 0);
+    if (!has_body) request->phase = NEAP_HTTP_DONE;
+}
+
+/* --- the body --- */
+
+static int on_body(http_parser *parser, const char *at, size_t size) {
+    struct neap_http_request *request = parser->data;
+    size_t room;
+    request->body_size += size;
+    if (request->body_size > request->body_max) return stop(request, HTTP_STATUS_PAYLOAD_TOO_LARGE);
+    while (size > 0) {
+        char *bytes = neap_inbox_room(request->sink, size, &room);
+        if (bytes == NULL) return stop(request, NEAP_NOMEM);
+        if (room > size) room = size;
+        memcpy(bytes, at, room);
+        neap_inbox_put(request->sink, room);
+        at += room;
+        size -= room;
+    }
+    return 0;
+}
+
+static int on_message_complete(http_parser *parser) {
+    struct neap_http_request *request = parser->data;
+    request->phase = NEAP_HTTP_DONE;
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+static const http_parser_settings body_settings = {.on_body = on_body, .on_message_complete = on_message_complete};
+
+int neap_http_request_parse_body(struct neap_http_request *request, struct neap_inbox *inbox, struct neap_inbox *body) {
+    size_t size = neap_inbox_size(inbox);
+    if (request->phase == NEAP_HTTP_DONE) return 0;
+    if (size == 0) return UV_EAGAIN;
+    request->sink = body;
+    request->code = 0;
+    size_t used = http_parser_execute(&request->parser, &body_settings, neap_inbox_peek(inbox), size);
+    enum http_errno problem = HTTP_PARSER_ERRNO(&request->parser);
+    if (problem != HPE_OK && problem != HPE_PAUSED) return refusal(request);
+    neap_inbox_take(inbox, used);
+    return request->phase == NEAP_HTTP_DONE ? 0 : UV_EAGAIN;
+}

@@ -1,0 +1,352 @@
+-- The HTTP server: neap.http.serve. Requests are parsed and responses composed in C (bindings/http.c, http_response.c);
+-- here is what happens between the two, and what ends a connection.
+--
+-- A connection is a task, which reads a request, calls the handler, writes what it returns, and so on: so requests of
+-- one connection are answered in their order, and from who does not read the answers nothing more is read.
+
+local neap, internal = ...
+
+local http = neap.http
+local check = internal.load("neap.check")
+local compose, decode = internal.http.response, internal.http.decode
+
+local KIB <const>, MIB <const> = 1024, 1024 * 1024
+local HEAD_MAX <const> = 64 * KIB -- of the parser
+
+-- How long, and for how many bytes, a connection that is given up is still listened to.
+local LINGER_SECONDS <const>, LINGER_BYTES <const> = 2, 4 * MIB
+-- Before the next try, when a connection could not be accepted.
+local PAUSE_SECONDS <const> = 0.05
+
+local defaults = {
+  max_head = 16 * KIB, max_body = 8 * MIB,
+  idle_timeout = 60, head_timeout = 10, body_timeout = 60, write_timeout = 60, grace = 10,
+}
+
+-- --- requests ---
+
+local Request = {}
+
+local function parse_query(target)
+  local query = {}
+  for pair in (target:match("%?([^#]*)") or ""):gmatch("[^&]+") do
+    local name, value = pair:match("^([^=]*)=?(.*)$")
+    query[decode(name)] = decode(value)
+  end
+  return query
+end
+
+local request_metatable = {
+  __name = "neap.HttpRequest",
+  __index = function(request, key)
+    if key ~= "query" then return Request[key] end
+    local query = parse_query(request.target)
+    request.query = query
+    return query
+  end,
+}
+
+local connection_of <const> = {} -- the key of a request's connection; no script has it
+
+--- The client that waits for leave to send its body is given it.
+local function call_for_body(connection)
+  if not connection.waits then return end
+  connection.waits = false
+  connection.stream:write("HTTP/1.1 100 Continue\r\n\r\n", connection.server.write_timeout)
+end
+
+function Request:read(what, timeout)
+  local connection = self[connection_of]
+  if connection.request ~= self then error("the request was answered", 2) end
+  call_for_body(connection)
+  return connection.incoming:read(what, timeout or connection.server.body_timeout)
+end
+
+function Request:peer() return self[connection_of].stream:peer() end
+
+-- --- responses in pieces ---
+
+local Writer = {}
+Writer.__index, Writer.__name = Writer, "neap.HttpWriter"
+
+local function write(writer, bytes)
+  local connection = writer.connection
+  if writer.head then bytes, writer.head = writer.head .. bytes, nil end
+  writer.begun = true
+  local ok, message, code = connection.stream:write(bytes, connection.server.write_timeout)
+  if not ok then connection.closes = true end
+  return ok, message, code
+end
+
+function Writer:write(bytes)
+  if self.ended then error("the response has ended", 2) end
+  if type(bytes) ~= "string" then
+    error(("bad argument #1 to 'write' (string expected, got %s)"):format(type(bytes)), 2)
+  end
+  if self.is_head or bytes == "" then return true end
+  if self.is_chunked then bytes = ("%x\r\n"):format(#bytes) .. bytes .. "\r\n" end
+  return write(self, bytes)
+end
+
+function Writer:close()
+  if self.ended then return true end
+  self.ended = true
+  return write(self, self.is_chunked and not self.is_head and "0\r\n\r\n" or "")
+end
+
+--- What fails in the middle does not end well: the client is to see that.
+function Writer:__close(err)
+  if err == nil then self:close() end
+  self.ended = true
+end
+
+--- The bytes of a response, or of its head if there is no body; and whether the connection ends with it.
+local function compose_for(connection, status, headers, body)
+  local request = connection.request
+  local closes = not request.keeps_alive or connection.server.closing
+  return compose(status, headers, body, request.minor, request.method == "HEAD", closes)
+end
+
+function Request:respond(response)
+  local connection = self[connection_of]
+  if connection.request ~= self or connection.writer then error("the request was answered", 2) end
+  response = response or {}
+  local status = response.status or 200
+  local head, closes = compose_for(connection, status, response.headers)
+  connection.closes = closes
+  local has_body = status >= 200 and status ~= 204 and status ~= 304
+  connection.writer = setmetatable({ connection = connection, head = head, is_chunked = self.minor > 0 and has_body,
+    is_head = self.method == "HEAD" or not has_body }, Writer)
+  return connection.writer
+end
+
+-- --- one request ---
+
+--- What the handler has made of the request, as bytes to be written; nil when it has written them.
+local function produce(connection, request)
+  local response = connection.server.handler(request)
+  local status, headers, body = 200, nil, response
+  if connection.writer then
+    connection.writer:close()
+    return
+  elseif type(response) == "table" then
+    status, headers, body = response.status or 200, response.headers, response.body or ""
+  end
+  local kind = type(body)
+  if kind == "function" then
+    local writer <close> = request:respond(response)
+    for piece in body do
+      if not writer:write(piece) then return end
+    end
+  elseif kind == "string" then
+    return compose_for(connection, status, headers, body)
+  else
+    error(("a handler returns a string or a table with a body, not %s"):format(
+      response == body and kind or "a body that is a " .. kind), 0)
+  end
+end
+
+local function with_traceback(err) return { err = err, traceback = debug.traceback(tostring(err), 2) } end
+
+local function tell(_, traceback, request)
+  io.stderr:write(("neap.http: %s %s: %s\n"):format(request.method, request.target, traceback))
+end
+
+--- The handler has failed. Raises what is none of its failures.
+local function fail(connection, request, failure)
+  if neap.is_cancelled(failure.err) then error(failure.err, 0) end
+  connection.server.on_error(failure.err, failure.traceback, request)
+  local writer = connection.writer
+  if writer and writer.begun then return false end -- the client sees that it is cut off
+  connection.writer = nil
+  local bytes, closes = compose_for(connection, 500, nil, "Internal Server Error\n")
+  return connection.stream:write(bytes, connection.server.write_timeout) and not closes
+end
+
+--- True: the connection is good for another request.
+local function answer(connection, request)
+  local ok, bytes, closes = xpcall(produce, with_traceback, connection, request)
+  if not ok then return fail(connection, request, bytes) end
+  if not bytes then return not connection.closes end
+  return connection.stream:write(bytes, connection.server.write_timeout) and not closes
+end
+
+-- --- one connection ---
+
+--- What is closed with bytes unread is reset, and the other side may never see the answer: so it is given time.
+local function linger(stream)
+  if stream:is_closed() or not stream:shutdown() then return end
+  local deadline, count = neap.now() + LINGER_SECONDS, 0
+  repeat
+    local bytes = stream:read("some", math.max(0, deadline - neap.now()))
+    count = count + #(bytes or "")
+  until not bytes or count > LINGER_BYTES
+end
+
+local reasons = {
+  [400] = "Bad Request", [408] = "Request Timeout", [413] = "Payload Too Large",
+  [431] = "Request Header Fields Too Large", [501] = "Not Implemented", [505] = "HTTP Version Not Supported",
+}
+
+local function refuse(connection, status)
+  local body = ("%d %s\n"):format(status, reasons[status])
+  local bytes = compose(status, nil, body, 1, false, true)
+  if connection.stream:write(bytes, connection.server.write_timeout) then linger(connection.stream) end
+end
+
+--- Reads the body, or leaves it to the handler. False: the request was refused, or is no more.
+local function take_body(connection, request, more)
+  connection.waits = more == "continue"
+  if not more then
+    request.body = ""
+  elseif not connection.server.stream then
+    call_for_body(connection)
+    local body, _, status = connection.incoming:read("all", connection.server.body_timeout)
+    if not body then
+      if status == "timeout" then status = 408 end
+      if math.type(status) then refuse(connection, status) end
+      return false
+    end
+    request.body = body
+  end
+  return true
+end
+
+local function serve_requests(connection)
+  local server, stream, incoming = connection.server, connection.stream, connection.incoming
+  local busy, idle_timeout, head_timeout = server.busy, server.idle_timeout, server.head_timeout
+  while not server.closing do
+    busy[stream] = false
+    local request, more = incoming:receive(idle_timeout, head_timeout)
+    busy[stream] = true
+    if not request then
+      if more then refuse(connection, more) end
+      return
+    end
+    request[connection_of] = connection
+    setmetatable(request, request_metatable)
+    connection.request, connection.writer, connection.closes = request, nil, false
+    if more then
+      if not take_body(connection, request, more) then return end
+    else
+      request.body = ""
+    end
+    local goes_on = answer(connection, request)
+    connection.request = nil
+    if more and not incoming:is_done() then return linger(stream) end
+    if not goes_on then return end
+  end
+end
+
+local function serve_connection(server, stream)
+  local incoming = internal.http.incoming(stream, server.max_head, server.max_body)
+  local connection = { server = server, stream = stream, incoming = incoming }
+  local _ <close> = setmetatable({}, { __close = function()
+    incoming:close()
+    stream:close()
+    server.busy[stream], server.tasks[stream] = nil, nil
+    server.count = server.count - 1
+    if server.room then server.room:release() end
+    if server.closing and server.count == 0 then server.ended:set() end
+  end })
+  serve_requests(connection)
+end
+
+-- --- the server ---
+
+local Server = {}
+Server.__index, Server.__name = Server, "neap.HttpServer"
+
+local function accept_all(server)
+  repeat
+    if server.room then server.room:acquire() end
+    local stream, _, code = server.listener:accept()
+    if stream then
+      server.count = server.count + 1
+      stream:nodelay(true)
+      server.tasks[stream] = neap.spawn(server.task_options, serve_connection, server, stream)
+    else
+      if server.room then server.room:release() end
+      if code ~= "closed" then neap.sleep(PAUSE_SECONDS) end
+    end
+  until server.closing or code == "closed"
+  server.closing = true
+  if server.count == 0 then server.ended:set() end
+end
+
+--- No connection is accepted any more, and those without a request are closed.
+local function stop(server)
+  if server.closing then return end
+  server.closing = true
+  if server.owns_listener then server.listener:close() end
+  server.acceptor:cancel()
+  for stream, busy in pairs(server.busy) do
+    if not busy then stream:close() end
+  end
+  if server.count == 0 then server.ended:set() end
+end
+
+function Server:close(grace)
+  stop(self)
+  local current = neap.current()
+  for _, task in pairs(self.tasks) do
+    if task == current then return true end -- a handler cannot wait for its own end
+  end
+  if self.ended:wait(grace or self.grace) then return true end
+  for _, task in pairs(self.tasks) do task:cancel() end
+  self.ended:wait()
+  return true
+end
+Server.__close = function(server) server:close() end
+
+function Server:wait(timeout) return self.ended:wait(timeout) end
+
+function Server:address() return self.listener:address() end
+
+function Server:__tostring()
+  local how = self.ended:is_set() and "closed" or self.closing and "closing" or self.count .. " connections"
+  return ("http server: %p (%s)"):format(self, how)
+end
+
+local function port_number(value)
+  return math.type(value) == "integer" and value >= 0 and value <= 65535 or "a port between 0 and 65535"
+end
+
+local function head_size(value)
+  return math.type(value) == "integer" and value > 0 and value <= HEAD_MAX or
+    ("a number of bytes between 1 and %d"):format(HEAD_MAX)
+end
+
+local serve_options = {
+  handler = check.callable, host = check.string, port = port_number, backlog = check.count, reuseport = check.boolean,
+  listener = function(value) return type(value) == "userdata" or "listener" end,
+  max_head = head_size, max_body = check.count, max_connections = check.count, stream = check.boolean,
+  idle_timeout = check.seconds, head_timeout = check.seconds, body_timeout = check.seconds,
+  write_timeout = check.seconds, grace = check.seconds, on_error = check.callable,
+}
+
+local function listen(options)
+  local host, port = options.host or "127.0.0.1", options.port
+  local how = { backlog = options.backlog, reuseport = options.reuseport }
+  if host:sub(1, 5) == "unix:" then return neap.net.listen(host, how) end
+  return neap.net.listen(host, port or 0, how)
+end
+
+function http.serve(options)
+  options = check.options(options, serve_options, 1, "serve")
+  if not options.handler then check.refuse(1, "serve", "option 'handler': function expected, got nil", -1) end
+  local listener, message, code
+  if options.listener then listener = options.listener else listener, message, code = listen(options) end
+  if not listener then return nil, message, code end
+  local server = {
+    handler = options.handler, stream = options.stream, on_error = options.on_error or tell,
+    listener = listener, owns_listener = listener ~= options.listener,
+    room = options.max_connections and neap.semaphore(options.max_connections),
+    busy = {}, tasks = {}, count = 0, closing = false, ended = neap.event(),
+    task_options = { name = "http connection" },
+  }
+  for name, value in pairs(defaults) do server[name] = options[name] or value end
+  setmetatable(server, Server)
+  server.acceptor = neap.spawn({ name = "http server" }, accept_all, server)
+  return server
+end
