@@ -329,9 +329,15 @@ static bool is_known(lua_State *L, const struct blueprint *blueprint) {
     return known;
 }
 
-/* (name of a module) */
+/* (name of a module, name of a class). A class that is called by a field of its module is asked for there: a module may load its
+ * parts when they are first used. */
 static int load_module(lua_State *L) {
+    size_t length;
+    const char *module = lua_tolstring(L, 1, &length), *name = lua_tostring(L, 2);
+    bool is_field = strncmp(name, module, length) == 0 && name[length] == '.';
+    lua_pushvalue(L, 1);
     neap_permanent_require(L);
+    if (is_field && lua_istable(L, -1)) lua_getfield(L, -1, name + length + 1);
     return 0;
 }
 
@@ -340,7 +346,8 @@ static void load_origin(lua_State *L, const struct blueprint *blueprint) {
     lua_pushlstring(L, blueprint->text + blueprint->name_length, blueprint->origin_length);
     lua_pushcfunction(L, load_module);
     lua_pushvalue(L, -2);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    push_class_name(L, blueprint);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
         const char *missing = lua_pushfstring(L, "module '%s' not found:", lua_tostring(L, -2));
         const char *message = lua_tostring(L, -2);
         if (message == NULL || strncmp(message, missing, strlen(missing)) != 0) {

@@ -279,6 +279,7 @@ static const struct {
     {"null", 0},
     {"on_error", 0},
     {"pipe", 0},
+    {"progress", NEAP_DENY_THREADS},
     {"priority_queue", 0},
     {"queue", 0},
     {"race", 0},

@@ -133,12 +133,11 @@ static int count_rows(const struct neap_screen *screen) {
     return rows;
 }
 
+/* Row by row: to clear the whole screen at once, where the footer begins at its top, makes some terminals keep a copy. */
 static void erase_footer(struct neap_screen *screen) {
-    char text[ERASE_MAX];
-    int rows = count_rows(screen);
-    int length =
-        rows > 1 ? snprintf(text, sizeof text, "\r\033[%dA\033[J", rows - 1) : snprintf(text, sizeof text, "\r\033[J");
-    put(text, (size_t)length);
+    static const char first[] = "\r\033[K", next[] = "\033[A\033[K";
+    put(first, sizeof first - 1);
+    for (int rows = count_rows(screen); rows > 1; rows--) put(next, sizeof next - 1);
     screen->footer_shown = false;
 }
 
@@ -191,10 +190,11 @@ void neap_screen_end(struct neap_screen *screen, bool begun, char last) {
     pthread_mutex_unlock(&screen->lock);
 }
 
-/* Lock held, footer changed. Prints `above` and shows the footer, unless there is nothing to print and it stays away. */
+/* Lock held, footer changed. Prints `above`, which begins a line, and shows the footer, unless there is nothing to print and it stays away. */
 static void redraw(struct neap_screen *screen, const char *above, size_t size) {
     if (size == 0 && (screen->shown || screen->torn)) return;
     bool begun = neap_screen_begin(screen, STDERR_FILENO);
+    if (size > 0 && screen->torn) put("\n", 1);
     put(above, size);
     neap_screen_end(screen, begun, size > 0 ? above[size - 1] : '\0');
 }

@@ -185,7 +185,8 @@ end
 
 local map_chunk = methods._map
 
-local function new_bar(total) return internal.load("neap.progress")(total) end
+--- A bar where somebody looks, else nil.
+local function new_bar(total) return internal.is_terminal() and neap.progress(nil, { total = total }) or nil end
 
 --- An error in sending a chunk speaks of the list, not of our arguments.
 local function submit_chunk(pool, first, fn, items, count, spread, collect)
@@ -414,7 +415,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
 
   local function next_result()
     if at == count and not take_chunk() then
-      if bar then bar:__close() end
+      if bar then bar:close() end
       bar = nil
       closing.__close(closer)
       return nil

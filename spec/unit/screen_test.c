@@ -171,13 +171,13 @@ static void what_is_printed_comes_above_the_footer(void **state) {
     draw("", "a\nb");
     expect("a\nb");
     print(STDOUT_FILENO, "x\n");
-    expect("\r\033[1A\033[Jx\na\nb");
+    expect("\r\033[K\033[A\033[Kx\na\nb");
     print(STDERR_FILENO, "y\n");
-    expect("\r\033[1A\033[Jy\na\nb");
+    expect("\r\033[K\033[A\033[Ky\na\nb");
     draw("z\n", "c");
-    expect("\r\033[1A\033[Jz\nc");
+    expect("\r\033[K\033[A\033[Kz\nc");
     draw("", "");
-    expect("\r\033[J");
+    expect("\r\033[K");
     print(STDOUT_FILENO, "w\n");
     expect("w\n");
 }
@@ -186,7 +186,7 @@ static void the_footer_stays_away_while_a_line_is_not_complete(void **state) {
     (void)state;
     draw("", "a");
     print(STDOUT_FILENO, "x");
-    expect("a\r\033[Jx");
+    expect("a\r\033[Kx");
     draw("", "b");
     print(STDOUT_FILENO, "y\n");
     expect("y\nb");
@@ -198,7 +198,7 @@ static void the_rows_of_a_footer_are_counted_by_the_width_that_the_terminal_has(
     draw("", "12345\n\xC3\xA4\xC3\xB6\xC3\xBC");
     assert_int_equal(ioctl(terminal, TIOCSWINSZ, &size), 0);
     draw("", "");
-    expect("12345\n\xC3\xA4\xC3\xB6\xC3\xBC\r\033[2A\033[J");
+    expect("12345\n\xC3\xA4\xC3\xB6\xC3\xBC\r\033[K\033[A\033[K\033[A\033[K");
 }
 
 static void the_footer_gives_way_to_a_line_that_is_edited(void **state) {
@@ -209,7 +209,7 @@ static void the_footer_gives_way_to_a_line_that_is_edited(void **state) {
     draw("", "b");
     screen.shown = false;
     draw("", "c");
-    expect("a\r\033[Jc");
+    expect("a\r\033[Kc");
 }
 
 static void what_is_left_of_a_footer_ends_its_line(void **state) {
