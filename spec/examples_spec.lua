@@ -68,6 +68,91 @@ describe("ticker.lua", function()
   end)
 end)
 
+--- What `code` prints, run beside an example that serves at `port`.
+local function run_beside(server, code)
+  return support.run_script(([[
+    local runner, path = ...
+    local server <close> = neap.popen({ runner, path, "serve", stdout = "pipe" })
+    local port = math.tointeger(server.stdout:read("line", 60):match("^listening on 127.0.0.1 port (%%d+)$"))
+    %s
+    server:kill() ]]):format(code), { support.runner, "scripts/examples/" .. server })
+end
+
+describe("echo.lua", function()
+  it("serves, and connects", function()
+    assert.are.same(says "one\ntwo\n0\n", run_beside("echo.lua", [[
+      local client = neap.run({ runner, path, "connect", "127.0.0.1", port, stdin = "one\ntwo\n" })
+      print(client.stdout .. client.stderr .. client.code) ]]))
+  end)
+end)
+
+describe("chat.lua", function()
+  it("asks for another name when somebody has it, and serves those who leave in the middle of a line", function()
+    assert.are.same(says "another one? \n* bob is here\nbob: hi\n* bob is gone\n", run_beside("chat.lua", [[
+      local function come(name)
+        local stream = neap.net.connect("127.0.0.1", port)
+        stream:read(#"your name? ")
+        stream:write(name .. "\n")
+        return stream
+      end
+      local first, second = come("ann"), come("ann")
+      local function refused(stream)
+        print(stream:read(#"another one? "))
+        return stream
+      end
+      local other = neap.race({ neap.spawn(refused, first), neap.spawn(refused, second) })
+      local ann = other == first and second or first
+      other:write("bob\n")
+      print(ann:read("line"))
+      other:write("hi\nand")
+      other:close()
+      print(ann:read("line"))
+      ann:read("line") -- what there is of the last one
+      print(ann:read("line")) ]]))
+  end)
+end)
+
+describe("port_scanner.lua", function()
+  it("finds who listens", function()
+    local result = support.run_script([[
+      local runner, path = ...
+      local listener <close> = neap.net.listen("127.0.0.1", 0)
+      local _, port = listener:address()
+      local scan = neap.run({ runner, path, port, port })
+      print(scan.stdout == ("port %d is open\n1 of 1 ports are open\n"):format(port), scan.stderr, scan.code)
+      print(neap.run({ runner, path, 1, 1024 }).stdout:match("of 1024 ports are open")) ]],
+      { support.runner, "scripts/examples/port_scanner.lua" })
+    assert.are.same(says "true\t\t0\nof 1024 ports are open\n", result)
+  end)
+end)
+
+describe("follow.lua", function()
+  it("follows several files, from their ends on", function()
+    local first <close> = support.temporary_file("old\n")
+    local second <close> = support.temporary_file()
+    local result = support.run_script([[
+      local runner, path, first, second = ...
+      local program <close> = neap.popen({ runner, path, first, second, stdout = "pipe" })
+      local lines = neap.channel(100)
+      neap.spawn({ daemon = true }, function() for line in program.stdout:lines() do lines:send(line) end end)
+      local seen, line = {}, nil
+      repeat -- it takes them up when it has started
+        neap.fs.append(first, "new\n")
+        line = lines:recv(0.1)
+      until line
+      neap.fs.append(second, "half ")
+      neap.fs.append(second, "a line\n")
+      while line:find("new$") do
+        seen[line] = true
+        line = lines:recv()
+      end
+      for text in pairs(seen) do print(text == first .. ": new") end
+      print(line == second .. ": half a line")
+      program:kill() ]], { support.runner, "scripts/examples/follow.lua", first.path, second.path })
+    assert.are.same(says "true\ntrue\n", result)
+  end)
+end)
+
 describe("wordcount.lua", function()
   local folder
 
