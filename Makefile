@@ -281,10 +281,11 @@ install: build  ## install below PREFIX (/usr/local), or below DESTDIR for packa
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' bindings/neap.pc.in > $(lib)/pkgconfig/neap.pc
 	chmod 644 $(lib)/pkgconfig/neap.pc
 	install -D -m 644 bindings/neap.1 $(man)/neap.1
-	install -d $(share)/types $(doc)/decisions
+	install -d $(share)/types $(doc)/decisions $(doc)/examples/hosts
 	install -m 644 bindings/types/*.lua $(share)/types
 	install -m 644 README.md CHANGELOG.md LICENSE engine/ARCHITECTURE.md $(doc)
 	install -m 644 engine/decisions/*.md $(doc)/decisions
+	install -m 644 $(EXAMPLE_HOSTS) $(doc)/examples/hosts
 
 uninstall:  ## take away what install put there
 	rm -f $(bin)/neap $(lib)/lua/5.4/neap.so $(lib)/libneap.a $(lib)/libneap.so $(lib)/$(SONAME) \

@@ -1,20 +1,21 @@
-/* child: the runner as a child process. It is a program like any other (program.c), but for what it runs, and who learns how
+/* child: the runner, or a host's own program, as a child process. It is a program like any other (program.c), but for what it runs, and who learns how
  * that ended. */
-#include "bindings/child.h"
-
 #include <lauxlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bindings/classes.h"
 #include "bindings/commons.h"
 #include "bindings/failure.h"
+#include "bindings/neap.h"
 #include "bindings/program.h"
 #include "bindings/remote.h"
 #include "bindings/start.h"
 #include "bindings/version.h"
 #include "core/memory.h"
 #include "host/engine.h"
+#include "host/launcher.h"
 #include "host/parent.h"
 
 enum { VERSION_STATUS = 3 };
@@ -94,7 +95,9 @@ static void close_child(struct neap_vm *vm, int main_task, int status, bool was_
     neap_parent_detach(&child->parent);
 }
 
-int neap_child_run(void) {
+/* Runs what the parent has sent over the descriptors that this process was given. Returns the exit status, or ends with the signal
+ * that it was sent. */
+static int run(void) {
     static struct child child; /* the hub's thread may outlive the frame, where a thread does not end */
     const struct neap_program program = {
         .load = load, .open = open_child, .close = close_child, .argument = &child, .is_child = true};
@@ -106,4 +109,15 @@ int neap_child_run(void) {
     neap_message_fini(&child.reason);
     neap_parent_fini(&child.parent);
     return status;
+}
+
+int neap_child_main(int argc, char **argv) {
+    if (argc != 3 || argv == NULL) return -1;
+    if (strcmp(argv[1], NEAP_LAUNCH_NURSERY) == 0)
+        neap_launch_nurse();
+    else if (strcmp(argv[1], NEAP_LAUNCH_CHILD) == 0)
+        neap_launch_settle((pid_t)strtol(argv[2], NULL, 10));
+    else
+        return -1;
+    return run();
 }

@@ -35,3 +35,14 @@ bool neap_embedding_failed(struct neap_embedding *embedding, const struct neap_f
     pthread_mutex_unlock(&embedding->sinks);
     return true;
 }
+
+bool neap_embedding_take(struct neap_engine *engine, bool is_error, const char *bytes, size_t size) {
+    struct neap_embedding *embedding = engine->embedding;
+    if (is_error && neap_embedding_takes_reports(embedding))
+        neap_embedding_say(embedding, bytes, size);
+    else if (!is_error && neap_embedding_takes_output(embedding))
+        neap_embedding_write(embedding, bytes, size);
+    else
+        return false;
+    return true;
+}

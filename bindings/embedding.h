@@ -39,5 +39,7 @@ static inline bool neap_embedding_takes_reports(const struct neap_embedding *emb
 void neap_embedding_write(struct neap_embedding *embedding, const char *bytes, size_t length);
 void neap_embedding_say(struct neap_embedding *embedding, const char *text, size_t length);
 bool neap_embedding_failed(struct neap_embedding *embedding, const struct neap_failure *failure);
+/* For engine->on_output: what child processes print goes the way of what scripts print here, and their errors that of reports. */
+bool neap_embedding_take(struct neap_engine *engine, bool is_error, const char *bytes, size_t size);
 
 #endif

@@ -392,9 +392,10 @@ static void print_process_failure(const struct neap_process *process, const char
     const struct neap_message *traceback =
         process->job.future.outcome != NULL ? &process->job.future.outcome->traceback : NULL;
     bool is_long = traceback != NULL && traceback->kind == NEAP_MESSAGE_BYTES;
-    neap_report_print(
-        "neap: process %s failed: %s\n%.*s%s", name, process->report.text != NULL ? process->report.text : "?",
-        is_long ? (int)traceback->parcel->size : 0, is_long ? traceback->parcel->bytes : "", is_long ? "\n" : "");
+    neap_report_print_of(process->engine, "neap: process %s failed: %s\n%.*s%s", name,
+                         process->report.text != NULL ? process->report.text : "?",
+                         is_long ? (int)traceback->parcel->size : 0, is_long ? traceback->parcel->bytes : "",
+                         is_long ? "\n" : "");
 }
 
 void neap_failure_report_process(struct neap_process *process) {
@@ -402,7 +403,8 @@ void neap_failure_report_process(struct neap_process *process) {
     char name[NEAP_JOB_NAME_MAX + 1];
     neap_job_get_name(&process->job, name);
     bool is_wanted = atomic_load_explicit(&engine->forward_failures, memory_order_acquire) ||
-                     neap_screen_is_open(&engine->screen); /* the main thread writes where lines are edited */
+                     neap_screen_is_open(&engine->screen) || /* the main thread writes where lines are edited */
+                     engine->embedding != NULL;              /* and tells the host */
     struct report *report = engine->context != NULL && is_wanted ? neap_alloc_zeroed(sizeof *report) : NULL;
     if (report == NULL) {
         print_process_failure(process, name);

@@ -16,9 +16,11 @@
 #include <string.h>
 
 #include "bindings/cancel.h"
+#include "bindings/classes.h"
 #include "bindings/drive.h"
 #include "bindings/ending.h"
 #include "bindings/libraries.h"
+#include "bindings/remote.h"
 #include "bindings/state.h"
 #include "bindings/version.h"
 #include "bindings/watcher.h"
@@ -63,6 +65,7 @@ const char *neap_config_check(const struct neap_config *config) {
     if (config->memory_limit != 0 && config->memory_limit < MEMORY_MIN)
         return "memory_limit: less than a state needs, 262144";
     if (!(config->cpu_limit >= 0 && config->cpu_limit < 1e9)) return "cpu_limit: must be seconds from 0 on";
+    if (config->child_program != NULL && config->child_program[0] == '\0') return "child_program: an empty path";
     if (!(config->slice_seconds >= 0)) return "slice_seconds: must not be negative or NaN";
     return NULL;
 }
@@ -153,6 +156,10 @@ static void configure(struct neap_engine *engine, const struct neap_config *conf
     engine->slice_signal = config->slice_signal;
     engine->slice = config->slice_seconds;
     engine->threads_max = config->thread_limit;
+    engine->classes = neap_packed_classes;
+    engine->makers = &neap_remote_makers;
+    engine->runner = config->child_program;
+    engine->on_output = neap_embedding_take;
 }
 
 /* On the engine's thread: gives back the state, as far as there is one. */

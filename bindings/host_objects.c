@@ -16,7 +16,9 @@
 #include "core/loop.h"
 #include "core/memory.h"
 #include "core/wait.h"
+#include "host/process.h"
 #include "host/signal.h"
+#include "host/work.h"
 #include "sync/barrier.h"
 #include "sync/channel.h"
 #include "sync/condition.h"
@@ -45,6 +47,8 @@ static const struct {
     {&neap_signal_class, NEAP_WAIT, NEAP_SIGNAL_WAIT},
     {&neap_task_job_class, NEAP_WAIT, NEAP_FUTURE_END},
     {&neap_thread_job_class, NEAP_WAIT, NEAP_FUTURE_END},
+    {&neap_process_job_class, NEAP_WAIT, NEAP_FUTURE_END},
+    {&neap_work_class, NEAP_WAIT, NEAP_FUTURE_END},
     {&neap_barrier_class, NEAP_WAIT, NEAP_BARRIER_WAIT},
     {&neap_semaphore_class, NEAP_ACQUIRE, NEAP_SEMAPHORE_ACQUIRE},
     {&neap_bounded_semaphore_class, NEAP_ACQUIRE, NEAP_SEMAPHORE_ACQUIRE},

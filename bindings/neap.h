@@ -194,7 +194,8 @@ NEAP_API bool neap_table_next(const struct neap_table *table, size_t *position, 
 
 /* All of this is for any thread, inside an engine or not, but for blocking: a thread that is inside an engine (in a function that scripts call,
  * in neap_post's) does not block; NEAP_E_THREAD unless the timeout is 0. Objects belong to no engine. They are counted: who makes
- * one has a reference, and so has each value with NEAP_OBJECT that owns. */
+ * one has a reference, and so has each value with NEAP_OBJECT that owns. What a child process has made can be handed on, but not
+ * used from here: NEAP_E_INVALID. (What is made here works in children.) */
 
 /* KEEP: one more reference; returns `object`. DROP: one less; the object goes with the last. NULL: nothing. */
 NEAP_API struct neap_object *neap_object_keep(struct neap_object *object);
@@ -228,7 +229,7 @@ NEAP_API int neap_channel_recv(struct neap_object *channel, struct neap_value *v
 NEAP_API int neap_queue_put(struct neap_object *queue, const struct neap_value *value, double priority, double timeout);
 /* `priority` may be NULL. */
 NEAP_API int neap_queue_get(struct neap_object *queue, struct neap_value *value, double *priority, double timeout);
-/* Until an event is set, a queue is worked off, a task or thread has ended, a barrier is complete (NEAP_E_BROKEN). */
+/* Until an event is set, a queue is worked off, a task, thread, process or future has ended, a barrier is complete (NEAP_E_BROKEN). */
 NEAP_API int neap_object_wait(struct neap_object *object, double timeout);
 /* A lock, a rwlock (to write), or a permit of a semaphore, which belongs to nobody and needs no owner. NEAP_E_ABANDONED: acquired as well;
  * NEAP_E_HELD. */
@@ -335,6 +336,11 @@ struct neap_config {
         signals; /* scripts may wait for signals (neap.signal): while they do, these do nothing else in this process [false] */
     double slice_seconds; /* how long a task may run while others are ready [0.01]; 0: until it waits */
 
+    /* The program that neap.process and pools of processes run. It may be one of the host's own whose main begins with neap_child_main. What a
+     * child prints goes where the output of scripts goes, and what it writes to stderr where reports go [NULL: `neap`, the
+     * runner: what the variable NEAP_RUNNER names, else the one that was installed with the library, else the one in PATH] */
+    const char *child_program;
+
     /* The memory of Lua states: as realloc; `new_size` 0 frees. Shrinking must not fail. Any thread of the engine [NULL: neap's own] */
     void *(*allocate)(void *argument, void *block, size_t old_size, size_t new_size);
     void *allocate_argument;
@@ -406,6 +412,11 @@ NEAP_API double neap_engine_timeout(const struct neap_engine *engine);
 NEAP_API int neap_engine_step(struct neap_engine *engine);
 /* Has the engine something to do that is not daemon: tasks, threads, timers? */
 NEAP_API bool neap_engine_is_busy(const struct neap_engine *engine);
+
+/* The first call in main of a program that is somebody's child_program, before it starts threads or opens anything. -1: the process
+ * is not a child, go on. Else it was one, and has run: main is to return this, the exit status. In a child there is no host: no
+ * functions of neap_engine_register, no config; it has the signals, the output and the exit that a script of `neap` has. */
+NEAP_API int neap_child_main(int argc, char **argv);
 
 /* --- running Lua --- */
 

@@ -52,8 +52,9 @@ static int refuse(lua_State *L, int code, const struct parts *parts, const char 
         return luaL_error(L, "cannot send args: a %s cannot go to another process", parts->obstacle->class->name);
     lua_pushnil(L);
     if (runner == NULL)
-        lua_pushliteral(L,
-                        "cannot start a process: the program neap was not found; the variable NEAP_RUNNER may name it");
+        lua_pushliteral(L, "cannot start a process: the program neap was not found; the variable NEAP_RUNNER may name "
+                           "it, or a host its "
+                           "child_program");
     else
         lua_pushfstring(L, "cannot start a process: %s: %s", runner, uv_strerror(code));
     lua_pushstring(L, uv_err_name(code));

@@ -40,14 +40,10 @@ static void say(struct neap_embedding *embedding, const char *format, va_list ar
 }
 
 /* A thread that is just stuck in writing to stdout holds nobody up. */
-void neap_report_print(const char *format, ...) {
-    struct neap_engine *engine = engine_here();
+static void print(struct neap_engine *engine, const char *format, va_list arguments) {
     struct neap_embedding *embedding = engine != NULL ? engine->embedding : NULL;
-    va_list arguments;
     if (neap_embedding_takes_reports(embedding)) {
-        va_start(arguments, format);
         say(embedding, format, arguments);
-        va_end(arguments);
         return;
     }
     struct neap_screen *screen = engine != NULL ? &engine->screen : NULL;
@@ -56,12 +52,24 @@ void neap_report_print(const char *format, ...) {
         fflush(stdout);
         funlockfile(stdout);
     }
-    va_start(arguments, format);
     flockfile(stderr); /* vfprintf writes long texts in pieces */
     vfprintf(stderr, format, arguments);
     funlockfile(stderr);
-    va_end(arguments);
     if (screen != NULL) neap_screen_end(screen, begun, '\n');
+}
+
+void neap_report_print(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    print(engine_here(), format, arguments);
+    va_end(arguments);
+}
+
+void neap_report_print_of(struct neap_engine *engine, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    print(engine, format, arguments);
+    va_end(arguments);
 }
 
 static struct neap_vm *vm_at(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct neap_vm, node); }

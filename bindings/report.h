@@ -8,8 +8,10 @@
 #include "bindings/task.h"
 #include "bindings/vm.h"
 
-/* Writes to stderr in one piece, after what waits in stdout; or tells the host of the engine that this thread works for. */
+/* Writes to stderr in one piece, after what waits in stdout; or tells the host of the engine that this thread works for. OF: of
+ * that engine, on a thread that runs no Lua. */
 void neap_report_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void neap_report_print_of(struct neap_engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Every loop of the engine is parked, and nothing but the caller, the main state's thread, can wake one: a list of who waits
  * for what and since when, to be freed with free(); NULL: no memory. `told`: with those that have been named as members of a ring. */

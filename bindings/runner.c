@@ -6,11 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bindings/child.h"
 #include "bindings/module.h"
+#include "bindings/neap.h"
 #include "bindings/program.h"
 #include "bindings/version.h"
-#include "host/launcher.h"
 
 enum { USAGE_STATUS = 2 };
 
@@ -143,16 +142,10 @@ static int read_options(struct command *command) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], NEAP_LAUNCH_NURSERY) == 0) {
-        neap_launch_nurse();
-        return neap_child_run();
-    }
-    if (argc == 3 && strcmp(argv[1], NEAP_LAUNCH_CHILD) == 0) {
-        neap_launch_settle((pid_t)strtol(argv[2], NULL, 10));
-        return neap_child_run();
-    }
+    int status = neap_child_main(argc, argv);
+    if (status >= 0) return status;
     struct command command = {.argc = argc, .argv = argv};
-    int status = read_options(&command);
+    status = read_options(&command);
     if (status >= 0) return status;
     if (command.zero == argc && isatty(STDIN_FILENO)) command.prompt = true;
     const struct neap_program program = {.load = load, .argument = &command};

@@ -2,6 +2,7 @@
  *
  * LINES      What comes is collected until a line is whole, then written in one go, in the buffer that all threads of this process
  *            share. A line beyond LINE_MAX goes in pieces. What is unfinished when the process ends is written as it is.
+ * HOSTS      Where a host takes what scripts print (engine->on_output) it is given the same pieces.
  * SLOW READERS   Who reads our own stdout may be slow; then the hub waits for him, as a thread of ours that prints does. */
 #include "host/drain.h"
 
@@ -45,8 +46,35 @@ static void note_error(const struct neap_drain *drain) {
     if (error == EPIPE) neap_engine_exit(engine, SIGNAL_STATUS + SIGPIPE);
 }
 
+/* Makes the unfinished line longer. False: it cannot be. */
+static bool lengthen(struct neap_drain *drain, const char *bytes, size_t size) {
+    if (size > drain->room - drain->used) {
+        size_t room = (drain->used + size) * 2;
+        char *line = neap_realloc(drain->line, room);
+        if (line == NULL) return false;
+        drain->line = line;
+        drain->room = room;
+    }
+    if (size > 0) memcpy(drain->line + drain->used, bytes, size);
+    drain->used += size;
+    return true;
+}
+
+/* True: the host has taken it. A line in one piece, as long as there is memory. */
+static bool give_to_host(struct neap_drain *drain, const char *bytes, size_t size) {
+    struct neap_engine *engine = drain->watch.hub->engine;
+    bool is_error = drain->target == stderr;
+    if (engine->on_output == NULL) return false;
+    if (drain->used == 0) return engine->on_output(engine, is_error, bytes, size);
+    if (lengthen(drain, bytes, size)) size = 0;
+    if (!engine->on_output(engine, is_error, drain->line, drain->used)) return false;
+    drain->used = 0;
+    return size == 0 || engine->on_output(engine, is_error, bytes, size);
+}
+
 static void write_out(struct neap_drain *drain, const char *bytes, size_t size) {
     if (size == 0 && drain->used == 0) return;
+    if (give_to_host(drain, bytes, size)) return;
     struct neap_screen *screen = &drain->watch.hub->engine->screen;
     const char *last = size > 0 ? bytes + size : drain->line + drain->used;
     char end = last[-1];
@@ -63,18 +91,7 @@ static void write_out(struct neap_drain *drain, const char *bytes, size_t size) 
 }
 
 static void keep(struct neap_drain *drain, const char *bytes, size_t size) {
-    if (size > drain->room - drain->used) {
-        size_t room = (drain->used + size) * 2;
-        char *line = drain->used + size > LINE_MAX_SIZE ? NULL : neap_realloc(drain->line, room);
-        if (line == NULL) {
-            write_out(drain, bytes, size);
-            return;
-        }
-        drain->line = line;
-        drain->room = room;
-    }
-    if (size > 0) memcpy(drain->line + drain->used, bytes, size);
-    drain->used += size;
+    if (drain->used + size > LINE_MAX_SIZE || !lengthen(drain, bytes, size)) write_out(drain, bytes, size);
 }
 
 static void deliver(struct neap_drain *drain, const char *bytes, size_t size) {

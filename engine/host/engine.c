@@ -64,6 +64,7 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
     engine->overdue = NULL;
+    engine->on_output = NULL;
     engine->slices = false;
     engine->slice_signal = SIGURG;
     engine->slice = 0.01;

@@ -59,10 +59,14 @@ struct neap_engine {
     void (*overdue)(
         struct neap_engine *engine); /* in a signal handler: the program is to end, and its main thread does not
                                                   * come back to its loop; NULL: nobody cares. Constant */
-    bool slices;                     /* the host lets us use a signal to interrupt running Lua. Constant */
-    int slice_signal;                /* which; constant */
-    uint32_t threads_max;            /* threads that may be alive at a time; 0: no limit. Constant */
-    double slice; /* seconds a task may run while others are ready, in the main thread at first; constant */
+    bool (*on_output)(
+        struct neap_engine *engine, bool is_error, const char *bytes,
+        size_t size);     /* the hub's thread: gives what a child process has printed to the host. False, or NULL:
+                                      * it goes to our own stdout or stderr. Constant */
+    bool slices;          /* the host lets us use a signal to interrupt running Lua. Constant */
+    int slice_signal;     /* which; constant */
+    uint32_t threads_max; /* threads that may be alive at a time; 0: no limit. Constant */
+    double slice;         /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
     _Atomic(struct neap_board *)
         board;                   /* of the family of processes; NULL until there is one. Written under the guard */
