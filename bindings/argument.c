@@ -27,7 +27,7 @@ static const char *find_method(lua_State *L) {
     return find_key(L);
 }
 
-_Noreturn int neap_argument_error(lua_State *L, int argument, const char *message) {
+int neap_argument_error(lua_State *L, int argument, const char *message) {
     lua_Debug frame;
     const char *name = NULL;
     luaL_checkstack(L, LUA_MINSTACK, "an error");
@@ -42,7 +42,7 @@ _Noreturn int neap_argument_error(lua_State *L, int argument, const char *messag
     __builtin_unreachable(); /* Lua does not declare that these never return */
 }
 
-_Noreturn int neap_argument_type_error(lua_State *L, int argument, const char *type) {
+int neap_argument_type_error(lua_State *L, int argument, const char *type) {
     const char *got = luaL_typename(L, argument);
     if (luaL_getmetafield(L, argument, "__name") == LUA_TSTRING)
         got = lua_tostring(L, -1);

@@ -9,9 +9,9 @@
 #include <stddef.h>
 
 /* Raises "bad argument #1 to 'send' (message)". There is no result; it is for `return`. */
-_Noreturn int neap_argument_error(lua_State *L, int argument, const char *message);
+__attribute__((noreturn)) int neap_argument_error(lua_State *L, int argument, const char *message);
 /* Raises that something else than a `type` is there: "channel expected, got nil". */
-_Noreturn int neap_argument_type_error(lua_State *L, int argument, const char *type);
+__attribute__((noreturn)) int neap_argument_type_error(lua_State *L, int argument, const char *type);
 
 /* Raises with `message`, which is evaluated only then, unless the condition holds. */
 #define neap_argument_check(L, condition, argument, message) \

@@ -11,6 +11,7 @@
  *            1. Takers wait only while the queue is empty, and submitters only while it is full.
  *            2. Once the pool is closed nobody submits; once the queue is empty as well, nobody takes.
  *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
+ *            4. Once the pool is terminated nobody listens in vain: who has been told all that is asked of its work is told that.
  * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
  * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_need). Idle workers do not keep it.
  * LOCKS      The pool's guard. Futures are ended, and engine and mailboxes called, once it is free.
@@ -231,7 +232,9 @@ static bool hear(struct neap_pool *pool, struct neap_link *link) {
             return true;
         }
     }
-    return false;
+    if (!pool->terminated || !neap_link_commit(link)) return false;
+    link->result = NEAP_CLOSED;
+    return true;
 }
 
 /* Guard held. False: as much has been asked already. */
@@ -329,6 +332,7 @@ void neap_pool_terminate(struct neap_pool *pool) {
     struct neap_work *promise;
     neap_list_init(&ended);
     neap_object_lock(&pool->object);
+    pool->terminated = true;
     retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
     close_pool(pool, &batch);
     while ((promise = cancel_running(pool, &batch)) != NULL) {
@@ -337,6 +341,7 @@ void neap_pool_terminate(struct neap_pool *pool) {
         neap_object_unref(&promise->future.object);
         neap_object_lock(&pool->object);
     }
+    neap_waiters_claim_all(&pool->listeners, NEAP_CLOSED, &batch);
     neap_object_unlock(&pool->object);
     neap_batch_flush(&batch);
     end_all(pool, &ended, NULL);

@@ -23,7 +23,8 @@ struct neap_engine;
  * TAKE    link->number is the worker. Afterwards message is the call of the next work, number its id; or result is NEAP_CLOSED:
  *         there is none, and there never will be.
  * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is
- *         NEAP_POOL_REQUESTS times the id, plus the neap_work_request; message is the reason.
+ *         NEAP_POOL_REQUESTS times the id, plus the neap_work_request; message is the reason. Or result is NEAP_CLOSED: the pool has
+ *         been terminated, and nothing more will be asked.
  * JOIN    waits until the pool has ended. */
 enum neap_pool_op { NEAP_POOL_SUBMIT, NEAP_POOL_TAKE, NEAP_POOL_LISTEN, NEAP_POOL_JOIN };
 
@@ -53,6 +54,7 @@ struct neap_pool {
     struct neap_list submitters, takers, listeners, joiners; /* links, by operation */
     struct neap_outcome *broken; /* why no work can be done: with it all fails. NULL: it can. Owned */
     struct neap_pool_stats stats;
+    bool terminated;       /* all that it had is cancelled; closed as well */
     uint64_t last_id;      /* given to work */
     uint64_t unfinished;   /* work that has not ended */
     _Atomic size_t queued; /* length of the queue. Written under the guard, as the next ones */

@@ -90,13 +90,14 @@ local function start_worker(pool, crew)
   table.insert(crew.numbers, number)
 end
 
---- Takes a worker that has ended out of the crew. Returns whether it had something to tell the pool of.
+--- Takes a worker that has ended out of the crew. Returns the cause, unless it was to end.
 local function bury(pool, crew, index)
   local handle, number = table.remove(crew.handles, index), table.remove(crew.numbers, index)
   local status, err = handle:status(), handle:error()
-  if crew.kind == "process" and status ~= "failed" then -- os.exit, in work that it still ran
-    engine.bury(pool, number, "exited", ("process %s exited with status %d"):format(handle.name, handle.exitcode))
-    return nil
+  if crew.kind == "process" and status ~= "failed" then -- perhaps by os.exit, in the initializer or in work
+    local cause = ("process %s exited with status %d"):format(handle.name, handle.exitcode)
+    engine.bury(pool, number, "exited", cause)
+    return cause
   end
   engine.bury(pool, number, status, err, handle:traceback())
   return status == "failed" and err or nil
@@ -116,9 +117,9 @@ local function replace(pool, crew, cause)
   engine.give_up(pool, problem)
 end
 
---- The supervisor: ends when no worker is left.
-local function supervise(pool, crew)
-  local _ <close> = engine.keep(pool)
+--- The supervisor: ends when no worker is left. When it is cancelled before it has begun, `keeper` is collected.
+local function supervise(pool, crew, keeper)
+  local _ <close> = keeper
   local _ <close> = setmetatable({}, {
     __close = function()
       if #crew.handles == 0 then return end
@@ -157,7 +158,7 @@ function neap.pool(options)
     in_vain = 0, ended = 0, patience = 3 * workers + 3,
   }
   for _ = 1, shared and 1 or workers do start_worker(pool, crew) end
-  neap.spawn({ name = name .. " supervisor", daemon = true }, supervise, pool, crew)
+  neap.spawn({ name = name .. " supervisor", daemon = true }, supervise, pool, crew, engine.keep(pool))
   return pool
 end
 

@@ -10,8 +10,10 @@ local function run(runner)
   while runner:step() do end
 end
 
-local function listen(worker)
+--- Ends when the pool has been terminated: what still prepares the worker then, `preparing.task`, is cancelled.
+local function listen(worker, preparing)
   while worker:listen() do end
+  if preparing.task then preparing.task:cancel("its pool has been terminated") end
 end
 
 --- Calls the initializer. False: it failed, and the pool is broken.
@@ -42,8 +44,10 @@ end
 
 return function(pool, id, options)
   local worker <close> = internal.pool.worker(pool, id, options.count, run)
+  local preparing = { task = neap.current() }
+  local _ <close> = spawn_bound(listen, worker, preparing)
   if not prepare(worker, options) then return end
-  local _ <close> = spawn_bound(listen, worker)
+  preparing.task = nil
   if options.runners == 1 then return run(worker:runner()) end
   neap.scope(function(scope)
     for _ = 1, options.runners do scope:spawn(run, worker:runner()) end

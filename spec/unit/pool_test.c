@@ -373,6 +373,24 @@ static void terminating_cancels_what_is_queued_and_asks_what_runs(void **state) 
     let_go(two);
 }
 
+static void who_listens_learns_that_nothing_more_will_be_asked(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *work = submit(1);
+    take(&a, 1, 0);
+    (void)taken(&a, &id);
+    listen_as(&b, 1, NEAP_FOREVER);
+    listen_as(&c, 2, NEAP_FOREVER);
+    neap_pool_terminate(pool);
+    settle(&here);
+    assert_int_equal(outcome(&b), 0);
+    assert_int_equal(asked(&b, id), NEAP_WORK_CANCEL);
+    assert_int_equal(outcome(&c), NEAP_CLOSED);
+    assert_int_equal(listen_as(&b, 1, 0), NEAP_CLOSED);
+    neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL);
+    let_go(work);
+}
+
 static void in_a_broken_pool_all_work_fails(void **state) {
     (void)state;
     take(&b, 2, NEAP_FOREVER);
@@ -512,6 +530,7 @@ int main(void) {
         POOL_TEST(a_closed_pool_does_what_it_has),
         SHORT_TEST(closing_refuses_submitters_that_wait),
         POOL_TEST(terminating_cancels_what_is_queued_and_asks_what_runs),
+        POOL_TEST(who_listens_learns_that_nothing_more_will_be_asked),
         POOL_TEST(in_a_broken_pool_all_work_fails),
         POOL_TEST(out_of_memory_is_an_answer),
     };
