@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bindings/blocking.h"
 #include "bindings/cancel.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
@@ -86,6 +87,7 @@ static int push_reference(lua_State *L) {
 static const struct {
     const char *name, *file;
 } lazy[] = {{"as_completed", "neap.group"},
+            {"blocking", "neap.blocking"},
             {"dns", "neap.net"},
             {"fs", "neap.fs"},
             {"gather", "neap.group"},
@@ -153,9 +155,10 @@ static const luaL_Reg internal[] = {{"clock", read_clock},
 static const struct {
     const char *name;
     const luaL_Reg *functions;
-} internal_tables[] = {{"files", neap_files_functions}, {"footer", neap_footer_functions},
-                       {"http", neap_http_functions},   {"net", neap_net_functions},
-                       {"pool", neap_pool_internals},   {"programs", neap_popen_functions}};
+} internal_tables[] = {{"blocking", neap_blocking_functions}, {"files", neap_files_functions},
+                       {"footer", neap_footer_functions},     {"http", neap_http_functions},
+                       {"net", neap_net_functions},           {"pool", neap_pool_internals},
+                       {"programs", neap_popen_functions}};
 
 /* Pushes the table of what is internal. */
 static void push_internal(lua_State *L) {

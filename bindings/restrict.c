@@ -310,6 +310,7 @@ static const struct {
     {"dns", NEAP_DENY_NETWORK},
     {"fs", FILES},
     {"log", FILES | NEAP_DENY_THREADS},
+    {"blocking", NEAP_DENY_THREADS},
     {"run", NEAP_DENY_PROGRAMS},
     {"popen", NEAP_DENY_PROGRAMS},
 };

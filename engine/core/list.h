@@ -25,6 +25,10 @@ static inline void neap_list_push_back(struct neap_list *head, struct neap_list 
     head->prev = node;
 }
 
+static inline void neap_list_push_front(struct neap_list *head, struct neap_list *node) {
+    neap_list_push_back(head->next, node);
+}
+
 /* Harmless for a node that is in no list. */
 static inline void neap_list_remove(struct neap_list *node) {
     node->prev->next = node->next;

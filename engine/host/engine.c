@@ -19,6 +19,7 @@
 #include "host/process.h"
 #include "host/signal.h"
 #include "host/work.h"
+#include "sync/channel.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { STACK_SIZE = 8 << 20 }; /* sanitizers make frames several times as large */
@@ -58,6 +59,7 @@ int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->spare_wanted, false);
     engine->hub = NULL;
     engine->signals = NULL;
+    engine->helpers = NULL;
     neap_list_init(&engine->unread);
     engine->unread_count = 0;
     neap_rings_init(&engine->rings);
@@ -181,6 +183,7 @@ void neap_engine_fini(struct neap_engine *engine) {
     struct neap_work *unread;
     neap_hub_end(engine);
     neap_signals_end(engine);
+    if (engine->helpers != NULL) neap_object_unref(&engine->helpers->object);
     reap(engine, true);
     if (engine->commons != NULL) neap_object_unref(engine->commons);
     if (engine->inherited != NULL) neap_object_unref(engine->inherited);
@@ -318,6 +321,18 @@ void neap_engine_need(struct neap_engine *engine) {
 void neap_engine_relent(struct neap_engine *engine) {
     bool last = atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_acq_rel) == 1;
     if (last && engine->main != NULL) neap_mailbox_notify(engine->main);
+}
+
+struct neap_channel *neap_engine_helpers(struct neap_engine *engine) {
+    neap_guard_lock(&engine->guard);
+    struct neap_channel *helpers = engine->helpers;
+    if (helpers == NULL && (helpers = neap_channel_new(0)) != NULL) {
+        helpers->last_first = true;
+        neap_object_share(&helpers->object);
+        engine->helpers = helpers;
+    }
+    neap_guard_unlock(&engine->guard);
+    return helpers;
 }
 
 void neap_engine_count_in(struct neap_engine *engine) {

@@ -17,6 +17,7 @@
 
 struct neap_board;
 struct neap_cells;
+struct neap_channel;
 struct neap_class;
 struct neap_embedding;
 struct neap_hub;
@@ -51,6 +52,7 @@ struct neap_engine {
     _Atomic bool spare_wanted;             /* a thread was started, and will take it; relaxed */
     _Atomic(struct neap_kept *) kept;      /* the newest first; entries are constant and stay as long as the engine */
     struct neap_signals *signals;          /* likewise, by neap_signal_open */
+    struct neap_channel *helpers;          /* likewise, by neap_engine_helpers: a reference */
     struct neap_list unread;               /* neap_work.unread: failed, nobody has seen it; a reference each. guard */
     uint32_t unread_count;                 /* of unread; guard */
     struct neap_rings rings;               /* who waits for a lock while holding others */
@@ -120,6 +122,10 @@ int neap_engine_board(struct neap_engine *engine, struct neap_board **board);
 
 /* Where its shared memory comes from, as long as the engine lives; NULL: no memory. Any thread. */
 struct neap_cells *neap_engine_cells(struct neap_engine *engine);
+
+/* Any thread: the channel on which idle helper threads receive, made on the first call; the engine's reference. A rendezvous that
+ * serves the one which came last. NULL: no memory. */
+struct neap_channel *neap_engine_helpers(struct neap_engine *engine);
 
 /* Puts `spare` (NULL: nothing) in the place of what is there, which is the caller's from now on. Any thread. */
 struct neap_spare *neap_engine_swap_spare(struct neap_engine *engine, struct neap_spare *spare);

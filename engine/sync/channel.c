@@ -199,7 +199,12 @@ static void on_share(struct neap_object *object) {
 
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_channel *channel = (struct neap_channel *)object;
-    neap_list_push_back(link->op == NEAP_CHANNEL_RECV ? &channel->receivers : &channel->senders, &link->node);
+    if (link->op == NEAP_CHANNEL_SEND)
+        neap_list_push_back(&channel->senders, &link->node);
+    else if (channel->last_first)
+        neap_list_push_front(&channel->receivers, &link->node);
+    else
+        neap_list_push_back(&channel->receivers, &link->node);
 }
 
 bool neap_channel_hint(struct neap_object *object, const struct neap_link *link) {
@@ -220,6 +225,7 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     atomic_init(&channel->held, 0);
     channel->lanes = NULL;
     atomic_init(&channel->loan, NULL);
+    channel->last_first = false;
     channel->sent = 0;
     neap_message_clear(&channel->reason);
 }

@@ -32,6 +32,7 @@ struct neap_channel {
     _Atomic bool closed;        /* written under the guard; read relaxed elsewhere */
     _Atomic size_t held;        /* buffer.count, published for hint and length; written under the guard */
     struct neap_lanes *lanes;   /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
+    bool last_first;            /* of the receivers that wait the one which came last is served first. Constant */
     _Atomic(struct neap_loan *)
         loan;      /* what is lent of the buffer's front; NULL: nothing. Written under the guard; relaxed */
     uint64_t sent; /* messages that ever came in, buffered or handed over. guard */
