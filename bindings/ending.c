@@ -100,7 +100,7 @@ bool neap_ending_run(struct neap_vm *vm) {
         if (!neap_ending_wait(vm, ANSWER_SECONDS, have_answered, vm)) neap_report_name(vm);
         neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_no_processes, engine);
     }
-    return neap_engine_join(engine, neap_clock_now()) == 0;
+    return neap_engine_join(engine) == 0;
 }
 
 static bool has_no_tasks(void *argument) { return neap_list_is_empty(&((struct neap_vm *)argument)->tasks); }

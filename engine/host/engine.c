@@ -12,7 +12,6 @@
 #include "core/cell.h"
 #include "core/clock.h"
 #include "core/error.h"
-#include "core/futex.h"
 #include "core/memory.h"
 #include "core/ticket.h"
 #include "host/hub.h"
@@ -218,24 +217,53 @@ static void depart(struct neap_thread *thread) {
     neap_list_push_back(&engine->ended, &thread->node);
     /* Under the guard: neap_engine_join does not return before we have let go of the engine. */
     atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_release);
-    neap_futex_wake(&engine->alive);
     count_out(engine, needed);
     neap_guard_unlock(&engine->guard);
 }
 
 static void *run(void *argument) {
     struct neap_thread *thread = argument;
+    thread->system = pthread_self();
     thread->body(thread);
     depart(thread);
     return NULL;
 }
 
+/* 0, NEAP_DENIED or NEAP_CLOSED: there is to be no such thread. */
+static int enroll(struct neap_engine *engine, struct neap_thread *thread, bool needed) {
+    int code = 0;
+    neap_guard_lock(&engine->guard);
+    if (engine->threads_max != 0 && atomic_load_explicit(&engine->alive, memory_order_relaxed) >= engine->threads_max) {
+        code = NEAP_DENIED;
+    } else if (atomic_load_explicit(&engine->stopping, memory_order_relaxed)) {
+        code = NEAP_CLOSED;
+    } else {
+        neap_list_push_back(&engine->threads, &thread->node);
+        atomic_fetch_add_explicit(&engine->alive, 1, memory_order_relaxed);
+        if (needed) atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel); /* on the thread's behalf, until depart */
+    }
+    neap_guard_unlock(&engine->guard);
+    return code;
+}
+
+/* It could not be created. */
+static void strike_off(struct neap_engine *engine, struct neap_thread *thread, bool needed) {
+    neap_guard_lock(&engine->guard);
+    neap_list_remove(&thread->node);
+    atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_relaxed);
+    count_out(engine, needed);
+    neap_guard_unlock(&engine->guard);
+}
+
+/* Not under the engine's guard: it takes longer than anybody should wait, the thread itself and one that departs among them. */
 static int create(struct neap_thread *thread) {
+    pthread_t system; /* the thread notes it, which may end before we go on */
     pthread_attr_t attributes;
     int code = pthread_attr_init(&attributes);
     if (code != 0) return -code;
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    code = pthread_create(&thread->system, &attributes, run, thread);
+    code = pthread_create(&system, &attributes, run, thread);
     pthread_attr_destroy(&attributes);
     return -code;
 }
@@ -250,25 +278,8 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
     thread->job = job;
     thread->body = body;
     thread->argument = argument;
-    int code = NEAP_CLOSED;
-    neap_guard_lock(&engine->guard);
-    bool full =
-        engine->threads_max != 0 && atomic_load_explicit(&engine->alive, memory_order_relaxed) >= engine->threads_max;
-    if (full) code = NEAP_DENIED;
-    if (!full && !atomic_load_explicit(&engine->stopping, memory_order_relaxed)) {
-        neap_list_push_back(&engine->threads, &thread->node);
-        atomic_fetch_add_explicit(&engine->alive, 1, memory_order_relaxed);
-        if (needed) atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel); /* on the thread's behalf, until depart */
-        code = create(thread);
-        if (code != 0) {
-            neap_list_remove(&thread->node);
-            atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_relaxed);
-            if (needed) atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
-            atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel);
-        }
-    }
-    neap_guard_unlock(&engine->guard);
+    int code = enroll(engine, thread, needed);
+    if (code == 0 && (code = create(thread)) != 0) strike_off(engine, thread, needed);
     if (code == 0)
         atomic_store_explicit(&engine->spare_wanted, true, memory_order_relaxed);
     else
@@ -368,10 +379,9 @@ void neap_engine_stop_threads(struct neap_engine *engine) {
     neap_engine_each_process(engine, cancel, NULL);
 }
 
-int neap_engine_join(struct neap_engine *engine, int64_t deadline) {
-    uint32_t alive;
-    while ((alive = atomic_load_explicit(&engine->alive, memory_order_acquire)) > 0 && neap_clock_now() < deadline)
-        neap_futex_wait(&engine->alive, alive, deadline);
+uint32_t neap_engine_join(struct neap_engine *engine) {
+    /* acquires what the threads have done */
+    uint32_t alive = atomic_load_explicit(&engine->alive, memory_order_acquire);
     if (alive == 0) reap(engine, true);
-    return (int)alive;
+    return alive;
 }

@@ -33,7 +33,7 @@ struct neap_engine {
     atomic_int
         jobs_needed; /* threads and processes that have not ended and are not daemon, pools with work; who leaves releases */
     atomic_int reports;             /* failures on their way to the main state; who sent one leaves jobs_needed later */
-    _Atomic uint32_t alive;         /* threads whose body has not ended; a futex of neap_engine_join */
+    _Atomic uint32_t alive;         /* threads whose body has not ended; who leaves releases */
     _Atomic uint32_t process_count; /* in `processes`; written under guard, who leaves releases */
     _Atomic bool stopping;          /* no thread or process may start any more; set under guard */
     _Atomic int exit_status;        /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
@@ -101,10 +101,10 @@ struct neap_kept {
 
 /* A name for an OS thread, a body, and the job that stands for it. */
 struct neap_thread {
-    struct neap_list node;                   /* in a list of the engine; its guard */
-    struct neap_engine *engine;              /* constant */
-    struct neap_job *job;                    /* one reference */
-    pthread_t system;                        /* constant */
+    struct neap_list node;      /* in a list of the engine; its guard */
+    struct neap_engine *engine; /* constant */
+    struct neap_job *job;       /* one reference */
+    pthread_t system;           /* the thread's own; read once it is in the list of those that have ended */
     int (*body)(struct neap_thread *thread); /* runs on the new thread; ends the job */
     void *argument;                          /* body's */
 };
@@ -157,8 +157,8 @@ void neap_engine_exit(struct neap_engine *engine, int status);
 
 /* Asks every thread and process but those that have ended to stop; from now on none starts. */
 void neap_engine_stop_threads(struct neap_engine *engine);
-/* Waits until every thread has ended, or `deadline`. Returns how many have not. */
-int neap_engine_join(struct neap_engine *engine, int64_t deadline);
+/* How many threads have not ended; if none, they are joined: nothing of them is left. */
+uint32_t neap_engine_join(struct neap_engine *engine);
 /* Calls `visit` for the job of each live thread, or process, holding the guard. */
 void neap_engine_each_thread(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument),
                              void *argument);
