@@ -187,23 +187,26 @@ demo: build  ## count words, first on one thread, then on all cores
 # scripts/tools/test.lua runs each program and each spec under a time limit and ends with 'N passed, N failed'.
 run_tests = $(LUA) scripts/tools/test.lua modules=$(BUILD) logs=$(BUILD)/logs
 
-test: build $(unit_check) $(hosts_release) | $(BUILD)/ready/test  ## run unit tests and specs, on the runner and on a stock lua5.4
-	@$(run_tests) exclude=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) \
+# What misuse gets is a code in the product, too.
+misuse := $(BUILD)/host/misuse_test
+
+test: build $(unit_check) $(misuse) $(hosts_release) | $(BUILD)/ready/test  ## run unit tests and specs, on the runner and on a stock lua5.4
+	@$(run_tests) exclude=stress runner=$(BUILD)/neap $(unit_check:%=unit=%) unit=$(misuse) \
 	  spec=$(LUA) spec=$(BUILD)/neap $(SPECS:%=file=%)
 
-unit: $(unit_check) | $(BUILD)/ready/test  ## run the unit tests of the engine
-	@$(run_tests) $(unit_check:%=unit=%)
+unit: $(unit_check) $(misuse) | $(BUILD)/ready/test  ## run the unit tests of the engine
+	@$(run_tests) $(unit_check:%=unit=%) unit=$(misuse)
 
 spec: build $(hosts_release) | $(BUILD)/ready/test  ## run the specs
 	@$(run_tests) exclude=stress runner=$(BUILD)/neap spec=$(LUA) spec=$(BUILD)/neap $(SPECS:%=file=%)
 
-asan: $(BUILD)/asan/neap $(unit_asan) $(hosts_asan) | $(BUILD)/ready/test  ## run all tests under the address and UB sanitizers
+asan: build $(BUILD)/asan/neap $(unit_asan) $(hosts_asan) | $(BUILD)/ready/test  ## run all tests under the address and UB sanitizers
 	@ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	$(run_tests)/asan limit=900 exclude=stress runner=$(BUILD)/asan/neap $(unit_asan:%=unit=%) \
 	  spec=$(BUILD)/asan/neap $(SPECS:%=file=%)
 
 # The sanitizer holds signals back, so what preempts is left out. Its memory layout wants addresses that are not random.
-tsan: $(BUILD)/tsan/neap $(unit_tsan) $(hosts_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
+tsan: build $(BUILD)/tsan/neap $(unit_tsan) $(hosts_tsan) | $(BUILD)/ready/test  ## run all tests under the thread sanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/spec/tsan.supp" $$(setarch -R true 2>/dev/null && echo setarch -R) \
 	$(run_tests)/tsan limit=900 exclude=stress,preempt runner=$(BUILD)/tsan/neap $(unit_tsan:%=unit=%) \
 	  spec=$(BUILD)/tsan/neap $(SPECS:%=file=%)

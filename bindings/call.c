@@ -143,7 +143,7 @@ int neap_engine_find(struct neap_engine *engine, const char *name, neap_function
 }
 
 void neap_engine_forget(struct neap_engine *engine, neap_function function) {
-    if (engine == NULL || function <= 0) return;
+    if (engine == NULL || function <= 0 || !neap_host_is_here(engine)) return;
     luaL_unref(neap_host_of(engine)->vm->main, LUA_REGISTRYINDEX, function);
 }
 
@@ -366,12 +366,23 @@ static int await(lua_State *L) {
     NEAP_CONTRACT(!(host)->vm->host_turns, NEAP_INVALID, \
                   "neap.h: an engine in the host's libuv loop is not turned by calls")
 
+/* Has the host loaded or found it? */
+static bool is_function(lua_State *L, neap_function function) {
+    if (!lua_checkstack(L, 1)) return true; /* what comes next says so */
+    bool is = lua_rawgeti(L, LUA_REGISTRYINDEX, function) == LUA_TFUNCTION;
+    lua_pop(L, 1);
+    return is;
+}
+
+#define CONTRACT_FUNCTION(is) NEAP_CONTRACT(is, NEAP_INVALID, "neap.h: a neap_function is one that was loaded or found")
+
 int neap_engine_await(struct neap_engine *engine, neap_function function, const struct neap_value *arguments,
                       size_t count, struct neap_value *results, size_t room) {
     int code = check_request(engine, arguments, count, results, room);
     if (code != 0) return code;
-    CONTRACT_TURNS(neap_host_of(engine));
     struct neap_host *host = neap_host_of(engine);
+    CONTRACT_TURNS(host);
+    CONTRACT_FUNCTION(is_function(host->vm->main, function));
     struct request request = {
         .function = function, .arguments = arguments, .count = count, .results = results, .room = room, .host = host};
     struct neap_visit visit;
@@ -403,6 +414,7 @@ int neap_engine_spawn(struct neap_engine *engine, neap_function function, const 
     int code = check_request(engine, arguments, count, NULL, 0);
     if (code != 0) return code;
     struct neap_host *host = neap_host_of(engine);
+    CONTRACT_FUNCTION(is_function(host->vm->main, function));
     if (!host->vm->open || neap_engine_status(engine) >= 0) return NEAP_CLOSED;
     struct request request = {
         .function = function, .arguments = arguments, .count = count, .host = host, .done = done, .argument = argument};

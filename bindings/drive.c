@@ -37,11 +37,13 @@ static bool after_turn(struct neap_loop *loop) {
 /* --- steps --- */
 
 bool neap_engine_is_busy(const struct neap_engine *engine) {
-    return engine != NULL && is_busy((const struct neap_host *)engine);
+    if (engine == NULL) return false;
+    NEAP_CONTRACT_THREAD(engine, false);
+    return is_busy((const struct neap_host *)engine);
 }
 
 int neap_engine_descriptor(const struct neap_engine *engine) {
-    NEAP_CONTRACT_POINTER(engine);
+    NEAP_CONTRACT_ENGINE(engine);
     const struct neap_host *host = (const struct neap_host *)engine;
     NEAP_CONTRACT(host->embedding.config.drive == NEAP_DRIVE_STEPS, NEAP_INVALID,
                   "neap.h: a descriptor is for NEAP_DRIVE_STEPS");
@@ -50,6 +52,7 @@ int neap_engine_descriptor(const struct neap_engine *engine) {
 
 double neap_engine_timeout(const struct neap_engine *engine) {
     if (engine == NULL) return NEAP_NO_TIMEOUT;
+    NEAP_CONTRACT_THREAD(engine, NEAP_NO_TIMEOUT);
     const struct neap_host *host = (const struct neap_host *)engine;
     const struct neap_loop *loop = &host->vm->loop;
     int64_t next = neap_loop_next(loop);

@@ -288,14 +288,18 @@ void *neap_engine_context(const struct neap_engine *engine) {
 }
 
 struct lua_State *neap_engine_state(struct neap_engine *engine) {
-    return engine == NULL ? NULL : neap_host_of(engine)->vm->main;
+    if (engine == NULL) return NULL;
+    NEAP_CONTRACT_THREAD(engine, NULL);
+    return neap_host_of(engine)->vm->main;
 }
 
 /* --- failures --- */
 
 const char *neap_engine_message(const struct neap_engine *engine) {
     const struct neap_host *host = (const struct neap_host *)engine;
-    return host == NULL || host->message == NULL ? "" : host->message;
+    if (host == NULL) return "";
+    NEAP_CONTRACT_THREAD(engine, "");
+    return host->message == NULL ? "" : host->message;
 }
 
 void neap_host_note_text(struct neap_host *host, const char *text) {

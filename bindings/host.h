@@ -61,9 +61,19 @@ void neap_objects_give_up(struct neap_host *host);
 /* Calls `function(L, argument)` on the main stack, protected; 0, or a code with the message noted. What it leaves there is gone. */
 int neap_host_protect(struct neap_host *host, lua_CFunction function, void *argument);
 
-#define NEAP_CONTRACT_ENGINE(engine)                                                         \
-    NEAP_CONTRACT_POINTER(engine);                                                           \
-    NEAP_CONTRACT(pthread_equal(neap_host_of(engine)->thread, pthread_self()), NEAP_FOREIGN, \
+/* Returns `code` from the calling function on any thread but the engine's. */
+#define NEAP_CONTRACT_THREAD(engine, code)                                                           \
+    NEAP_CONTRACT(pthread_equal(((const struct neap_host *)(engine))->thread, pthread_self()), code, \
                   "neap.h, THREADS: an engine is used by the thread that made it")
+
+#define NEAP_CONTRACT_ENGINE(engine) \
+    NEAP_CONTRACT_POINTER(engine);   \
+    NEAP_CONTRACT_THREAD(engine, NEAP_FOREIGN)
+
+/* Is this the engine's thread? For functions that return nothing. */
+static inline bool neap_host_is_here(const struct neap_engine *engine) {
+    NEAP_CONTRACT_THREAD(engine, false);
+    return true;
+}
 
 #endif

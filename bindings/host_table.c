@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "bindings/contract.h"
 #include "bindings/host_value.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -31,7 +32,7 @@ struct neap_table {
 };
 
 int neap_table_new(struct neap_table **table) {
-    if (table == NULL) return NEAP_INVALID;
+    NEAP_CONTRACT_POINTER(table);
     struct neap_table *made = neap_alloc_zeroed(sizeof *made);
     if (made == NULL) return NEAP_NOMEM;
     atomic_init(&made->refs, 1);
@@ -279,7 +280,10 @@ static int set_pair(struct neap_table *table, const struct neap_value *key, stru
 
 int neap_table_set(struct neap_table *table, const struct neap_value *key, struct neap_value *value) {
     struct neap_value normal, own;
-    if (table == NULL || key == NULL || value == NULL || !normalize(key, &normal)) return NEAP_INVALID;
+    NEAP_CONTRACT_POINTER(table);
+    NEAP_CONTRACT_POINTER(key);
+    NEAP_CONTRACT_POINTER(value);
+    if (!normalize(key, &normal)) return NEAP_INVALID;
     if (atomic_load_explicit(&table->refs, memory_order_acquire) > 1) return NEAP_INVALID;
     if (value->kind == NEAP_TABLE && neap_table_contains(value->as.table, table)) return NEAP_INVALID;
     int code = value->owned ? 0 : neap_value_copy(&own, value);
@@ -300,7 +304,8 @@ int neap_table_set(struct neap_table *table, const struct neap_value *key, struc
 }
 
 int neap_table_append(struct neap_table *table, struct neap_value *value) {
-    if (table == NULL) return NEAP_INVALID;
+    NEAP_CONTRACT_POINTER(table);
+    NEAP_CONTRACT_POINTER(value);
     struct neap_value key = neap_integer((int64_t)table->item_count + 1);
     return neap_table_set(table, &key, value);
 }

@@ -12,6 +12,7 @@
 
 #include "bindings/box.h"
 #include "bindings/codec.h"
+#include "bindings/contract.h"
 #include "bindings/format.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -55,7 +56,8 @@ static int copy_string(struct neap_value *to, const char *text, size_t length) {
 }
 
 int neap_value_copy(struct neap_value *to, const struct neap_value *from) {
-    if (to == NULL || from == NULL) return NEAP_INVALID;
+    NEAP_CONTRACT_POINTER(to);
+    NEAP_CONTRACT_POINTER(from);
     if (from->kind == NEAP_STRING) return copy_string(to, from->as.string, from->length);
     struct neap_value copy = *from;
     copy.owned = true;

@@ -18,6 +18,15 @@ end
 
 local hosts <const> = { "smallest.c", "children.c", "jobs.c", "poller.c", "raii.cpp", "untrusted.c" }
 
+describe("neap.h", function()
+  it("has no function that spec/host/misuse_test.c does not misuse", function()
+    local source = support.read_file("spec/host/misuse_test.c")
+    for name in support.read_file("bindings/neap.h"):gmatch("NEAP_API [^;]-%f[%w_](neap_[%w_]+)%(") do
+      assert.is_truthy(source:find("%f[%w_]" .. name .. "%f[^%w_]"), name)
+    end
+  end)
+end)
+
 describe("the example host", function()
   -- For who runs this spec alone: after `make test` and the like there is nothing to do.
   setup(function()

@@ -1,8 +1,6 @@
 -- The installed tree: what `make install` puts where, and a host that is built against it with pkg-config alone.
 local support = require "spec.support"
 
-if support.sanitizer then return end -- what is installed is the product, whatever flavour is being tested
-
 local quote = support.quote
 
 local function run(command)
@@ -21,6 +19,40 @@ local function install(prefix, destination)
 end
 
 local function list(folder) return run("cd " .. quote(folder) .. " && find . -type f -o -type l | sort") end
+
+-- Under a sanitizer the library in the installed tree is replaced by one that was made for it; the rest is the product,
+-- whatever flavour is being tested.
+if support.sanitizer then
+  local flags = {
+    asan = "-fsanitize=address,undefined",
+    tsan = "-fsanitize=thread spec/tsan.c -Wl,--wrap=__longjmp_chk",
+  }
+
+  describe("an installed tree with a sanitizer", function()
+    it("has hosts in C and C++, with children too", function()
+      local folder <close> = temporary_folder()
+      install(folder.path)
+      local flavour = support.runner:match("^(.*)/neap$")
+      run(("rm %s/lib/libneap.*"):format(folder.path))
+      run(("ld -r -o %s/neap.o --whole-archive %s/libneap-bindings.a %s/libneap-engine.a"):format(folder.path, flavour,
+        flavour))
+      run(("ar rcs %s/lib/libneap.a %s/neap.o"):format(folder.path, folder.path))
+      local build = "%s -o %s/host %s scripts/examples/hosts/%s $(PKG_CONFIG_PATH=%s/lib/pkgconfig "
+        .. "pkg-config --static --cflags --libs neap)"
+      local function shown(compiler, source)
+        run(build:format(compiler, folder.path, flags[support.sanitizer], source, folder.path))
+        return run(folder.path .. "/host")
+      end
+      assert.are.equal("1 + 2 = 3\n", shown("cc -std=gnu11", "smallest.c"))
+      assert.is_truthy(shown("cc -std=gnu11", "children.c"):find("primes below 20000: 2262\n", 1, true))
+      -- The shim for the thread sanitizer is C.
+      if support.sanitizer == "asan" then
+        assert.is_truthy(shown("c++ -std=c++17", "raii.cpp"):find("squares: 1 4 9 16 25", 1, true))
+      end
+    end)
+  end)
+  return
+end
 
 describe("make install", function()
   it("puts everything below PREFIX, and uninstall takes it away", function()
