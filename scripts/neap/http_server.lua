@@ -319,6 +319,7 @@ end
 
 local serve_options = {
   handler = check.callable, host = check.string, port = port_number, backlog = check.count, reuseport = check.boolean,
+  tls = internal.load("neap.tls").option,
   listener = function(value) return type(value) == "userdata" or "listener" end,
   max_head = head_size, max_body = check.count, max_connections = check.count, stream = check.boolean,
   idle_timeout = check.seconds, head_timeout = check.seconds, body_timeout = check.seconds,
@@ -327,7 +328,7 @@ local serve_options = {
 
 local function listen(options)
   local host, port = options.host or "127.0.0.1", options.port
-  local how = { backlog = options.backlog, reuseport = options.reuseport }
+  local how = { backlog = options.backlog, reuseport = options.reuseport, tls = options.tls }
   if host:sub(1, 5) == "unix:" then return neap.net.listen(host, how) end
   return neap.net.listen(host, port or 0, how)
 end
