@@ -40,6 +40,8 @@ missing() {
       ;;
     bench)
       has_command pkg-config || echo pkg-config
+      has_command wrk || echo wrk
+      has_command nginx || echo nginx-light
       ;;
     fuzz)
       has_command clang || echo clang
