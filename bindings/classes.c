@@ -36,6 +36,7 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_FILE] = &neap_file_binding,
     [NEAP_HANDLE_POLL] = &neap_poll_binding,
     [NEAP_HANDLE_OFFLOAD] = &neap_offload_binding,
+    [NEAP_HANDLE_TLS] = &neap_tls_binding,
     [NEAP_HANDLE_POOL] = &neap_pool_binding,
     [NEAP_HANDLE_FUTURE] = &neap_future_binding,
 };

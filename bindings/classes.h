@@ -31,6 +31,7 @@ extern const struct neap_binding neap_rwlock_binding;
 extern const struct neap_binding neap_semaphore_binding;
 extern const struct neap_binding neap_signal_binding;
 extern const struct neap_binding neap_stream_binding;
+extern const struct neap_binding neap_tls_binding;
 extern const struct neap_binding neap_value_binding;
 
 /* What can be made anew in another process, for engine->classes. */

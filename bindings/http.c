@@ -211,7 +211,7 @@ static int go_on_receiving(lua_State *L, struct incoming *incoming) {
         if (code != UV_EAGAIN) return 0;
         struct neap_task *task = neap_await_begin(L);
         task->link.object = &stream->poll.object;
-        task->link.op = NEAP_POLL_READ;
+        task->link.op = (uint8_t)stream->blocked;
         return neap_await(L, &task->link, 1, (int64_t)lua_tointeger(L, DEADLINE), finish_receive);
     }
 }
@@ -264,10 +264,10 @@ static int go_on_reading(lua_State *L, struct incoming *incoming) {
         if (neap_inbox_size(&incoming->body) > 0 && (count = neap_reading_take(L, &incoming->body)) > 0) break;
         code = neap_byte_stream_fill(stream, neap_reading_wanted(L, &incoming->body));
         if (code == 0) continue;
-        if (code != UV_EAGAIN) return neap_push_code(L, code == UV_EOF ? UV_ECONNRESET : code);
+        if (code != UV_EAGAIN) return neap_stream_push_failure(L, stream, code == UV_EOF ? UV_ECONNRESET : code);
         struct neap_task *task = neap_await_begin(L);
         task->link.object = &stream->poll.object;
-        task->link.op = NEAP_POLL_READ;
+        task->link.op = (uint8_t)stream->blocked;
         return neap_await(L, &task->link, 1, (int64_t)lua_tointeger(L, NEAP_READING_DEADLINE), finish_read);
     }
     return neap_await_served(L, count);

@@ -21,15 +21,16 @@ static struct neap_listener *check(lua_State *L) {
     return (struct neap_listener *)neap_box_check(L, SELF, NEAP_HANDLE_LISTENER);
 }
 
-/* internal.net.listen(host, port, backlog, reuseport); a host "unix:/path" has no port. */
+/* internal.net.listen(host, port, backlog, reuseport, context); a host "unix:/path" has no port, and without a context there is no TLS. */
 int neap_net_listen(lua_State *L) {
     struct neap_address address;
     int fd = -1, code = neap_net_address(L, 1, &address);
+    struct neap_object *tls = lua_isnoneornil(L, 5) ? NULL : neap_box_check(L, 5, NEAP_HANDLE_TLS);
     unsigned flags = lua_toboolean(L, 4) ? NEAP_LISTEN_REUSEPORT : 0;
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_LISTENER, sizeof *box, 1);
     if (code == 0) code = neap_socket_listen(&address, (int)neap_argument_integer(L, 3), flags, &fd);
     if (code != 0) return neap_push_code(L, code);
-    struct neap_listener *listener = neap_listener_new(fd);
+    struct neap_listener *listener = neap_listener_new(fd, tls);
     if (listener == NULL) {
         close(fd);
         return luaL_error(L, "not enough memory");
@@ -87,6 +88,7 @@ static int go_on(lua_State *L) {
     if (neap_listener_is_closed(listener)) return neap_push_code(L, NEAP_CLOSED);
     int connection = -1, code = neap_socket_accept(listener->fd, &connection);
     if (code == 0) code = neap_stream_push(L, connection);
+    if (code == 0 && listener->tls != NULL) code = neap_stream_secure(L, listener->tls, NULL);
     if (code == 0) return neap_await_served(L, 1);
     struct neap_poll *poll = code == UV_EAGAIN ? push_poll(L, listener, &code) : NULL;
     if (is_shortage(code)) return pause_accepting(L, code);

@@ -33,6 +33,7 @@
 #include "bindings/scope.h"
 #include "bindings/slice.h"
 #include "bindings/thread.h"
+#include "bindings/tls.h"
 #include "bindings/version.h"
 #include "bindings/vm.h"
 #include "bindings/watch.h"
@@ -155,10 +156,11 @@ static const luaL_Reg internal[] = {{"clock", read_clock},
 static const struct {
     const char *name;
     const luaL_Reg *functions;
-} internal_tables[] = {{"blocking", neap_blocking_functions}, {"files", neap_files_functions},
-                       {"footer", neap_footer_functions},     {"http", neap_http_functions},
-                       {"net", neap_net_functions},           {"pool", neap_pool_internals},
-                       {"programs", neap_popen_functions}};
+} internal_tables[] = {
+    {"blocking", neap_blocking_functions}, {"files", neap_files_functions}, {"footer", neap_footer_functions},
+    {"http", neap_http_functions},         {"net", neap_net_functions},     {"pool", neap_pool_internals},
+    {"programs", neap_popen_functions},    {"tls", neap_tls_functions},
+};
 
 /* Pushes the table of what is internal. */
 static void push_internal(lua_State *L) {

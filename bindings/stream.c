@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bindings/await.h"
@@ -55,6 +56,21 @@ int neap_stream_push(lua_State *L, int fd) {
     return 0;
 }
 
+int neap_stream_secure(lua_State *L, struct neap_object *context, const char *name) {
+    struct neap_byte_stream *stream = (struct neap_byte_stream *)neap_box_check(L, -1, NEAP_HANDLE_STREAM);
+    int code = neap_byte_stream_secure(stream, (struct neap_tls_context *)context, name);
+    if (code == NEAP_NOMEM) luaL_error(L, "not enough memory");
+    return code;
+}
+
+int neap_stream_push_failure(lua_State *L, const struct neap_byte_stream *stream, int code) {
+    if (stream->tls == NULL || stream->tls->failed != code) return neap_push_code(L, code);
+    lua_pushnil(L);
+    lua_pushstring(L, stream->tls->problem);
+    lua_pushstring(L, neap_code_name(code));
+    return 3;
+}
+
 /* --- reading --- */
 
 static int finish_read(lua_State *L, struct neap_task *task, int code);
@@ -66,10 +82,10 @@ static int go_on_reading(lua_State *L, struct neap_byte_stream *stream) {
            (code = neap_byte_stream_fill(stream, neap_reading_wanted(L, inbox))) == 0) {}
     if (count > 0) return neap_await_served(L, count);
     if (code == UV_EOF) return neap_reading_take_rest(L, inbox);
-    if (code != UV_EAGAIN) return neap_push_code(L, code);
+    if (code != UV_EAGAIN) return neap_stream_push_failure(L, stream, code);
     struct neap_task *task = neap_await_begin(L);
     task->link.object = &stream->poll.object;
-    task->link.op = NEAP_POLL_READ;
+    task->link.op = (uint8_t)stream->blocked;
     return neap_await(L, &task->link, 1, (int64_t)lua_tointeger(L, NEAP_READING_DEADLINE), finish_read);
 }
 
@@ -101,7 +117,7 @@ static int end_write(lua_State *L, struct neap_byte_stream *stream, int code) {
         lua_pushboolean(L, 1);
         return neap_await_served(L, 1);
     }
-    int count = neap_push_code(L, code);
+    int count = neap_stream_push_failure(L, stream, code);
     lua_pushvalue(L, DONE);
     return count + 1;
 }
@@ -119,7 +135,7 @@ static int go_on_writing(lua_State *L, struct neap_task *task, struct neap_byte_
     if (code != UV_EAGAIN) return end_write(L, stream, code);
     int64_t deadline = (int64_t)lua_tointeger(L, DEADLINE);
     task->link.object = &stream->poll.object;
-    task->link.op = NEAP_POLL_WRITE;
+    task->link.op = (uint8_t)stream->blocked;
     code = neap_wait_begin(&task->wait, &task->link, 1, neap_await_limit(task, deadline));
     return code == NEAP_PARKED ? neap_await_parked(L, finish_write) : finish_write(L, task, code);
 }
@@ -161,17 +177,82 @@ static int stream_write(lua_State *L) {
     return neap_await(L, &task->link, 1, deadline, finish_turn);
 }
 
-/* --- the rest --- */
+/* --- what TLS may have to wait for --- */
 
-/* stream:shutdown() */
-static int stream_shutdown(lua_State *L) {
+enum { STEP_DEADLINE = 2 }; /* the stack of a step: the stream, this */
+
+/* Takes `step` again and again, as long as it has to wait. */
+static int go_on_with(lua_State *L, struct neap_byte_stream *stream, int (*step)(struct neap_byte_stream *stream),
+                      neap_finish finish) {
+    int code = step(stream);
+    if (code == 0) {
+        lua_pushboolean(L, 1);
+        return neap_await_served(L, 1);
+    }
+    if (code != UV_EAGAIN) return neap_stream_push_failure(L, stream, code);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = &stream->poll.object;
+    task->link.op = (uint8_t)stream->blocked;
+    return neap_await(L, &task->link, 1, (int64_t)lua_tointeger(L, STEP_DEADLINE), finish);
+}
+
+static struct neap_byte_stream *begin_step(lua_State *L) {
     struct neap_byte_stream *stream = check(L);
-    if (stream->writing) return luaL_error(L, "a write is under way");
-    int code = neap_byte_stream_shutdown(stream);
+    int64_t deadline = neap_check_timeout(L, STEP_DEADLINE);
+    lua_settop(L, SELF);
+    lua_pushinteger(L, deadline);
+    neap_await_begin(L);
+    return stream;
+}
+
+static int finish_handshake(lua_State *L, struct neap_task *task, int code) {
+    struct neap_byte_stream *stream = (struct neap_byte_stream *)task->link.object;
+    if (code >= 0) code = task->link.result;
     if (code != 0) return neap_push_code(L, code);
-    lua_pushboolean(L, 1);
+    return go_on_with(L, stream, neap_byte_stream_handshake, finish_handshake);
+}
+
+/* stream:handshake([timeout]) */
+static int stream_handshake(lua_State *L) {
+    return go_on_with(L, begin_step(L), neap_byte_stream_handshake, finish_handshake);
+}
+
+static int finish_shutdown(lua_State *L, struct neap_task *task, int code) {
+    struct neap_byte_stream *stream = (struct neap_byte_stream *)task->link.object;
+    if (code >= 0) code = task->link.result;
+    if (code != 0) return neap_push_code(L, code);
+    return go_on_with(L, stream, neap_byte_stream_shutdown, finish_shutdown);
+}
+
+/* stream:shutdown([timeout]) */
+static int stream_shutdown(lua_State *L) {
+    struct neap_byte_stream *stream = begin_step(L);
+    if (stream->writing) return luaL_error(L, "a write is under way");
+    return go_on_with(L, stream, neap_byte_stream_shutdown, finish_shutdown);
+}
+
+static void set_text(lua_State *L, const char *field, const char *text, size_t size) {
+    if (size == 0) return;
+    lua_pushlstring(L, text, size);
+    lua_setfield(L, -2, field);
+}
+
+/* stream:security() */
+static int stream_security(lua_State *L) {
+    const struct neap_byte_stream *stream = check(L);
+    struct neap_tls_facts facts;
+    if (stream->tls == NULL || !stream->tls->established) return 0;
+    neap_tls_facts(stream->tls, &facts);
+    lua_createtable(L, 0, 5);
+    set_text(L, "version", facts.version, strlen(facts.version));
+    set_text(L, "cipher", facts.cipher, strlen(facts.cipher));
+    set_text(L, "alpn", facts.alpn, facts.alpn_size);
+    set_text(L, "subject", facts.subject, strlen(facts.subject));
+    set_text(L, "server_name", facts.server_name, facts.server_name != NULL ? strlen(facts.server_name) : 0);
     return 1;
 }
+
+/* --- the rest --- */
 
 /* stream:close(); also __close */
 static int stream_close(lua_State *L) {
@@ -209,11 +290,11 @@ static void describe(struct neap_object *object, char *text, size_t size) {
     snprintf(text, size, "%s", state);
 }
 
-static const luaL_Reg methods[] = {{"read", stream_read},       {"lines", stream_lines},
-                                   {"write", stream_write},     {"shutdown", stream_shutdown},
-                                   {"close", stream_close},     {"is_closed", stream_is_closed},
-                                   {"address", stream_address}, {"peer", stream_peer},
-                                   {"nodelay", stream_nodelay}, {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"read", stream_read},           {"lines", stream_lines},       {"write", stream_write},
+    {"shutdown", stream_shutdown},   {"close", stream_close},       {"is_closed", stream_is_closed},
+    {"address", stream_address},     {"peer", stream_peer},         {"nodelay", stream_nodelay},
+    {"handshake", stream_handshake}, {"security", stream_security}, {NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__close", stream_close}, {NULL, NULL}};
 
 const struct neap_binding neap_stream_binding = {

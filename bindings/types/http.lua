@@ -48,7 +48,7 @@ local HttpWriter = {}
 ---```
 ---
 ---Where: `host` ("127.0.0.1"; or "unix:" and a path), `port` (one that is free), `backlog`, `reuseport` (as `neap.net.listen`: each of several
----threads may serve the port); or `listener`, one that you have made, and may have sent to several threads.
+---threads may serve the port); or `listener`, one that you have made, and may have sent to several threads. `tls`: as `neap.net.listen`.
 ---
 ---Limits: `max_head` bytes of request line and headers (16 KiB; 64 KiB at most): more is refused with 431. `max_body` bytes (8 MiB): 413.
 ---`max_connections` at once: more wait to be accepted. In seconds: `head_timeout` (10) from the first byte of a request to the end of its
@@ -64,7 +64,7 @@ local HttpWriter = {}
 ---("text/plain; charset=utf-8") where the handler does not.
 ---
 ---Does not wait, unless `host` is a name. Errors: options that make no sense.
----@param options { handler: (fun(request: neap.HttpRequest): string|neap.HttpAnswer?), host?: string, port?: integer, backlog?: integer, reuseport?: boolean, listener?: neap.Listener, max_head?: integer, max_body?: integer, max_connections?: integer, head_timeout?: number, body_timeout?: number, idle_timeout?: number, write_timeout?: number, stream?: boolean, on_error?: (fun(err: any, traceback: string, request: neap.HttpRequest)), grace?: number }
+---@param options { handler: (fun(request: neap.HttpRequest): string|neap.HttpAnswer?), host?: string, port?: integer, backlog?: integer, reuseport?: boolean, listener?: neap.Listener, tls?: neap.TlsOptions, max_head?: integer, max_body?: integer, max_connections?: integer, head_timeout?: number, body_timeout?: number, idle_timeout?: number, write_timeout?: number, stream?: boolean, on_error?: (fun(err: any, traceback: string, request: neap.HttpRequest)), grace?: number }
 ---@return neap.HttpServer?
 ---@return string? message
 ---@return string? code "EADDRINUSE", "EACCES" and the like

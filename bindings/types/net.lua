@@ -26,6 +26,30 @@ local Listener = {}
 ---@class neap.Datagram
 local Datagram = {}
 
+---TLS (OpenSSL, loaded when it is first used). `true` stands for an empty table. Files are in PEM; a `key` that is in the file of
+---the certificate need not be named.
+---
+---A client checks the certificate of the server, and that it is one for the host, unless `verify` is false; it trusts whom the system
+---trusts, or those in `ca`, a file or a folder. `server_name` is who the server should be, when that is not the host. `cert` and `key`
+---are shown to a server that asks.
+---
+---A server needs `cert` and `key`. With `ca`, or `verify`, it asks clients for a certificate, and refuses those without.
+---@class neap.TlsOptions
+---@field verify? boolean
+---@field ca? string
+---@field cert? string
+---@field key? string
+---@field server_name? string of a client
+---@field alpn? string[] protocols, the preferred first
+
+---What was agreed on with the other side.
+---@class neap.Security
+---@field version string "TLSv1.3", "TLSv1.2"
+---@field cipher string
+---@field alpn? string the protocol
+---@field subject? string of the certificate that the other side has shown: "/CN=localhost"
+---@field server_name? string whom the client wanted to talk to
+
 ---Connects to a listener. Each address that the name has is tried in turn.
 ---
 ---```lua
@@ -43,30 +67,44 @@ local Datagram = {}
 ---server:join()
 ---```
 ---
----Options: `timeout`, in seconds, for all of it; `nodelay` (true by default): small writes go out at once.
+---Options: `timeout`, in seconds, for all of it; `nodelay` (true by default): small writes go out at once; `tls`: the connection is
+---encrypted, and the handshake made.
 ---
 ---Waits for the name and for the other side; being cancelled leaves nothing behind. Errors: what is no host, port or option.
 ---@param host string
 ---@param port? integer 1 to 65535; none for a path
----@param options? { timeout?: number, nodelay?: boolean }
+---@param options? { timeout?: number, nodelay?: boolean, tls?: true|neap.TlsOptions }
 ---@return neap.Stream?
 ---@return string? message
----@return string? code "timeout", "ECONNREFUSED", "EAI_NONAME" and the like
+---@return string? code "timeout", "ECONNREFUSED", "EAI_NONAME" and the like; "certificate" (not trusted), "tls" (no common TLS), "missing" (no OpenSSL)
 ---@since 0.1
 function Net.connect(host, port, options) end
 
 ---Listens for connections. What a server that was killed has left at a path is removed.
 ---
 ---Options: `backlog`, how many connections may wait to be accepted (511); `reuseport`: other listeners, of other
----threads or programs, may have the same port, and the system spreads connections over them.
+---threads or programs, may have the same port, and the system spreads connections over them; `tls`: what is accepted is
+---encrypted. The handshake is made by the first who reads or writes, or by `Stream:handshake`.
 ---@param host string "0.0.0.0" for every address of the machine
 ---@param port? integer 0: any that is free; see `Listener:address`
----@param options? { backlog?: integer, reuseport?: boolean }
+---@param options? { backlog?: integer, reuseport?: boolean, tls?: neap.TlsOptions }
 ---@return neap.Listener?
 ---@return string? message
----@return string? code "EADDRINUSE", "EACCES" and the like
+---@return string? code "EADDRINUSE", "EACCES" and the like; "certificate": a file is of no use
 ---@since 0.1
 function Net.listen(host, port, options) end
+
+---Goes over to TLS in the middle of a conversation, as SMTP's STARTTLS does, and makes the handshake. A stream for which that fails is
+---closed. What the other side has sent before must have been read.
+---
+---Options: those of TLS; `server`: this side is the server; `timeout`. A client that verifies says in `server_name` who the server should be.
+---@param stream neap.Stream
+---@param options { server?: boolean, timeout?: number, verify?: boolean, ca?: string, cert?: string, key?: string, server_name?: string, alpn?: string[] }
+---@return neap.Stream? stream the same
+---@return string? message
+---@return string? code "timeout", "certificate", "tls", "EPROTO" (bytes came too early) and the like
+---@since 0.1
+function Net.starttls(stream, options) end
 
 ---Makes a socket for packets, at an address of one's own.
 ---
@@ -107,7 +145,7 @@ function Dns.resolve(host, options) end
 ---@param timeout? number
 ---@return string?
 ---@return string? message
----@return string? code "closed", "timeout", "ECONNRESET", "EMSGSIZE" and the like
+---@return string? code "closed", "timeout", "ECONNRESET", "EMSGSIZE" and the like; of TLS also "tls", "certificate"
 ---@since 0.1
 function Stream:read(what, timeout) end
 
@@ -129,12 +167,27 @@ function Stream:lines(timeout) end
 ---@since 0.1
 function Stream:write(bytes, timeout) end
 
----Ends the writing: the other side reads to an end, and may still write.
+---Ends the writing: the other side reads to an end, and may still write. Waits only with TLS, and only while the other side does not read.
+---@param timeout? number
 ---@return true?
 ---@return string? message
 ---@return string? code
 ---@since 0.1
-function Stream:shutdown() end
+function Stream:shutdown(timeout) end
+
+---Makes TLS's handshake, if it has not been made. One that times out or is cancelled goes on with the next read, write or handshake.
+---Without TLS there is nothing to do.
+---@param timeout? number
+---@return true?
+---@return string? message
+---@return string? code "timeout", "certificate", "tls", "ECONNRESET" and the like
+---@since 0.1
+function Stream:handshake(timeout) end
+
+---How it is encrypted; nil: it is not, or the handshake is not over.
+---@return neap.Security?
+---@since 0.1
+function Stream:security() end
 
 ---Closes it. Tasks that wait on it are answered "closed". Closing it again does nothing.
 ---@since 0.1

@@ -19,6 +19,8 @@ static const char *word(int code) {
         case NEAP_GONE: return "gone";
         case NEAP_RANGE: return "range";
         case NEAP_BUSY: return "busy";
+        case NEAP_TLS: return "tls";
+        case NEAP_UNTRUSTED: return "certificate";
         case NEAP_INVALID: return "invalid";
         case NEAP_FOREIGN: return "wrong thread";
         case NEAP_FAILED: return "failed";

@@ -17,6 +17,8 @@ enum neap_code {
     NEAP_GONE = -5010,      /* the loop that should have taken it has ended */
     NEAP_RANGE = -5011,     /* a count beyond its bound */
     NEAP_BUSY = -5012,      /* somebody else is changing it */
+    NEAP_TLS = -5013,       /* the two sides do not agree on TLS, or what came is none */
+    NEAP_UNTRUSTED = -5014, /* a certificate that is not trusted, or a file that has none */
 
     /* of the interface for hosts (bindings/neap.h) */
     NEAP_INVALID = -5101, /* misuse: an argument that cannot be */

@@ -1,7 +1,10 @@
 /* byte_stream: what has come is kept in one buffer, which is there only while it holds something: ten thousand idle connections cost
  * none. Reading tries the system call when bytes may be there, and not again right after a read that took all of them.
  *
- * Writes take turns: one that could not be finished at once is not to be cut in two by another task's. */
+ * Writes take turns: one that could not be finished at once is not to be cut in two by another task's.
+ *
+ * TLS        has buffers of its own (io/tls.h): what it wants to send goes out after each of its calls, whoever has made it; what it wants to see
+ *            is read when it asks. So a read may have to wait until it can write, and the other way round: `blocked` tells. */
 #include "io/byte_stream.h"
 
 #include <errno.h>
@@ -40,42 +43,41 @@ static void serve_turns(struct neap_byte_stream *stream, int result) {
     neap_batch_flush(&batch);
 }
 
-void neap_byte_stream_close(struct neap_byte_stream *stream) {
-    neap_poll_close(&stream->poll);
-    serve_turns(stream, NEAP_CLOSED);
-    neap_inbox_fini(&stream->inbox);
-}
-
 /* --- reading --- */
 
 static int failed_read(struct neap_byte_stream *stream, int code) {
-    neap_inbox_put(&stream->inbox, 0);
     if (code == UV_EAGAIN) {
         neap_poll_clear(&stream->poll, NEAP_POLL_READ);
         return UV_EAGAIN;
     }
     if (code == UV_EIO && !stream->socket) code = UV_EOF; /* a pseudo terminal whose other side has gone */
-    if (code == UV_EOF) stream->ended = true;
     return code;
 }
 
-int neap_byte_stream_fill(struct neap_byte_stream *stream, size_t wanted) {
-    if (stream->ended) return UV_EOF;
+/* Reads once into `inbox`. */
+static int read_into(struct neap_byte_stream *stream, struct neap_inbox *inbox, size_t wanted) {
+    stream->blocked = NEAP_POLL_READ;
     if (stream->drained) {
         stream->drained = false;
         if (!(stream->poll.ready & 1u << NEAP_POLL_READ)) return UV_EAGAIN;
     }
     size_t room;
-    char *bytes = neap_inbox_room(&stream->inbox, wanted, &room);
+    char *bytes = neap_inbox_room(inbox, wanted, &room);
     if (bytes == NULL) return NEAP_NOMEM;
     ssize_t count;
     do count = read(stream->poll.fd, bytes, room);
     while (count < 0 && errno == EINTR);
+    neap_inbox_put(inbox, count > 0 ? (size_t)count : 0);
     if (count <= 0) return failed_read(stream, count == 0 ? UV_EOF : -errno);
-    neap_inbox_put(&stream->inbox, (size_t)count);
     stream->drained = (size_t)count < room;
     neap_poll_clear(&stream->poll, NEAP_POLL_READ);
     return 0;
+}
+
+static int fill_plain(struct neap_byte_stream *stream, size_t wanted) {
+    int code = read_into(stream, &stream->inbox, wanted);
+    if (code == UV_EOF) stream->ended = true;
+    return code;
 }
 
 /* --- writing --- */
@@ -96,7 +98,8 @@ static ssize_t write_quietly(int fd, const char *bytes, size_t size) {
     return count;
 }
 
-int neap_byte_stream_write(struct neap_byte_stream *stream, const char **bytes, size_t *size) {
+static int write_from(struct neap_byte_stream *stream, const char **bytes, size_t *size) {
+    stream->blocked = NEAP_POLL_WRITE;
     while (*size > 0) {
         int fd = stream->poll.fd;
         ssize_t count = stream->socket ? send(fd, *bytes, *size, MSG_NOSIGNAL) : write_quietly(fd, *bytes, *size);
@@ -111,6 +114,97 @@ int neap_byte_stream_write(struct neap_byte_stream *stream, const char **bytes, 
         }
     }
     return 0;
+}
+
+/* --- TLS --- */
+
+enum { RECORD = 16 * 1024 /* bytes that TLS encrypts at once, at most */ };
+
+/* Sends what TLS has to send. */
+static int flush(struct neap_byte_stream *stream) {
+    struct neap_inbox *out = &stream->tls->out;
+    const char *bytes = out->bytes != NULL ? neap_inbox_peek(out) : NULL;
+    size_t held = neap_inbox_size(out), left = held;
+    if (held == 0) return 0;
+    int code = write_from(stream, &bytes, &left);
+    neap_inbox_take(out, held - left);
+    return code;
+}
+
+/* More for TLS to see. */
+static int receive(struct neap_byte_stream *stream) {
+    int code = read_into(stream, &stream->tls->in, 0);
+    return code == UV_EOF ? neap_tls_cut_off(stream->tls) : code;
+}
+
+static int shake_hands(struct neap_byte_stream *stream) {
+    while (!stream->tls->established) {
+        int code = neap_tls_handshake(stream->tls), sent = flush(stream);
+        if (code != 0 && code != UV_EAGAIN) return code;
+        if (sent != 0) return sent;
+        if (code == UV_EAGAIN) code = receive(stream);
+        if (code != 0) return code;
+    }
+    return 0;
+}
+
+/* What a writer has left behind that was broken off goes out when somebody waits for an answer to it. */
+static int wait_to_read(struct neap_byte_stream *stream) {
+    if (!stream->writing && flush(stream) == UV_EAGAIN) return UV_EAGAIN;
+    stream->blocked = NEAP_POLL_READ;
+    return UV_EAGAIN;
+}
+
+static int fill_decrypted(struct neap_byte_stream *stream, size_t wanted) {
+    int code = shake_hands(stream);
+    while (code == 0) {
+        size_t room, count;
+        char *bytes = neap_inbox_room(&stream->inbox, wanted > RECORD ? wanted : RECORD, &room);
+        if (bytes == NULL) return NEAP_NOMEM;
+        code = neap_tls_read(stream->tls, bytes, room, &count);
+        neap_inbox_put(&stream->inbox, count);
+        if (code == 0) return 0;
+        if (code == UV_EAGAIN) code = receive(stream);
+    }
+    if (code == UV_EAGAIN && stream->tls->established) return wait_to_read(stream);
+    if (code == UV_EOF) stream->ended = true;
+    if (code != UV_EAGAIN) flush(stream); /* an alert */
+    return code;
+}
+
+static int write_encrypted(struct neap_byte_stream *stream, const char **bytes, size_t *size) {
+    int code = shake_hands(stream);
+    for (;;) {
+        size_t count;
+        if (code == 0) code = flush(stream);
+        if (code != 0 || *size == 0) return code;
+        code = neap_tls_write(stream->tls, *bytes, *size < RECORD ? *size : RECORD, &count);
+        *bytes += count;
+        *size -= count;
+        if (code == UV_EAGAIN) code = receive(stream);
+    }
+}
+
+int neap_byte_stream_secure(struct neap_byte_stream *stream, struct neap_tls_context *context, const char *name) {
+    if (neap_inbox_size(&stream->inbox) > 0 || stream->tls != NULL) return UV_EPROTO;
+    return neap_tls_new(context, name, &stream->tls);
+}
+
+int neap_byte_stream_handshake(struct neap_byte_stream *stream) {
+    if (stream->tls == NULL) return 0;
+    int code = shake_hands(stream);
+    return code == 0 ? flush(stream) : code;
+}
+
+/* --- what scripts see --- */
+
+int neap_byte_stream_fill(struct neap_byte_stream *stream, size_t wanted) {
+    if (stream->ended) return UV_EOF;
+    return stream->tls != NULL ? fill_decrypted(stream, wanted) : fill_plain(stream, wanted);
+}
+
+int neap_byte_stream_write(struct neap_byte_stream *stream, const char **bytes, size_t *size) {
+    return stream->tls != NULL ? write_encrypted(stream, bytes, size) : write_from(stream, bytes, size);
 }
 
 bool neap_byte_stream_begin_write(struct neap_byte_stream *stream) {
@@ -130,8 +224,26 @@ void neap_byte_stream_end_write(struct neap_byte_stream *stream) {
 
 int neap_byte_stream_shutdown(struct neap_byte_stream *stream) {
     stream->shut = true;
+    if (stream->tls != NULL) {
+        neap_tls_end(stream->tls);
+        int code = flush(stream);
+        if (code != 0) return code;
+    }
     if (!stream->socket) return 0;
     return shutdown(stream->poll.fd, SHUT_WR) == 0 ? 0 : -errno;
+}
+
+/* The other side of TLS is told, if that can be done at once. */
+void neap_byte_stream_close(struct neap_byte_stream *stream) {
+    if (stream->tls != NULL) {
+        neap_tls_end(stream->tls);
+        if (!neap_poll_is_closed(&stream->poll)) flush(stream);
+        neap_tls_free(stream->tls);
+        stream->tls = NULL;
+    }
+    neap_poll_close(&stream->poll);
+    serve_turns(stream, NEAP_CLOSED);
+    neap_inbox_fini(&stream->inbox);
 }
 
 /* --- the class --- */

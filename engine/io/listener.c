@@ -9,11 +9,12 @@
 #include "core/memory.h"
 #include "io/socket.h"
 
-struct neap_listener *neap_listener_new(int fd) {
+struct neap_listener *neap_listener_new(int fd, struct neap_object *tls) {
     struct neap_listener *listener = neap_alloc(sizeof *listener);
     if (listener == NULL) return NULL;
     neap_object_init(&listener->object, &neap_listener_class);
     listener->fd = fd;
+    listener->tls = tls != NULL ? neap_object_ref(tls) : NULL;
     atomic_init(&listener->closed, false);
     return listener;
 }
@@ -38,6 +39,7 @@ static void destroy(struct neap_object *object) {
     struct neap_listener *listener = (struct neap_listener *)object;
     neap_listener_close(listener);
     close(listener->fd);
+    if (listener->tls != NULL) neap_object_unref(listener->tls);
     neap_free(listener);
 }
 

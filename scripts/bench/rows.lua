@@ -24,6 +24,11 @@ return function(places)
     return { ("%s/%s"):format(places.build, name), ... }
   end
 
+  --- With as many descriptors as are allowed.
+  local function many_files(command)
+    return { "sh", "-c", 'ulimit -n "$(ulimit -H -n)"; exec "$@"', "sh", table.unpack(command) }
+  end
+
   return {
     {
       name = "spawn", title = "spawn + join an empty task", unit = "s",
@@ -215,6 +220,49 @@ return function(places)
       figure = neap "pool_submit",
       yardstick = neap "round_trip_threads", yardstick_title = "neap: a round trip between two threads",
       ratio = { at_least = 1 / 1.5 },
+    },
+    {
+      name = "echo", title = "TCP echo, 50 connections, 64 bytes, one thread", unit = "/s", processors = 2,
+      figure = native("echo_load", "rate", places.neap, places.here .. "figures/echo_server.lua"),
+      yardstick = native("echo_load", "rate", places.build .. "/echo_server"),
+      yardstick_title = "C: libuv, one thread",
+      ratio = { at_least = 0.85 },
+    },
+    {
+      name = "echo_late", title = "the same: 99 % are answered within", unit = "s", processors = 2,
+      figure = native("echo_load", "p99", places.neap, places.here .. "figures/echo_server.lua"),
+      yardstick = native("echo_load", "p99", places.build .. "/echo_server"),
+      yardstick_title = "C: libuv, one thread",
+      value = { at_most = 0.5e-3 },
+    },
+    {
+      name = "echo_threads", title = "the same, two threads that share the port", unit = "/s", processors = 2,
+      figure = native("echo_load", "rate", places.neap, places.here .. "figures/echo_server.lua", "2"),
+      yardstick = native("echo_load", "rate", places.neap, places.here .. "figures/echo_server.lua"),
+      yardstick_title = "neap: one thread",
+      ratio = { at_least = 1 },
+    },
+    {
+      name = "http", title = "HTTP requests, keep-alive, wrk with 50 connections", unit = "/s", processors = 2,
+      figure = neap("http", "neap"),
+      yardstick = neap("http", "nginx"), yardstick_title = "nginx, one worker, the same body",
+      ratio = { at_least = 0.4 },
+    },
+    {
+      name = "idle_connections", title = "memory of an idle connection, of 10,000", unit = "B",
+      figure = many_files(neap("idle_connections", "memory")),
+      value = { at_most = 4096 },
+    },
+    {
+      name = "idle_cpu", title = "processor time of 10,000 idle connections in a second", unit = "s",
+      figure = many_files(neap("idle_connections", "cpu")),
+      value = { at_most = 1e-3 },
+    },
+    {
+      name = "read_file", title = "a file of 1 GiB, read in pieces of 64 KiB", unit = "s",
+      figure = neap("read_file", "neap", places.build .. "/gibibyte"),
+      yardstick = neap("read_file", "cat", places.build .. "/gibibyte"), yardstick_title = "cat of it to /dev/null",
+      ratio = { at_most = 2 },
     },
     {
       name = "start", title = "start of an empty script", unit = "s",

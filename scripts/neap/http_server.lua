@@ -214,11 +214,11 @@ end
 
 local function serve_requests(connection)
   local server, stream, incoming = connection.server, connection.stream, connection.incoming
-  local busy, idle_timeout, head_timeout = server.busy, server.idle_timeout, server.head_timeout
+  local idle_timeout, head_timeout = server.idle_timeout, server.head_timeout
   while not server.closing do
-    busy[stream] = false
+    connection.busy = false
     local request, more = incoming:receive(idle_timeout, head_timeout)
-    busy[stream] = true
+    connection.busy = true
     if not request then
       if more then refuse(connection, more) end
       return
@@ -238,17 +238,21 @@ local function serve_requests(connection)
   end
 end
 
+local connection_metatable = { __close = function(connection)
+  local server = connection.server
+  connection.incoming:close()
+  connection.stream:close()
+  server.connections[connection] = nil
+  server.count = server.count - 1
+  if server.room then server.room:release() end
+  if server.closing and server.count == 0 then server.ended:set() end
+end }
+
 local function serve_connection(server, stream)
   local incoming = internal.http.incoming(stream, server.max_head, server.max_body)
-  local connection = { server = server, stream = stream, incoming = incoming }
-  local _ <close> = setmetatable({}, { __close = function()
-    incoming:close()
-    stream:close()
-    server.busy[stream], server.tasks[stream] = nil, nil
-    server.count = server.count - 1
-    if server.room then server.room:release() end
-    if server.closing and server.count == 0 then server.ended:set() end
-  end })
+  local connection <close> = setmetatable({ server = server, stream = stream, incoming = incoming, busy = true },
+    connection_metatable)
+  server.connections[connection] = neap.current()
   serve_requests(connection)
 end
 
@@ -264,7 +268,7 @@ local function accept_all(server)
     if stream then
       server.count = server.count + 1
       stream:nodelay(true)
-      server.tasks[stream] = neap.spawn(server.task_options, serve_connection, server, stream)
+      neap.spawn(server.task_options, serve_connection, server, stream)
     else
       if server.room then server.room:release() end
       if code ~= "closed" then neap.sleep(PAUSE_SECONDS) end
@@ -280,8 +284,8 @@ local function stop(server)
   server.closing = true
   if server.owns_listener then server.listener:close() end
   server.acceptor:cancel()
-  for stream, busy in pairs(server.busy) do
-    if not busy then stream:close() end
+  for connection in pairs(server.connections) do
+    if not connection.busy then connection.stream:close() end
   end
   if server.count == 0 then server.ended:set() end
 end
@@ -289,11 +293,11 @@ end
 function Server:close(grace)
   stop(self)
   local current = neap.current()
-  for _, task in pairs(self.tasks) do
+  for _, task in pairs(self.connections) do
     if task == current then return true end -- a handler cannot wait for its own end
   end
   if self.ended:wait(grace or self.grace) then return true end
-  for _, task in pairs(self.tasks) do task:cancel() end
+  for _, task in pairs(self.connections) do task:cancel() end
   self.ended:wait()
   return true
 end
@@ -319,6 +323,7 @@ end
 
 local serve_options = {
   handler = check.callable, host = check.string, port = port_number, backlog = check.count, reuseport = check.boolean,
+  tls = internal.load("neap.tls").option,
   listener = function(value) return type(value) == "userdata" or "listener" end,
   max_head = head_size, max_body = check.count, max_connections = check.count, stream = check.boolean,
   idle_timeout = check.seconds, head_timeout = check.seconds, body_timeout = check.seconds,
@@ -327,7 +332,7 @@ local serve_options = {
 
 local function listen(options)
   local host, port = options.host or "127.0.0.1", options.port
-  local how = { backlog = options.backlog, reuseport = options.reuseport }
+  local how = { backlog = options.backlog, reuseport = options.reuseport, tls = options.tls }
   if host:sub(1, 5) == "unix:" then return neap.net.listen(host, how) end
   return neap.net.listen(host, port or 0, how)
 end
@@ -342,7 +347,9 @@ function http.serve(options)
     handler = options.handler, stream = options.stream, on_error = options.on_error or tell,
     listener = listener, owns_listener = listener ~= options.listener,
     room = options.max_connections and neap.semaphore(options.max_connections),
-    busy = {}, tasks = {}, count = 0, closing = false, ended = neap.event(),
+    connections = {}, -- their tasks, by connection
+    count = 0, -- connections that were accepted and have not ended
+    closing = false, ended = neap.event(),
     task_options = { name = "http connection" },
   }
   for name, value in pairs(defaults) do server[name] = options[name] or value end

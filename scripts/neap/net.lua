@@ -9,6 +9,7 @@ neap.net, neap.dns = net, dns
 local BACKLOG = 511
 
 local check = internal.load("neap.check")
+local tls -- neap.tls, once it is used
 local refuse = check.refuse
 
 --- A host that is a path in the file system has no port, and the options stand in its place.
@@ -54,13 +55,32 @@ local function tell(what, message, code)
   return nil, ("%s: %s"):format(what, message), code
 end
 
-local connect_options = { timeout = check.seconds, nodelay = check.boolean }
+local function tls_option(value)
+  tls = tls or internal.load("neap.tls")
+  return tls.option(value)
+end
+
+--- Makes a new stream one that speaks TLS, or closes it. `name` is whom a client wants to talk to.
+local function secure(stream, context, name, timeout)
+  local ok, message, code = internal.tls.secure(stream, context, name)
+  if ok then ok, message, code = stream:handshake(timeout) end
+  if ok then return stream end
+  stream:close()
+  return nil, message, code
+end
+
+local connect_options = { timeout = check.seconds, nodelay = check.boolean, tls = tls_option }
 
 function net.connect(host, port, options)
   local position
   port, options, position = check_place(host, port, options, "connect")
   options = check.options(options, connect_options, position, "connect")
   local remaining = countdown(options.timeout)
+  local context, tls_options, failure
+  if options.tls then
+    context, tls_options, failure = tls.client(options.tls, position, "connect")
+    if not context then return nil, tls_options, failure end
+  end
   local hosts, message, code = addresses_of(host, options.timeout)
   if not hosts then return nil, message, code end
   local stream
@@ -68,25 +88,54 @@ function net.connect(host, port, options)
     stream, message, code = internal.net.dial(each, port, remaining())
     if stream then
       stream:nodelay(options.nodelay ~= false)
-      return stream
+      if not context then return stream end
+      local name = tls_options.server_name or not is_local(host) and host or nil
+      stream, message, code = secure(stream, context, name, remaining())
+      if stream then return stream end
+      break
     end
     if code == "timeout" then break end
   end
   return tell("cannot connect to " .. at(host, port), message, code)
 end
 
-local listen_options = { backlog = check.count, reuseport = check.boolean }
+local listen_options = { backlog = check.count, reuseport = check.boolean, tls = tls_option }
 
 function net.listen(host, port, options)
   local position
   port, options, position = check_place(host, port, options, "listen")
   options = check.options(options, listen_options, position, "listen")
-  local hosts, message, code = addresses_of(host)
+  local context, hosts, message, code
+  if options.tls then
+    context, message, code = tls.server(options.tls, position, "listen")
+    if not context then return nil, message, code end
+  end
+  hosts, message, code = addresses_of(host)
   if not hosts then return nil, message, code end
   local listener
-  listener, message, code = internal.net.listen(hosts[1], port, options.backlog or BACKLOG, options.reuseport)
+  listener, message, code = internal.net.listen(hosts[1], port, options.backlog or BACKLOG, options.reuseport, context)
   if listener then return listener end
   return tell("cannot listen at " .. at(host, port), message, code)
+end
+
+local function starttls_options(options)
+  local own, timeout, server = {}, options.timeout, options.server
+  for key, value in pairs(options) do own[key] = value end
+  own.timeout, own.server = nil, nil
+  return own, timeout, server
+end
+
+function net.starttls(stream, options)
+  if type(options) ~= "table" then refuse(2, "starttls", "table of options expected, got " .. type(options)) end
+  tls = tls or internal.load("neap.tls")
+  local own, timeout, server = starttls_options(options)
+  local make = server and tls.server or tls.client
+  local context, checked, code = make(own, 2, "starttls")
+  if not context then return nil, checked, code end
+  if not server and checked.verify ~= false and not checked.server_name then
+    refuse(2, "starttls", "option 'server_name': whom to talk to is needed, or verify = false")
+  end
+  return secure(stream, context, checked.server_name, timeout)
 end
 
 local udp_options = { reuseport = check.boolean }

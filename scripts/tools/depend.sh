@@ -27,6 +27,7 @@ missing() {
       has_header uv.h "" || echo libuv1-dev
       has_header histedit.h "" || echo libedit-dev
       has_header http_parser.h "" || echo libhttp-parser-dev
+      has_header openssl/ssl.h "" || echo libssl-dev
       ;;
     test)
       has_cmocka || echo libcmocka-dev
@@ -39,6 +40,8 @@ missing() {
       ;;
     bench)
       has_command pkg-config || echo pkg-config
+      has_command wrk || echo wrk
+      has_command nginx || echo nginx-light
       ;;
     fuzz)
       has_command clang || echo clang
