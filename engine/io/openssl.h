@@ -70,7 +70,8 @@
     X(X509_verify_cert_error_string)
 
 struct neap_openssl {
-#define NEAP_OPENSSL_FIELD(name) __typeof__(&(name)) (name);
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declarator */
+#define NEAP_OPENSSL_FIELD(name) __typeof__(&(name)) name;
     NEAP_OPENSSL_FUNCTIONS(NEAP_OPENSSL_FIELD)
 #undef NEAP_OPENSSL_FIELD
 };
