@@ -68,7 +68,7 @@ describe("neap.blocking", function()
         deep_inside()
       end)
     end)
-    task:wait()
+    assert.is_false((pcall(task.join, task)))
     assert.matches("caused by:\nstack traceback:.*deep_inside", task:traceback())
   end)
 
