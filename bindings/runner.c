@@ -23,7 +23,7 @@ static const char usage[] = "usage: neap [options] [script [arguments]]\n"
                             "\n"
                             "The arguments are in ... and in the table arg.\n"
                             "\n"
-                            "  -e CODE        run CODE\n"
+                            "  -e CODE        run CODE; may be given again right behind it, for more\n"
                             "  -i             then go on at the prompt\n"
                             "  --attachable   let `neap --attach` of the same user reach the program\n"
                             "  --             end the options: what follows is a script, whatever its name\n"
@@ -33,11 +33,11 @@ static const char usage[] = "usage: neap [options] [script [arguments]]\n"
 struct command {
     int argc;
     char **argv;
-    int zero;         /* index in argv of what is run: the script's name, "-", or -e's code. argc: standard input */
-    const char *code; /* of -e; NULL */
-    long attach;      /* the process to attach to; 0: none */
-    bool prompt;      /* the prompt comes after what is run, or in its stead */
-    bool attachable;  /* others may attach to this program */
+    int zero;    /* index in argv of what is run: the script's name, "-", or the last -e's code. argc: standard input */
+    int codes;   /* how many pieces of code -e has given: argv[zero], argv[zero - 2] and so on */
+    long attach; /* the process to attach to; 0: none */
+    bool prompt; /* the prompt comes after what is run, or in its stead */
+    bool attachable; /* others may attach to this program */
 };
 
 /* The table arg: what is run at 0, its arguments from 1 on, what stands before it below 0. */
@@ -52,9 +52,31 @@ static void push_arg_table(lua_State *L, const struct command *command) {
     lua_rawseti(L, -2, 0);
 }
 
+/* Leaves a function that calls all codes of -e. */
+static int load_codes(lua_State *L, const struct command *command) {
+    static const char all[] =
+        "local codes = ... "
+        "return function(...) for i = 1, #codes - 1 do codes[i](...) end return codes[#codes](...) end";
+    int status = LUA_OK;
+    lua_createtable(L, command->codes, 0);
+    for (int i = 1; i <= command->codes && status == LUA_OK; i++) {
+        const char *code = command->argv[command->zero - 2 * (command->codes - i)];
+        status = luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t");
+        if (status == LUA_OK && command->codes > 1) lua_rawseti(L, -2, i);
+    }
+    if (status != LUA_OK || command->codes == 1) {
+        lua_remove(L, -2);
+        return status;
+    }
+    luaL_loadbufferx(L, all, sizeof all - 1, "=(command line)", "t");
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    return LUA_OK;
+}
+
 /* Only text: bytecode can be made to crash the machine that runs it. */
 static int load_chunk(lua_State *L, const struct command *command) {
-    if (command->code != NULL) return luaL_loadbufferx(L, command->code, strlen(command->code), "=(command line)", "t");
+    if (command->codes > 0) return load_codes(L, command);
     bool is_input = command->zero == command->argc || strcmp(command->argv[command->zero], "-") == 0;
     return luaL_loadfilex(L, is_input ? NULL : command->argv[command->zero], "t");
 }
@@ -127,8 +149,10 @@ static int read_options(struct command *command) {
             command->attach = read_pid(pid);
             if (command->attach == 0) return complain("--attach needs the number of a process", "");
         } else if (strcmp(word, "-e") == 0) {
-            if (++i == command->argc) return complain("-e needs code", "");
-            command->code = command->argv[i];
+            do {
+                if (++i == command->argc) return complain("-e needs code", "");
+                command->codes++;
+            } while (i + 1 < command->argc && strcmp(command->argv[i + 1], "-e") == 0 && ++i);
             break;
         } else if (strcmp(word, "--") == 0) {
             i++;

@@ -33,6 +33,14 @@ describe("the command line", function()
     assert.are.equal("neap: (command line):1: boom", run([[-e 'error("boom")']]).stderr:match("^[^\n]*"))
   end)
 
+  it("runs several pieces of code, each a chunk of its own, one after the other", function()
+    assert.are.same(printed("1\tx\t-e\n2\tnil\tx\t-e\n"),
+      run("-e 'local a, b = 1, 2 c = b print(a, ...)' -e 'print(c, a, ...)' x -e"))
+    assert.are.equal("neap: (command line):1: boom", run([[-e 'x = 1' -e 'error("boom")']]).stderr:match("^[^\n]*"))
+    assert.are.same({ status = 1, stdout = "", stderr = "neap: (command line):1: unexpected symbol near <eof>\n" },
+      run("-e 'print(1)' -e 'x ='"))
+  end)
+
   it("runs what comes on standard input", function()
     assert.are.same(printed("a\n"), run("- a", { input = "print(...)" }))
     assert.are.same(printed("-1=neap 0=- 1=a 1\ta\n"), run("- a", { input = show_arguments }))
