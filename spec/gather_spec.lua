@@ -304,10 +304,10 @@ describe("wait", function()
   it("refuses options that it does not know", function()
     for expected, options in pairs({
       ["unknown option 'tiemout' (known: timeout, when)"] = { tiemout = 1 },
-      ["option 'when': 'all', 'first' or 'first_error' expected, got 'some'"] = { when = "some" },
+      ["option 'when': one of 'all', 'first', 'first_error' expected, got 'some'"] = { when = "some" },
       ["table of options expected, got number"] = 5,
-      ["timeout must not be negative or NaN"] = { timeout = -1 },
-      ["timeout: number of seconds expected, got string"] = { timeout = "1" },
+      ["option 'timeout': number of seconds that is not negative or NaN expected, got -1"] = { timeout = -1 },
+      ["option 'timeout': number of seconds expected, got '1'"] = { timeout = "1" },
     }) do
       local ok, message = pcall(function() return neap.wait({}, options), nil end)
       assert.is_false(ok)

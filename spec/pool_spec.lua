@@ -72,10 +72,10 @@ describe("neap.pool", function()
     raises("bad argument #1 to 'pool' %(unknown option 'wokers' %(known: initargs, initializer, kind,", neap.pool,
       { wokers = 1 })
     for _, bad in ipairs({ 0, -1, 1.5, 10001, 0 / 0 }) do raises("a number of workers", neap.pool, bad) end
-    raises("option 'kind': 'thread', 'process' or 'task' expected", neap.pool, { kind = "fiber" })
+    raises("option 'kind': one of 'thread', 'process', 'task' expected", neap.pool, { kind = "fiber" })
     raises("option 'max_tasks': a number of tasks", neap.pool, { max_tasks = 0 })
     raises("option 'queue_limit': a number of tasks", neap.pool, { queue_limit = "many" })
-    raises("option 'initializer': function expected, got string", neap.pool, { initializer = "x" })
+    raises("option 'initializer': function expected, got 'x'", neap.pool, { initializer = "x" })
     raises("table of options expected, got string", neap.pool, "2")
   end)
 

@@ -60,6 +60,12 @@ local function known_names(known)
   return table.concat(names, ", ")
 end
 
+--- What was given in place of what is expected: numbers and words as they are.
+local function say(value)
+  if type(value) == "number" then return tostring(value) end
+  return type(value) == "string" and value:find("^[%w_]+$") and ("'%s'"):format(value) or type(value)
+end
+
 --- A copy of the table of options; `known` has the test of each. Nil is an empty one.
 function check.options(options, known, position, name)
   local copy = {}
@@ -69,12 +75,11 @@ function check.options(options, known, position, name)
   end
   for key, value in pairs(options) do
     if not known[key] then
-      check.refuse(position, name, ("unknown option '%s' (%s)"):format(tostring(key), known_names(known)))
+      check.refuse(position, name, ("unknown option '%s' (known: %s)"):format(tostring(key), known_names(known)))
     end
     local expected = known[key](value)
     if expected ~= true then
-      local got = type(value) == "number" and tostring(value) or type(value)
-      check.refuse(position, name, ("option '%s': %s expected, got %s"):format(key, expected, got))
+      check.refuse(position, name, ("option '%s': %s expected, got %s"):format(key, expected, say(value)))
     end
     copy[key] = value
   end

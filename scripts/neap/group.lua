@@ -5,9 +5,8 @@
 
 local neap, internal = ...
 
-local function refuse(position, name, problem)
-  error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), 4)
-end
+local check = internal.load("neap.check")
+local refuse = check.refuse
 
 local function check_timeout(timeout, position, name)
   if timeout == nil then return end
@@ -45,25 +44,11 @@ end
 
 local conditions = { all = "all", first = "first", first_error = "failure" }
 
-local function read_wait_options(options)
-  if options == nil then options = {} end
-  if type(options) ~= "table" then refuse(2, "wait", "table of options expected, got " .. type(options)) end
-  for key in pairs(options) do
-    if key ~= "timeout" and key ~= "when" then
-      refuse(2, "wait", ("unknown option '%s' (known: timeout, when)"):format(tostring(key)))
-    end
-  end
-  local when = options.when == nil and "all" or options.when
-  local condition = conditions[when]
-  if not condition then
-    refuse(2, "wait", ("option 'when': 'all', 'first' or 'first_error' expected, got '%s'"):format(tostring(when)))
-  end
-  return condition, options.timeout
-end
+local wait_options = { timeout = check.seconds, when = check.one_of("all", "first", "first_error") }
 
 function neap.wait(list, options)
-  local condition, timeout = read_wait_options(options)
-  check_timeout(timeout, 2, "wait")
+  options = check.options(options, wait_options, 2, "wait")
+  local condition, timeout = conditions[options.when or "all"], options.timeout
   local watch <close>, handles = internal.watch(list, "wait")
   local elements, done, pending = copy(list, handles), {}, {}
   watch:wait(condition, timeout)

@@ -12,9 +12,8 @@ local methods = engine.methods()
 
 -- --- options ---
 
-local function refuse(level, position, name, problem)
-  error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), level + 1)
-end
+local check = internal.load("neap.check")
+local refuse = check.refuse
 
 --- Is the first argument of the method that calls us, or was told to by `level`, a pool?
 local function check_self(pool, level, name)
@@ -22,51 +21,21 @@ local function check_self(pool, level, name)
   error(("calling '%s' on bad self (pool expected, got %s)"):format(name, type(pool)), level + 1)
 end
 
-local function is_count(value) return math.type(value) == "integer" and value > 0 end
-
-local kinds = { thread = true, process = true, task = true }
-
---- What each option is: true when it is right, or what is expected.
-local pool_options = {
-  workers = function(value) return is_count(value) and value <= 10000 or "a number of workers, 1 to 10000" end,
-  kind = function(value) return kinds[value] or "'thread', 'process' or 'task'" end,
-  initializer = function(value) return type(value) == "function" or "function" end,
-  initargs = function(value) return type(value) == "table" or "table" end,
-  max_tasks = function(value) return is_count(value) or "a number of tasks, 1 or more" end,
-  name = function(value) return type(value) == "string" or "string" end,
-  queue_limit = function(value) return is_count(value) or "a number of tasks, 1 or more" end,
-}
-
-local function is_timeout(value)
-  if type(value) ~= "number" then return "number of seconds" end
-  return value >= 0 or "number of seconds that is not negative or NaN"
+local function count_of(what, most)
+  return function(value)
+    return math.type(value) == "integer" and value > 0 and value <= (most or math.maxinteger) or "a number of " .. what
+  end
 end
+
+local pool_options = {
+  workers = count_of("workers, 1 to 10000", 10000), kind = check.one_of("thread", "process", "task"),
+  initializer = check.callable, initargs = check.table, max_tasks = count_of("tasks, 1 or more"), name = check.string,
+  queue_limit = count_of("tasks, 1 or more"),
+}
 
 local map_options = {
-  chunksize = function(value) return is_count(value) or "a number of items, 1 or more" end,
-  timeout = is_timeout,
-  progress = function(value) return type(value) == "boolean" or "boolean" end,
-  collect = function(value) return type(value) == "boolean" or "boolean" end,
+  chunksize = count_of("items, 1 or more"), timeout = check.seconds, progress = check.boolean, collect = check.boolean,
 }
-
-local function check_options(options, known, position, name)
-  if options == nil then return {} end
-  if type(options) ~= "table" then refuse(3, position, name, "table of options expected, got " .. type(options)) end
-  for key, value in pairs(options) do
-    if not known[key] then
-      local names = {}
-      for each in pairs(known) do names[#names + 1] = each end
-      table.sort(names)
-      refuse(3, position, name, ("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")))
-    end
-    local expected = known[key](value)
-    if expected ~= true then
-      local got = type(value) == "number" and tostring(value) or type(value)
-      refuse(3, position, name, ("option '%s': %s expected, got %s"):format(key, expected, got))
-    end
-  end
-  return options
-end
 
 -- --- workers ---
 
@@ -139,7 +108,7 @@ end
 
 function neap.pool(options)
   if type(options) == "number" then options = { workers = options } end
-  options = check_options(options, pool_options, 1, "pool")
+  options = check.options(options, pool_options, 1, "pool")
   local kind = options.kind or "thread"
   local workers = options.workers or neap.cpu_count()
   local start = starters[kind]
@@ -167,9 +136,9 @@ end
 function methods:apply_async(fn, args, callback, error_callback)
   check_self(self, 2, "apply_async")
   if args == nil then args = {} end
-  if type(args) ~= "table" then refuse(2, 2, "apply_async", "table of arguments expected, got " .. type(args)) end
+  if type(args) ~= "table" then refuse(2, "apply_async", "table of arguments expected, got " .. type(args)) end
   for position, value in pairs({ [3] = callback, [4] = error_callback }) do
-    if type(value) ~= "function" then refuse(2, position, "apply_async", "function expected, got " .. type(value)) end
+    if type(value) ~= "function" then refuse(position, "apply_async", "function expected, got " .. type(value)) end
   end
   local future = self:submit(fn, table.unpack(args, 1, args.n or #args))
   if not callback and not error_callback then return future end
@@ -211,11 +180,11 @@ local function count_workers(pool) return pool:stats().workers end
 
 local function check_map(pool, name, fn, list, options)
   check_self(pool, 3, name)
-  if type(fn) ~= "function" then refuse(3, 1, name, "function expected, got " .. type(fn)) end
+  if type(fn) ~= "function" then refuse(1, name, "function expected, got " .. type(fn)) end
   if type(list) ~= "table" and type(list) ~= "userdata" then
-    refuse(3, 2, name, "list expected, got " .. type(list))
+    refuse(2, name, "list expected, got " .. type(list))
   end
-  return check_options(options, map_options, 3, name)
+  return check.options(options, map_options, 3, name)
 end
 
 --- Submits all of a list. What has not ended is dropped when the batch is closed.
