@@ -1,8 +1,8 @@
 /* program: what the runner promises.
  *
- * ORDER OF THE END   1. the main chunk has returned and everything that is not daemon has ended; or the main chunk failed, or an end
- *                    was asked for (os.exit, a signal, a deadlock, nobody reads our output); 2. after a signal: the main task is
- *                    cancelled, and has a time of grace for its `<close>` variables; 3. ending.c: the rest is cancelled and
+ * ORDER OF THE END   1. the main chunk has returned and everything that is not daemon has ended; or the main chunk failed or was
+ *                    cancelled, or an end was asked for (os.exit, a signal, a deadlock, nobody reads our output); 2. after a
+ *                    signal: the main task is cancelled, and has a time of grace for its `<close>` variables; 3. ending.c: the rest is cancelled and
  *                    joined, stragglers are named; 4. the state is closed; 5. what is still in stdout is written.
  * STATUS             What was asked for first; else 1 if the main chunk or something that nobody joined failed, or somebody
  *                    did not end in time; else 0, unless the output could not be written.
@@ -188,8 +188,9 @@ static int asked_status(const struct program *program) {
 
 static bool is_over(void *argument) {
     struct program *program = argument;
-    if (asked_status(program) >= 0 || main_has_failed(program)) return true;
-    return main_has_ended(program) && neap_ending_is_near(program->vm);
+    if (asked_status(program) >= 0) return true;
+    if (!main_has_ended(program)) return false;
+    return program->vm->outcome_state != NEAP_FUTURE_DONE || neap_ending_is_near(program->vm);
 }
 
 /* Says that the main chunk has failed, once. */
