@@ -205,6 +205,10 @@ static int condition_wait_for(lua_State *L) {
 /* `count` of them; NEAP_CONDITION_ALL. 0 or a code. */
 static int notify_there(lua_State *L, struct neap_proxy *condition, size_t count) {
     struct neap_call call = neap_remote_begin(L);
+    struct neap_proxy *lock = neap_remote_test(neap_condition_lock(&condition->object));
+    if (lock == NULL || !neap_proxy_is_held_by(lock, call.owner)) return NEAP_NOT_OWNER;
+    int code = neap_proxy_tell_holder(lock, call.owner);
+    if (code != 0) return code;
     call.number = count > INT64_MAX ? -1 : (int64_t)count;
     neap_remote_call(L, condition, NEAP_CONDITION_NOTIFY, &call);
     return call.result;

@@ -545,6 +545,122 @@ describe("what is sent to another process", function()
   end)
 end)
 
+describe("a lock that several processes want", function()
+  local function add(lock, value, times)
+    for i = 1, times do
+      if i % 2 == 0 then
+        lock:with(function() value:set(value:get() + 1) end)
+      else
+        lock:acquire()
+        value:set(value:get() + 1)
+        lock:release()
+      end
+    end
+  end
+
+  it("is had by one at a time: here, in a thread, in two children, in the child of one", function()
+    for _, kind in ipairs { "lock", "rlock" } do
+      local lock, value, times = neap[kind](), neap.value("i64"), 500
+      local adders = {
+        neap.thread(add, lock, value, times),
+        start(add, lock, value, times),
+        start(function(f, ...)
+          local child = require("neap").process(f, ...)
+          f(...)
+          child:join()
+        end, add, lock, value, times),
+      }
+      add(lock, value, times)
+      for _, adder in ipairs(adders) do adder:join() end
+      assert.are.equal(5 * times, value:get())
+    end
+  end)
+
+  it("belongs to a child, is used here, and goes with it", function()
+    local process, lock, value = start_with(function()
+      local n = require "neap"
+      local lock, value = n.lock(), n.value("i64")
+      n.spawn(function()
+        for _ = 1, 500 do lock:with(function() value:set(value:get() + 1) end) end
+      end)
+      return lock, value
+    end)
+    add(lock, value, 500)
+    while value:get() < 1000 do neap.sleep(0.001) end
+    lock:acquire()
+    kill(process)
+    lock:release()
+    assert.are.same(broken, table.pack(lock:acquire()))
+  end)
+
+  it("is abandoned by a child that is killed while it has it, also if nobody waits yet", function()
+    local lock, held = neap.lock(), neap.channel()
+    local process = start(function(l, h)
+      l:acquire()
+      h:send(true)
+      require("neap").event():wait()
+    end, lock, held)
+    held:recv()
+    assert.is_true(lock:locked())
+    assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(lock:acquire(0)))
+    kill(process)
+    assert.are.same({ true, "abandoned" }, { lock:acquire(0) })
+    lock:release()
+  end)
+
+  it("is that of a condition, held there without asking: its notifications and its waits are seen", function()
+    local condition, count = neap.condition(), neap.value("i64")
+    local function play(c, v, parity)
+      for i = 1, 100 do
+        c:with(function()
+          c:wait_for(function() return v:get() % 2 == parity end)
+          v:add(1)
+          c:notify_all()
+        end)
+        if i % 10 == 0 then -- and just so
+          c:acquire()
+          c:notify()
+          c:release()
+        end
+      end
+    end
+    local players = { start(play, condition, count, 0), start(play, condition, count, 1) }
+    for _, player in ipairs(players) do player:join() end
+    assert.are.equal(200, count:get())
+  end)
+end)
+
+-- Processes that lock and release all the time are killed at random instants: the lock goes on, and says so.
+local function kill_holders_at_random(kills)
+  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
+  print(("# NEAP_SEED=%d"):format(seed))
+  math.randomseed(seed)
+  local lock, inside, turns = neap.lock(), neap.value("i64"), neap.value("i64")
+  local function work(l, i, t)
+    while true do
+      l:acquire()
+      i:set(require("neap").getpid())
+      t:add(1)
+      i:set(0)
+      l:release()
+    end
+  end
+  local workers = { start(work, lock, inside, turns), start(work, lock, inside, turns) }
+  for _ = 1, kills do
+    local i = math.random(2)
+    neap.sleep(math.random() * 0.003)
+    kill(workers[i])
+    local ok, how = lock:acquire()
+    assert.is_true(ok)
+    assert.is_true(inside:get() == 0 or how == "abandoned", "somebody is inside, and the lock was free")
+    inside:set(0)
+    lock:release()
+    workers[i] = start(work, lock, inside, turns)
+  end
+  for i = 1, 2 do kill(workers[i]) end
+  assert.is_true(turns:get() > 0)
+end
+
 -- Work that is handed out and answered through channels, under a lock, by processes that are killed at random instants.
 local function kill_at_random(kills, capacity)
   local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
@@ -605,6 +721,8 @@ end
 describe("kill -9 at random instants", function()
   it("loses nothing but what the dead had in hand", function() kill_at_random(15, 4) end)
   it("loses nothing of what was under way to them", function() kill_at_random(15, 64) end)
+  it("leaves no lock with the dead", function() kill_holders_at_random(15) end)
+  it("leaves no lock with the dead, often #stress", function() kill_holders_at_random(500) end)
   it("loses nothing but what the dead had in hand, often #stress", function() kill_at_random(500, 4) end)
   it("loses nothing of what was under way to them, often #stress", function() kill_at_random(500, 64) end)
 end)

@@ -7,6 +7,8 @@
 
 #include "core/message.h"
 
+struct neap_cell;
+struct neap_cells;
 struct neap_hold;
 struct neap_object;
 struct neap_owner;
@@ -73,6 +75,12 @@ struct neap_remote {
     uint8_t holding; /* the operation that needs a hold as its operand, plus 1; 0: none does */
     uint8_t
         lending; /* the operation whose results may be sent ahead, plus 1; 0: none. Its objects are struct neap_channel */
+    uint8_t adopting; /* the call that makes its owner a holder, plus 1; 0: none does */
+    /* The other process may change a word of the object's state by itself: this moves it into a cell, which is the object's. The number by
+     * which that process is known there; 0: it may not, there is no memory or no number left. It leaves when it has no reference any more. Any
+     * thread, no guard held. NULL: it may not change anything. */
+    uint32_t (*join)(struct neap_object *object, struct neap_cells *cells, const struct neap_cell **cell);
+    void (*leave)(struct neap_object *object, uint32_t party);
     /* May be NULL: it has none. */
     void (*constants)(struct neap_object *object, struct neap_constants *constants);
     /* For an operation that needs one: an unlinked hold, on the heap; NULL: no memory. */

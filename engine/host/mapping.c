@@ -41,7 +41,7 @@ void neap_mapping_forget_unused(struct neap_session *session) {
 }
 
 /* Sent under the guard: whoever mentions the segment from now on does so after that. */
-static int send_segment(struct neap_session *session, struct neap_segment *segment) {
+int neap_mapping_send(struct neap_session *session, struct neap_segment *segment) {
     uint64_t id = segment->id;
     struct iovec piece = {&id, sizeof id};
     if (neap_idmap_get(&session->segments_sent, id) != NULL) return 0;
@@ -63,7 +63,7 @@ void neap_mapping_pack(struct neap_packer *packer, struct neap_object *object) {
     struct neap_mapping mapping;
     neap_mapped_tell(mapped, &mapping);
     neap_guard_lock(&session->guard);
-    int code = send_segment(session, mapping.segment);
+    int code = neap_mapping_send(session, mapping.segment);
     neap_guard_unlock(&session->guard);
     if (code != 0 && packer->code == 0) packer->code = code;
     neap_pack_class(packer, object->class);
@@ -102,7 +102,7 @@ void neap_mapping_forget(struct neap_session *session, uint64_t id) {
     if (segment != NULL) neap_segment_unref(segment);
 }
 
-static struct neap_segment *find_segment(struct neap_session *session, uint64_t id) {
+struct neap_segment *neap_mapping_find(struct neap_session *session, uint64_t id) {
     neap_guard_lock(&session->guard);
     struct neap_segment *segment = neap_idmap_get(&session->segments, id);
     if (segment == NULL) segment = neap_idmap_get(&session->segments_sent, id); /* it comes home */
@@ -120,7 +120,7 @@ struct neap_object *neap_mapping_unpack(struct neap_unpacker *unpacker) {
     mapping.shape[0] = neap_unpack_u64(unpacker);
     mapping.shape[1] = neap_unpack_u64(unpacker);
     struct neap_object *original = neap_unpack_object(unpacker), *object = NULL;
-    mapping.segment = original != NULL ? find_segment(session, id) : NULL;
+    mapping.segment = original != NULL ? neap_mapping_find(session, id) : NULL;
     if (mapping.segment == NULL || class->adopt == NULL) {
         neap_unpack_fail(unpacker, mapping.segment == NULL ? NEAP_NOMEM : UV_EPROTO);
     } else {

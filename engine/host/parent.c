@@ -121,6 +121,7 @@ int neap_parent_attach(struct neap_parent *parent, struct neap_engine *engine, s
     parent->self = neap_process_new_self(engine, mailbox, id);
     if (parent->self == NULL) return NEAP_NOMEM;
     parent->engine = engine;
+    parent->session->cells = neap_engine_cells(engine);
     neap_job_watch(&parent->self->job, neap_wire_flag(parent->wire));
     atomic_store_explicit(&engine->board, parent->session->board, memory_order_release);
     if (parent->is_cancelled && !neap_job_cancel(&parent->self->job, &parent->reason))

@@ -420,7 +420,9 @@ static int start_session(struct neap_process *process) {
     int code = neap_engine_board(process->engine, &board);
     if (code != 0) return code;
     process->session = neap_session_new(process->wire, board, process->engine->makers);
-    return process->session != NULL ? neap_session_give_board(process->session) : NEAP_NOMEM;
+    if (process->session == NULL) return NEAP_NOMEM;
+    process->session->cells = neap_engine_cells(process->engine);
+    return neap_session_give_board(process->session);
 }
 
 static int make_gift(struct neap_process *process, struct gift *gift) {

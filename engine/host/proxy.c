@@ -8,6 +8,8 @@
  *             releasing what one does not hold need not be asked. Releasing is told, and not waited for: it comes before whatever is
  *             asked of that process next. When an owner ends, its holds are given up one by one, as any.
  *             A rwlock has many readers: their records are in memory of their own.
+ *             A free lock of a process that we are linked to is acquired, and released while nobody waits for it, without asking: in its word
+ *             (OTHERS in sync/lock.c). What must be seen over there in order, as a release behind the wait on a condition, is told.
  * LOCKS       The guard of a proxy covers its list. What is asked is sent without it; that it is not wanted any more, with it:
  *             then it cannot overtake the answer's taking of the link. */
 #include "host/proxy.h"
@@ -69,10 +71,37 @@ bool neap_proxy_is_held_by(const struct neap_proxy *proxy, const struct neap_own
     return holder_of(proxy) == owner;
 }
 
+static _Atomic uint64_t *word_of(const struct neap_proxy *proxy) { return proxy->word.at; }
+
+/* The word of who holds by itself: from `holder` to free; false: somebody waits. */
+static bool free_word(const struct neap_proxy *proxy, uint64_t holder, uint8_t method) {
+    uint64_t expected = holder, next = method == NEAP_LOCK_ABANDON ? NEAP_LOCK_ABANDONED : 0;
+    return atomic_compare_exchange_strong_explicit(word_of(proxy), &expected, next, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+/* Over there, in the order of what is asked. */
+static void tell_let_go(struct neap_proxy *proxy, uint8_t method) {
+    struct neap_owner *owner = holder_of(proxy);
+    uint64_t holder = neap_lock_word(proxy->party, owner);
+    set_holder(proxy, NULL);
+    if (!proxy->by_word)
+        tell(proxy, method, owner, 0);
+    else
+        tell(proxy, method == NEAP_LOCK_ABANDON ? NEAP_LOCK_ABANDON_WORD : NEAP_LOCK_RELEASE_WORD, NULL,
+             (int64_t)holder);
+}
+
 static void let_go(struct neap_proxy *proxy, uint8_t method) {
     struct neap_owner *owner = holder_of(proxy);
+    if (!proxy->by_word) {
+        tell_let_go(proxy, method);
+        return;
+    }
     set_holder(proxy, NULL);
-    tell(proxy, method, owner, 0);
+    if (free_word(proxy, neap_lock_word(proxy->party, owner), method)) return;
+    set_holder(proxy, owner);
+    tell_let_go(proxy, method);
 }
 
 /* Locks and rwlocks have the same two methods. */
@@ -88,18 +117,29 @@ uint32_t neap_proxy_release_all(struct neap_proxy *proxy, struct neap_owner *own
     NEAP_ASSERT(neap_proxy_is_held_by(proxy, owner), "who releases holds");
     (void)owner;
     neap_list_remove(&proxy->hold.node);
-    let_go(proxy, NEAP_LOCK_RELEASE);
+    tell_let_go(proxy, NEAP_LOCK_RELEASE);
     neap_object_unref(&proxy->object); /* the hold's; the caller has one of its own */
     return depth;
 }
 
 int neap_proxy_release(struct neap_proxy *proxy, struct neap_owner *owner) {
     if (!neap_proxy_is_held_by(proxy, owner)) return NEAP_NOT_OWNER;
-    if (proxy->depth > 1)
-        proxy->depth--;
-    else
-        neap_proxy_release_all(proxy, owner);
+    if (--proxy->depth > 0) return 0;
+    neap_list_remove(&proxy->hold.node);
+    let_go(proxy, NEAP_LOCK_RELEASE);
+    neap_object_unref(&proxy->object); /* the hold's; the caller has one of its own */
     return 0;
+}
+
+int neap_proxy_tell_holder(struct neap_proxy *proxy, struct neap_owner *owner) {
+    struct neap_call call = {.owner = owner};
+    if (!proxy->by_word) return 0;
+    neap_message_clear(&call.message);
+    call.number = (int64_t)neap_lock_word(proxy->party, owner);
+    neap_proxy_call(proxy, NEAP_LOCK_ADOPT, &call);
+    neap_message_fini(&call.message);
+    if (call.result == 0) proxy->by_word = false;
+    return call.result;
 }
 
 void neap_proxy_restore(struct neap_proxy *proxy, uint32_t depth) { proxy->depth = depth; }
@@ -193,9 +233,31 @@ static bool is_coming(const struct neap_link *link) {
     return borrower != NULL && is_receiving(link) && atomic_load_explicit(&borrower->is_busy, memory_order_relaxed);
 }
 
+/* --- by a word --- */
+
+static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_word);
+
+static bool is_decided(struct neap_proxy *proxy, struct neap_link *link);
+
+/* Acquires the lock here, if it is free. */
+static enum neap_quick quick_lock(struct neap_proxy *proxy, struct neap_link *link) {
+    struct neap_owner *owner = link->wait->owner;
+    uint64_t word = atomic_load_explicit(word_of(proxy), memory_order_relaxed);
+    if (is_decided(proxy, link)) return NEAP_QUICK_DONE;
+    if (neap_wire_has_ended(proxy->import.session->wire)) return NEAP_QUICK_ASK;
+    if (neap_lock_holder_in(word) != 0 ||
+        !atomic_compare_exchange_strong_explicit(word_of(proxy), &word, neap_lock_word(proxy->party, owner),
+                                                 memory_order_acq_rel, memory_order_relaxed))
+        return link->op & NEAP_OP_TRY ? NEAP_QUICK_ASK : NEAP_QUICK_LATER;
+    if (word & NEAP_LOCK_ABANDONED) link->result = NEAP_ABANDONED;
+    take_lock(proxy, link, true);
+    return NEAP_QUICK_DONE;
+}
+
 /* What was sent ahead woke nobody: the wire has to be looked at. */
 static enum neap_quick quick(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
+    if (word_of(proxy) != NULL) return quick_lock(proxy, link);
     if (borrower_of(proxy) == NULL || !is_receiving(link)) return NEAP_QUICK_ASK;
     if (take_locked(proxy, link)) return NEAP_QUICK_DONE;
     if (neap_wire_glance(proxy->import.session->wire) && take_locked(proxy, link)) return NEAP_QUICK_DONE;
@@ -203,7 +265,10 @@ static enum neap_quick quick(struct neap_object *object, struct neap_link *link)
 }
 
 static bool hint(struct neap_object *object, const struct neap_link *link) {
-    return !is_coming(link) || neap_wire_has_frames(((struct neap_proxy *)object)->import.session->wire);
+    const struct neap_proxy *proxy = (struct neap_proxy *)object;
+    if (word_of(proxy) != NULL)
+        return neap_lock_holder_in(atomic_load_explicit(word_of(proxy), memory_order_relaxed)) == 0;
+    return !is_coming(link) || neap_wire_has_frames(proxy->import.session->wire);
 }
 
 /* For another process yet: its wait is held, so that it is served, or the message stays. */
@@ -317,10 +382,11 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
     if (neap_request_remove(session, link->request)) neap_request_withdraw(session, link->request);
 }
 
-static void take_lock(struct neap_proxy *proxy, struct neap_link *link) {
+static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_word) {
     NEAP_ASSERT(!neap_list_is_linked(&proxy->hold.node), "lock 3: the last holder has let go");
     set_holder(proxy, link->wait->owner);
     proxy->depth = 1;
+    proxy->by_word = by_word;
     neap_owner_enter(link->wait->owner, &proxy->hold);
 }
 
@@ -333,7 +399,7 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
         return;
     }
     if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
-        take_lock(proxy, link);
+        take_lock(proxy, link, false);
     else if (kind == NEAP_KIND_RWLOCK || is_holding(link))
         neap_owner_enter(link->wait->owner, link->hold);
 }
@@ -377,11 +443,18 @@ static void destroy(struct neap_object *object) {
     for (int i = 0; i < NEAP_CONSTANTS; i++)
         if (proxy->constants.parts[i] != NULL) neap_object_unref(proxy->constants.parts[i]);
     neap_borrower_free(borrower_of(proxy));
+    if (word_of(proxy) != NULL) neap_cell_free(&proxy->word);
     neap_import_fini(&proxy->import);
     neap_free(proxy);
 }
 
 static bool revived(struct neap_object *object) { return neap_import_revived(import_of(object)); }
+
+/* It is for us alone: who gets the proxy from us asks us. */
+static void find_word(struct neap_proxy *proxy, struct neap_session *session) {
+    if (!neap_session_find_word(session, &proxy->constants, &proxy->word, &proxy->party)) proxy->word.at = NULL;
+    proxy->constants.numbers[0] = proxy->constants.numbers[1] = 0;
+}
 
 struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, uint8_t kind,
                                     const struct neap_constants *constants_) {
@@ -399,6 +472,9 @@ struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, u
     proxy->hold.abandon = abandon_lock;
     atomic_init(&proxy->holder, NULL);
     proxy->depth = 0;
+    proxy->by_word = false;
+    proxy->word.at = NULL;
+    if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK) find_word(proxy, session);
     atomic_init(&proxy->closed, false);
     return &proxy->object;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/cell.h"
 #include "core/object.h"
 #include "core/remote.h"
 #include "core/wait.h"
@@ -26,6 +27,9 @@ struct neap_proxy {
     struct neap_hold hold;               /* in the holder's list, on its thread */
     _Atomic(struct neap_owner *) holder; /* NULL: nobody here holds it. Exact for the holder's own thread; relaxed */
     uint32_t depth;                      /* levels; holder's thread */
+    bool by_word;                        /* it has acquired it by itself; holder's thread */
+    uint32_t party;                      /* as what: see OTHERS in sync/lock.c. Constant */
+    struct neap_cell word;               /* which we may change ourselves; word.at is NULL: there is none. Constant */
     _Atomic bool closed;                 /* a pipe's end: it has been closed by this process. Relaxed */
 };
 
@@ -44,9 +48,12 @@ void neap_proxy_call(struct neap_proxy *proxy, uint8_t method, struct neap_call 
 
 /* Gives up one level. 0 or NEAP_NOT_OWNER. */
 int neap_proxy_release(struct neap_proxy *proxy, struct neap_owner *owner);
-/* All levels, at least one; returns how many. RESTORE: it has just been acquired, and is to be held so deep. */
+/* All levels, at least one; returns how many. What was asked over there before has arrived when the lock is free. RESTORE: it has just been acquired, and is to be held so deep. */
 uint32_t neap_proxy_release_all(struct neap_proxy *proxy, struct neap_owner *owner);
 void neap_proxy_restore(struct neap_proxy *proxy, uint32_t depth);
+/* The process that it belongs to is to know that `owner`, who holds it, does. Blocks this thread for the time of a round trip, unless it
+ * knows. 0, NEAP_NOMEM or NEAP_BROKEN. */
+int neap_proxy_tell_holder(struct neap_proxy *proxy, struct neap_owner *owner);
 bool neap_proxy_is_held_by(const struct neap_proxy *proxy, const struct neap_owner *owner);
 /* Of a rwlock: writes, or one of its reads. 0 or NEAP_NOT_OWNER. */
 int neap_proxy_release_rwlock(struct neap_proxy *proxy, struct neap_owner *owner);

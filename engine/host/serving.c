@@ -500,7 +500,14 @@ bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpac
         neap_message_fini(&call.message);
         return false;
     }
-    struct neap_guest *guest = owner != 0 ? find_guest(session, owner, false) : NULL;
+    bool adopts = call.method + 1 == object->class->remote->adopting;
+    struct neap_guest *guest = owner != 0 ? find_guest(session, owner, adopts) : NULL;
+    if (adopts && guest == NULL) {
+        if (id != 0) refuse(session, id, NEAP_NOMEM);
+        neap_message_fini(&call.message);
+        neap_object_unref(object);
+        return true;
+    }
     neap_owner_init(&nobody);
     call.owner = guest != NULL ? &guest->owner : &nobody;
     receive_call(session, id, object, guest, &call);

@@ -41,6 +41,8 @@ enum { HOME, AWAY, WHOLE, KNOWN, MAPPED };
 
 enum { FIRST_EXPORTS = 16, VALUES_PER_LOOK = 256 };
 
+enum { PARTY_BITS = 8 }; /* below a word's offset, where it is told */
+
 /* --- life --- */
 
 struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board *board,
@@ -136,21 +138,27 @@ static uint32_t place_export(struct neap_session *session, struct neap_object *o
     export->object = neap_object_ref(object);
     export->sent = 0;
     export->asked = 0;
+    export->party = 0;
     export->lender = NULL;
     return place;
 }
 
-/* The caller ends the lender, and then drops the reference, once it has let go of the guard. */
-static struct neap_object *take_export(struct neap_session *session, uint32_t id, struct neap_lender **lender) {
-    struct neap_export *export = &session->exports[id];
-    struct neap_object *object = export->object;
-    *lender = export->lender;
+/* Out of the table; the caller ends it (end_export) once it has let go of the guard. */
+static struct neap_export take_export(struct neap_session *session, uint32_t id) {
+    struct neap_export *export = &session->exports[id], taken = *export;
     export->object = NULL;
     export->lender = NULL;
     export->next = session->export_free;
     session->export_free = id + 1;
-    neap_idmap_remove(&session->exported, (uintptr_t)object);
-    return object;
+    neap_idmap_remove(&session->exported, (uintptr_t)taken.object);
+    return taken;
+}
+
+/* No guard held; with the last reference the object goes. */
+static void end_export(const struct neap_export *export) {
+    neap_lender_end(export->lender);
+    if (export->party != 0) export->object->class->remote->leave(export->object, export->party);
+    neap_object_unref(export->object);
 }
 
 struct neap_export *neap_session_export(struct neap_session *session, uint32_t id) {
@@ -182,23 +190,22 @@ static int send_numbers(struct neap_session *session, uint8_t type, uint32_t fir
 /* What travelled as itself and is referred to by nobody but us: the other side need not keep it either. */
 static void forget_values(struct neap_session *session) {
     for (uint32_t id = 0;; id++) {
-        struct neap_object *object = NULL;
-        struct neap_lender *none;
+        struct neap_export taken = {.object = NULL};
         neap_guard_lock(&session->guard);
         session->values = 0;
-        while (id < session->export_room && object == NULL) {
+        while (id < session->export_room && taken.object == NULL) {
             const struct neap_export *export = &session->exports[id];
             if (export->object != NULL && export->object->class->pack != NULL &&
                 atomic_load_explicit(&export->object->refs, memory_order_acquire) == 1)
-                object = take_export(session, id, &none);
+                taken = take_export(session, id);
             else
                 id++;
         }
         /* Sent under the guard: the number may be given to another object at once. */
-        if (object != NULL) send_numbers(session, NEAP_FRAME_FORGET, id, 0);
+        if (taken.object != NULL) send_numbers(session, NEAP_FRAME_FORGET, id, 0);
         neap_guard_unlock(&session->guard);
-        if (object == NULL) return;
-        neap_object_unref(object);
+        if (taken.object == NULL) return;
+        end_export(&taken);
     }
 }
 
@@ -218,6 +225,44 @@ static void put_whole(struct neap_packer *packer, struct neap_object *object) {
     if (many) forget_values(session);
 }
 
+/* The other side is to take part in the state of what is exported at `place`, if it can: constants->numbers say where that is. */
+static void take_part(struct neap_session *session, struct neap_object *object, uint32_t place,
+                      struct neap_constants *constants) {
+    const struct neap_remote *remote = object->class->remote;
+    const struct neap_cell *cell = NULL;
+    uint32_t spare = 0;
+    neap_guard_lock(&session->guard);
+    bool done = session->exports[place - 1].party != 0;
+    neap_guard_unlock(&session->guard);
+    if (!done) spare = remote->join(object, session->cells, &cell);
+    neap_guard_lock(&session->guard);
+    struct neap_export *export = &session->exports[place - 1];
+    bool there = export->object == object && !session->ended;
+    if (there && spare != 0 && export->party == 0) {
+        export->party = spare;
+        export->cell = cell;
+        spare = 0;
+    }
+    bool takes = there && export->party != 0 && neap_mapping_send(session, export->cell->segment) == 0;
+    if (takes) {
+        constants->numbers[0] = (int64_t) export->cell->segment->id;
+        constants->numbers[1] = (int64_t)(neap_cell_offset(export->cell) << PARTY_BITS | export->party);
+    }
+    neap_guard_unlock(&session->guard);
+    if (spare != 0) remote->leave(object, spare);
+}
+
+bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants,
+                            struct neap_cell *cell, uint32_t *party) {
+    uint64_t where = (uint64_t)constants->numbers[1];
+    *party = (uint32_t)(where & ((1u << PARTY_BITS) - 1));
+    struct neap_segment *segment = *party != 0 ? neap_mapping_find(session, (uint64_t)constants->numbers[0]) : NULL;
+    if (segment == NULL) return false;
+    int code = neap_cell_find(segment, where >> PARTY_BITS, sizeof(uint64_t), sizeof(uint64_t), cell);
+    neap_segment_unref(segment);
+    return code == 0;
+}
+
 static void put_reference(struct neap_packer *packer, struct neap_object *object, const struct neap_remote *remote) {
     struct neap_session *session = packer->wire->session;
     struct neap_constants constants = {{0, 0}, {NULL, NULL}};
@@ -227,6 +272,7 @@ static void put_reference(struct neap_packer *packer, struct neap_object *object
     neap_guard_unlock(&session->guard);
     if (place == 0) packer->code = NEAP_NOMEM;
     if (remote->constants != NULL) remote->constants(object, &constants);
+    if (remote->join != NULL && session->cells != NULL && place != 0) take_part(session, object, place, &constants);
     neap_pack_u8(packer, AWAY);
     neap_pack_u32(packer, place - 1);
     neap_pack_u8(packer, remote->kind);
@@ -431,17 +477,15 @@ static bool receive_board(struct neap_session *session, struct neap_unpacker *un
 /* --- frames --- */
 
 static bool receive_drop(struct neap_session *session, uint32_t id, uint32_t count) {
-    struct neap_object *object = NULL;
-    struct neap_lender *lender = NULL;
+    struct neap_export taken = {.object = NULL};
     neap_guard_lock(&session->guard);
     struct neap_export *export = neap_session_export(session, id);
     bool good = export != NULL && count > 0 && count <= export->sent;
-    if (good && (export->sent -= count) == 0) object = take_export(session, id, &lender);
+    if (good && (export->sent -= count) == 0) taken = take_export(session, id);
     neap_guard_unlock(&session->guard);
-    if (object == NULL) return good;
-    neap_lender_end(lender);
-    bool maps = object->class->adopt != NULL;
-    neap_object_unref(object);
+    if (taken.object == NULL) return good;
+    bool maps = taken.object->class->adopt != NULL || taken.party != 0;
+    end_export(&taken);
     if (maps) neap_mapping_forget_unused(session);
     return good;
 }
@@ -482,21 +526,19 @@ bool neap_session_receive(struct neap_session *session, const struct neap_wire_f
 
 /* All that they keep, one after the other: ending one may send, or end others. */
 static void let_go(struct neap_session *session) {
-    struct neap_object *object;
+    struct neap_export taken;
     uint32_t id = 0;
     do {
-        struct neap_lender *lender = NULL;
-        object = NULL;
+        taken = (struct neap_export){.object = NULL};
         neap_guard_lock(&session->guard);
-        for (; id < session->export_room && object == NULL; id++)
-            if (session->exports[id].object != NULL) object = take_export(session, id, &lender);
+        for (; id < session->export_room && taken.object == NULL; id++)
+            if (session->exports[id].object != NULL) taken = take_export(session, id);
         size_t at = 0;
-        if (object == NULL && (object = neap_idmap_next(&session->received, &at)) != NULL)
+        if (taken.object == NULL && (taken.object = neap_idmap_next(&session->received, &at)) != NULL)
             neap_idmap_remove(&session->received, session->received.slots[at - 1].key);
         neap_guard_unlock(&session->guard);
-        neap_lender_end(lender);
-        if (object != NULL) neap_object_unref(object);
-    } while (object != NULL);
+        if (taken.object != NULL) end_export(&taken);
+    } while (taken.object != NULL);
 }
 
 void neap_session_end(struct neap_session *session, const char *cause) {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cell.h"
 #include "core/guard.h"
 #include "core/idmap.h"
 #include "core/list.h"
@@ -58,19 +59,24 @@ struct neap_import {
 
 /* An object that the other process has references to. */
 struct neap_export {
-    struct neap_object *object; /* one reference; NULL: the place is free */
-    uint32_t sent;              /* references sent and not dropped; of what travels as itself: 0 */
-    uint32_t next;              /* free: the next free place plus 1; 0: none */
-    uint32_t asked;             /* of a channel: how often it was asked for a message, until there is a lender */
-    struct neap_lender *lender; /* of a channel: sends messages ahead; one reference; NULL: none */
+    struct neap_object *object;   /* one reference; NULL: the place is free */
+    uint32_t sent;                /* references sent and not dropped; of what travels as itself: 0 */
+    uint32_t next;                /* free: the next free place plus 1; 0: none */
+    uint32_t asked;               /* of a channel: how often it was asked for a message, until there is a lender */
+    uint32_t party;               /* of a lock: what the other process is known as there; 0: it has no part in it */
+    const struct neap_cell *cell; /* then: where its word is. The lock's */
+    struct neap_lender *lender;   /* of a channel: sends messages ahead; one reference; NULL: none */
 };
 
 struct neap_session {
     atomic_uint refs;
     struct neap_wire *wire;   /* one reference; refers back. Constant */
     struct neap_board *board; /* of the family; outlives it. In a child NULL until its frame has come; else constant */
-    const struct neap_makers *makers;  /* constant */
-    struct neap_guard guard;           /* of all that follows. Taken after the guards of objects, before the wire's */
+    const struct neap_makers *makers; /* constant */
+    struct neap_cells
+        *cells;              /* where words of ours that the other side may change are put; NULL: nowhere. Constant once
+                                          something is exported */
+    struct neap_guard guard; /* of all that follows. Taken after the guards of objects, before the wire's */
     struct neap_export *exports;       /* by id; owned */
     uint32_t export_room, export_free; /* allocated; the first free place plus 1 */
     uint32_t values;                   /* exports that travel as themselves, since they were last looked through */
@@ -129,6 +135,10 @@ struct neap_export *neap_session_export(struct neap_session *session, uint32_t i
 struct neap_object *neap_session_imported(struct neap_session *session, uint32_t id);
 
 /* --- for proxies --- */
+
+/* Where the word is that we may change ourselves, as what `party`, if `constants` say so: true, and *cell is to be freed. */
+bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants,
+                            struct neap_cell *cell, uint32_t *party);
 
 /* By `make`: fills it in. */
 void neap_import_init(struct neap_import *import, struct neap_session *session, struct neap_object *object,

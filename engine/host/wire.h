@@ -110,6 +110,9 @@ bool neap_wire_pump(struct neap_wire *wire);
 bool neap_wire_glance(struct neap_wire *wire);
 /* A guess whether that is worth while. */
 bool neap_wire_has_frames(const struct neap_wire *wire);
+static inline bool neap_wire_has_ended(const struct neap_wire *wire) {
+    return atomic_load_explicit(&wire->has_ended, memory_order_relaxed);
+}
 /* Any thread that is going to glance again and again: until it leaves, nobody is woken by what comes. Leaving receives what is
  * left. */
 void neap_wire_attend(struct neap_wire *wire);

@@ -2,7 +2,7 @@
  *
  * WORD        Who holds it and whether that is all stands in one word, so that acquiring a free lock and releasing one that nobody
  *             waits for is one compare-and-swap each, past the guard. The holder's number is the address of its owner, whose three
- *             lowest bits are free for flags; the upper sixteen are never used.
+ *             lowest bits are free for flags; the upper sixteen say in which process that is (OTHERS).
  *             Past the guard only 0 (or ABANDONED) becomes a holder, and a holder without flags 0 (or ABANDONED). Everything else, so
  *             every change of a word with flags, is made under the guard.
  * INVARIANTS  1. A free lock has no waiters: attempt sets WAITED before its link is enlisted, under the same guard, and then
@@ -15,6 +15,15 @@
  *             it is free: those that look overtake each other. So the threads that want it take it in runs, each while its memory is
  *             near, instead of waking each other for each turn. Who does not get it by looking waits, and who waits is
  *             overtaken by nobody (1): nobody starves.
+ * OTHERS      When the lock is first sent to another process its word moves to a cell of shared memory, which that process maps: then it
+ *             acquires and releases as we do, past any guard, with the number that it was given (its party) in the word. What it
+ *             cannot do so it asks for, or tells: its waits are served here, in the name of a guest (host/serving.c), and so are releases of a
+ *             lock that is waited for. Some things want to know here in whose name the lock is held (a condition's notify): then the
+ *             holder has itself adopted, and is a guest as if it had been served.
+ *             When a party leaves, as by its death, what it holds is abandoned. One that goes on acquiring after that, being about to die, holds
+ *             nothing in our eyes.
+ *             Moving: under the guard, the word is written to the cell, and then swapped for MOVED where it was. Whoever reads that looks
+ *             there; whoever was about to change it fails.
  * LIFE        A hold counts no reference: that would be two more atomic operations on the word's cache line. So the last reference may go
  *             while the lock is held, by an owner that can no longer release it, but will end. `revived` then gives it one reference that is
  *             the hold's, and says so in the word (FORGOTTEN), under the guard: `abandon` either came before, and was done
@@ -29,28 +38,38 @@
 #include "core/remote.h"
 #include "sync/condition.h"
 
+enum { CELL_SIZE = 64 }; /* bytes: a cache line */
+
 static uint64_t number_of(const struct neap_owner *owner) {
     NEAP_ASSERT(((uintptr_t)owner & NEAP_LOCK_FLAGS) == 0, "an owner is aligned");
     return (uintptr_t)owner;
 }
 
-static uint64_t holder_in(uint64_t word) { return word & ~(uint64_t)NEAP_LOCK_FLAGS; }
+static uint64_t holder_in(uint64_t word) { return neap_lock_holder_in(word); }
 
-static uint64_t read_word(const struct neap_lock *lock) {
-    return atomic_load_explicit(&lock->word, memory_order_relaxed);
+static uint64_t read_word(const struct neap_lock *lock) { return neap_lock_read(lock); }
+
+/* Where it is; for who does not hold the guard it may just be moving away. */
+static _Atomic uint64_t *place_of(struct neap_lock *lock) {
+    bool moved = atomic_load_explicit(&lock->word, memory_order_acquire) == NEAP_LOCK_MOVED;
+    return moved ? neap_lock_moved_word(lock) : &lock->word;
 }
 
-/* The order makes what a holder did visible to the next one. */
+/* Guard held. The order makes what a holder did visible to the next one. */
 static void write_word(struct neap_lock *lock, uint64_t word) {
-    atomic_store_explicit(&lock->word, word, memory_order_release);
+    atomic_store_explicit(place_of(lock), word, memory_order_release);
 }
 
 /* From *word to `next`; false when it is something else meanwhile, which *word then says. The order as above. */
 static bool change_word(struct neap_lock *lock, uint64_t *word, uint64_t next) {
-    if (lock->object.shared)
-        return atomic_compare_exchange_strong_explicit(&lock->word, word, next, memory_order_acq_rel,
-                                                       memory_order_relaxed);
     uint64_t expected = *word;
+    if (lock->object.shared) {
+        if (atomic_compare_exchange_strong_explicit(place_of(lock), word, next, memory_order_acq_rel,
+                                                    memory_order_acquire))
+            return true;
+        if (*word == NEAP_LOCK_MOVED) *word = read_word(lock);
+        return false;
+    }
     *word = read_word(lock);
     if (*word != expected) return false;
     atomic_store_explicit(&lock->word, next, memory_order_relaxed);
@@ -93,12 +112,20 @@ static enum neap_quick quick(struct neap_object *object, struct neap_link *link)
     return NEAP_QUICK_DONE;
 }
 
+/* Guard held. Does somebody hold who has left? Then nobody does. */
+static bool is_orphan(const struct neap_lock *lock, uint64_t word) {
+    uint64_t party = word >> NEAP_LOCK_PARTY_SHIFT;
+    return party != 0 && (party > NEAP_LOCK_PARTIES || (lock->parties >> party & 1) == 0);
+}
+
 /* Guard held. Makes `owner` the holder, or sees to it that the holder lets go under the guard; false. *word: what it said before. */
 static bool take(struct neap_lock *lock, uint64_t owner, uint64_t *word) {
     for (;;) {
         if (holder_in(*word) == 0) {
             NEAP_ASSERT(neap_list_is_empty(&lock->waiters), "lock 1: a free lock has no waiters");
             if (change_word(lock, word, owner)) return true;
+        } else if (is_orphan(lock, *word)) {
+            if (change_word(lock, word, NEAP_LOCK_ABANDONED)) *word = NEAP_LOCK_ABANDONED;
         } else if (*word & NEAP_LOCK_WAITED || change_word(lock, word, *word | NEAP_LOCK_WAITED)) {
             return false;
         }
@@ -192,6 +219,8 @@ struct neap_lock *neap_lock_new(const struct neap_class *class) {
     neap_object_init(&lock->object, class);
     neap_list_init(&lock->waiters);
     atomic_init(&lock->word, 0);
+    lock->cell.at = NULL;
+    lock->parties = 0;
     lock->depth = 0;
     neap_list_init(&lock->hold.node);
     lock->hold.object = &lock->object;
@@ -215,10 +244,79 @@ static void destroy(struct neap_object *object) {
     struct neap_lock *lock = (struct neap_lock *)object;
     NEAP_ASSERT(neap_list_is_empty(&lock->waiters), "wait 2: who waits keeps the object alive");
     NEAP_ASSERT(neap_lock_holder(lock) == NULL, "a lock that is held lives on");
+    if (lock->cell.at != NULL) neap_cell_free(&lock->cell);
     neap_free(lock);
 }
 
 /* --- from other processes --- */
+
+/* Guard held: from now on the word is in the cell. */
+static void move_word(struct neap_lock *lock) {
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    do atomic_store_explicit(neap_lock_moved_word(lock), word, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&lock->word, &word, NEAP_LOCK_MOVED, memory_order_acq_rel,
+                                                  memory_order_relaxed));
+}
+
+/* Guard held. 0: there are too many. */
+static uint32_t add_party(struct neap_lock *lock) {
+    uint32_t party = 1;
+    while (party <= NEAP_LOCK_PARTIES && (lock->parties >> party & 1) != 0) party++;
+    if (party > NEAP_LOCK_PARTIES) return 0;
+    lock->parties |= (uint64_t)1 << party;
+    return party;
+}
+
+static uint32_t join(struct neap_object *object, struct neap_cells *cells, const struct neap_cell **cell) {
+    struct neap_lock *lock = (struct neap_lock *)object;
+    struct neap_cell made;
+    if (neap_cell_alloc(cells, CELL_SIZE, &made) != 0) return 0;
+    neap_object_lock(object);
+    bool first = lock->cell.at == NULL;
+    if (first) {
+        lock->cell = made;
+        move_word(lock);
+    }
+    uint32_t party = add_party(lock);
+    neap_object_unlock(object);
+    if (!first) neap_cell_free(&made);
+    *cell = &lock->cell;
+    return party;
+}
+
+/* If `holder`, a word without flags, is in it, the lock goes on without it. */
+static bool let_go_for(struct neap_lock *lock, uint64_t holder, int result) {
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(&lock->object);
+    bool held = holder != 0 && holder_in(read_word(lock)) == holder;
+    if (held) pass_on(lock, result, &batch);
+    neap_object_unlock(&lock->object);
+    neap_batch_flush(&batch);
+    return held;
+}
+
+static void leave(struct neap_object *object, uint32_t party) {
+    struct neap_lock *lock = (struct neap_lock *)object;
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(object);
+    lock->parties &= ~((uint64_t)1 << party);
+    if (read_word(lock) >> NEAP_LOCK_PARTY_SHIFT == party) pass_on(lock, NEAP_ABANDONED, &batch);
+    neap_object_unlock(object);
+    neap_batch_flush(&batch);
+}
+
+/* By whoever pumps. */
+static int adopt(struct neap_lock *lock, uint64_t holder, struct neap_owner *owner) {
+    neap_object_lock(&lock->object);
+    uint64_t word = read_word(lock);
+    bool held = holder >> NEAP_LOCK_PARTY_SHIFT != 0 && holder_in(word) == holder;
+    if (held) write_word(lock, number_of(owner) | (word & NEAP_LOCK_FLAGS));
+    neap_object_unlock(&lock->object);
+    if (!held) return NEAP_NOT_OWNER;
+    lock->depth = 1;
+    enter(lock, owner);
+    return 0;
+}
 
 static void serve(struct neap_object *object, struct neap_call *call) {
     struct neap_lock *lock = (struct neap_lock *)object;
@@ -226,7 +324,12 @@ static void serve(struct neap_object *object, struct neap_call *call) {
         call->number = neap_lock_holder(lock) != NULL;
     } else if (call->method == NEAP_LOCK_CONDITION) {
         neap_condition_serve_making(lock, call);
-    } else if (call->method > NEAP_LOCK_CONDITION) {
+    } else if (call->method == NEAP_LOCK_RELEASE_WORD || call->method == NEAP_LOCK_ABANDON_WORD) {
+        int result = call->method == NEAP_LOCK_ABANDON_WORD ? NEAP_ABANDONED : 0;
+        call->result = let_go_for(lock, (uint64_t)call->number, result) ? 0 : NEAP_NOT_OWNER;
+    } else if (call->method == NEAP_LOCK_ADOPT) {
+        call->result = adopt(lock, (uint64_t)call->number, call->owner);
+    } else if (call->method > NEAP_LOCK_ADOPT) {
         call->result = NEAP_RANGE;
     } else if (!neap_lock_is_held_by(lock, call->owner)) {
         call->result = NEAP_NOT_OWNER;
@@ -236,8 +339,12 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     }
 }
 
-static const struct neap_remote lock_remote = {.kind = NEAP_KIND_LOCK, .ops = NEAP_LOCK_ACQUIRE + 1, .serve = serve};
-static const struct neap_remote rlock_remote = {.kind = NEAP_KIND_RLOCK, .ops = NEAP_LOCK_ACQUIRE + 1, .serve = serve};
+#define REMOTE(kind_)                                                                                                 \
+    {                                                                                                                 \
+        .kind = (kind_), .ops = NEAP_LOCK_ACQUIRE + 1, .adopting = NEAP_LOCK_ADOPT + 1, .serve = serve, .join = join, \
+        .leave = leave,                                                                                               \
+    }
+static const struct neap_remote lock_remote = REMOTE(NEAP_KIND_LOCK), rlock_remote = REMOTE(NEAP_KIND_RLOCK);
 
 static const char *const verbs[] = {"acquire"};
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/cell.h"
 #include "core/object.h"
 #include "core/wait.h"
 #include "sync/owner.h"
@@ -21,21 +22,44 @@
 enum neap_lock_op { NEAP_LOCK_ACQUIRE };
 
 /* Calls of other processes, in the name of the holder. RELEASE: all levels: result; ABANDON: the holder over there has ended.
- * LOCKED: number. CONDITION: message: a new condition of it; see condition.c. */
-enum neap_lock_call { NEAP_LOCK_RELEASE, NEAP_LOCK_ABANDON, NEAP_LOCK_LOCKED, NEAP_LOCK_CONDITION };
+ * LOCKED: number. CONDITION: message: a new condition of it; see condition.c. RELEASE_WORD, ABANDON_WORD: the same for one that
+ * holds by itself; number: the word without flags. ADOPT: that is in the name of the owner from now on; see OTHERS in lock.c. */
+enum neap_lock_call {
+    NEAP_LOCK_RELEASE,
+    NEAP_LOCK_ABANDON,
+    NEAP_LOCK_LOCKED,
+    NEAP_LOCK_CONDITION,
+    NEAP_LOCK_RELEASE_WORD,
+    NEAP_LOCK_ABANDON_WORD,
+    NEAP_LOCK_ADOPT
+};
 
 /* In a lock's word, beside its holder. */
 enum {
     NEAP_LOCK_WAITED = 1,    /* held: somebody may wait, so that it must be let go under the guard */
     NEAP_LOCK_ABANDONED = 2, /* free: its last holder ended without releasing */
     NEAP_LOCK_FORGOTTEN = 4, /* held: nobody refers to it, its last reference is the holder's */
-    NEAP_LOCK_FLAGS = 7
+    NEAP_LOCK_FLAGS = 7,
+    NEAP_LOCK_PARTIES = 63,    /* other processes that may change the word by themselves: numbers from 1 on */
+    NEAP_LOCK_PARTY_SHIFT = 48 /* in the word: which of them the holder is in; 0: this one */
 };
+
+#define NEAP_LOCK_MOVED UINT64_MAX /* a word that is elsewhere now */
+
+/* The word that says that the owner at `address`, in the process that is `party`, holds. */
+static inline uint64_t neap_lock_word(uint32_t party, const struct neap_owner *owner) {
+    return (uint64_t)party << NEAP_LOCK_PARTY_SHIFT | (uintptr_t)owner;
+}
+static inline uint64_t neap_lock_holder_in(uint64_t word) { return word & ~(uint64_t)NEAP_LOCK_FLAGS; }
 
 struct neap_lock {
     struct neap_object object;
-    _Atomic uint64_t word;    /* who holds it, by number, or 0: free; and flags. See WORD in lock.c */
-    uint32_t depth;           /* levels that are held; holder's thread, guard while it is handed over */
+    _Atomic uint64_t word; /* who holds it, by number, or 0: free; and flags. See WORD in lock.c */
+    struct neap_cell
+        cell;         /* of shared memory, where the word is once other processes know the lock; until then its `at` is
+                                 NULL. Written once, before `word` says MOVED */
+    uint64_t parties; /* a bit for each of them. guard */
+    uint32_t depth;   /* levels that are held; holder's thread, guard while it is handed over */
     struct neap_list waiters; /* links with ACQUIRE; empty while it is free. guard */
     struct neap_hold hold;    /* the holder's thread, from when it knows that it holds */
 };
@@ -50,10 +74,16 @@ uint32_t neap_lock_release_all(struct neap_lock *lock, struct neap_owner *owner)
 /* By the owner's thread, which has just acquired it: as deep as it was before neap_lock_release_all. */
 void neap_lock_restore(struct neap_lock *lock, uint32_t depth);
 
-/* Any thread, a snapshot; NULL: free. To be compared only: the holder may end at any time. */
+static inline _Atomic uint64_t *neap_lock_moved_word(const struct neap_lock *lock) { return lock->cell.at; }
+/* Any thread. */
+static inline uint64_t neap_lock_read(const struct neap_lock *lock) {
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_acquire); /* with it the cell, if it has moved */
+    return word != NEAP_LOCK_MOVED ? word : atomic_load_explicit(neap_lock_moved_word(lock), memory_order_relaxed);
+}
+
+/* Any thread, a snapshot; NULL: free. To be compared only: the holder may end at any time, or be in another process. */
 static inline const struct neap_owner *neap_lock_holder(const struct neap_lock *lock) {
-    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
-    return (const struct neap_owner *)(uintptr_t)(word & ~(uint64_t)NEAP_LOCK_FLAGS);
+    return (const struct neap_owner *)(uintptr_t)neap_lock_holder_in(neap_lock_read(lock));
 }
 
 /* Exact for the owner's own thread. */

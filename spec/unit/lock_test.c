@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include "core/cell.h"
+#include "core/remote.h"
 #include "sync/lock.h"
 
 static struct neap_lock *lock, *rlock;
@@ -370,6 +372,58 @@ static void a_lock_is_never_lost_to_a_wait_that_gives_up(void **state) {
     run_race(&(struct race){begin_handover, give_up, stop_waiting, check_handover}, &handover, repeated(1500));
 }
 
+/* Left acquires and releases while right moves the word to shared memory, as for another process. */
+struct moving {
+    struct neap_lock *lock;
+    struct neap_cells *cells;
+    struct neap_loop *left_loop;
+};
+
+static void begin_moving(void *argument, struct neap_loop *left, struct neap_loop *right) {
+    struct moving *moving = argument;
+    (void)right;
+    moving->left_loop = left;
+    moving->lock = neap_lock_new(&neap_lock_class);
+    neap_object_share(&moving->lock->object);
+}
+
+static void go_on_locking(void *argument) {
+    struct moving *moving = argument;
+    struct actor actor;
+    actor_init(&actor, moving->left_loop);
+    dawdle(100);
+    for (int i = 0; i < 20; i++) {
+        CHECK(act(&actor, moving->lock, NEAP_LOCK_ACQUIRE, NEAP_FOREVER) == 0);
+        CHECK(neap_lock_is_held_by(moving->lock, &actor.owner));
+        CHECK(neap_lock_release(moving->lock, &actor.owner) == 0);
+    }
+}
+
+static void move_it(void *argument) {
+    struct moving *moving = argument;
+    const struct neap_remote *remote = moving->lock->object.class->remote;
+    const struct neap_cell *cell;
+    dawdle(200);
+    CHECK(remote->join(&moving->lock->object, moving->cells, &cell) == 1);
+    CHECK(remote->join(&moving->lock->object, moving->cells, &cell) == 2);
+    remote->leave(&moving->lock->object, 1);
+    CHECK(remote->join(&moving->lock->object, moving->cells, &cell) == 1);
+}
+
+static void check_moved(void *argument) {
+    struct moving *moving = argument;
+    assert_null(neap_lock_holder(moving->lock));
+    assert_int_equal(atomic_load(&moving->lock->word), NEAP_LOCK_MOVED);
+    neap_object_unref(&moving->lock->object);
+}
+
+static void its_word_moves_while_it_is_in_use(void **state) {
+    (void)state;
+    struct moving moving = {.cells = neap_cells_new()};
+    run_race(&(struct race){begin_moving, go_on_locking, move_it, check_moved}, &moving, repeated(1500));
+    neap_cells_close(moving.cells);
+}
+
 #define LOCK_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)
 
 int main(void) {
@@ -396,6 +450,7 @@ int main(void) {
         TEST(all_ways_to_acquire_exclude_each_other),
         TEST(a_lock_that_nobody_refers_to_lives_until_its_holder_ends),
         TEST(a_lock_is_never_lost_to_a_wait_that_gives_up),
+        TEST(its_word_moves_while_it_is_in_use),
     };
     return run_local_and_shared(lock_tests) + run_once(lock_races);
 }

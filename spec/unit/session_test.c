@@ -1,146 +1,12 @@
-/* Two or three processes in one: each side has a session of its own, over a real wire. */
-#include "support.h"
+/* Objects, and waits on them, in several processes. */
+#include "processes.h"
 
-#include <string.h>
-#include <unistd.h>
-
-#include "core/ticket.h"
-#include "host/packer.h"
-#include "host/proxy.h"
-#include "host/session.h"
-#include "host/wire.h"
-#include "sync/channel.h"
 #include "sync/condition.h"
 #include "sync/event.h"
 #include "sync/lock.h"
 #include "sync/queue.h"
 #include "sync/rwlock.h"
 #include "sync/semaphore.h"
-
-enum { LINKS = 2 }; /* home - away, away - farther */
-
-static struct neap_makers makers;
-static struct neap_board *board;
-static struct neap_wire *wires[LINKS][2];
-static struct neap_session *sessions[LINKS][2]; /* of each link: the upper end, the lower end */
-static struct actor a, b, c;
-
-static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame) {
-    return neap_session_receive(wire->context, frame);
-}
-
-static void ended(struct neap_wire *wire, int code) {
-    (void)code;
-    neap_session_end(wire->context, "it was killed");
-}
-
-static const struct neap_wire_user user = {receive, ended};
-
-/* All that is under way arrives. */
-static void deliver(void) {
-    for (int round = 0; round < 6; round++)
-        for (int i = 0; i < LINKS; i++)
-            for (int end = 0; end < 2; end++)
-                if (wires[i][end] != NULL) neap_wire_pump(wires[i][end]);
-}
-
-static void connect_ends(int i) {
-    int socket;
-    assert_int_equal(neap_wire_new(&wires[i][0], &socket), 0);
-    assert_int_equal(neap_wire_open(socket, dup(wires[i][0]->segment->fd), &wires[i][1]), 0);
-    for (int end = 0; end < 2; end++) {
-        sessions[i][end] = neap_session_new(wires[i][end], board, &makers);
-        assert_non_null(sessions[i][end]);
-        neap_wire_start(wires[i][end], &user, sessions[i][end], NULL);
-        wires[i][end]->session = sessions[i][end];
-    }
-}
-
-/* The process below link `i` is gone. */
-static void kill_link(int i) {
-    neap_wire_close(wires[i][0]);
-    deliver();
-}
-
-static int make(void **state) {
-    if (set_up(state) != 0) return -1;
-    for (int kind = 0; kind < NEAP_KIND_COUNT; kind++)
-        if (neap_proxy_classes[kind].name != NULL) makers.make[kind] = neap_proxy_make;
-    if (neap_board_new(&board) != 0) return -1;
-    for (int i = 0; i < LINKS; i++) connect_ends(i);
-    actor_init(&a, &here);
-    actor_init(&b, &here);
-    actor_init(&c, &here);
-    return 0;
-}
-
-static int drop(void **state) {
-    deliver();
-    for (int i = 0; i < LINKS; i++) neap_wire_close(wires[i][0]);
-    deliver();
-    for (int i = 0; i < LINKS; i++)
-        for (int end = 0; end < 2; end++) {
-            neap_session_unref(sessions[i][end]);
-            neap_wire_unref(wires[i][end]);
-        }
-    neap_board_free(board);
-    return tear_down(state);
-}
-
-/* What `message` becomes on its way from one session to the other end's. */
-static void carry(struct neap_session *from, struct neap_session *to, const struct neap_message *message,
-                  struct neap_message *arrived) {
-    struct neap_packer packer;
-    struct neap_unpacker unpacker;
-    neap_packer_init(&packer, from->wire);
-    neap_pack_message(&packer, message);
-    assert_int_equal(packer.code, 0);
-    const struct neap_wire_frame frame = {.bytes = packer.bytes, .size = packer.used};
-    neap_unpacker_init(&unpacker, to->wire, &frame);
-    neap_message_clear(arrived);
-    neap_unpack_message(&unpacker, arrived);
-    assert_int_equal(unpacker.code, 0);
-    neap_packer_fini(&packer);
-}
-
-static void *cross(struct neap_session *from, struct neap_session *to, void *object) {
-    struct neap_message message = {.kind = NEAP_MESSAGE_OBJECT}, arrived;
-    message.object = object;
-    carry(from, to, &message, &arrived);
-    assert_int_equal(arrived.kind, NEAP_MESSAGE_OBJECT);
-    return arrived.object;
-}
-
-/* `object` of the topmost process as the next one sees it, and the one below that. */
-static void *away(void *object) { return cross(sessions[0][0], sessions[0][1], object); }
-
-static void *farther(void *object) {
-    void *proxy = away(object), *next = cross(sessions[1][0], sessions[1][1], proxy);
-    neap_object_unref(proxy);
-    return next;
-}
-
-static void *home(void *proxy) { return cross(sessions[0][1], sessions[0][0], proxy); }
-
-static void unref(void *object) { neap_object_unref(object); }
-
-static struct neap_channel *new_channel(size_t capacity) { return made(neap_channel_new(capacity)); }
-
-/* What becomes of `actor`, once everything has arrived. */
-static int after(struct actor *actor) {
-    deliver();
-    settle(&here);
-    deliver();
-    return outcome(actor);
-}
-
-static void send_now(struct actor *actor, void *channel, int64_t value) {
-    add_link(actor, 0, channel, NEAP_CHANNEL_SEND)->message = parcel(value);
-    start_links(actor, 1, NEAP_FOREVER);
-    assert_int_equal(after(actor), 0);
-}
-
-static int64_t received(struct actor *actor) { return value_of(&actor->links[0].message); }
 
 /* --- references --- */
 
@@ -371,225 +237,6 @@ static void events_and_joins_are_waited_for(void **state) {
     unref(queue);
 }
 
-/* --- ahead --- */
-
-/* Values that are sent here: the numbers 1, 2, ... */
-static int64_t numbered;
-
-static void send_some(void *channel, int count) {
-    for (int i = 0; i < count; i++) send_now(&b, channel, ++numbered);
-}
-
-/* `proxy` asks for values until some are sent ahead; those are then taken. */
-static void borrow(void *channel, void *proxy) {
-    numbered = 0;
-    for (int i = 0; i < 8; i++) {
-        send_some(channel, 1);
-        start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
-        assert_int_equal(after(&a), 0);
-        assert_int_equal(received(&a), numbered);
-    }
-    numbered = 0;
-}
-
-/* Receives at once: nothing has to be asked. */
-static void take_now(void *object, int64_t value) {
-    assert_int_equal(start(&a, object, NEAP_CHANNEL_RECV, NEAP_FOREVER), 0);
-    assert_int_equal(received(&a), value);
-}
-
-static void who_keeps_receiving_need_not_ask(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    for (int round = 0; round < 4; round++) {
-        send_some(channel, 5);
-        for (int i = 1; i <= 5; i++) take_now(proxy, round * 5 + i);
-    }
-    unref(proxy);
-    unref(channel);
-}
-
-static void what_was_sent_ahead_is_received_by_who_comes_first(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 4);
-    take_now(proxy, 1);
-    take_now(channel, 2);
-    start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
-    assert_int_equal(after(&a), 0);
-    assert_int_equal(received(&a), 3);
-    take_now(channel, 4);
-    assert_int_equal(neap_channel_length(channel), 0);
-    unref(proxy);
-    unref(channel);
-}
-
-static void what_was_sent_ahead_counts_until_it_is_taken(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(4);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 4);
-    assert_int_equal(neap_channel_length(channel), 4);
-    add_link(&c, 0, channel, NEAP_CHANNEL_SEND)->message = integer(5);
-    assert_int_equal(start_links(&c, 1, NEAP_FOREVER), NEAP_PARKED);
-    take_now(proxy, 1);
-    assert_int_equal(after(&c), 0);
-    assert_int_equal(neap_channel_length(channel), 4);
-    for (int i = 2; i <= 5; i++) take_now(proxy, i);
-    assert_int_equal(neap_channel_length(channel), 0);
-    unref(proxy);
-    unref(channel);
-}
-
-static void several_senders_wait_for_what_was_sent_ahead(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(1);
-    struct actor *senders[] = {&b, &c};
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 1);
-    for (int i = 0; i < 2; i++) {
-        add_link(senders[i], 0, channel, NEAP_CHANNEL_SEND)->message = integer(2 + i);
-        assert_int_equal(start_links(senders[i], 1, NEAP_FOREVER), NEAP_PARKED);
-    }
-    for (int i = 1; i <= 3; i++) {
-        take_now(proxy, i);
-        deliver();
-    }
-    assert_int_equal(after(&b), 0);
-    assert_int_equal(after(&c), 0);
-    unref(proxy);
-    unref(channel);
-}
-
-static void what_the_dead_had_not_taken_is_there_in_order(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 5);
-    take_now(proxy, 1);
-    take_now(proxy, 2);
-    kill_link(0);
-    assert_int_equal(neap_channel_length(channel), 3);
-    for (int i = 3; i <= 5; i++) take_now(channel, i);
-    unref(proxy);
-    unref(channel);
-}
-
-static void what_was_sent_ahead_outlives_closing(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8);
-    struct neap_message reason = integer(77);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 2);
-    neap_channel_close(channel, &reason);
-    take_now(proxy, 1);
-    take_now(proxy, 2);
-    start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
-    assert_int_equal(after(&a), NEAP_CLOSED);
-    assert_int_equal(received(&a), 77);
-    unref(proxy);
-    unref(channel);
-}
-
-static void who_waits_comes_before_what_is_sent_ahead(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER); /* and its request has not arrived when they are sent */
-    for (int i = 1; i <= 3; i++) {
-        add_link(&b, 0, channel, NEAP_CHANNEL_SEND)->message = integer(i);
-        assert_int_equal(start_links(&b, 1, NEAP_FOREVER), 0);
-    }
-    assert_int_equal(after(&a), 0);
-    assert_int_equal(received(&a), 1);
-    take_now(proxy, 2);
-    take_now(proxy, 3);
-    unref(proxy);
-    unref(channel);
-}
-
-static void a_select_takes_what_was_sent_ahead(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8), *own = new_channel(0);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 2);
-    take_now(proxy, 1);
-    add_link(&a, 0, own, NEAP_CHANNEL_RECV);
-    add_link(&a, 1, proxy, NEAP_CHANNEL_RECV);
-    assert_int_equal(start_links(&a, 2, NEAP_FOREVER), 0);
-    assert_int_equal(a.code, 1);
-    assert_int_equal(value_of(&a.links[1].message), 2);
-    unref(proxy);
-    unref(own);
-    unref(channel);
-}
-
-static void who_asks_through_another_is_served_from_what_that_has(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8);
-    void *proxy = away(channel), *next = farther(channel);
-    borrow(channel, proxy);
-    send_some(channel, 3);
-    take_now(proxy, 1);
-    start(&a, next, NEAP_CHANNEL_RECV, NEAP_FOREVER);
-    assert_int_equal(after(&a), 0);
-    assert_int_equal(received(&a), 2);
-    take_now(proxy, 3);
-    unref(next);
-    unref(proxy);
-    unref(channel);
-}
-
-static void what_cannot_be_lent_keeps_its_place(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8), *inside = new_channel(0);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 1);
-    struct neap_link *link = add_link(&b, 0, channel, NEAP_CHANNEL_SEND);
-    link->message.kind = NEAP_MESSAGE_OBJECT;
-    link->message.object = neap_object_ref(&inside->object);
-    assert_int_equal(start_links(&b, 1, NEAP_FOREVER), 0);
-    send_some(channel, 1);
-    take_now(proxy, 1);
-    start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
-    assert_int_equal(after(&a), 0);
-    assert_int_equal(a.links[0].message.kind, NEAP_MESSAGE_OBJECT);
-    neap_message_fini(&a.links[0].message);
-    take_now(proxy, 2);
-    unref(proxy);
-    unref(inside);
-    unref(channel);
-}
-
-static void a_proxy_that_comes_anew_gets_what_the_last_one_left(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(8);
-    void *proxy = away(channel);
-    borrow(channel, proxy);
-    send_some(channel, 3);
-    take_now(proxy, 1);
-    unref(proxy);
-    proxy = away(channel); /* before it is heard that the other one has gone */
-    start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
-    assert_int_equal(after(&a), 0);
-    assert_int_equal(received(&a), 2);
-    unref(proxy);
-    deliver();
-    take_now(channel, 3);
-    unref(channel);
-}
-
 /* --- holding --- */
 
 static void a_lock_is_held_from_elsewhere(void **state) {
@@ -771,46 +418,33 @@ static void what_the_dead_held_is_given_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest references[] = {
-        cmocka_unit_test_setup_teardown(an_object_has_one_proxy_and_comes_home_as_itself, make, drop),
-        cmocka_unit_test_setup_teardown(a_reference_under_way_keeps_the_object_while_its_proxy_ends, make, drop),
-        cmocka_unit_test_setup_teardown(parts_travel_with_their_object, make, drop),
+        PROCESSES_TEST(an_object_has_one_proxy_and_comes_home_as_itself),
+        PROCESSES_TEST(a_reference_under_way_keeps_the_object_while_its_proxy_ends),
+        PROCESSES_TEST(parts_travel_with_their_object),
     };
     const struct CMUnitTest waits[] = {
-        cmocka_unit_test_setup_teardown(a_value_reaches_who_waits_elsewhere, make, drop),
-        cmocka_unit_test_setup_teardown(a_value_comes_from_elsewhere, make, drop),
-        cmocka_unit_test_setup_teardown(two_of_another_process_meet_in_ours, make, drop),
-        cmocka_unit_test_setup_teardown(what_is_not_to_wait_is_told_so, make, drop),
-        cmocka_unit_test_setup_teardown(a_wait_that_is_over_takes_nothing, make, drop),
-        cmocka_unit_test_setup_teardown(a_wait_that_is_over_before_its_request_arrives_takes_nothing, make, drop),
-        cmocka_unit_test_setup_teardown(closing_tells_who_waits_elsewhere_with_the_reason, make, drop),
-        cmocka_unit_test_setup_teardown(a_select_takes_from_here_or_from_there, make, drop),
-        cmocka_unit_test_setup_teardown(a_select_on_both_sides_of_a_rendezvous_does_not_meet_itself, make, drop),
-        cmocka_unit_test_setup_teardown(events_and_joins_are_waited_for, make, drop),
+        PROCESSES_TEST(a_value_reaches_who_waits_elsewhere),
+        PROCESSES_TEST(a_value_comes_from_elsewhere),
+        PROCESSES_TEST(two_of_another_process_meet_in_ours),
+        PROCESSES_TEST(what_is_not_to_wait_is_told_so),
+        PROCESSES_TEST(a_wait_that_is_over_takes_nothing),
+        PROCESSES_TEST(a_wait_that_is_over_before_its_request_arrives_takes_nothing),
+        PROCESSES_TEST(closing_tells_who_waits_elsewhere_with_the_reason),
+        PROCESSES_TEST(a_select_takes_from_here_or_from_there),
+        PROCESSES_TEST(a_select_on_both_sides_of_a_rendezvous_does_not_meet_itself),
+        PROCESSES_TEST(events_and_joins_are_waited_for),
     };
     const struct CMUnitTest holding[] = {
-        cmocka_unit_test_setup_teardown(a_lock_is_held_from_elsewhere, make, drop),
-        cmocka_unit_test_setup_teardown(levels_of_an_rlock_are_counted_where_it_is_held, make, drop),
-        cmocka_unit_test_setup_teardown(a_rwlock_is_read_and_written_from_elsewhere, make, drop),
-        cmocka_unit_test_setup_teardown(permits_come_back_with_their_guard, make, drop),
-        cmocka_unit_test_setup_teardown(a_condition_is_waited_for_and_notified_from_elsewhere, make, drop),
-    };
-    const struct CMUnitTest ahead[] = {
-        cmocka_unit_test_setup_teardown(who_keeps_receiving_need_not_ask, make, drop),
-        cmocka_unit_test_setup_teardown(what_was_sent_ahead_is_received_by_who_comes_first, make, drop),
-        cmocka_unit_test_setup_teardown(what_was_sent_ahead_counts_until_it_is_taken, make, drop),
-        cmocka_unit_test_setup_teardown(several_senders_wait_for_what_was_sent_ahead, make, drop),
-        cmocka_unit_test_setup_teardown(what_the_dead_had_not_taken_is_there_in_order, make, drop),
-        cmocka_unit_test_setup_teardown(what_was_sent_ahead_outlives_closing, make, drop),
-        cmocka_unit_test_setup_teardown(who_waits_comes_before_what_is_sent_ahead, make, drop),
-        cmocka_unit_test_setup_teardown(a_select_takes_what_was_sent_ahead, make, drop),
-        cmocka_unit_test_setup_teardown(who_asks_through_another_is_served_from_what_that_has, make, drop),
-        cmocka_unit_test_setup_teardown(what_cannot_be_lent_keeps_its_place, make, drop),
-        cmocka_unit_test_setup_teardown(a_proxy_that_comes_anew_gets_what_the_last_one_left, make, drop),
+        PROCESSES_TEST(a_lock_is_held_from_elsewhere),
+        PROCESSES_TEST(levels_of_an_rlock_are_counted_where_it_is_held),
+        PROCESSES_TEST(a_rwlock_is_read_and_written_from_elsewhere),
+        PROCESSES_TEST(permits_come_back_with_their_guard),
+        PROCESSES_TEST(a_condition_is_waited_for_and_notified_from_elsewhere),
     };
     const struct CMUnitTest ends[] = {
-        cmocka_unit_test_setup_teardown(what_was_asked_of_the_dead_is_broken, make, drop),
-        cmocka_unit_test_setup_teardown(what_the_dead_asked_is_withdrawn, make, drop),
-        cmocka_unit_test_setup_teardown(what_the_dead_held_is_given_back, make, drop),
+        PROCESSES_TEST(what_was_asked_of_the_dead_is_broken),
+        PROCESSES_TEST(what_the_dead_asked_is_withdrawn),
+        PROCESSES_TEST(what_the_dead_held_is_given_back),
     };
-    return run_once(references) + run_once(waits) + run_once(holding) + run_once(ahead) + run_once(ends);
+    return run_once(references) + run_once(waits) + run_once(holding) + run_once(ends);
 }
