@@ -20,6 +20,9 @@ return function(places)
   local function lua(name, ...)
     return { places.lua, ("%syardsticks/%s.lua"):format(places.here, name), ... }
   end
+  local function python(name, ...)
+    return { "python3", ("%syardsticks/%s.py"):format(places.here, name), ... }
+  end
   local function native(name, ...)
     return { ("%s/%s"):format(places.build, name), ... }
   end
@@ -166,19 +169,32 @@ return function(places)
     {
       name = "integers_process", title = "small integers to a child, capacity 1024", unit = "/s", processors = 2,
       figure = neap("to_process", "integers"),
+      yardstick = python("process", "integers"), yardstick_title = "Python: multiprocessing.Queue",
+      ratio = { at_least = 8 },
     },
     {
       name = "tables_process", title = "small tables to a child, capacity 1024", unit = "/s", processors = 2,
       figure = neap("to_process", "tables"),
+      yardstick = python("process", "tables"), yardstick_title = "Python: multiprocessing.Queue",
+      ratio = { at_least = 5 },
     },
     {
       name = "strings_process", title = "1 MiB strings to a child", unit = "B/s", processors = 2,
       figure = neap("to_process", "strings"),
       yardstick = native "copy", yardstick_title = "C: malloc, memcpy, free, twice",
+      ratio = { at_least = 0.25 },
     },
     {
       name = "lock_process", title = "lock + release of the parent's lock in a child", unit = "s", processors = 2,
       figure = neap "lock_process",
+      yardstick = python("process", "lock"), yardstick_title = "Python: multiprocessing.Lock",
+      ratio = { at_most = 1.5 },
+    },
+    {
+      name = "counter_process", title = "lock, add to a value, release, two processes", unit = "s", processors = 2,
+      figure = neap "counter_process",
+      yardstick = python("process", "counter"), yardstick_title = "Python: multiprocessing.Lock and Value",
+      ratio = { at_most = 1 },
     },
     {
       name = "engine", title = "engine made, empty script, engine freed", unit = "s",

@@ -42,6 +42,7 @@ missing() {
       has_command pkg-config || echo pkg-config
       has_command wrk || echo wrk
       has_command nginx || echo nginx-light
+      has_command python3 || echo python3
       ;;
     fuzz)
       has_command clang || echo clang
