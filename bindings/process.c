@@ -56,8 +56,8 @@ static int refuse(lua_State *L, int code, const struct parts *parts, const char 
                            "it, or a host its "
                            "child_program");
     else
-        lua_pushfstring(L, "cannot start a process: %s: %s", runner, uv_strerror(code));
-    lua_pushstring(L, uv_err_name(code));
+        lua_pushfstring(L, "cannot start a process: %s: %s", runner, neap_code_text(code));
+    lua_pushstring(L, neap_code_name(code));
     return 3;
 }
 
@@ -188,8 +188,8 @@ static int send_signal(lua_State *L, struct neap_job *job, int number) {
         mirror != NULL ? signal_there(L, mirror, number) : neap_process_signal((struct neap_process *)job, number);
     if (code != 0 && code != UV_ESRCH) {
         lua_pushnil(L);
-        lua_pushstring(L, uv_strerror(code));
-        lua_pushstring(L, uv_err_name(code));
+        lua_pushstring(L, neap_code_text(code));
+        lua_pushstring(L, neap_code_name(code));
         return 3;
     }
     lua_pushboolean(L, code == 0);

@@ -1,5 +1,6 @@
 #include "core/error.h"
 
+#include <stdbool.h>
 #include <uv.h>
 
 /* The engine's own word, or NULL. */
@@ -32,12 +33,24 @@ static const char *word(int code) {
     }
 }
 
+/* Of other codes libuv makes a text that nobody ever frees. */
+static bool is_of_libuv(int code) {
+    switch (code) {
+#define CASE_OF(name, text) case UV_##name:
+        UV_ERRNO_MAP(CASE_OF) return true;
+#undef CASE_OF
+        default: return false;
+    }
+}
+
 const char *neap_code_name(int code) {
     const char *name = word(code);
-    return name != NULL ? name : uv_err_name(code);
+    if (name != NULL) return name;
+    return is_of_libuv(code) ? uv_err_name(code) : "unknown";
 }
 
 const char *neap_code_text(int code) {
     const char *text = word(code);
-    return text != NULL ? text : uv_strerror(code);
+    if (text != NULL) return text;
+    return is_of_libuv(code) ? uv_strerror(code) : "unknown error";
 }
