@@ -450,5 +450,19 @@ describe("the prompt on a pipe", function()
       assert.is_truthy(run(":doc neap.sleep\n").stdout:find("^neap.sleep%(seconds%)\n\nWaits for"))
       assert.are.equal("the reference has no 'sleepy'\n", run(":doc sleepy\n").stderr)
     end)
+
+    it(":doc fits the text to the width", function()
+      local shown = run(":doc neap.spawn\n:doc neap.process\n:doc channel:send\n").stdout:gsub("```lua.-```", "")
+      for line in shown:gmatch("[^\n]+") do
+        assert.is_true(#line <= 80, line)
+      end
+    end)
+
+    it("that was guessed is told, unless it is a global", function()
+      assert.is_truthy(run("quit\n").stdout:find(":q or Ctrl-D leaves", 1, true))
+      assert.is_truthy(run("exit()\n").stdout:find(":q or Ctrl-D leaves", 1, true))
+      assert.is_truthy(run("help\n").stdout:find(":help lists", 1, true))
+      assert.are.same(printed("7\n"), run("help = 7\nhelp\n"))
+    end)
   end)
 end)

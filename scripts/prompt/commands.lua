@@ -157,7 +157,7 @@ end)
 
 command("doc", ":doc NAME", "what the reference says of a function, method or class", function(session, argument)
   if argument == "" then return complain(session, "of what? Usage: :doc NAME, as in :doc neap.channel") end
-  local text, near = doc(internal.reference(), argument)
+  local text, near = doc(internal.reference(), argument, session.front.width())
   if text then return say(session, text) end
   local hint = #near > 0 and "; there is " .. table.concat(near, ", ", 1, math.min(#near, 8)) or ""
   complain(session, ("the reference has no '%s'%s"):format(argument, hint))

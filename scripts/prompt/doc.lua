@@ -1,6 +1,7 @@
 -- The reference at the prompt: finds the entry of a name in the annotated files of bindings/types.
 --
---   doc(texts, "neap.channel" | "channel:send" | "send") -> text of the entry, or nil and the names that come near
+--   doc(texts, "neap.channel" | "channel:send" | "send"[, columns]) -> text of the entry; or nil, and the names that
+--   come near
 
 local function strip(comment) return comment:sub(4) end
 
@@ -43,18 +44,52 @@ local function each_entry(text, visit)
   end
 end
 
-local function entry_text(signature, comment)
-  local lines = { signature, "" }
-  local empty = true
+--- Adds a text to `lines`, broken between words; what follows the first line is indented as the text is, and by `more`.
+local function add_filled(lines, text, width, more)
+  local indent = text:match("^ *")
+  local line = indent
+  for word in text:gmatch("%S+") do
+    local longer = line:find("%S") and line .. " " .. word or line .. word
+    if #longer > width and line:find("%S") then
+      lines[#lines + 1] = line
+      longer = indent .. more .. word
+    end
+    line = longer
+  end
+  lines[#lines + 1] = line
+end
+
+--- The comment of an entry, as wide as `width`: paragraphs are filled, code stays as it is.
+local function entry_text(signature, comment, width)
+  local lines, paragraph, is_code = { signature, "" }, nil, false
+  local function flush()
+    if paragraph then add_filled(lines, paragraph, width, paragraph:find("^%- ") and "  " or "") end
+    paragraph = nil
+  end
   for _, line in ipairs(comment) do
     local explained = explain(line)
-    if explained and not (explained == "" and empty) then
-      lines[#lines + 1] = explained
-      empty = explained == ""
+    local is_fence = line:find("^```")
+    local is_item = paragraph and paragraph:find("^%- ")
+    local is_prose = explained == line and not is_code and not is_fence
+      and (line:find("^[^%s|]") or is_item and line:find("^  %S"))
+    if is_prose and paragraph and not line:find("^%- ") then
+      paragraph = paragraph .. " " .. line:gsub("^%s+", "")
+    elseif is_prose then
+      flush()
+      paragraph = line
+    elseif explained then
+      flush()
+      if explained ~= line then
+        add_filled(lines, (explained:gsub("^(  %S+)  ", "%1\1 ")), width, "    ")
+      elseif line ~= "" or lines[#lines] ~= "" then
+        lines[#lines + 1] = line
+      end
     end
+    if is_fence then is_code = not is_code end
   end
+  flush()
   while lines[#lines] == "" do table.remove(lines) end
-  return table.concat(lines, "\n")
+  return (table.concat(lines, "\n"):gsub("\1", " "))
 end
 
 local function plain(name) return (name:lower():gsub("[_.:]", "")) end
@@ -65,7 +100,7 @@ local function is_same_owner(wanted, owner)
   return wanted == owner
 end
 
-return function(texts, wanted)
+return function(texts, wanted, width)
   local owner, name = wanted:gsub("%(.*$", ""):match("^([%w_.:]-)[.:]?([%w_]+)%s*$")
   if not name then return nil, {} end
   -- The best first: all as it is written; the name behind something else; the name in other letters.
@@ -80,7 +115,7 @@ return function(texts, wanted)
       elseif plain(entry):find(plain(name), 1, true) then
         near[#near + 1] = signature:match("^[%w_.:]+")
       end
-      if rank then table.insert(found[rank], entry_text(signature, comment)) end
+      if rank then table.insert(found[rank], entry_text(signature, comment, width or math.huge)) end
     end)
   end
   for _, entries in ipairs(found) do

@@ -119,10 +119,30 @@ end
 
 -- --- lines ---
 
+-- What a new user tries first; globals of these names go before.
+local guesses = {
+  help = ":help lists the commands; :doc NAME is the reference",
+  quit = ":q or Ctrl-D leaves",
+  exit = ":q or Ctrl-D leaves",
+}
+
+--- What to say to a line that only guesses a command; nil: it is none.
+local function hint(self, line)
+  local word = line:match("^%s*(%a+)%s*%(?%)?%s*$")
+  if not guesses[word] or self.locals.cells[word] then return nil end
+  local env = self.front.env or _G
+  if env[word] == nil and _G[word] == nil then return guesses[word] end
+end
+
 --- Takes a line: "more" when the chunk goes on, "ready" when the next one may come, "quit" when the user leaves.
 function Session:feed(line)
   local lines = self.lines
   if #lines == 0 and line:find("^%s*:%a") then return commands.run(self, line) or "ready" end
+  local advice = #lines == 0 and hint(self, line)
+  if advice then
+    self.front.write(advice .. "\n")
+    return "ready"
+  end
   lines[#lines + 1] = line
   local text = table.concat(lines, "\n")
   local state, code, is_expression = chunk.read(text, chunk_name)
