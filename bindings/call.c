@@ -264,14 +264,24 @@ static int read_results(lua_State *L) {
     return 0;
 }
 
-/* The results are the last `room` values of L. */
-static int take_results(lua_State *L, struct request *request) {
-    int first = lua_gettop(L) - (int)request->room + 1;
-    while (request->taken < request->room) {
-        int index = first + (int)request->taken, type = lua_type(L, index);
-        if (type != LUA_TNIL && type != LUA_TBOOLEAN && type != LUA_TNUMBER) break;
-        neap_value_read(L, index, &request->results[request->taken++]); /* cannot raise */
+/* Reads a value of which no copy has to be made: so nothing can raise. False: it is another one. */
+static bool read_simple(lua_State *L, int index, struct neap_value *value) {
+    switch (lua_type(L, index)) {
+        case LUA_TNIL: *value = neap_nil(); return true;
+        case LUA_TBOOLEAN: *value = neap_boolean(lua_toboolean(L, index)); return true;
+        case LUA_TNUMBER:
+            *value =
+                lua_isinteger(L, index) ? neap_integer(lua_tointeger(L, index)) : neap_number(lua_tonumber(L, index));
+            return true;
+        default: return false;
     }
+}
+
+/* The results are the values of L from `first` on, `room` of them. */
+static int take_results(lua_State *L, struct request *request, int first) {
+    while (request->taken < request->room &&
+           read_simple(L, first + (int)request->taken, &request->results[request->taken]))
+        request->taken++;
     if (request->taken == request->room) return LUA_OK;
     lua_pushcfunction(L, read_results);
     lua_pushlightuserdata(L, request);
@@ -320,10 +330,10 @@ int neap_engine_call(struct neap_engine *engine, neap_function function, const s
         code = NEAP_INVALID;
     } else {
         int status = push_call(L, &request);
-        neap_limits_begin_stretch(host->vm, L);
+        if (host->vm->limits.cpu_ns > 0) neap_limits_begin_stretch(host->vm, L);
         if (status == LUA_OK) status = lua_pcall(L, (int)count, (int)room, top + 1);
-        neap_limits_end_stretch(host->vm);
-        if (status == LUA_OK) status = take_results(L, &request);
+        if (host->vm->limits.cpu_ns > 0) neap_limits_end_stretch(host->vm);
+        if (status == LUA_OK) status = take_results(L, &request, top + 2);
         if (status != LUA_OK) code = fail(host, L, status);
     }
     lua_settop(L, top);
@@ -394,7 +404,7 @@ int neap_engine_await(struct neap_engine *engine, neap_function function, const 
     lua_pushcfunction(L, await);
     lua_pushlightuserdata(L, &request);
     int status = lua_pcall(L, 1, (int)room, 0);
-    if (status == LUA_OK) status = take_results(L, &request);
+    if (status == LUA_OK) status = take_results(L, &request, top + 1);
     if (status != LUA_OK) code = fail(host, L, status);
     lua_settop(L, top);
     neap_host_leave(host, &visit);

@@ -130,7 +130,6 @@ void neap_limits_rest(struct neap_vm *vm, lua_State *L) {
 
 void neap_limits_begin_stretch(struct neap_vm *vm, lua_State *L) {
     struct neap_limits *limits = &vm->limits;
-    if (limits->cpu_ns == 0) return;
     if (limits->spent) neap_limits_rest(vm, L); /* not one instruction */
     if (limits->depth++ > 0) return;
     limits->began_ns = processor_time();
@@ -138,7 +137,7 @@ void neap_limits_begin_stretch(struct neap_vm *vm, lua_State *L) {
 
 void neap_limits_end_stretch(struct neap_vm *vm) {
     struct neap_limits *limits = &vm->limits;
-    if (limits->cpu_ns == 0 || --limits->depth > 0) return;
+    if (--limits->depth > 0) return;
     limits->used_ns += processor_time() - limits->began_ns;
     if (limits->used_ns > limits->cpu_ns) limits->spent = true;
 }

@@ -31,7 +31,7 @@ lua_Alloc neap_limits_allocator(struct neap_vm *vm, void **argument);
 /* Sets the hook that a coroutine (or the main thread) has when nobody wants anything else of it. */
 void neap_limits_rest(struct neap_vm *vm, lua_State *L);
 
-/* Around each stretch of Lua: from C into it, where `L` will run, and back. */
+/* Around each stretch of Lua, where there is a limit (cpu_ns): from C into it, where `L` will run, and back. */
 void neap_limits_begin_stretch(struct neap_vm *vm, lua_State *L);
 void neap_limits_end_stretch(struct neap_vm *vm);
 

@@ -208,9 +208,9 @@ static void resume(struct neap_task *task, int arguments) {
     vm->current = task;
     vm->running = coroutine;
     vm->slice.turn++;
-    neap_limits_begin_stretch(vm, coroutine);
+    if (vm->limits.cpu_ns > 0) neap_limits_begin_stretch(vm, coroutine);
     int status = lua_resume(coroutine, NULL, arguments, &results);
-    neap_limits_end_stretch(vm);
+    if (vm->limits.cpu_ns > 0) neap_limits_end_stretch(vm);
     vm->running = outer_running;
     neap_slice_leave(vm, &vm->slice, coroutine);
     vm->current = outer;
