@@ -321,6 +321,13 @@ describe("the queue of lines", function()
     assert.are.same({ status = 0, stdout = "nil\ttimeout\ttimeout\ntrue\t0\ntrue\t1000\n", stderr = "" }, result)
   end)
 
+  it("drops lines where nothing can wait, when it is full", function()
+    local result = run(slow:gsub("FULL", '"block"') .. [[
+      repeat ("x"):gsub("x", function() log.info(line) end) until log.dropped() > 0
+      os.execute("cat " .. fifo .. " >/dev/null &") -- so that the rest can be written ]])
+    assert.are.same({ status = 0, stdout = "", stderr = "" }, result)
+  end)
+
   it("drops lines when it is full, if that is wanted, counts them, and says so in the log", function()
     local result = run(slow:gsub("FULL", '"drop"') .. [[
       for _ = 1, 1000 do log.info(line) end

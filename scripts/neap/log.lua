@@ -82,12 +82,16 @@ end
 
 -- --- logging ---
 
---- `lines` has room, or there is time to wait until it has. True: it is there; or nil, "timeout" or "closed".
+--- Puts an item into the channel. True; or nil and "closed", or "timeout": there is no room and no waiting for it.
 local function put(lines, item, drops)
   -- what fits is no wait: it goes there even in a task that was asked to stop
   local sent, problem = neap.shield(lines.send, lines, item, 0)
   if sent or drops or problem == "closed" then return sent, problem end
-  return lines:send(item)
+  local waited
+  waited, sent, problem = pcall(lines.send, lines, item)
+  if waited then return sent, problem end
+  if neap.is_cancelled(sent) then error(sent, 0) end
+  return nil, "timeout" -- nothing can wait here
 end
 
 local writer_of = {} -- what writes without a thread, by sink

@@ -127,20 +127,19 @@ end
 local parent_output = {}
 parent_output.__index = parent_output
 
---- Nobody there to take them: lines of whichever format it is go to stderr, which the parent hands on.
-function parent_output:write(items)
-  for _, item in ipairs(items) do
-    local sent = self.lines:send(item)
-    if not sent then -- it was configured anew, or is ending
-      local parent = internal.inherited().log
-      self.lines = parent.lines
-      sent = self.lines:send(item)
-    end
-    if not sent then stderr_output:write({ type(item) == "table" and item[1] or item }) end
-  end
+--- False: nobody is there to take it.
+function parent_output:pass(item)
+  if self.lines:send(item) then return true end
+  self.lines = internal.inherited().log.lines -- it was configured anew, or is ending
+  return self.lines:send(item)
 end
 
-function parent_output.close() end
+--- What nobody takes goes to stderr, which the parent hands on.
+function parent_output:write(items)
+  for _, item in ipairs(items) do
+    if not self:pass(item) then stderr_output:write({ type(item) == "table" and item[1] or item }) end
+  end
+end
 
 -- --- the writer ---
 
@@ -176,7 +175,9 @@ function writer:take(item)
   until item == nil
   if items[1] then self:write(items) end
   self:tell_dropped()
-  for _, event in ipairs(flushes) do event:set() end
+  for _, event in ipairs(flushes) do
+    if not (self.parent and self.parent:pass({ flushed = event })) then event:set() end
+  end
 end
 
 function writer:close()
