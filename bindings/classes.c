@@ -37,6 +37,8 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_POLL] = &neap_poll_binding,
     [NEAP_HANDLE_OFFLOAD] = &neap_offload_binding,
     [NEAP_HANDLE_TLS] = &neap_tls_binding,
+    [NEAP_HANDLE_AGENT] = &neap_agent_binding,
+    [NEAP_HANDLE_TRANSFER] = &neap_transfer_binding,
     [NEAP_HANDLE_POOL] = &neap_pool_binding,
     [NEAP_HANDLE_FUTURE] = &neap_future_binding,
 };

@@ -6,6 +6,7 @@
 
 #include "bindings/box.h"
 
+extern const struct neap_binding neap_agent_binding;
 extern const struct neap_binding neap_array_binding;
 extern const struct neap_binding neap_barrier_binding;
 extern const struct neap_binding neap_bounded_semaphore_binding;
@@ -32,6 +33,7 @@ extern const struct neap_binding neap_semaphore_binding;
 extern const struct neap_binding neap_signal_binding;
 extern const struct neap_binding neap_stream_binding;
 extern const struct neap_binding neap_tls_binding;
+extern const struct neap_binding neap_transfer_binding;
 extern const struct neap_binding neap_value_binding;
 
 /* What can be made anew in another process, for engine->classes. */

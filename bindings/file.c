@@ -60,16 +60,20 @@ static void free_opening(struct neap_offload *offload) {
     neap_free(opening->path);
 }
 
+/* Pushes a file over *fd, which is its own from now on. */
+static int push_file(lua_State *L, int *fd, bool appends) {
+    struct neap_box *box = neap_box_new(L, NEAP_HANDLE_FILE, sizeof *box, 0);
+    struct neap_file *file = neap_file_new(*fd, appends);
+    if (file == NULL) return luaL_error(L, "not enough memory");
+    *fd = -1;
+    box->object = &file->object;
+    return 1;
+}
+
 static int finish_open(lua_State *L, struct neap_task *task, int code) {
     struct opening *opening = (struct opening *)task->link.object;
     code = opening->offload.code;
-    if (code != 0) return neap_push_code(L, code);
-    struct neap_box *box = neap_box_new(L, NEAP_HANDLE_FILE, sizeof *box, 0);
-    struct neap_file *file = neap_file_new(opening->fd, (opening->flags & O_APPEND) != 0);
-    if (file == NULL) return luaL_error(L, "not enough memory");
-    opening->fd = -1;
-    box->object = &file->object;
-    return 1;
+    return code != 0 ? neap_push_code(L, code) : push_file(L, &opening->fd, (opening->flags & O_APPEND) != 0);
 }
 
 static int flags_of(lua_State *L, int index) {
@@ -96,6 +100,60 @@ int neap_file_open(lua_State *L) {
     memcpy(opening->path, path, size + 1);
     neap_offload_start(&opening->offload, &neap_vm_of(L)->loop);
     return neap_offload_await(L, &opening->offload, NEAP_FOREVER, finish_open);
+}
+
+struct drafting {
+    struct neap_offload offload; /* first */
+    char *path;                  /* owned */
+    mode_t mode;                 /* of a new file */
+    int fd;                      /* result, until a file owns it; -1 */
+    struct neap_files_draft draft;
+};
+
+static int run_draft(struct neap_offload *offload) {
+    struct drafting *drafting = (struct drafting *)offload;
+    int fd = neap_files_draft(drafting->path, drafting->mode, &drafting->draft);
+    if (fd < 0) return fd;
+    drafting->fd = fd;
+    return 0;
+}
+
+/* Nobody has taken it: it was cancelled. */
+static void free_drafting(struct neap_offload *offload) {
+    struct drafting *drafting = (struct drafting *)offload;
+    if (drafting->fd >= 0) {
+        close(drafting->fd);
+        if (!drafting->draft.in_place) unlink(drafting->draft.name);
+    }
+    neap_free(drafting->path);
+}
+
+static int finish_draft(lua_State *L, struct neap_task *task, int code) {
+    struct drafting *drafting = (struct drafting *)task->link.object;
+    code = drafting->offload.code;
+    if (code != 0) return neap_push_code(L, code);
+    push_file(L, &drafting->fd, false);
+    if (drafting->draft.in_place) return 1;
+    lua_pushstring(L, drafting->draft.name);
+    lua_pushstring(L, drafting->draft.target);
+    return 3;
+}
+
+int neap_file_draft(lua_State *L) {
+    size_t size;
+    const char *path = luaL_checklstring(L, 1, &size);
+    luaL_argcheck(L, strlen(path) == size, 1, "a path has no zero bytes");
+    mode_t mode = (mode_t)luaL_optinteger(L, 2, 0666);
+    neap_await_check(L);
+    neap_await_begin(L);
+    struct drafting *drafting = neap_offload_push(L, sizeof *drafting, run_draft, free_drafting);
+    drafting->fd = -1;
+    drafting->mode = mode;
+    drafting->path = neap_alloc(size + 1);
+    if (drafting->path == NULL) return luaL_error(L, "not enough memory");
+    memcpy(drafting->path, path, size + 1);
+    neap_offload_start(&drafting->offload, &neap_vm_of(L)->loop);
+    return neap_offload_await(L, &drafting->offload, NEAP_FOREVER, finish_draft);
 }
 
 /* --- transfers --- */

@@ -34,6 +34,7 @@
 #include "bindings/slice.h"
 #include "bindings/thread.h"
 #include "bindings/tls.h"
+#include "bindings/transfer.h"
 #include "bindings/version.h"
 #include "bindings/vm.h"
 #include "bindings/watch.h"
@@ -159,7 +160,7 @@ static const struct {
 } internal_tables[] = {
     {"blocking", neap_blocking_functions}, {"files", neap_files_functions}, {"footer", neap_footer_functions},
     {"http", neap_http_functions},         {"net", neap_net_functions},     {"pool", neap_pool_internals},
-    {"programs", neap_popen_functions},    {"tls", neap_tls_functions},
+    {"programs", neap_popen_functions},    {"tls", neap_tls_functions},     {"transfers", neap_transfer_functions},
 };
 
 /* Pushes the table of what is internal. */

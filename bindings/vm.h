@@ -50,9 +50,11 @@ enum neap_handle {
     NEAP_HANDLE_DATAGRAM,
     NEAP_HANDLE_PROGRAM,
     NEAP_HANDLE_FILE,
-    NEAP_HANDLE_POLL,    /* of a listener in this state; scripts do not see it */
-    NEAP_HANDLE_OFFLOAD, /* scripts do not see it */
-    NEAP_HANDLE_TLS,     /* certificates and choices; scripts do not see it */
+    NEAP_HANDLE_POLL,     /* of a listener in this state; scripts do not see it */
+    NEAP_HANDLE_OFFLOAD,  /* scripts do not see it */
+    NEAP_HANDLE_AGENT,    /* likewise */
+    NEAP_HANDLE_TRANSFER, /* likewise */
+    NEAP_HANDLE_TLS,      /* certificates and choices; scripts do not see it */
     NEAP_HANDLE_POOL,
     NEAP_HANDLE_FUTURE,
     NEAP_HANDLE_COUNT

@@ -4,10 +4,128 @@
 ---@field http neap.Http
 local neap = {}
 
+---The answer to a request.
+---@class neap.HttpReply
+---@field status integer
+---@field reason? string what stands behind the status; HTTP/2 has none
+---@field headers table<string, string> found however their names are written; what comes more than once is joined with ", ", Set-Cookie with "\n"
+---@field body? string unpacked; nil when it went to a file or a function
+---@field url string where it came from, after redirects
+
+---Options of a request. Times are seconds.
+---@class neap.HttpOptions
+---@field headers? table<string, string|number|string[]> of the request
+---@field timeout? number for all of it; by default as long as it takes
+---@field connect_timeout? number for name, connection and TLS
+---@field stall_timeout? number while nothing moves; what your own functions take does not count
+---@field to? string|fun(piece: string) where the body of a successful answer (200 to 299) goes: a file, which has its name when it is whole, or a function, which may wait: then the other side waits too. The body of another answer is in the answer
+---@field progress? fun(received: integer, expected?: integer, sent: integer) bytes of the bodies, ten times a second at most, and at the end
+---@field max_body? integer bytes of the answer's body, unpacked; by default 1 GiB, or no limit where it goes to a file or a function
+---@field redirects? integer that are followed; 10 by default. 0: the redirect is the answer
+---@field auth? [string, string] name and password (Basic)
+---@field proxy? string|false its URL; by default what the environment says (http_proxy and the like). false: none
+---@field verify? boolean false: whoever answers is believed. Not with passwords
+---@field ca? string a file of the authorities that are trusted (PEM); by default the system's
+---@field cert? string a file with a certificate of one's own
+---@field key? string a file with its key
+---@field compressed? boolean false: the answer is asked for, and kept, as it is
+
+---The body of a request: all of it; a function that returns the next piece, and nil at the end (or nil, message, code: then the
+---request fails with that); an open file or stream, from where it stands; or the path of a file. Of functions and streams the length is not
+---known, and they are sent in chunks, unless the header Content-Length says it.
+---@alias neap.HttpBody string|(fun(): string?, any, any)|neap.File|neap.Stream|{ file: string }
+
 ---HTTP. Each part is loaded when it is first used.
+---
+---The client stands on libcurl: redirects, proxies, TLS, compressed answers, HTTP/2 over TLS. Only the task that asks waits, so a thread does
+---hundreds of requests at once; it keeps their connections for those that follow. An answer is an answer whatever its
+---status. Where there is none, it is nil, a message, and a code: "ECONNREFUSED", "ECONNRESET", "EAI_NONAME" (no such host),
+---"timeout", "certificate" (the other side's is not trusted, or the file has none), "tls" (no common TLS), "EOF" (it ends in the
+---middle), "EMSGSIZE" (its head or body is too large), "ELOOP" (too many redirects), "EINVAL" (no such URL), "EPROTO" (that is no HTTP), and
+---those of a file that cannot be read or written. The functions that are given run in the task that asks, and an error in one of them is raised there.
 ---@class neap.Http
 local Http = {}
 
+---Gets what is at a URL.
+---
+---```lua
+---local listener = neap.net.listen("127.0.0.1", 0)
+---local server = neap.spawn(function()
+---  local stream <close> = listener:accept()
+---  for line in stream:lines() do if line == "" then break end end
+---  stream:write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
+---end)
+---
+---local url = ("http://%s:%d/"):format(listener:address())
+---local answer = assert(neap.http.get(url, { timeout = 10 }))
+---assert(answer.status == 200 and answer.body == "hello\n")
+---```
+---
+---Waits until the answer is all there. Being cancelled closes its connection, and leaves no part of a file behind. Errors: what is no
+---URL, option or header; that there is no libcurl; what functions of yours raise.
+---@param url string
+---@param options? neap.HttpOptions
+---@return neap.HttpReply?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Http.get(url, options) end
+
+---Asks for the head of what is at a URL.
+---@param url string
+---@param options? neap.HttpOptions
+---@return neap.HttpReply?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Http.head(url, options) end
+
+---Deletes what is at a URL.
+---@param url string
+---@param options? neap.HttpOptions
+---@return neap.HttpReply?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Http.delete(url, options) end
+
+---Sends something to a URL. No type is said, unless a header does.
+---@param url string
+---@param body neap.HttpBody
+---@param options? neap.HttpOptions
+---@return neap.HttpReply?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Http.post(url, body, options) end
+
+---Puts something at a URL.
+---@param url string
+---@param body neap.HttpBody
+---@param options? neap.HttpOptions
+---@return neap.HttpReply?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Http.put(url, body, options) end
+
+---Changes what is at a URL.
+---@param url string
+---@param body neap.HttpBody
+---@param options? neap.HttpOptions
+---@return neap.HttpReply?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Http.patch(url, body, options) end
+
+---A request with any method, "GET" by default.
+---@param request neap.HttpOptions | { url: string, method?: string, body?: neap.HttpBody }
+---@return neap.HttpReply?
+---@return string? message
+---@return string? code
+---@since 0.1
+function Http.request(request) end
 ---A server: takes connections, and calls its handler for each request. Leaving the `<close>` variable that holds it closes it.
 ---@class neap.HttpServer
 local HttpServer = {}

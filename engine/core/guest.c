@@ -66,7 +66,12 @@ static void on_bell(uv_timer_t *bell) { take_turn(bell->data); }
 
 static void on_look(uv_prepare_t *look) {
     struct neap_guest *guest = look->data;
-    if (guest->loop == NULL || neap_loop_here == guest->loop) return;
+    if (guest->loop == NULL) return;
+    if (neap_loop_here ==
+        guest->loop) { /* see INSIDE: it waits for what has been made ready on the way here, perhaps */
+        if (neap_loop_has_ready(guest->loop)) uv_stop(look->loop);
+        return;
+    }
     int64_t next = neap_loop_next(guest->loop);
     if (next == 0 || (next != NEAP_FOREVER && next <= neap_clock_now())) take_turn(guest);
 }

@@ -86,6 +86,7 @@ static void close_uv(struct neap_loop *loop) {
     neap_mailbox_set_alarm(loop->mailbox, NULL);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->bell, NULL);
+    uv_close((uv_handle_t *)&loop->look, NULL);
     uv_run(loop->uv, UV_RUN_DEFAULT);
     int code = uv_loop_close(loop->uv);
     NEAP_ASSERT(code == 0, "every handle is closed before its loop");
@@ -119,6 +120,12 @@ static void on_alarm(uv_async_t *alarm) { (void)alarm; }
 /* It may ring on the way into uv_run, before that waits: then it must not wait, having no timer any more. */
 static void on_bell(uv_timer_t *bell) { uv_stop(bell->loop); }
 
+/* What has been called on the way there (somebody else's timer) may have made something ready. */
+static void on_look(uv_prepare_t *look) {
+    const struct neap_loop *loop = look->data;
+    if (loop->ready.first != NULL || loop->due.first != NULL) uv_stop(look->loop);
+}
+
 uv_loop_t *neap_loop_uv(struct neap_loop *loop) {
     if (loop->uv != NULL) return loop->uv;
     uv_loop_t *uv = neap_alloc(sizeof *uv);
@@ -128,6 +135,10 @@ uv_loop_t *neap_loop_uv(struct neap_loop *loop) {
     uv_timer_init(uv, &loop->bell);
     uv_unref((uv_handle_t *)&loop->alarm);
     uv_unref((uv_handle_t *)&loop->bell);
+    uv_prepare_init(uv, &loop->look);
+    loop->look.data = loop;
+    uv_prepare_start(&loop->look, on_look);
+    uv_unref((uv_handle_t *)&loop->look);
     loop->uv = uv;
     neap_mailbox_set_alarm(loop->mailbox, &loop->alarm);
     return uv;

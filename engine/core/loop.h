@@ -78,6 +78,7 @@ struct neap_loop {
     struct neap_guest *guest; /* uv is somebody else's: what we have in it; NULL: it is ours. See guest.c. Owned */
     uv_async_t alarm;         /* of uv: another thread wakes us */
     uv_timer_t bell;          /* of uv: the next deadline */
+    uv_prepare_t look;        /* of uv: before it waits */
 };
 
 /* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller

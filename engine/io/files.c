@@ -119,19 +119,24 @@ static int put_in_place(const char *name, const char *path, int code) {
     return code;
 }
 
-int neap_files_write(const char *path, const char *bytes, size_t size, mode_t mode) {
-    char name[PATH_MAX], target[PATH_MAX];
-    if (realpath(path, target) != NULL) path = target; /* a link stays one */
+int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *draft) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
-    if (exists && !S_ISREG(info.st_mode)) { /* a device: there is nothing to put in its place */
-        int fd = open_file(path, O_WRONLY, 0);
-        return fd < 0 ? fd : finish(fd, neap_files_pwrite(fd, bytes, size, -1));
-    }
-    int fd = open_beside(path, mode, name);
+    if (realpath(path, draft->target) == NULL && /* a link stays one */
+        snprintf(draft->target, PATH_MAX, "%s", path) >= PATH_MAX)
+        return UV_ENAMETOOLONG;
+    draft->in_place = exists && !S_ISREG(info.st_mode);
+    int fd = draft->in_place ? open_file(path, O_WRONLY, 0) : open_beside(draft->target, mode, draft->name);
+    if (fd >= 0 && exists && !draft->in_place) fchmod(fd, info.st_mode & 07777);
+    return fd;
+}
+
+int neap_files_write(const char *path, const char *bytes, size_t size, mode_t mode) {
+    struct neap_files_draft draft;
+    int fd = neap_files_draft(path, mode, &draft);
     if (fd < 0) return fd;
-    if (exists) fchmod(fd, info.st_mode & 07777);
-    return put_in_place(name, path, finish(fd, neap_files_pwrite(fd, bytes, size, -1)));
+    int code = finish(fd, neap_files_pwrite(fd, bytes, size, -1));
+    return draft.in_place ? code : put_in_place(draft.name, draft.target, code);
 }
 
 int neap_files_append(const char *path, const char *bytes, size_t size, mode_t mode) {

@@ -3,6 +3,7 @@
 #ifndef NEAP_IO_FILES_H
 #define NEAP_IO_FILES_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -20,6 +21,12 @@ void neap_files_free(struct neap_files_bytes *bytes);
 int neap_files_read(const char *path, struct neap_files_bytes *bytes);
 /* Makes it what is given, whole or not at all: it is written under another name first. `mode` is that of a new file. */
 int neap_files_write(const char *path, const char *bytes, size_t size, mode_t mode);
+/* The same for who writes by himself: a descriptor to write to, or a code. Then `name` is to be renamed to `target`, or removed. */
+struct neap_files_draft {
+    char name[PATH_MAX], target[PATH_MAX];
+    bool in_place; /* what is there is no file (a device), and is written to: there is no `name` */
+};
+int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *draft);
 /* Adds to its end, or makes it. */
 int neap_files_append(const char *path, const char *bytes, size_t size, mode_t mode);
 /* A link is followed, or told of itself. */

@@ -9,6 +9,7 @@ local http = {}
 local files = {
   serve = "neap.http_server",
 }
+for name in ("get head delete post put patch request"):gmatch("%a+") do files[name] = "neap.http_client" end
 
 local function fetch(_, name)
   if files[name] then

@@ -28,6 +28,7 @@ missing() {
       has_header histedit.h "" || echo libedit-dev
       has_header http_parser.h "" || echo libhttp-parser-dev
       has_header openssl/ssl.h "" || echo libssl-dev
+      has_header curl/curl.h "" || echo libcurl4-openssl-dev
       ;;
     test)
       has_cmocka || echo libcmocka-dev
@@ -37,6 +38,9 @@ missing() {
       has_command tmux || echo tmux
       has_command pkill || echo procps
       has_command curl || echo curl
+      [ -x /usr/sbin/nginx ] || echo nginx
+      has_command python3 || echo python3
+      has_command openssl || echo openssl
       ;;
     bench)
       has_command pkg-config || echo pkg-config

@@ -410,6 +410,31 @@ static void a_deadline_that_passes_on_the_way_into_libuv_is_not_slept_over(void 
     }
 }
 
+struct rung {
+    struct neap_runnable runnable;
+    bool done;
+};
+
+static void ring_back(struct neap_runnable *runnable) { ((struct rung *)runnable)->done = true; }
+
+static void push_on_timer(uv_timer_t *timer) { neap_loop_push(&here, &((struct rung *)timer->data)->runnable); }
+
+/* The timer is due when the loop goes to sleep in libuv, and nothing else will come. */
+static void what_libuv_makes_ready_on_the_way_to_sleep_is_not_slept_over(void **state) {
+    (void)state;
+    struct rung rung = {.runnable = {.run = ring_back}};
+    uv_timer_t timer;
+    uv_timer_init(neap_loop_uv(&here), &timer);
+    timer.data = &rung;
+    for (int i = 0; i < 50; i++) {
+        rung.done = false;
+        uv_update_time(timer.loop);
+        uv_timer_start(&timer, push_on_timer, (uint64_t)(i % 3), 0);
+        neap_loop_run(&here, flag_is_set, &rung.done);
+    }
+    close_handle((uv_handle_t *)&timer);
+}
+
 static void a_flood_does_not_keep_libuv_from_its_turn(void **state) {
     (void)state;
     struct job flood = job_that(true);
@@ -631,6 +656,7 @@ int main(void) {
         TEST(a_pipe_wakes_a_loop_that_is_parked_in_libuv),
         TEST(deadlines_pass_while_parked_in_libuv),
         TEST(a_deadline_that_passes_on_the_way_into_libuv_is_not_slept_over),
+        TEST(what_libuv_makes_ready_on_the_way_to_sleep_is_not_slept_over),
         TEST(a_flood_does_not_keep_libuv_from_its_turn),
         TEST(out_of_memory_is_an_answer),
         TEST(posts_wake_a_loop_that_is_parked),
