@@ -422,7 +422,7 @@ void neap_failure_report_process(struct neap_process *process) {
 }
 
 void neap_failure_push_text(lua_State *L, int box) {
-    neap_task_push_values(L, box);
+    neap_task_push_values(L, lua_touserdata(L, box), box);
     push_text(L, -1);
     lua_remove(L, -2);
 }
@@ -465,7 +465,7 @@ void neap_failure_report(lua_State *L, int box) {
 
 /* Protected: (box). */
 static int report_main(lua_State *L) {
-    neap_task_push_values(L, 1);
+    neap_task_push_values(L, lua_touserdata(L, 1), 1);
     push_traceback(L, 1);
     print_failure(L, "", 2, 3);
     return 0;

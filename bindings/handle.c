@@ -54,8 +54,9 @@ static bool find_target(lua_State *L, int index, struct target *target) {
 
 static struct target check_target(lua_State *L) {
     struct target target = {.kind = NEAP_HANDLE_TASK};
-    if (neap_box_test(L, 1, NEAP_HANDLE_TASK) != NULL) { /* the common case */
-        target.task = lua_touserdata(L, 1);
+    struct neap_object *task = neap_box_test(L, 1, NEAP_HANDLE_TASK);
+    if (task != NULL) { /* the common case */
+        target.task = NEAP_CONTAINER_OF(task, struct neap_task, future.object);
         target.job = target.task->job;
         target.future = &target.task->future;
         return target;
@@ -134,7 +135,7 @@ static int push_outcome(lua_State *L, const struct target *target, int index) {
     observe(L, target);
     int count = 1;
     if (target->task != NULL)
-        count = neap_task_push_values(L, index);
+        count = neap_task_push_values(L, target->task, index);
     else if (target->future->outcome == NULL)
         push_no_outcome(L, target, state);
     else if (state == NEAP_FUTURE_DONE)
@@ -207,7 +208,6 @@ void neap_handle_look(lua_State *L, int index, int timeout) {
 int neap_handle_join(lua_State *L) {
     struct target target = check_target(L);
     refuse_self(L, &target, "join");
-    lua_settop(L, 2);
     look_there(L, &target, 2);
     return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, joined);
 }
@@ -215,7 +215,6 @@ int neap_handle_join(lua_State *L) {
 int neap_handle_wait(lua_State *L) {
     struct target target = check_target(L);
     refuse_self(L, &target, "wait for");
-    lua_settop(L, 2);
     look_there(L, &target, 2);
     return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, neap_finish_true);
 }

@@ -47,14 +47,15 @@ void neap_seat_push_box(lua_State *L, lua_State *coroutine) {
 
 /* --- seating --- */
 
-/* Moves the box at `box` of L and the `values` values on top, which are popped, to where neap_task_main will find them. */
-static void seat(lua_State *L, int box, int values, struct neap_task *task, lua_State *coroutine) {
+/* On top of L stands the box, below it `values` values: moves them to where neap_task_main will find them. The box stays, alone. */
+static void seat(lua_State *L, int values, struct neap_task *task, lua_State *coroutine) {
     task->coroutine = coroutine;
     lua_pushcfunction(coroutine, neap_task_main);
-    lua_pushvalue(L, box);
     lua_xmove(L, coroutine, 1);
     lua_pushcfunction(coroutine, neap_failure_handler);
     lua_xmove(L, coroutine, values);
+    lua_pushvalue(coroutine, NEAP_SEAT_BOX + 1); /* the main function is there, too */
+    lua_xmove(coroutine, L, 1);
 }
 
 static bool has_room(lua_State *coroutine, int values) {
@@ -65,7 +66,9 @@ static bool has_room(lua_State *coroutine, int values) {
 static void seat_late(lua_State *L, int box, struct neap_task *task, lua_State *coroutine) {
     int values = task->values;
     for (int i = 1; i <= values; i++) lua_getiuservalue(L, box, i);
-    seat(L, box, values, task, coroutine);
+    lua_pushvalue(L, box);
+    seat(L, values, task, coroutine);
+    lua_pop(L, 1);
     for (int i = 1; i <= values; i++) { /* the body alone keeps its arguments alive */
         lua_pushnil(L);
         lua_setiuservalue(L, box, i);
@@ -97,12 +100,11 @@ int neap_seat_make(lua_State *L) {
     return 0;
 }
 
-bool neap_seat_take(lua_State *L, int function, struct neap_task *task) {
+bool neap_seat_take(lua_State *L, struct neap_task *task) {
     struct neap_vm *vm = task->vm;
     if (vm->idle_count == 0 || !has_room(vm->idle[vm->idle_count - 1], task->values)) return false;
-    lua_rotate(L, function, 1); /* the box to where the function was */
     task->pooled = true;
-    seat(L, function, task->values, task, vm->idle[--vm->idle_count]);
+    seat(L, task->values, task, vm->idle[--vm->idle_count]);
     return true;
 }
 

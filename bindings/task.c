@@ -34,7 +34,10 @@
 #include "host/engine.h"
 #include "sync/scope.h"
 
-enum { IDS_IN_LOT = 64 };
+enum {
+    IDS_IN_LOT = 64,
+    RESULTS_WITH_ROOM = LUA_MINSTACK - 10 /* behind so few the stack of neap_task_main has room left */
+};
 
 static const char extras_key; /* registry: a table, box -> table, with weak keys */
 
@@ -360,7 +363,7 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     neap_context_hand_on(L, task);
     /* From here on no finaliser runs, which might spawn. */
     bool waits = options->start != 0 || options->flags & NEAP_TASK_HANDLER; /* see neap_failure_tell_unheard */
-    if (!waits && neap_seat_take(L, function, task))
+    if (!waits && neap_seat_take(L, task))
         schedule(task, 0);
     else
         put_off(L, function, values, task, options->start);
@@ -443,7 +446,7 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     struct neap_vm *vm = task->vm;
     enum neap_future_state state = state_after(L, task, status), shared_state = state;
     struct neap_outcome *outcome = NULL;
-    luaL_checkstack(L, 6, "results");
+    if (count > RESULTS_WITH_ROOM) luaL_checkstack(L, 6, "results");
     neap_message_fini(&task->link.message);
     neap_owner_end(&task->owner);
     keep_values(L, task, box, count);
@@ -522,8 +525,7 @@ static void cancel_arrived(struct neap_job *job) {
 
 /* --- its job --- */
 
-/* Pushes the values that an ended task has kept; returns how many. */
-static int push_values(lua_State *L, const struct neap_task *task, int box) {
+int neap_task_push_values(lua_State *L, const struct neap_task *task, int box) {
     int count = neap_future_state(&task->future) == NEAP_FUTURE_DONE ? task->values : 1;
     if (count <= 1) {
         if (count == 1) lua_getiuservalue(L, box, 1);
@@ -537,12 +539,10 @@ static int push_values(lua_State *L, const struct neap_task *task, int box) {
     return count;
 }
 
-int neap_task_push_values(lua_State *L, int box) { return push_values(L, lua_touserdata(L, box), box); }
-
 /* Gives the job of an ended task its outcome, so that it looks to other threads as the task does here. */
 static void encode_ended(lua_State *L, struct neap_task *task, struct neap_job *job, int box) {
     enum neap_future_state state = neap_future_state(&task->future);
-    int first = lua_gettop(L) + 1, count = push_values(L, task, box);
+    int first = lua_gettop(L) + 1, count = neap_task_push_values(L, task, box);
     struct neap_outcome *outcome = make_outcome(L, box, first, count, &state);
     lua_settop(L, first - 1);
     job->task = NULL;

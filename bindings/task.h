@@ -98,8 +98,8 @@ bool neap_task_cancel(lua_State *L, int box);
 /* Writes its name: given, or "task-7". */
 void neap_task_get_name(lua_State *L, int box, char name[NEAP_JOB_NAME_MAX + 1]);
 
-/* Pushes what the ended task whose box is at `box` returned, or its error; returns how many values. */
-int neap_task_push_values(lua_State *L, int box);
+/* Pushes what the ended task, whose box is at `box`, returned, or its error; returns how many values. */
+int neap_task_push_values(lua_State *L, const struct neap_task *task, int box);
 
 /* Something in `task` was cancelled: if it is parked where that can be delivered, wakes it. */
 void neap_task_interrupt(struct neap_task *task);

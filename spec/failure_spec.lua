@@ -108,15 +108,15 @@ end)
 describe("the main chunk", function()
   it("prints its error and traceback once, with every hop", function()
     local result = run_script([[
-      local thread = neap.thread({ name = "worker" }, function()
+      local go = neap.event() local thread = neap.thread({ name = "worker" }, function()
         local neap = require "neap"
         local task = neap.spawn({ name = "inner" }, function()
           local function deep() error("boom") end
-          deep()
+          deep(go:wait())
         end)
         task:join()
       end)
-      local task = neap.spawn(function() thread:join() end)
+      local task = neap.spawn(function() thread:join() end) neap.yield() go:set()
       task:join()]])
     assert.are.equal(1, result.status)
     assert.are.equal(1, count(result.stderr, "boom"))

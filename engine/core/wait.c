@@ -321,21 +321,25 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
     return done;
 }
 
-/* See SPINNING. */
-static enum neap_quick look(struct neap_loop *loop, struct neap_link *link) {
-    struct neap_object *object = link->object;
-    enum neap_quick quick = NEAP_QUICK_LATER;
+static enum neap_quick look_closely(struct neap_link *link) {
+    for (int i = 0; i < LOOKS_IN_A_ROW; i++) {
+        enum neap_quick quick = NEAP_QUICK_LATER;
+        if (link->object->class->hint(link->object, link)) quick = try_quick(link);
+        if (quick != NEAP_QUICK_LATER) return quick;
+        neap_relax();
+    }
+    return NEAP_QUICK_LATER;
+}
+
+/* See SPINNING. `quick`: what came of the first try. */
+static enum neap_quick look(struct neap_loop *loop, struct neap_link *link, enum neap_quick quick) {
     for (uint32_t total = 0, pauses = FIRST_PAUSES; total < loop->look_pauses; total += pauses) {
-        for (int i = 0; i < LOOKS_IN_A_ROW && quick == NEAP_QUICK_LATER; i++) {
-            if (object->class->hint(object, link)) quick = try_quick(link);
-            if (quick == NEAP_QUICK_LATER) neap_relax();
-        }
-        if (quick != NEAP_QUICK_LATER) {
-            loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
-            return quick;
-        }
-        for (uint32_t i = 0; i < pauses; i++) neap_relax();
-        if (pauses < PAUSES_MAX) pauses *= 2;
+        for (uint32_t i = 0; quick == NEAP_QUICK_LATER && i < pauses; i++) neap_relax();
+        if (total > 0 && pauses < PAUSES_MAX) pauses *= 2;
+        quick = look_closely(link);
+        if (quick == NEAP_QUICK_LATER) continue;
+        loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
+        return quick;
     }
     if (loop->look_pauses > LOOK_PAUSES_MIN) loop->look_pauses /= 2;
     return quick;
@@ -399,7 +403,7 @@ static int begin_shared(struct neap_wait *wait, struct neap_link *link, int64_t 
     struct neap_object *object = link->object;
     prepare(wait, link);
     enum neap_quick quick = try_quick(link);
-    if (quick != NEAP_QUICK_DONE && deadline > 0 && is_worth_looking(wait, link)) quick = look(wait->loop, link);
+    if (quick != NEAP_QUICK_DONE && deadline > 0 && is_worth_looking(wait, link)) quick = look(wait->loop, link, quick);
     if (quick == NEAP_QUICK_DONE) return 0;
     if (quick == NEAP_QUICK_LATER && deadline <= 0) return NEAP_TIMEOUT;
     neap_object_lock(object);

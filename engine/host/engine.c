@@ -221,9 +221,16 @@ static void depart(struct neap_thread *thread) {
     neap_guard_unlock(&engine->guard);
 }
 
+/* Whoever starts it still has the record; and is to come to wait for it before it can have failed. */
+static void await_creator(struct neap_thread *thread) {
+    neap_guard_lock(&thread->creating);
+    neap_guard_unlock(&thread->creating);
+}
+
 static void *run(void *argument) {
     struct neap_thread *thread = argument;
     thread->system = pthread_self();
+    await_creator(thread);
     thread->body(thread);
     depart(thread);
     return NULL;
@@ -263,7 +270,9 @@ static int create(struct neap_thread *thread) {
     int code = pthread_attr_init(&attributes);
     if (code != 0) return -code;
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    neap_guard_lock(&thread->creating);
     code = pthread_create(&system, &attributes, run, thread);
+    neap_guard_unlock(&thread->creating);
     pthread_attr_destroy(&attributes);
     return -code;
 }
@@ -278,6 +287,7 @@ int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*bo
     thread->job = job;
     thread->body = body;
     thread->argument = argument;
+    neap_guard_init(&thread->creating);
     int code = enroll(engine, thread, needed);
     if (code == 0 && (code = create(thread)) != 0) strike_off(engine, thread, needed);
     if (code == 0)

@@ -107,6 +107,7 @@ struct neap_thread {
     pthread_t system;           /* the thread's own; read once it is in the list of those that have ended */
     int (*body)(struct neap_thread *thread); /* runs on the new thread; ends the job */
     void *argument;                          /* body's */
+    struct neap_guard creating;              /* held by whoever starts it, until the system has */
 };
 
 int neap_engine_init(struct neap_engine *engine);

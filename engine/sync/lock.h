@@ -55,13 +55,13 @@ static inline uint64_t neap_lock_holder_in(uint64_t word) { return word & ~(uint
 struct neap_lock {
     struct neap_object object;
     _Atomic uint64_t word; /* who holds it, by number, or 0: free; and flags. See WORD in lock.c */
-    struct neap_cell
-        cell;         /* of shared memory, where the word is once other processes know the lock; until then its `at` is
-                                 NULL. Written once, before `word` says MOVED */
-    uint64_t parties; /* a bit for each of them. guard */
-    uint32_t depth;   /* levels that are held; holder's thread, guard while it is handed over */
+    uint32_t depth;        /* levels that are held; holder's thread, guard while it is handed over */
+    struct neap_hold hold; /* the holder's thread, from when it knows that it holds */
+    /* Of shared memory, where the word is once other processes know the lock; until then its `at` is NULL. Written once, before
+     * `word` says MOVED. */
+    struct neap_cell cell;
+    uint64_t parties;         /* a bit for each of them. guard */
     struct neap_list waiters; /* links with ACQUIRE; empty while it is free. guard */
-    struct neap_hold hold;    /* the holder's thread, from when it knows that it holds */
 };
 
 /* One reference; NULL: no memory. */
