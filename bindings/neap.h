@@ -171,8 +171,8 @@ NEAP_API void neap_value_clear(struct neap_value *value);
 /* An own copy of `from`, which may be lent. Tables and packed values are shared, not copied: see neap_table_new. NEAP_E_MEMORY. */
 NEAP_API int neap_value_copy(struct neap_value *to, const struct neap_value *from);
 
-/* Tables are counted. One that somebody else refers to as well (a value it was copied to, a table it was put into) is
- * constant: neap_table_set refuses. Lists are tables with the keys 1, 2, 3 ... One reference; neap_table_free. NEAP_E_MEMORY. */
+/* Tables are counted, and used by one thread at a time. One that somebody else refers to as well (a value it was copied to, a table it was put into) is
+ * constant: neap_table_set refuses, and any threads may read it. Lists are tables with the keys 1, 2, 3 ... One reference; neap_table_free. NEAP_E_MEMORY. */
 NEAP_API int neap_table_new(struct neap_table **table);
 /* Gives up one reference; what the table contains goes with the last. NULL: nothing. */
 NEAP_API void neap_table_free(struct neap_table *table);
@@ -240,7 +240,8 @@ NEAP_API int neap_object_acquire_read(struct neap_object *rwlock, struct neap_ow
 /* Gives the condition's lock up, waits until notified, and has the lock again, whatever it returns. NEAP_E_NOT_OWNER. */
 NEAP_API int neap_condition_wait(struct neap_object *condition, struct neap_owner *owner, double timeout);
 
-/* What does not wait. 0; NEAP_E_INVALID: not a method of that kind of object. */
+/* What does not wait. 0; NEAP_E_INVALID: not a method of that kind of object. IS_CLOSED, LENGTH, IS_SET: a snapshot; false or 0 of other
+ * kinds. */
 NEAP_API int neap_object_close(struct neap_object *object); /* channels, queues, pipes; idempotent */
 NEAP_API bool neap_object_is_closed(struct neap_object *object);
 NEAP_API size_t neap_object_length(struct neap_object *object); /* of channels and queues */
@@ -267,7 +268,7 @@ struct neap_operation {
     int result;              /* of the one that was served: 0 or a code, as of the functions above */
 };
 
-/* Carries out one of `count` operations, whichever can be first; they are looked at in one moment, and ready ones chosen fairly. Returns the
+/* Carries out one of `count` operations (1 to 1000), whichever can be first; they are looked at in one moment, and ready ones chosen fairly. Returns the
  * index of the one that was served, its `result` set; or NEAP_E_TIMEOUT and the others. `owner` may be NULL where no lock is acquired. */
 NEAP_API int neap_perform(struct neap_owner *owner, struct neap_operation *operations, size_t count, double timeout);
 
@@ -376,9 +377,10 @@ enum neap_deny {
     NEAP_DENY_ALL = 0x7fffffff   /* and whatever comes later */
 };
 
+/* Any thread: sets each field to what stands in brackets. NULL: nothing. SIZED: `size` bytes, for who does not use this header. */
 NEAP_API void neap_config_init_sized(struct neap_config *config, size_t size);
 static inline void neap_config_init(struct neap_config *config) { neap_config_init_sized(config, sizeof *config); }
-/* What is wrong with the config, as a text that names the field; NULL: nothing. */
+/* Any thread: what is wrong with the config, as a text that names the field; NULL: nothing. */
 NEAP_API const char *neap_config_check(const struct neap_config *config);
 
 /* Makes an engine; NULL config: as neap_config_init leaves one. neap_engine_free. NEAP_E_INVALID (neap_config_check says
@@ -393,7 +395,7 @@ NEAP_API int neap_engine_free(struct neap_engine *engine);
 NEAP_API int neap_engine_stop(struct neap_engine *engine);
 /* Any thread: what os.exit was called with; -1: it was not, nor was the engine stopped (which is status 0). */
 NEAP_API int neap_engine_status(const struct neap_engine *engine);
-/* Any thread. */
+/* Any thread: the host's own, config.context. */
 NEAP_API void *neap_engine_context(const struct neap_engine *engine);
 /* The text of the last failure that a function of this engine returned, with its traceback; lent until the next one. Never NULL. */
 NEAP_API const char *neap_engine_message(const struct neap_engine *engine);
@@ -433,10 +435,11 @@ NEAP_API int neap_engine_load_buffer(struct neap_engine *engine, const void *byt
                                      neap_function *function);
 /* The function that a global names, or a field of one: "print", "string.format". NEAP_E_MISSING. */
 NEAP_API int neap_engine_find(struct neap_engine *engine, const char *name, neap_function *function);
+/* Gives the number up. NULL, 0: nothing. */
 NEAP_API void neap_engine_forget(struct neap_engine *engine, neap_function function);
 
-/* Calls a function right here, outside of tasks, with `count` arguments, and takes its first `room` results (what is missing is
- * nil; the caller clears them). `results` may be NULL where room is 0. A wait inside turns the engine's loop until it is over. NEAP_E_FAILED,
+/* Calls a function right here, outside of tasks, with `count` arguments, and takes its first `room` results, at most 200 each (what is
+ * missing is nil; the caller clears them). `results` may be NULL where room is 0. A wait inside turns the engine's loop until it is over. NEAP_E_FAILED,
  * NEAP_E_MEMORY, NEAP_E_CANCELLED, NEAP_E_CPU, NEAP_E_DENIED. */
 NEAP_API int neap_engine_call(struct neap_engine *engine, neap_function function, const struct neap_value *arguments,
                               size_t count, struct neap_value *results, size_t room);
@@ -476,7 +479,7 @@ typedef int (*neap_native)(struct neap_native_call *call, void *argument);
  * engine's own state and in all that its threads will open. Before the first script runs. NEAP_E_MEMORY, NEAP_E_INVALID. */
 NEAP_API int neap_engine_register(struct neap_engine *engine, const char *name, neap_native function, void *argument);
 
-/* Inside a neap_native, until it returns. */
+/* Inside a neap_native, until it returns, on its thread. ENGINE: whose script calls. COUNT: of arguments. */
 NEAP_API struct neap_engine *neap_call_engine(const struct neap_native_call *call);
 NEAP_API size_t neap_call_count(const struct neap_native_call *call);
 /* The argument `index`, from 0 on; lent until the function returns; nil beyond the last. */

@@ -942,6 +942,25 @@ describe("many tasks", function()
     assert.are.equal(10000, (task:join()))
   end)
 
+  it("take no more of the stack of C, however many wake each other", function()
+    local script <close> = support.temporary_file([[
+      local neap, count = require "neap", tonumber(arg[1])
+      local event, woken = neap.event(), 0
+      for _ = 1, count do neap.spawn(function() event:wait() woken = woken + 1 end) end
+      local task = neap.spawn(function() event:wait() return 0 end)
+      for _ = 1, count // 10 do
+        local previous = task
+        task = neap.spawn(function() return previous:join() + 1 end)
+      end
+      neap.yield()
+      event:set()
+      print(task:join(), woken)]])
+    local count = support.sanitizer and 20000 or 100000
+    local command = ("sh -c 'ulimit -s 512; exec %s %s %d'"):format(support.runner, script.path, count)
+    local result = support.run_command(command)
+    assert.are.same({ status = 0, stdout = ("%d\t%d\n"):format(count // 10, count), stderr = "" }, result)
+  end)
+
   it("fail through a long chain", function()
     local err = { "at its start" }
     local task = fail_quietly(err)

@@ -21,8 +21,15 @@ local function complain(session, text) session.front.write_error(text .. "\n") e
 
 -- --- tables of text ---
 
+--- The last cell of a line that would be wider than `width` goes below it.
+local function fit(cells, width)
+  local line = table.concat(cells, "  "):gsub("%s+$", "")
+  if #cells == 1 or (utf8.len(line) or #line) <= width then return line end
+  return (table.concat(cells, "  ", 1, #cells - 1):gsub("%s+$", "")) .. "\n    " .. cells[#cells]:gsub("%s+$", "")
+end
+
 --- Rows of texts as lines, their columns aligned; the first row is the heading.
-local function align(rows)
+local function align(rows, width)
   local widths = {}
   local more = #rows - 1 - rows_at_most
   if more > 0 then rows = table.move(rows, 1, rows_at_most + 1, 1, {}) end
@@ -35,7 +42,7 @@ local function align(rows)
     for column, text in ipairs(row) do
       cells[column] = text .. (" "):rep(widths[column] - (utf8.len(text) or #text))
     end
-    lines[number] = (table.concat(cells, "  "):gsub("%s+$", ""))
+    lines[number] = fit(cells, width)
   end
   if more > 0 then lines[#lines + 1] = ("... %d more"):format(more) end
   return table.concat(lines, "\n")
@@ -43,7 +50,7 @@ end
 
 local function say_table(session, nothing, rows)
   if #rows == 1 then return say(session, nothing) end
-  say(session, align(rows))
+  say(session, align(rows, session.front.width()))
 end
 
 local function seconds(number) return number and ("%.2f s"):format(number) or "" end
@@ -58,9 +65,9 @@ end
 command("help", ":help", "this list", function(session)
   local rows = {}
   for _, name in ipairs(order) do rows[#rows + 1] = { commands[name].usage, commands[name].help } end
-  say(session, "An expression shows its values; a statement is run; what is not complete goes on on the next line.\n"
-    .. "Locals declared outside of blocks live on; neap is there as a global. Tab completes, Ctrl-C interrupts,\n"
-    .. "Ctrl-D leaves.\n\n" .. align(rows))
+  say(session, "An expression shows its values; a statement is run; what is not complete goes\n"
+    .. "on on the next line. Locals declared outside of blocks live on; neap is there as\n"
+    .. "a global. Tab completes, Ctrl-C interrupts, Ctrl-D leaves.\n\n" .. align(rows, session.front.width()))
 end)
 
 command("tasks", ":tasks", "the tasks of all threads: what each waits for, since when and where", function(session)
