@@ -24,6 +24,7 @@
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
 #include "bindings/net.h"
+#include "bindings/patch.h"
 #include "bindings/permanent.h"
 #include "bindings/pool.h"
 #include "bindings/popen.h"
@@ -32,6 +33,7 @@
 #include "bindings/restrict.h"
 #include "bindings/scope.h"
 #include "bindings/slice.h"
+#include "bindings/stdio.h"
 #include "bindings/thread.h"
 #include "bindings/tls.h"
 #include "bindings/transfer.h"
@@ -96,10 +98,12 @@ static const struct {
             {"http", "neap.http"},
             {"inspect", "neap.inspect"},
             {"net", "neap.net"},
+            {"patch_all", "neap.patch"},
             {"pool", "neap.pool"},
             {"popen", "neap.program"},
             {"race", "neap.group"},
             {"run", "neap.program"},
+            {"stdin", "neap.stdin"},
             {"wait", "neap.group"},
             {"Process", "neap.class"},
             {"Task", "neap.class"},
@@ -158,9 +162,17 @@ static const struct {
     const char *name;
     const luaL_Reg *functions;
 } internal_tables[] = {
-    {"blocking", neap_blocking_functions}, {"files", neap_files_functions}, {"footer", neap_footer_functions},
-    {"http", neap_http_functions},         {"net", neap_net_functions},     {"pool", neap_pool_internals},
-    {"programs", neap_popen_functions},    {"tls", neap_tls_functions},     {"transfers", neap_transfer_functions},
+    {"blocking", neap_blocking_functions},
+    {"files", neap_files_functions},
+    {"footer", neap_footer_functions},
+    {"http", neap_http_functions},
+    {"net", neap_net_functions},
+    {"patch", neap_patch_functions},
+    {"pool", neap_pool_internals},
+    {"programs", neap_popen_functions},
+    {"stdio", neap_stdio_functions},
+    {"tls", neap_tls_functions},
+    {"transfers", neap_transfer_functions},
 };
 
 /* Pushes the table of what is internal. */

@@ -1,6 +1,8 @@
 /* net: addresses, names, and connections that are being made. */
 #include "bindings/net.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,8 +110,14 @@ static int net_resolve(lua_State *L) {
     return neap_offload_await(L, offload, deadline, finish_resolve);
 }
 
-const luaL_Reg neap_net_functions[] = {{"datagram", neap_net_datagram},
-                                       {"dial", net_dial},
-                                       {"listen", neap_net_listen},
-                                       {"resolve", net_resolve},
-                                       {NULL, NULL}};
+/* internal.net.stdin(): a stream. Opened anew, so that it can be made non-blocking for us alone; sockets cannot be. EPERM: it is a file. */
+static int net_stdin(lua_State *L) {
+    int fd = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    int code = fd < 0 ? -errno : neap_stream_push(L, fd);
+    return code != 0 ? neap_push_code(L, code) : 1;
+}
+
+const luaL_Reg neap_net_functions[] = {
+    {"datagram", neap_net_datagram}, {"dial", net_dial},   {"listen", neap_net_listen},
+    {"resolve", net_resolve},        {"stdin", net_stdin}, {NULL, NULL}};

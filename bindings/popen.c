@@ -13,6 +13,7 @@
 #include "bindings/classes.h"
 #include "bindings/libraries.h"
 #include "bindings/signals.h"
+#include "bindings/stdio.h"
 #include "bindings/stream.h"
 #include "core/error.h"
 #include "io/program.h"
@@ -130,6 +131,34 @@ static int popen_start(lua_State *L) {
     return push_streams(L, opened);
 }
 
+/* internal.programs.open(command, mode): as io.popen, of a shell. */
+static int popen_open(lua_State *L) {
+    const char *command = luaL_checkstring(L, 1), *mode = luaL_checkstring(L, 2);
+    char *arguments[] = {"/bin/sh", "-c", (char *)command, NULL};
+    int end = mode[0] == 'r' ? STDOUT_FILENO : STDIN_FILENO;
+    lua_settop(L, 2);
+    struct opened *opened = push_opened(L);
+    struct neap_box *box = neap_box_new(L, NEAP_HANDLE_PROGRAM, sizeof *box, 0);
+    struct neap_program *program = NULL;
+    struct neap_program_plan plan = {.arguments = arguments};
+    neap_stdio_push_closed(L); /* after the box: so its finaliser comes first */
+    lua_insert(L, -2);
+    neap_libraries_flush(neap_vm_of(L));
+    int code = open_pipe(opened, end);
+    memcpy(plan.streams, opened->theirs, sizeof plan.streams);
+    if (code == 0) code = neap_program_start(&neap_vm_of(L)->loop, &plan, &program);
+    close_all(opened->theirs);
+    if (code == 0) {
+        int fd = opened->ours[end];
+        opened->ours[end] = -1;
+        box->object = &program->poll.object;
+        code = neap_stdio_fill_program(L, fd, mode);
+    }
+    if (code == 0) return 1;
+    errno = -code;
+    return luaL_fileresult(L, 0, command);
+}
+
 /* internal.programs.environment(): name -> value */
 static int popen_environment(lua_State *L) {
     lua_newtable(L);
@@ -143,7 +172,8 @@ static int popen_environment(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg neap_popen_functions[] = {{"environment", popen_environment}, {"start", popen_start}, {NULL, NULL}};
+const luaL_Reg neap_popen_functions[] = {
+    {"environment", popen_environment}, {"open", popen_open}, {"start", popen_start}, {NULL, NULL}};
 
 /* --- the handle --- */
 

@@ -87,6 +87,13 @@ bool neap_program_look(struct neap_program *program) {
     return program->ended;
 }
 
+void neap_program_reap(struct neap_program *program) {
+    if (program->ended) return;
+    program->status = 0; /* should somebody else in this process have reaped it */
+    reap(program->pid, &program->status);
+    program->ended = true;
+}
+
 int neap_program_kill(struct neap_program *program, int number) {
     if (neap_program_look(program)) return UV_ESRCH;
     return kill(program->group ? -program->pid : program->pid, number) == 0 ? 0 : -errno;

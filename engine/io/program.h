@@ -31,6 +31,8 @@ extern const struct neap_class neap_program_class;
 int neap_program_start(struct neap_loop *loop, const struct neap_program_plan *plan, struct neap_program **result);
 /* Has it ended? Reaps it if so. */
 bool neap_program_look(struct neap_program *program);
+/* Blocks until it has ended. */
+void neap_program_reap(struct neap_program *program);
 /* Sends a signal, to the whole group if it leads one: 0, or what the system says; UV_ESRCH once it was reaped. */
 int neap_program_kill(struct neap_program *program, int number);
 

@@ -36,10 +36,12 @@ missing() {
       has_command g++ || echo g++
       has_command pkg-config || echo pkg-config
       has_command tmux || echo tmux
+      lua5.4 -e 'require "socket"' >/dev/null 2>&1 || echo lua-socket
+      lua5.4 -e 'require "ssl"' >/dev/null 2>&1 || echo lua-sec
+      has_command python3 || echo python3
       has_command pkill || echo procps
       has_command curl || echo curl
       [ -x /usr/sbin/nginx ] || echo nginx
-      has_command python3 || echo python3
       has_command openssl || echo openssl
       ;;
     bench)
