@@ -91,9 +91,9 @@ int neap_drive_open(struct neap_host *host) {
         return neap_guest_open(loop, config->uv_loop, after_turn);
     }
     if (config->drive != NEAP_DRIVE_STEPS) return 0;
-    if (neap_loop_uv(loop) == NULL) return NEAP_NOMEM;
-    neap_loop_rest(loop);
-    return 0;
+    int code = neap_loop_open_uv(loop);
+    if (code == 0) neap_loop_rest(loop);
+    return code;
 }
 
 void neap_drive_settle(struct neap_host *host) {

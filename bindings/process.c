@@ -51,7 +51,9 @@ static int refuse(lua_State *L, int code, const struct parts *parts, const char 
     if (code == UV_ENOTSUP && parts->obstacle != NULL)
         return luaL_error(L, "cannot send args: a %s cannot go to another process", parts->obstacle->class->name);
     lua_pushnil(L);
-    if (runner == NULL)
+    if (parts->process == NULL)
+        lua_pushfstring(L, "cannot start a process: %s", neap_code_text(code));
+    else if (runner == NULL)
         lua_pushliteral(L, "cannot start a process: the program neap was not found; the variable NEAP_RUNNER may name "
                            "it, or a host its "
                            "child_program");
@@ -61,15 +63,14 @@ static int refuse(lua_State *L, int code, const struct parts *parts, const char 
     return 3;
 }
 
-/* Pushes a handle of a new process. */
-static struct neap_process *push_process(lua_State *L, struct neap_engine *engine) {
+/* Pushes a handle of a new process; 0 or a code, and nothing is in it. */
+static int push_process(lua_State *L, struct neap_engine *engine, struct neap_process **process) {
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_PROCESS, sizeof *box, 0);
-    struct neap_process *process;
-    int code = neap_process_new(engine, &process);
-    if (code != 0) luaL_error(L, "cannot start a process: %s", neap_code_name(code));
-    box->object = &process->job.future.object;
+    int code = neap_process_new(engine, process);
+    if (code != 0) return code;
+    box->object = &(*process)->job.future.object;
     neap_box_register(L, -1, box->object);
-    return process;
+    return 0;
 }
 
 static void set_options(struct neap_process *process, const struct neap_task_options *options) {
@@ -95,14 +96,17 @@ int neap_process_spawn(lua_State *L, int arguments, const struct neap_task_optio
     neap_commons_offer(vm->engine, &start->commons);
     char path[PATH_MAX];
     const char *runner = neap_locate_runner(vm->engine, path);
-    struct neap_process *process = push_process(L, vm->engine);
-    struct parts parts = {.start = start, .process = process};
+    struct neap_process *process;
+    struct parts parts = {.start = start};
+    int code = push_process(L, vm->engine, &process);
+    if (code != 0) return refuse(L, code, &parts, runner);
+    parts.process = process;
     if (options->flags & NEAP_TASK_CANCELLED) { /* it starts, and ends without running the function */
         if (options->reason != 0) neap_encode(L, options->reason, &process->job.reason, "reason");
         neap_job_cancel_early(&process->job);
     }
     set_options(process, options);
-    int code = runner != NULL ? neap_process_start(process, runner, pack, &parts) : UV_ENOENT;
+    code = runner != NULL ? neap_process_start(process, runner, pack, &parts) : UV_ENOENT;
     if (code == 0) {
         lua_replace(L, function);
         lua_settop(L, function);

@@ -26,7 +26,10 @@
  *            another thread may have left the count already, and not have come to notify us yet. */
 #include "core/loop.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -35,6 +38,7 @@
 #include "core/memory.h"
 
 enum {
+    UV_DESCRIPTORS = 8, /* at most, that making a loop of libuv takes */
     RUNS_PER_TURN = 256,
     SPIN_MAX_NS = 60000,    /* outlasts a wake-up */
     SPIN_MIN_NS = 2000,     /* below this it is not tried */
@@ -126,12 +130,23 @@ static void on_look(uv_prepare_t *look) {
     if (loop->ready.first != NULL || loop->due.first != NULL) uv_stop(look->loop);
 }
 
-uv_loop_t *neap_loop_uv(struct neap_loop *loop) {
-    if (loop->uv != NULL) return loop->uv;
+/* A loop takes some descriptors, and the first one some that are the whole process's: without those libuv aborts. */
+static int find_descriptors(void) {
+    int found[UV_DESCRIPTORS], count = 0, code = 0;
+    while (count < UV_DESCRIPTORS && (found[count] = eventfd(0, EFD_CLOEXEC)) >= 0) count++;
+    if (count < UV_DESCRIPTORS) code = -errno;
+    while (count > 0) close(found[--count]);
+    return code;
+}
+
+int neap_loop_open_uv(struct neap_loop *loop) {
+    if (loop->uv != NULL) return 0;
+    int code = find_descriptors();
+    if (code != 0) return code;
     uv_loop_t *uv = neap_alloc(sizeof *uv);
-    if (uv == NULL) return NULL;
-    if (uv_loop_init(uv) != 0) goto fail_uv;
-    if (uv_async_init(uv, &loop->alarm, on_alarm) != 0) goto fail_loop;
+    if (uv == NULL) return NEAP_NOMEM;
+    if ((code = uv_loop_init(uv)) != 0) goto fail_uv;
+    if ((code = uv_async_init(uv, &loop->alarm, on_alarm)) != 0) goto fail_loop;
     uv_timer_init(uv, &loop->bell);
     uv_unref((uv_handle_t *)&loop->alarm);
     uv_unref((uv_handle_t *)&loop->bell);
@@ -141,13 +156,15 @@ uv_loop_t *neap_loop_uv(struct neap_loop *loop) {
     uv_unref((uv_handle_t *)&loop->look);
     loop->uv = uv;
     neap_mailbox_set_alarm(loop->mailbox, &loop->alarm);
-    return uv;
+    return 0;
 fail_loop:
     uv_loop_close(uv);
 fail_uv:
     neap_free(uv);
-    return NULL;
+    return code;
 }
+
+uv_loop_t *neap_loop_uv(struct neap_loop *loop) { return neap_loop_open_uv(loop) == 0 ? loop->uv : NULL; }
 
 /* Is there a handle or request of libuv that something may come from? */
 static bool has_io(const struct neap_loop *loop) { return loop->uv != NULL && uv_loop_alive(loop->uv); }

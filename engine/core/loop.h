@@ -138,8 +138,9 @@ int64_t neap_loop_next(const struct neap_loop *loop);
 /* Own thread, outside of the loop: something may have been queued that the host has not been told of. True as of step. */
 bool neap_loop_rest(struct neap_loop *loop);
 
-/* Own thread: libuv's loop, made on the first call. NULL when there is no memory or no descriptor for it. From then on
- * the loop parks in libuv. */
+/* Own thread: makes loop->uv, unless it is there; from then on the loop parks in libuv. NEAP_NOMEM, or what the system said. */
+int neap_loop_open_uv(struct neap_loop *loop);
+/* The same, and gives it; NULL: it could not be made. */
 uv_loop_t *neap_loop_uv(struct neap_loop *loop);
 
 #endif

@@ -24,7 +24,11 @@ static void *map_file(int fd, size_t size, bool writable) {
 static _Thread_local long countdown = -1; /* allocations of this thread until one fails; negative: never */
 static atomic_long live;                  /* relaxed: a statistic */
 
-void neap_memory_fail_after(long after) { countdown = after; }
+long neap_memory_fail_after(long after) {
+    long left = countdown;
+    countdown = after;
+    return left;
+}
 
 long neap_memory_live(void) { return atomic_load_explicit(&live, memory_order_relaxed); }
 

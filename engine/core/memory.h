@@ -34,8 +34,9 @@ void *neap_map_file(int fd, size_t size, bool writable);
 void neap_unmap(void *memory, size_t size);
 
 #ifdef NEAP_CHECK
-/* Lets `after` further allocations of this thread succeed and fails the next one; negative: none fails. */
-void neap_memory_fail_after(long after);
+/* Lets `after` further allocations of this thread succeed and fails the next one; negative: none fails. What was left of the last such
+ * order: negative when it has been carried out. */
+long neap_memory_fail_after(long after);
 /* Blocks of this process that are allocated and not freed, mapped ones included. */
 long neap_memory_live(void);
 #endif

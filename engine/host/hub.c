@@ -57,7 +57,8 @@ static int make(struct neap_engine *engine, struct neap_hub **made) {
         return code;
     }
     hub->loop.parks_at_once = true;
-    code = neap_loop_uv(&hub->loop) != NULL ? create(hub) : NEAP_NOMEM;
+    code = neap_loop_open_uv(&hub->loop);
+    if (code == 0) code = create(hub);
     if (code != 0) {
         neap_loop_fini(&hub->loop);
         neap_free(hub);

@@ -159,13 +159,16 @@ static bool reap(struct neap_process *process) {
     return found != 0;
 }
 
-enum { END_TEXT = NEAP_JOB_NAME_MAX + 64 };
+enum { END_TEXT = NEAP_JOB_NAME_MAX + 128 };
 
 /* "process p1 was killed by signal 9" */
 static void write_end(struct neap_process *process, char text[END_TEXT]) {
     char name[NEAP_JOB_NAME_MAX + 1];
     neap_job_get_name(&process->job, name);
-    if (process->status < 0)
+    if (process->status < 0 && process->unheard != 0)
+        snprintf(text, END_TEXT, "process %s was killed, for it could not be listened to: %s", name,
+                 process->unheard == NEAP_NOMEM ? "not enough memory" : neap_code_name(process->unheard));
+    else if (process->status < 0)
         snprintf(text, END_TEXT, "process %s was killed by signal %d", name, -process->status);
     else if (process->status > 0)
         snprintf(text, END_TEXT, "process %s exited with status %d", name, process->status);
@@ -310,7 +313,10 @@ static void ended(struct neap_wire *wire, int code) {
     struct neap_process *process = wire->context;
     if (code == NEAP_BROKEN || code == NEAP_CLOSED) return;
     neap_guard_lock(&process->guard);
-    if (!process->has_ended) kill(process->pid, SIGKILL);
+    if (!process->has_ended) {
+        process->unheard = code;
+        kill(process->pid, SIGKILL);
+    }
     neap_guard_unlock(&process->guard);
 }
 

@@ -52,6 +52,7 @@ struct neap_process {
     _Atomic bool is_stopped; /* by terminate or kill: its end will be no failure. Relaxed */
     struct neap_guard guard; /* of what follows, and of the use of `pid` */
     bool has_ended;          /* reaped: `pid` may be somebody else's */
+    int unheard;             /* why its wire could not be read any more, and it was killed; 0: it was not. guard */
     int status;              /* of its exit; -N: signal N */
     struct rusage usage;     /* of it and of what it has waited for */
 };

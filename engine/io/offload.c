@@ -55,8 +55,8 @@ static void on_work(uv_work_t *work, int status) {
 }
 
 void neap_offload_start(struct neap_offload *offload, struct neap_loop *loop) {
-    uv_loop_t *uv = neap_loop_uv(loop);
-    begun(offload, uv == NULL ? NEAP_NOMEM : uv_queue_work(uv, &offload->work, run_work, on_work));
+    int code = neap_loop_open_uv(loop);
+    begun(offload, code != 0 ? code : uv_queue_work(loop->uv, &offload->work, run_work, on_work));
 }
 
 /* --- names --- */
@@ -68,9 +68,8 @@ static void on_names(uv_getaddrinfo_t *names, int status, struct addrinfo *found
 
 void neap_offload_resolve(struct neap_offload *offload, struct neap_loop *loop, const char *host, int family) {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    uv_loop_t *uv = neap_loop_uv(loop);
-    int code = uv == NULL ? NEAP_NOMEM : uv_getaddrinfo(uv, &offload->names, on_names, host, NULL, &hints);
-    begun(offload, code);
+    int code = neap_loop_open_uv(loop);
+    begun(offload, code != 0 ? code : uv_getaddrinfo(loop->uv, &offload->names, on_names, host, NULL, &hints));
 }
 
 void neap_offload_cancel(struct neap_offload *offload) {

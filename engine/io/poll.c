@@ -60,10 +60,11 @@ static void on_ready(uv_poll_t *handle, int status, int events) {
 static void free_watch(uv_handle_t *handle) { neap_free(handle); }
 
 int neap_poll_init(struct neap_poll *poll, const struct neap_class *class, struct neap_loop *loop, int fd) {
-    uv_loop_t *uv = neap_loop_uv(loop);
-    uv_poll_t *handle = uv != NULL ? neap_alloc(sizeof *handle) : NULL;
+    int code = neap_loop_open_uv(loop);
+    if (code != 0) return code;
+    uv_poll_t *handle = neap_alloc(sizeof *handle);
     if (handle == NULL) return NEAP_NOMEM;
-    int code = uv_poll_init(uv, handle, fd);
+    code = uv_poll_init(loop->uv, handle, fd);
     if (code != 0) {
         neap_free(handle);
         return code;

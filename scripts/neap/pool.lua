@@ -126,8 +126,15 @@ function neap.pool(options)
     handles = {}, numbers = {}, last = 0,
     in_vain = 0, ended = 0, patience = 3 * workers + 3,
   }
-  for _ = 1, shared and 1 or workers do start_worker(pool, crew) end
-  neap.spawn({ name = name .. " supervisor", daemon = true }, supervise, pool, crew, engine.keep(pool))
+  local keeper = engine.keep(pool)
+  for _ = 1, shared and 1 or workers do
+    local started, problem = pcall(start_worker, pool, crew)
+    if not started then
+      for _, handle in ipairs(crew.handles) do handle:cancel("its pool could not be made") end
+      error(problem, 2)
+    end
+  end
+  neap.spawn({ name = name .. " supervisor", daemon = true }, supervise, pool, crew, keeper)
   return pool
 end
 

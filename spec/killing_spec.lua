@@ -1,0 +1,86 @@
+-- kill -9 at random instants of a busy run of pools, locks and shared data: nobody but the victim loses anything.
+
+local neap = require "neap"
+
+-- What is sent to processes must have the globals for its _ENV, not busted's.
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+--- A job adds 1 to what a lock guards, and says so; one whose worker is killed may have done neither, either or both.
+local function work(job, lock, semaphore, guarded, done)
+  local _ <close> = semaphore:guard()
+  lock:acquire()
+  guarded:set(guarded:get() + 1)
+  lock:release()
+  done:add(1)
+  return job * 2
+end
+
+local function kill_at_random(kills)
+  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
+  print("# NEAP_SEED=" .. seed)
+  math.randomseed(seed)
+  local lock, semaphore = neap.lock(), neap.semaphore(2)
+  local guarded, done = neap.value("i64"), neap.value("i64")
+  local pool <close> = neap.pool { workers = 3, kind = "process", queue_limit = 12 }
+  local given, failed, wrong = 0, 0, {}
+  local over = neap.event()
+
+  local function check(future, job)
+    future:wait()
+    if future:error() == nil then
+      if future:result() ~= job * 2 then wrong[#wrong + 1] = "a result is another's: " .. job end
+    else
+      failed = failed + 1
+      if not tostring(future:error()):find("was killed by signal 9$") then wrong[#wrong + 1] = future:error() end
+    end
+  end
+
+  -- Several submit and wait for what they have submitted, as fast as the pool goes.
+  local submitters = {}
+  for i = 1, 4 do
+    submitters[i] = neap.spawn(function()
+      while not over:is_set() do
+        local futures = {}
+        for k = 1, 8 do
+          given = given + 1
+          local job = given
+          futures[k] = { pool:submit(work, job, lock, semaphore, guarded, done), job }
+        end
+        for _, each in ipairs(futures) do check(each[1], each[2]) end
+      end
+    end)
+  end
+
+  for _ = 1, kills do
+    neap.sleep(math.random() * 0.005)
+    local victims = {}
+    for _, process in ipairs(neap.processes()) do
+      if process.name:find("worker") and process.pid then victims[#victims + 1] = process.pid end
+    end
+    if #victims > 0 then os.execute("kill -9 " .. victims[math.random(#victims)] .. " 2>/dev/null") end
+  end
+  over:set()
+  neap.gather(submitters)
+
+  assert.are.same({}, wrong)
+  assert.is_true(failed <= kills, ("%d jobs failed after %d kills"):format(failed, kills))
+  -- Nothing is left taken: the lock is free, be it abandoned, and the permits are back.
+  assert.is_true((lock:acquire(10)))
+  lock:release()
+  local limit = neap.now() + 10
+  while semaphore:value() < 2 and neap.now() < limit do neap.sleep(0.001) end
+  assert.are.equal(2, semaphore:value())
+  -- What was answered was done; what was not answered may have been.
+  local answered = given - failed
+  assert.is_true(done:get() >= answered and done:get() <= given, ("%d of %d done"):format(done:get(), given))
+  local counted = guarded:get()
+  assert.is_true(counted >= answered and counted <= given, ("%d of %d counted"):format(counted, given))
+  assert.are.equal("alive", pool:apply(function() return "alive" end))
+  return given
+end
+
+describe("kill -9 at random instants of a busy run of pools and locks", function()
+  it("loses nothing but the victims' own jobs", function() assert.is_true(kill_at_random(20) > 100) end)
+  it("loses nothing but the victims' own jobs, often #stress", function() kill_at_random(500) end)
+end)
