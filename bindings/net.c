@@ -11,6 +11,7 @@
 #include "bindings/offload.h"
 #include "bindings/stream.h"
 #include "core/error.h"
+#include "io/inherited.h"
 
 static const char local_prefix[] = "unix:";
 
@@ -61,6 +62,13 @@ static int net_dial(lua_State *L) {
     return neap_await(L, &task->link, 1, deadline, finish_dial);
 }
 
+/* internal.net.reopen(fd): a stream */
+static int net_reopen(lua_State *L) {
+    int fd = -1, code = neap_inherited_reopen((int)luaL_checkinteger(L, 1), &fd);
+    if (code == 0) code = neap_stream_push(L, fd);
+    return code != 0 ? neap_push_code(L, code) : 1;
+}
+
 /* --- names --- */
 
 /* Tells the error as getaddrinfo says it. */
@@ -108,8 +116,6 @@ static int net_resolve(lua_State *L) {
     return neap_offload_await(L, offload, deadline, finish_resolve);
 }
 
-const luaL_Reg neap_net_functions[] = {{"datagram", neap_net_datagram},
-                                       {"dial", net_dial},
-                                       {"listen", neap_net_listen},
-                                       {"resolve", net_resolve},
-                                       {NULL, NULL}};
+const luaL_Reg neap_net_functions[] = {{"datagram", neap_net_datagram}, {"dial", net_dial},
+                                       {"listen", neap_net_listen},     {"reopen", net_reopen},
+                                       {"resolve", net_resolve},        {NULL, NULL}};

@@ -37,6 +37,7 @@ missing() {
       has_command tmux || echo tmux
       has_command pkill || echo procps
       has_command curl || echo curl
+      has_command openssl || echo openssl
       ;;
     bench)
       has_command pkg-config || echo pkg-config
