@@ -13,6 +13,7 @@
 #include "bindings/offload.h"
 #include "bindings/stream.h"
 #include "core/error.h"
+#include "io/inherited.h"
 
 static const char local_prefix[] = "unix:";
 
@@ -63,6 +64,13 @@ static int net_dial(lua_State *L) {
     return neap_await(L, &task->link, 1, deadline, finish_dial);
 }
 
+/* internal.net.reopen(fd): a stream */
+static int net_reopen(lua_State *L) {
+    int fd = -1, code = neap_inherited_reopen((int)luaL_checkinteger(L, 1), &fd);
+    if (code == 0) code = neap_stream_push(L, fd);
+    return code != 0 ? neap_push_code(L, code) : 1;
+}
+
 /* --- names --- */
 
 /* Tells the error as getaddrinfo says it. */
@@ -110,14 +118,6 @@ static int net_resolve(lua_State *L) {
     return neap_offload_await(L, offload, deadline, finish_resolve);
 }
 
-/* internal.net.stdin(): a stream. Opened anew, so that it can be made non-blocking for us alone; sockets cannot be. EPERM: it is a file. */
-static int net_stdin(lua_State *L) {
-    int fd = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-    int code = fd < 0 ? -errno : neap_stream_push(L, fd);
-    return code != 0 ? neap_push_code(L, code) : 1;
-}
-
-const luaL_Reg neap_net_functions[] = {
-    {"datagram", neap_net_datagram}, {"dial", net_dial},   {"listen", neap_net_listen},
-    {"resolve", net_resolve},        {"stdin", net_stdin}, {NULL, NULL}};
+const luaL_Reg neap_net_functions[] = {{"datagram", neap_net_datagram}, {"dial", net_dial},
+                                       {"listen", neap_net_listen},     {"reopen", net_reopen},
+                                       {"resolve", net_resolve},        {NULL, NULL}};

@@ -389,6 +389,57 @@ describe("a listener", function()
   end)
 end)
 
+describe("neap.net.open", function()
+  --- A command whose standard output is a pipe.
+  local function run_piped(command) return support.run_command("sh -c " .. support.quote(command .. " | cat")) end
+
+  --- The command that runs `code` in the runner.
+  local function neap_command(code)
+    return ("%s -e %s"):format(support.quote(support.runner), support.quote("local neap = require 'neap' " .. code))
+  end
+
+  it("reads a pipe that the program was given, and lets others run meanwhile", function()
+    local result = run_piped("(sleep 0.05; echo one; echo two) | " .. neap_command([[
+      local input = assert(neap.net.open("stdin"))
+      local reader = neap.spawn(function() for line in input:lines() do print(line) end end)
+      neap.yield()
+      print("meanwhile")
+      reader:join()
+      io.stdout:flush()
+      assert(neap.net.open("stdout")):write("three\n")]]))
+    assert.are.same({ status = 0, stdout = "meanwhile\none\ntwo\nthree\n", stderr = "" }, result)
+  end)
+
+  it("reads and writes a terminal", function()
+    local result = support.run_command(("script -qec %s /dev/null"):format(support.quote(neap_command([[
+      local terminal = assert(neap.net.open(0))
+      terminal:write("who?\n")
+      terminal:write(assert(terminal:read("line")):upper() .. "\n")]]))), { input = "me\n" })
+    assert.is_truthy(result.stdout:find("who?", 1, true))
+    assert.is_truthy(result.stdout:find("ME\r\n", 1, true), result.stdout)
+  end)
+
+  it("leaves what it opens as others have it", function()
+    local result = run_piped("{ " .. neap_command([[
+      local stream = neap.net.open("stdout")
+      stream:write("from neap\n")
+      stream:close()
+      io.write("from io\n")]]) .. "; grep -q '^flags:.*[4-7]...$' /proc/self/fdinfo/1 || echo blocking; }")
+    assert.are.same({ status = 0, stdout = "from neap\nfrom io\nblocking\n", stderr = "" }, result)
+  end)
+
+  it("does not take files, nor what is none", function()
+    local file <close> = support.temporary_file("text")
+    local result = run_piped(neap_command([[
+      print(select(2, neap.net.open("stdin")))
+      print(select(3, neap.net.open(999)))]]) .. " <" .. file.path)
+    assert.are.equal("cannot open stdin as a stream: it is a file, which neap.fs reads and writes\tEPERM\nEBADF\n",
+      result.stdout)
+    assert.has_error(function() neap.net.open("input") end)
+    assert.has_error(function() neap.net.open(-1) end)
+  end)
+end)
+
 describe("a datagram socket", function()
   it("sends to an address and tells where from", function()
     local a <close>, b = neap.net.udp("127.0.0.1"), neap.net.udp("127.0.0.1")

@@ -96,19 +96,14 @@ local function refused(certificate, options, host)
   return message, code, seen
 end
 
---- Starts openssl with `words` and the option for a port that is free, as far as one can know; returns it and the port.
+--- Starts openssl's server with `words`; returns it and its port.
 local function start_openssl_server(words)
-  local probe = neap.net.listen("127.0.0.1", 0)
-  local _, port = probe:address()
-  probe:close()
-  local command = { "openssl", "s_server", "-accept", "127.0.0.1:" .. port, stdin = "pipe", stdout = "pipe",
-    stderr = "null" }
+  local command = { "openssl", "s_server", "-accept", "127.0.0.1:0", stdin = "pipe", stdout = "pipe", stderr = "null" }
   for _, word in ipairs(words) do command[#command + 1] = word end
   local program = assert(neap.popen(command))
-  repeat
-    local line = assert(program.stdout:read("line", 60))
-  until line == "ACCEPT"
-  return program, port
+  local port
+  repeat port = assert(program.stdout:read("line", 60)):match("^ACCEPT .*:(%d+)$") until port
+  return program, tonumber(port)
 end
 
 describe("TLS", function()

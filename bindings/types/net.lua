@@ -106,6 +106,23 @@ function Net.listen(host, port, options) end
 ---@since 0.1
 function Net.starttls(stream, options) end
 
+---A stream over what the program was given, or a library has opened: a terminal, a pipe or a socket. The descriptor itself stays as it is,
+---and as others share it; closing the stream does not close it. What Lua's own `io` has read ahead is not there any more.
+---
+---```lua
+---local input = neap.net.open("stdin")
+---if input then
+---  neap.timeout(0.01, function() return input:read("line") end) -- other tasks run meanwhile
+---  input:close()
+---end
+---```
+---@param which "stdin"|"stdout"|"stderr"|integer
+---@return neap.Stream?
+---@return string? message
+---@return string? code "EPERM": it is a file (see `neap.fs`); "EBADF" and the like
+---@since 0.1
+function Net.open(which) end
+
 ---Makes a socket for packets, at an address of one's own.
 ---
 ---```lua

@@ -70,8 +70,7 @@
     X(X509_verify_cert_error_string)
 
 struct neap_openssl {
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declarator */
-#define NEAP_OPENSSL_FIELD(name) __typeof__(&(name)) name;
+#define NEAP_OPENSSL_FIELD(name) __typeof__ (&(name))(name);
     NEAP_OPENSSL_FUNCTIONS(NEAP_OPENSSL_FIELD)
 #undef NEAP_OPENSSL_FIELD
 };

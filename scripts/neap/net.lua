@@ -138,6 +138,19 @@ function net.starttls(stream, options)
   return secure(stream, context, checked.server_name, timeout)
 end
 
+local standard = { stdin = 0, stdout = 1, stderr = 2 }
+
+function net.open(which)
+  local fd = standard[which] or which
+  if math.type(fd) ~= "integer" or fd < 0 then
+    refuse(1, "open", "'stdin', 'stdout', 'stderr' or the number of a descriptor expected", -1)
+  end
+  local stream, message, code = internal.net.reopen(fd)
+  if stream then return stream end
+  if code == "EPERM" then message = "it is a file, which neap.fs reads and writes" end
+  return tell(("cannot open %s as a stream"):format(which), message, code)
+end
+
 local udp_options = { reuseport = check.boolean }
 
 function net.udp(host, port, options)

@@ -6,7 +6,7 @@ local opened
 
 local function open()
   if not io.stdin then return nil, "closed", "closed" end
-  local stream, message, code = internal.net.stdin()
+  local stream, message, code = internal.net.reopen(0)
   if code ~= "EPERM" then return stream, message, code end
   -- a file on a disk, from where it stands
   local file

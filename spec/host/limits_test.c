@@ -355,6 +355,33 @@ static void what_is_denied_in_part_is_denied_in_threads_too(void **state) {
     remove(name);
 }
 
+/* --- the network --- */
+
+static void deny_network(struct neap_config *changed) { changed->denied = NEAP_DENY_NETWORK; }
+
+static void without_the_network_there_are_no_sockets_and_no_http(void **state) {
+    (void)state;
+    run("neap = require('neap')\n"
+        "local server = neap.http.serve({ handler = function() return '' end })\n"
+        "assert(server and neap.net.open and neap.net.starttls)\n"
+        "server:close()",
+        0);
+    assert_int_equal(drop_engine(), 0);
+    assert_int_equal(make_with(deny_network), 0);
+    run("local neap = require('neap')\n"
+        "for _, name in ipairs({ 'net', 'http', 'dns' }) do\n"
+        "  local ok, message = pcall(function() return neap[name].anything end)\n"
+        "  assert(not ok and message:find('denied'), message)\n"
+        "end\n"
+        "for _, name in ipairs({ 'serve', 'get' }) do\n"
+        "  local ok, message = pcall(function() return neap.http[name]({}) end)\n"
+        "  assert(not ok and message:find('denied'), message)\n"
+        "end",
+        0);
+    assert_int_equal(drop_engine(), 0);
+    assert_int_equal(make_with(NULL), 0);
+}
+
 /* --- signals --- */
 
 static void allow_signals(struct neap_config *changed) {
@@ -472,6 +499,7 @@ int main(void) {
         TEST(what_is_left_works, make_denied),
         TEST(a_function_that_was_sent_gains_nothing, make_denied),
         TEST(what_is_denied_in_part_is_denied_in_threads_too, make_denied),
+        TEST(without_the_network_there_are_no_sockets_and_no_http, make_limited_memory),
         TEST(no_signal_is_touched_unless_the_host_allows_it, make_limited_memory),
         TEST(the_hosts_allocator_is_used, make_limited_memory),
         TEST(each_state_is_announced, make_limited_memory),

@@ -48,7 +48,7 @@ local function with_nginx()
   local server = assert(neap.popen({ "nginx", "-c", folder .. "/conf", "-e", folder .. "/log", stderr = "null" }))
   while not neap.net.connect("127.0.0.1", port) do neap.sleep(0.01) end
   local rate = measure(port)
-  server:kill()
+  server:kill("TERM") -- its worker ends with it
   server:wait()
   neap.fs.remove(folder, { recursive = true })
   return rate
