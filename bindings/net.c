@@ -1,8 +1,6 @@
 /* net: addresses, names, and connections that are being made. */
 #include "bindings/net.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <string.h>
 #include <unistd.h>

@@ -389,7 +389,7 @@ describe("the prompt on a pipe", function()
     it(":tasks says what each waits for", function()
       local result = run("ch = neap.channel()\nt = neap.spawn({name = 'reader'}, function() ch:recv() end)\n"
         .. ":tasks\nch:close()\n")
-      assert.is_truthy(result.stdout:find("reader  main    waiting  %d+%.%d%d s  recv of channel: 0x%x+\n    prompt:1\n"),
+      assert.matches("reader  main    waiting  %d+%.%d%d s  recv of channel: 0x%x+\n    prompt:1\n",
         result.stdout) -- narrow, so the place is below
     end)
 
