@@ -34,8 +34,8 @@ if support.sanitizer then
       install(folder.path)
       local flavour = support.runner:match("^(.*)/neap$")
       run(("rm %s/lib/libneap.*"):format(folder.path))
-      run(("ld -r -o %s/neap.o --whole-archive %s/libneap-bindings.a %s/libneap-engine.a"):format(folder.path, flavour,
-        flavour))
+      run(("cc -r -nostdlib -o %s/neap.o -Wl,--whole-archive %s/libneap-bindings.a %s/libneap-engine.a "
+        .. "-Wl,--no-whole-archive -l:libhttp_parser.a"):format(folder.path, flavour, flavour))
       run(("ar rcs %s/lib/libneap.a %s/neap.o"):format(folder.path, folder.path))
       local build = "%s -o %s/host %s scripts/examples/hosts/%s $(PKG_CONFIG_PATH=%s/lib/pkgconfig "
         .. "pkg-config --static --cflags --libs neap)"
