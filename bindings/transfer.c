@@ -202,7 +202,7 @@ static int transfer_counts(lua_State *L) {
         lua_pushinteger(L, expected);
     else
         lua_pushnil(L);
-    lua_pushinteger(L, (lua_Integer)(transfer->given + transfer->sent));
+    lua_pushinteger(L, (lua_Integer)transfer->given + (lua_Integer)transfer->sent);
     lua_pushnumber(L, (double)(neap_clock_now() - transfer->moved_at) / (double)NEAP_SECOND);
     return 4;
 }

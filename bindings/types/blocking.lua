@@ -19,9 +19,15 @@ local neap = {}
 ---
 ---```lua
 ---local ticks = 0
----local clock = neap.every(0.01, function() ticks = ticks + 1 end)
+---local clock = neap.spawn(function()
+---  while true do
+---    neap.sleep(0.01)
+---    ticks = ticks + 1
+---  end
+---end)
 ---local ok, how, status = neap.blocking(os.execute, "sleep 0.2; exit 3")
 ---clock:cancel()
+---clock:wait()
 ---assert(not ok and how == "exit" and status == 3)
 ---assert(ticks > 0)
 ---```

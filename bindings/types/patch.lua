@@ -33,12 +33,15 @@ local neap = {}
 ---  peer:send("welcome\n")
 ---  peer:close()
 ---end)
----local client = assert(socket.connect(host, port))
----assert(client:receive() == "welcome")
+---local client = neap.spawn(function()
+---  local peer = assert(socket.connect(host, port))
+---  local line = peer:receive()
+---  local pipe = io.popen("sleep 0.01; echo done")
+---  return line, pipe:read(), pipe:close()
+---end)
+---local line, word, ok = client:join()
+---assert(line == "welcome" and word == "done" and ok)
 ---server:join()
----
----local pipe = io.popen("sleep 0.01; echo done")
----assert(pipe:read() == "done" and pipe:close())
 ---```
 ---@param options? { io?: boolean, os?: boolean, socket?: boolean }
 ---@since 0.1

@@ -196,7 +196,7 @@ static void redraw(struct neap_screen *screen, const char *above, size_t size) {
     bool begun = neap_screen_begin(screen, STDERR_FILENO);
     if (size > 0 && screen->torn) put("\n", 1);
     put(above, size);
-    neap_screen_end(screen, begun, size > 0 ? above[size - 1] : '\0');
+    neap_screen_end(screen, begun, (char)(size > 0 ? above[size - 1] : '\0'));
 }
 
 int neap_screen_draw(struct neap_screen *screen, const char *above, size_t above_size, const char *footer,

@@ -296,10 +296,11 @@ function Server:close(grace)
   for _, task in pairs(self.connections) do
     if task == current then return true end -- a handler cannot wait for its own end
   end
-  if self.ended:wait(grace or self.grace) then return true end
-  for _, task in pairs(self.connections) do task:cancel() end
-  self.ended:wait()
-  return true
+  if not self.ended:wait(grace or self.grace) then
+    for _, task in pairs(self.connections) do task:cancel() end
+    self.ended:wait()
+  end
+  return self.acceptor:wait()
 end
 Server.__close = function(server) server:close() end
 
