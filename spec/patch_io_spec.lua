@@ -234,15 +234,17 @@ describe("neap.patch_all, files and programs:", function()
         local written = file:write(("x"):rep(1000000)) == file
         return written, file:close()
       end)
-      neap.sleep(0.01)
-      print("goes on", reader:status(), waiter:status(), writer:status())
+      for _, task in ipairs { reader, waiter, writer } do
+        while task:status() ~= "waiting" do neap.yield() end
+      end
+      print("goes on")
       for i, gate in ipairs(gates) do os.execute(("echo line %d > %s"):format(i, gate)) end
       print(reader:join())
       print(waiter:join())
       print(writer:join())
       for _, gate in ipairs(gates) do os.remove(gate) end
     ]]
-    assert.are.same({ status = 0, stderr = "", stdout = "goes on\twaiting\twaiting\twaiting\n" ..
+    assert.are.same({ status = 0, stderr = "", stdout = "goes on\n" ..
       "line 1\ttrue\texit\t0\nnil\texit\t5\ntrue\ttrue\texit\t0\n" }, result)
   end)
 
