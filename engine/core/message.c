@@ -75,6 +75,20 @@ void neap_message_copy(struct neap_message *to, const struct neap_message *from)
         atomic_fetch_add_explicit(&from->parcel->refs, 1, memory_order_relaxed);
 }
 
+int neap_message_unshare(struct neap_message *message) {
+    if (message->kind != NEAP_MESSAGE_PARCEL) return 0;
+    struct neap_parcel *shared = message->parcel;
+    if (atomic_load_explicit(&shared->refs, memory_order_acquire) == 1)
+        return 0; /* acquire: those that had one are done with it */
+    struct neap_parcel *own = neap_parcel_new(shared->size, shared->object_count);
+    if (own == NULL) return NEAP_NOMEM;
+    memcpy(own->bytes, shared->bytes, shared->size);
+    for (uint32_t i = 0; i < shared->object_count; i++) own->objects[i] = neap_object_ref(shared->objects[i]);
+    message->parcel = own;
+    unref_parcel(shared);
+    return 0;
+}
+
 _Static_assert(offsetof(struct neap_parcel, bytes) % _Alignof(struct neap_message) == 0,
                "messages may lie in a parcel");
 

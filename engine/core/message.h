@@ -71,6 +71,9 @@ void neap_message_release(struct neap_message *message);
 /* Writes the same value to `to`, which is overwritten. Costs no memory: what is not inline is shared. */
 void neap_message_copy(struct neap_message *to, const struct neap_message *from);
 
+/* From now on nobody shares its parcel, if it has one. NEAP_NOMEM: it is as it was. */
+int neap_message_unshare(struct neap_message *message);
+
 /* Moves `count` messages into one; 0, or NEAP_NOMEM and they are where they were. */
 int neap_message_pack(struct neap_message *messages, size_t count, struct neap_message *list);
 /* A list of `count` empty messages, to be filled in through the pointer by the one who makes it; NULL: no memory. */

@@ -1,5 +1,6 @@
 /* future: an outcome may refer to the very future that owns it: what a thread returns contains its own handle. Such references
- * are not counted, else they would keep both for ever: the outcome lives no longer than the future. */
+ * are not counted, else they would keep both for ever: the outcome lives no longer than the future. Where others share the bytes, as the
+ * futures of a pool that has broken do, it first gets some of its own. */
 #include "sync/future.h"
 
 #include <stddef.h>
@@ -13,6 +14,7 @@ void neap_future_init(struct neap_future *future, const struct neap_class *class
     neap_object_init(&future->object, class);
     neap_list_init(&future->waiters);
     future->outcome = NULL;
+    future->loops = false;
     atomic_init(&future->state, NEAP_FUTURE_NEW);
     atomic_init(&future->observed, false);
 }
@@ -38,7 +40,7 @@ static void forget_references(struct neap_message *message, const struct neap_ob
 
 void neap_future_fini(struct neap_future *future) {
     NEAP_ASSERT(neap_list_is_empty(&future->waiters), "wait 2: who waits keeps the object alive");
-    if (future->outcome != NULL) forget_references(&future->outcome->value, &future->object);
+    if (future->loops) forget_references(&future->outcome->value, &future->object);
     neap_outcome_free(future->outcome);
 }
 
@@ -46,6 +48,8 @@ bool neap_future_end(struct neap_future *future, enum neap_future_state state, s
     struct neap_batch batch = {NULL, NULL};
     NEAP_ASSERT(!neap_future_has_ended(future), "a future ends once");
     uint32_t own = outcome != NULL ? count_references(&outcome->value, &future->object) : 0;
+    if (own > 0 && neap_message_unshare(&outcome->value) != 0) own = 0; /* counted: it is kept for ever */
+    future->loops = own > 0;
     neap_object_lock(&future->object);
     if (outcome != NULL) future->outcome = outcome;
     atomic_store_explicit(&future->state, (uint8_t)state, memory_order_release);

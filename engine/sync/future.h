@@ -29,6 +29,7 @@ struct neap_outcome {
 struct neap_future {
     struct neap_object object;    /* first; embedded by what it is the future of */
     struct neap_list waiters;     /* links with END. guard */
+    bool loops;                   /* the outcome refers to the future itself; see future.c. As outcome */
     struct neap_outcome *outcome; /* written before `state` says ended, or before the object is shared; owned */
     _Atomic uint8_t state;        /* enum neap_future_state; ended states are written under the guard, release */
     _Atomic bool observed;        /* somebody has taken note of how it ended: joined, asked for the error. Relaxed */

@@ -91,6 +91,26 @@ static void an_outcome_is_not_needed_here(void **state) {
     assert_null(future->outcome);
 }
 
+/* What a broken pool gives to all of its futures, one of which it refers to. */
+static void an_outcome_that_refers_to_its_future_may_be_shared_with_others(void **state) {
+    (void)state;
+    struct neap_future *other = made(new_promise());
+    struct neap_outcome *outcome = neap_outcome_new(), *copy = neap_outcome_new();
+    struct neap_parcel *shared = neap_parcel_new(1, 1);
+    CHECK(outcome != NULL && copy != NULL && shared != NULL);
+    shared->objects[0] = neap_object_ref(&other->object);
+    outcome->value.kind = NEAP_MESSAGE_PARCEL;
+    outcome->value.parcel = shared;
+    neap_message_copy(&copy->value, &outcome->value);
+    neap_future_end(other, NEAP_FUTURE_FAILED, copy);
+    neap_future_end(future, NEAP_FUTURE_FAILED, outcome);
+    neap_object_unref(&other->object);
+    const struct neap_parcel *left = future->outcome->value.parcel;
+    assert_int_equal(left->object_count, 1);
+    assert_ptr_equal(left->objects[0], &other->object);
+    assert_int_equal(neap_future_state(other), NEAP_FUTURE_FAILED); /* it is alive */
+}
+
 static void out_of_memory_is_an_answer(void **state) {
     (void)state;
     neap_memory_fail_after(0);
@@ -153,8 +173,11 @@ static void many_join_one_that_ends_elsewhere(void **state) {
 
 int main(void) {
     const struct CMUnitTest future_tests[] = {
-        FUTURE_TEST(waiting_is_over_once_it_has_ended), FUTURE_TEST(all_that_wait_are_woken_whatever_the_end),
-        FUTURE_TEST(waits_time_out_and_are_cancelled),  FUTURE_TEST(an_outcome_is_not_needed_here),
+        FUTURE_TEST(waiting_is_over_once_it_has_ended),
+        FUTURE_TEST(all_that_wait_are_woken_whatever_the_end),
+        FUTURE_TEST(waits_time_out_and_are_cancelled),
+        FUTURE_TEST(an_outcome_is_not_needed_here),
+        FUTURE_TEST(an_outcome_that_refers_to_its_future_may_be_shared_with_others),
         FUTURE_TEST(out_of_memory_is_an_answer),
     };
     const struct CMUnitTest future_races[] = {
