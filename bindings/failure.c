@@ -27,6 +27,7 @@
 #include "host/engine.h"
 #include "host/pool.h"
 #include "host/process.h"
+#include "host/unjoined.h"
 
 enum { SITE_DEPTH_MAX = 12, SITES_MAX = 4096, CACHE = 16, CHAIN_TEXT_MAX = 2048 };
 
@@ -463,6 +464,39 @@ void neap_failure_report(lua_State *L, int box) {
     lua_pop(L, 1);
 }
 
+/* Protected: (box, error). */
+static int note_unjoined(lua_State *L) {
+    struct neap_task *task = lua_touserdata(L, 1);
+    struct neap_text who;
+    neap_text_clear(&who);
+    neap_describe_task(&who, task);
+    lua_pushfstring(L, "%s failed, and nobody has joined it: ", who.bytes);
+    push_text(L, 2);
+    push_traceback(L, 1);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        lua_pushliteral(L, "\n");
+        lua_insert(L, -2);
+    } else {
+        lua_pop(L, 1);
+    }
+    lua_concat(L, lua_gettop(L) - 2);
+    struct neap_job *job = task->flags & NEAP_TASK_MAIN && task->vm->job != NULL ? task->vm->job : task->job;
+    struct neap_engine *engine = task->vm->engine;
+    uint64_t id = job != NULL ? job->id : task->id;
+    neap_unjoined_add(engine, id, lua_tostring(L, -1));
+    if (atomic_load(job != NULL ? &job->future.observed : &task->future.observed)) neap_unjoined_remove(engine, id);
+    return 0;
+}
+
+void neap_failure_note_unjoined(lua_State *L, int box) {
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 4, "report");
+    lua_pushcfunction(L, note_unjoined);
+    lua_pushvalue(L, box);
+    lua_pushvalue(L, top);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1); /* no memory: it counts all the same */
+}
+
 /* Protected: (box). */
 static int report_main(lua_State *L) {
     neap_task_push_values(L, lua_touserdata(L, 1), 1);
@@ -515,6 +549,11 @@ void neap_failure_report_unread(struct neap_vm *vm) {
             }
         }
         neap_object_unref(&work->future.object);
+    }
+    struct neap_unjoined *unjoined;
+    while ((unjoined = neap_unjoined_next(vm->engine)) != NULL) {
+        neap_report_print("neap: %s\n", unjoined->text);
+        neap_unjoined_free(unjoined);
     }
 }
 

@@ -14,6 +14,8 @@ int neap_failure_handler(lua_State *L);
 /* The task whose box is at `box` has failed with the value on top of the stack, and nobody waits for it: tells
  * neap.on_error's function, or stderr. */
 void neap_failure_report(lua_State *L, int box);
+/* The same, but somebody waits for it, who may join it or not: it is told at the end unless somebody has. */
+void neap_failure_note_unjoined(lua_State *L, int box);
 /* The main task of the program, whose box is at `box`, has failed: says so on stderr. */
 void neap_failure_report_main(lua_State *L, int box);
 
@@ -23,7 +25,8 @@ void neap_failure_tell_unheard(struct neap_vm *vm);
 void neap_failure_push_text(lua_State *L, int box);
 /* On the hub's thread: the process has failed, and nobody waits for it: tells the main state, or stderr. */
 void neap_failure_report_process(struct neap_process *process);
-/* At the end of a program, while its main state is open: says which futures have failed, and nobody has read it. */
+/* At the end of a program, while its main state is open: says which futures have failed, and nobody has read it, and what nobody has
+ * joined that was waited for. */
 void neap_failure_report_unread(struct neap_vm *vm);
 
 /* Where the code that called the running C function stands, as part of a chain back to the program's start; kept for as

@@ -16,6 +16,7 @@
 #include "host/engine.h"
 #include "host/mirror.h"
 #include "host/pool.h"
+#include "host/unjoined.h"
 
 /* What a handle refers to: a task of this state, or a job (a task may have both), or work of a pool. */
 struct target {
@@ -103,6 +104,7 @@ static void observe(lua_State *L, const struct target *target) {
     if (target->job != NULL && target->job->scope != NULL) return; /* the scope tells */
     if (target->task != NULL && !(target->task->flags & NEAP_TASK_REPORTED)) return;
     atomic_fetch_sub_explicit(&neap_vm_of(L)->engine->failures, 1, memory_order_relaxed);
+    neap_unjoined_remove(neap_vm_of(L)->engine, target->job != NULL ? target->job->id : target->task->id);
 }
 
 /* Pushes the traceback of a failure, or nil. */

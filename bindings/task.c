@@ -461,7 +461,13 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     } else if (state == NEAP_FUTURE_FAILED && !(task->job != NULL && task->job->scope != NULL)) {
         atomic_fetch_add_explicit(&vm->engine->failures, 1, memory_order_relaxed);
         task->flags |= NEAP_TASK_REPORTED;
-        if (!awaited && !(task->flags & NEAP_TASK_QUIET)) neap_failure_report(L, box);
+        if (task->flags & NEAP_TASK_QUIET) {
+            /* it is told nowhere */
+        } else if (awaited) {
+            neap_failure_note_unjoined(L, box);
+        } else {
+            neap_failure_report(L, box);
+        }
     }
     neap_owner_end(&task->owner); /* what finalisers have taken in its name meanwhile */
     task->coroutine = NULL;

@@ -52,6 +52,29 @@ still here
     assert_find(result.stderr, "\n\tspawned at script:4\n\tspawned at script:3\n\tspawned at script:1\n")
   end)
 
+  it("is told at the end when somebody has waited for it, and nobody has joined it", function()
+    local ways = { "h:wait()", "neap.wait({ h })", "neap.select({ h })", "for _ in neap.as_completed({ h }) do end" }
+    for _, start in ipairs { "spawn", "thread", "process" } do
+      for _, way in ipairs(ways) do
+        local code = ([[
+          local gate = neap.channel()
+          local h = neap.%s({ name = "h1" }, function(g) g:recv() error("boom", 0) end, gate)
+          neap.spawn(function() -- it fails once somebody waits for it
+            while neap.main():status() ~= "waiting" do neap.yield() end
+            gate:send(1)
+          end)
+          %s
+          io.stderr:write("still here\n") ]]):format(start, way)
+        local result = run_script(code)
+        assert.are.equal(1, result.status)
+        assert.matches("^still here\nneap: %l+ h1[^\n]* failed, and nobody has joined it: boom\n", result.stderr)
+        for _, look in ipairs { "pcall(h.join, h)", "h:error()" } do
+          assert.are.same({ status = 0, stdout = "", stderr = "still here\n" }, run_script(code .. look))
+        end
+      end
+    end
+  end)
+
   it("is not reported when it is quiet, but counts", function()
     for _, start in ipairs { "spawn", "thread" } do
       assert.are.same({ status = 1, stdout = "", stderr = "" },

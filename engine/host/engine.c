@@ -17,6 +17,7 @@
 #include "host/hub.h"
 #include "host/process.h"
 #include "host/signal.h"
+#include "host/unjoined.h"
 #include "host/work.h"
 #include "sync/channel.h"
 
@@ -61,6 +62,8 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->helpers = NULL;
     neap_list_init(&engine->unread);
     engine->unread_count = 0;
+    neap_list_init(&engine->unjoined);
+    engine->unjoined_count = 0;
     neap_rings_init(&engine->rings);
     engine->stuck = NULL;
     atomic_init(&engine->forward_failures, false);
@@ -180,6 +183,7 @@ static void reap(struct neap_engine *engine, bool wait) {
 
 void neap_engine_fini(struct neap_engine *engine) {
     struct neap_work *unread;
+    struct neap_unjoined *unjoined;
     neap_hub_end(engine);
     neap_signals_end(engine);
     if (engine->helpers != NULL) neap_object_unref(&engine->helpers->object);
@@ -187,6 +191,7 @@ void neap_engine_fini(struct neap_engine *engine) {
     if (engine->commons != NULL) neap_object_unref(engine->commons);
     if (engine->inherited != NULL) neap_object_unref(engine->inherited);
     while ((unread = neap_work_next_unread(engine)) != NULL) neap_object_unref(&unread->future.object);
+    while ((unjoined = neap_unjoined_next(engine)) != NULL) neap_unjoined_free(unjoined);
     struct neap_cells *cells = atomic_load_explicit(&engine->cells, memory_order_relaxed);
     if (cells != NULL) neap_cells_close(cells);
     free_kept(engine);

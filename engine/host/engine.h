@@ -55,6 +55,8 @@ struct neap_engine {
     struct neap_channel *helpers;          /* likewise, by neap_engine_helpers: a reference */
     struct neap_list unread;               /* neap_work.unread: failed, nobody has seen it; a reference each. guard */
     uint32_t unread_count;                 /* of unread; guard */
+    struct neap_list unjoined;             /* neap_unjoined.node; guard */
+    uint32_t unjoined_count;               /* of unjoined; guard */
     struct neap_rings rings;               /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */

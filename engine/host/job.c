@@ -4,7 +4,9 @@
 
 #include "core/memory.h"
 #include "core/remote.h"
+#include "host/engine.h"
 #include "host/mirror.h"
+#include "host/unjoined.h"
 
 void neap_job_fini(struct neap_job *job) {
     neap_message_fini(&job->reason);
@@ -131,7 +133,9 @@ void neap_job_watch(struct neap_job *job, _Atomic bool *flag) {
 void neap_job_observe(struct neap_job *job) {
     if (neap_future_state(&job->future) != NEAP_FUTURE_FAILED) return;
     if (atomic_exchange_explicit(&job->future.observed, true, memory_order_relaxed)) return;
-    if (job->scope == NULL && job->failures != NULL) atomic_fetch_sub_explicit(job->failures, 1, memory_order_relaxed);
+    if (job->scope != NULL || job->failures == NULL) return;
+    atomic_fetch_sub_explicit(job->failures, 1, memory_order_relaxed);
+    neap_unjoined_remove(NEAP_CONTAINER_OF(job->failures, struct neap_engine, failures), job->id);
 }
 
 void neap_job_set_name(struct neap_job *job, const char *name) {

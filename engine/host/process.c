@@ -38,6 +38,7 @@
 #include "host/launcher.h"
 #include "host/mirror.h"
 #include "host/session.h"
+#include "host/unjoined.h"
 
 /* --- records --- */
 
@@ -195,6 +196,16 @@ static void describe_end(struct neap_process *process) {
     if (report->text != NULL) memcpy(report->text, text, strlen(text) + 1);
 }
 
+/* Who waited may never ask why it failed. */
+static void note_unjoined(struct neap_process *process, uint64_t id) {
+    char text[END_TEXT + 1024], name[NEAP_JOB_NAME_MAX + 1];
+    neap_job_get_name(&process->job, name);
+    snprintf(text, sizeof text, "process %s failed, and nobody has joined it: %s", name,
+             process->report.text != NULL ? process->report.text : "?");
+    neap_unjoined_add(process->engine, id, text);
+    if (atomic_load(&process->job.future.observed)) neap_unjoined_remove(process->engine, id);
+}
+
 /* Ends the job. See END. */
 static void conclude(struct neap_process *process) {
     struct neap_engine *engine = process->engine;
@@ -212,8 +223,12 @@ static void conclude(struct neap_process *process) {
     job->task = NULL;
     bool awaited = neap_future_end(&job->future, state, outcome);
     if (scope != NULL) neap_scope_leave(scope, id, has_failed);
-    if (has_failed && scope == NULL && !awaited && !process->is_quiet && process->on_failure != NULL)
-        process->on_failure(process);
+    if (has_failed && scope == NULL && !process->is_quiet) {
+        if (awaited)
+            note_unjoined(process, id);
+        else if (process->on_failure != NULL)
+            process->on_failure(process);
+    }
     neap_engine_leave(engine, process);
 }
 
