@@ -477,3 +477,73 @@ describe("when the parent is killed with SIGKILL", function()
     assert_gone(pids)
   end)
 end)
+
+describe("the end of a program", function()
+  local everything = [[
+    local way, delay = tonumber(arg[1]), tonumber(arg[2])
+    local held, channel, queue, event = neap.lock(), neap.channel(), neap.queue(), neap.event()
+    local semaphore, barrier, condition = neap.semaphore(0), neap.barrier(99), neap.condition()
+    local rwlock, dict, a, b = neap.rwlock(), neap.dict(), neap.pipe()
+    held:acquire()
+    rwlock:acquire_write()
+    local waits = {
+      function() held:acquire() end, function() channel:recv() end, function() channel:send(1, 60) end,
+      function() queue:get() end, function() event:wait() end, function() semaphore:guard() end,
+      function() barrier:wait() end, function() condition:with(function() condition:wait() end) end,
+      function() rwlock:acquire_read() end, function() b:recv() end,
+      function() neap.select({ channel, queue, event }) end,
+      function() dict:update("x", function() neap.sleep(60) end) end, function() neap.sleep(60) end,
+      function() neap.thread(neap.sleep, 60):join() end, function() neap.run({ "sleep", "60" }) end,
+    }
+    local function live()
+      print("pid " .. neap.getpid())
+      for _, wait in ipairs(waits) do neap.spawn({ daemon = true, quiet = true }, wait) end
+      neap.sleep(60)
+    end
+    local function busy()
+      print("pid " .. neap.getpid())
+      while true do
+        channel:send({ "x" }, 0.001)
+        channel:recv(0.001)
+        queue:put_nowait(1)
+      end
+    end
+    local function breed() print("pid " .. neap.getpid()) neap.process({ quiet = true }, live) neap.sleep(60) end
+    local options = { daemon = true, quiet = true }
+    for _, life in ipairs({ live, busy, breed }) do
+      neap.process(options, life)
+      neap.thread(options, life)
+      neap.spawn(options, life)
+    end
+    for _, kind in ipairs({ "thread", "process", "task" }) do
+      local pool = neap.pool { workers = 2, kind = kind }
+      for _ = 1, 3 do pool:submit(live) pool:submit(busy) end
+    end
+    if way == 1 then neap.thread(options, function() neap.sleep(delay) os.exit(3) end) end
+    if way == 2 then neap.spawn(options, function() neap.sleep(delay) os.exit(3) end) end
+    neap.sleep(way > 2 and delay or 60)
+    if way == 3 then os.exit(3) end
+    if way == 4 then error("over") end
+    if way == 5 then io.popen("kill -TERM " .. neap.getpid()):close() neap.sleep(60) end
+  ]]
+  local statuses = { 3, 3, 3, 1, 143 }
+
+  it("comes at random moments, with everything alive: processes, pools, remote waits #preempt #stress", function()
+    seed()
+    for _ = 1, 5 * support.stress do
+      local way, delay = math.random(#statuses), math.random() * 0.1
+      local result = support.run_script(everything, { way, delay })
+      local how = ("way %d after %f s: %s"):format(way, delay, result.stderr)
+      assert.are.equal(statuses[way], result.status, how)
+      if way ~= 4 then assert.are.equal("", result.stderr, how) end
+      assert_gone(list_pids(result.stdout), how)
+    end
+  end)
+
+  it("finds processes that are parked in everything that is elsewhere", function()
+    local result = support.run_script(everything, { 3, 0.3 })
+    assert.are.equal(3, result.status, result.stderr)
+    assert.are.equal("", result.stderr)
+    assert_gone(list_pids(result.stdout))
+  end)
+end)

@@ -63,7 +63,7 @@ end
 local function bury(pool, crew, index)
   local handle, number = table.remove(crew.handles, index), table.remove(crew.numbers, index)
   local status, err = handle:status(), handle:error()
-  if crew.kind == "process" and status ~= "failed" then -- perhaps by os.exit, in the initializer or in work
+  if crew.kind == "process" and status == "done" then -- perhaps by os.exit, in the initializer or in work
     local cause = ("process %s exited with status %d"):format(handle.name, handle.exitcode)
     engine.bury(pool, number, "exited", cause)
     return cause
