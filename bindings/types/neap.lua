@@ -74,7 +74,8 @@ function neap.register(name, metatable) end
 ---traceback, at once. Without one they are written to stderr.
 ---
 ---What belongs to a scope is not reported: its scope raises. Nor is what was spawned with `quiet = true`, nor what was
----cancelled. A failure that nobody has joined by the end of the program makes its exit status 1, reported or not.
+---cancelled. A failure that nobody has joined by the end of the program makes its exit status 1, reported or not. One that
+---was waited for, but never joined, is written to stderr then.
 ---
 ---It runs as a task, so it may wait. An error in it is written to stderr.
 ---
