@@ -662,7 +662,7 @@ describe("many processes", function()
     end
     assert.are.equal(0, count_zombies())
     -- one that is being started holds those of the others until it runs
-    local limit, left = neap.now() + 10, nil
+    local limit, left = neap.now() + 10
     repeat
       neap.yield()
       left = count_descriptors()
