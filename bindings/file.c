@@ -22,7 +22,7 @@
 #include "io/file.h"
 #include "io/files.h"
 
-enum { SELF = 1, PIECE = 128 * 1024 /* bytes that are fetched at once */ };
+enum { SELF = 1, PIECE = 128 * 1024, LEAST = 16 * 1024 /* bytes: fetched at once; read at once, at least */ };
 
 /* One call in the pool for an open file, whose turn it has. */
 struct transfer {
@@ -228,7 +228,7 @@ static void after_read(struct neap_offload *offload) {
 /* In one's turn: reads what is there at once. 0, UV_EOF, UV_EAGAIN: it must be fetched, or what the system says. */
 static int read_now(struct neap_file *file, size_t wanted) {
     size_t room;
-    char *bytes = neap_inbox_room(&file->inbox, wanted, &room);
+    char *bytes = neap_inbox_room(&file->inbox, wanted > LEAST ? wanted : LEAST, &room);
     if (bytes == NULL) return NEAP_NOMEM;
     ssize_t count = file->place < 0 ? UV_EAGAIN : neap_files_pread(file->fd, bytes, room, file->place, true);
     neap_inbox_put(&file->inbox, count > 0 ? (size_t)count : 0);

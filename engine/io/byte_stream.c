@@ -1,5 +1,6 @@
 /* byte_stream: what has come is kept in one buffer, which is there only while it holds something: ten thousand idle connections cost
- * none. Reading tries the system call when bytes may be there, and not again right after a read that took all of them.
+ * none. Reading tries the system call when bytes may be there, and not again right after a read that took all of them. How much room a
+ * read makes is learnt from the last ones: little for a conversation, since small blocks are cheap, much where much comes.
  *
  * Writes take turns: one that could not be finished at once is not to be cut in two by another task's.
  *
@@ -18,6 +19,8 @@
 #include "core/error.h"
 #include "core/memory.h"
 
+enum { APPETITE_MIN = 1024, APPETITE_MAX = 64 * 1024 }; /* bytes */
+
 static bool is_socket(int fd) {
     struct stat info;
     return fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
@@ -33,6 +36,7 @@ int neap_byte_stream_new(struct neap_loop *loop, int fd, struct neap_byte_stream
     }
     neap_list_init(&stream->turns);
     stream->socket = is_socket(fd);
+    stream->appetite = APPETITE_MIN;
     *result = stream;
     return 0;
 }
@@ -54,6 +58,13 @@ static int failed_read(struct neap_byte_stream *stream, int code) {
     return code;
 }
 
+static void learn(struct neap_byte_stream *stream, size_t count, size_t room) {
+    if (count == room && stream->appetite < APPETITE_MAX)
+        stream->appetite *= 4;
+    else if (count < stream->appetite / 4 && stream->appetite > APPETITE_MIN)
+        stream->appetite /= 2;
+}
+
 /* Reads once into `inbox`. */
 static int read_into(struct neap_byte_stream *stream, struct neap_inbox *inbox, size_t wanted) {
     stream->blocked = NEAP_POLL_READ;
@@ -62,7 +73,7 @@ static int read_into(struct neap_byte_stream *stream, struct neap_inbox *inbox, 
         if (!(stream->poll.ready & 1u << NEAP_POLL_READ)) return UV_EAGAIN;
     }
     size_t room;
-    char *bytes = neap_inbox_room(inbox, wanted, &room);
+    char *bytes = neap_inbox_room(inbox, wanted > stream->appetite ? wanted : stream->appetite, &room);
     if (bytes == NULL) return NEAP_NOMEM;
     ssize_t count;
     do count = read(stream->poll.fd, bytes, room);
@@ -70,6 +81,7 @@ static int read_into(struct neap_byte_stream *stream, struct neap_inbox *inbox, 
     neap_inbox_put(inbox, count > 0 ? (size_t)count : 0);
     if (count <= 0) return failed_read(stream, count == 0 ? UV_EOF : -errno);
     stream->drained = (size_t)count < room;
+    learn(stream, (size_t)count, room);
     neap_poll_clear(&stream->poll, NEAP_POLL_READ);
     return 0;
 }

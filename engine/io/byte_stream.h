@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "io/inbox.h"
 #include "io/poll.h"
@@ -18,6 +19,7 @@ struct neap_byte_stream {
     struct neap_inbox inbox;   /* what has come and was not taken */
     struct neap_tls *tls;      /* between these bytes and those of the descriptor; NULL: nothing. Owned */
     enum neap_poll_op blocked; /* what the last call that has answered UV_EAGAIN waits for */
+    uint32_t appetite;         /* bytes that a read makes room for at least */
     bool socket;               /* it is one: what is written to it raises no signal */
     bool writing;              /* somebody's write is under way */
     bool drained;              /* the last read took all there was: to try again at once is in vain */

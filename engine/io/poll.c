@@ -3,8 +3,8 @@
  *
  * MODEL      libuv watches a descriptor level-triggered. What it looks for is changed as seldom as can be, since each change is a
  *            system call: an operation stays watched after it has been served, for the next read of a conversation usually
- *            comes in the same turn. Only when the descriptor is ready and nobody waits is the watch taken back, and the
- *            readiness is noted for who comes next.
+ *            comes in the same turn. When the descriptor is ready and nobody waits, that is noted for who comes next: mostly
+ *            somebody who was woken a moment ago and has not had his turn. The second time in a row the watch is taken back.
  * INVARIANTS 1. An operation with waiting links is watched, until the poll is closed.
  *            2. A closed poll has no waiting links. */
 #include "io/poll.h"
@@ -48,12 +48,13 @@ static void on_ready(uv_poll_t *handle, int status, int events) {
     if (status < 0) poll->watched = 0;
     for (int op = 0; op < NEAP_POLL_OPS; op++) {
         if (!(watched & 1u << op) || (status >= 0 && !(events & events_of[op]))) continue;
-        if (neap_list_is_empty(&poll->waiting[op]))
+        if (!neap_list_is_empty(&poll->waiting[op]))
+            serve(poll, op, 0);
+        else if (poll->ready & 1u << op)
             idle |= (uint8_t)(1u << op);
         else
-            serve(poll, op, 0);
+            poll->ready |= (uint8_t)(1u << op);
     }
-    poll->ready |= idle;
     watch(poll, (uint8_t)(poll->watched & ~idle));
 }
 

@@ -19,7 +19,7 @@ struct neap_poll {
     uv_poll_t *watch;                        /* of the loop; freed by its close callback. NULL once closed */
     int fd;                                  /* owned; -1 once closed */
     uint8_t watched;                         /* bits 1 << op that libuv looks for */
-    uint8_t ready;                           /* bits 1 << op that came while nobody waited */
+    uint8_t ready;                           /* bits 1 << op that came while nobody waited, and were not cleared */
 };
 
 extern const struct neap_class neap_poll_class;
