@@ -177,11 +177,14 @@ $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/spec/fuzz/%_fuzz.o $(BUILD)/fuzz/libneap
 
 # --- targets ---
 
-.PHONY: build demo test unit spec lint format asan tsan stress fuzz bench install uninstall clean help
+.PHONY: build demo demo-wordcount test unit spec lint format asan tsan stress fuzz bench install uninstall clean help
 
 build: $(BUILD)/neap $(BUILD)/neap.so $(BUILD)/libneap.so $(BUILD)/libneap.a  ## build the runner, the module and the libraries (the default)
 
-demo: build  ## count words, first on one thread, then on all cores
+demo: build  ## download pictures: one by one, with tasks, with threads, with processes
+	$(BUILD)/neap scripts/examples/download.lua
+
+demo-wordcount: build
 	$(BUILD)/neap scripts/examples/wordcount.lua
 
 # scripts/tools/test.lua runs each program and each spec under a time limit and ends with 'N passed, N failed'.

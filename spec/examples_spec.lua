@@ -153,6 +153,109 @@ describe("follow.lua", function()
   end)
 end)
 
+describe("download.lua", function()
+  local folder
+
+  before_each(function()
+    folder = os.tmpname()
+    os.remove(folder)
+  end)
+
+  after_each(function() os.execute("rm -rf " .. folder) end)
+
+  --- Runs it on files that a server of our own has; URL in the arguments stands for that.
+  local function download_from_server(...)
+    local words = {}
+    for number, word in ipairs({ ... }) do words[number] = word end
+    return support.run_script([[
+      local runner, path, words = ..., select(2, ...), { select(3, ...) }
+      local server <close> = neap.http.serve({ handler = function(request)
+        if request.path ~= "/a.txt" then return { status = 404 } end
+        return "what " .. (request.query.q or "there is")
+      end })
+      local host, port = server:address()
+      for number, word in ipairs(words) do words[number] = word:gsub("URL", ("http://%s:%d"):format(host, port)) end
+      local result = neap.run({ runner, path, table.unpack(words) })
+      print(result.stdout .. result.stderr)
+      os.exit(result.code) ]], { support.runner, "scripts/examples/download.lua", table.unpack(words) })
+  end
+
+  --- Decodes a picture with Python's zlib: width, height, and how many bytes it unpacks to.
+  local checker = [[
+import sys, struct, zlib
+data = open(sys.argv[1], "rb").read()
+assert data[:8] == b"\x89PNG\r\n\x1a\n"
+at, packed = 8, b""
+while at < len(data):
+    size, kind = struct.unpack(">I4s", data[at:at + 8])
+    body = data[at + 8:at + 8 + size]
+    assert struct.unpack(">I", data[at + 8 + size:at + 12 + size])[0] == zlib.crc32(kind + body)
+    if kind == b"IHDR": width, height = struct.unpack(">II", body[:8])
+    if kind == b"IDAT": packed += body
+    at += 12 + size
+print(width, height, len(zlib.decompress(packed)))
+]]
+
+  it("downloads in four ways, shows how long each took, and leaves nothing", function()
+    local result = run("download.lua", "--pictures", "12", "--delay", "0.002")
+    assert.are.equal(0, result.status, result.stderr)
+    local text = result.stdout
+    assert.is_truthy(text:find("^12 pictures, 0.2 MB, from http://127.0.0.1:%d+, which takes 2 ms for each\n"), text)
+    local number = "%s+%d+%.%d%d%s+%d+%.%dx%s+[%d-]+[ MB]*\n"
+    assert.is_truthy(text:find("one after the other" .. number .. "tasks, one for each" .. number ..
+      "8 threads on a queue" .. number .. "a pool of 8 processes" .. number), text)
+    assert.is_truthy(text:find("\nAll 48 files are what the server has sent.\n$"), text)
+  end)
+
+  it("serves pictures that others can read, each another one", function()
+    local result = run("download.lua", "--pictures", "3", "--delay", "0", "--into", folder)
+    assert.are.equal(0, result.status, result.stderr)
+    support.write_file(folder .. "/check.py", checker)
+    local seen = {}
+    for way = 1, 4 do
+      for number = 1, 3 do
+        local path = ("%s/%d/tide-%03d.png"):format(folder, way, number)
+        local checked = support.run_command(("python3 %s/check.py %s"):format(folder, path))
+        assert.are.same(says "128 96 12384\n", checked)
+        seen[support.read_file(path)] = true
+      end
+    end
+    local count = 0
+    for _ in pairs(seen) do count = count + 1 end
+    assert.are.equal(3, count)
+  end)
+
+  it("downloads what it is told to, instead", function()
+    local result = download_from_server("--into", folder, "URL/a.txt", "URL/a.txt?q=else")
+    assert.are.equal(0, result.status, result.stdout)
+    assert.are.equal("what there is", support.read_file(folder .. "/a.txt"))
+    assert.are.equal("what else", support.read_file(folder .. "/another-a.txt"))
+    assert.is_truthy(result.stdout:find("a.txt: 100% 13 B/13 B", 1, true), result.stdout)
+  end)
+
+  it("shows what could not be downloaded, goes on, and ends with status 1", function()
+    local result = download_from_server("--into", folder, "URL/none", "http://127.0.0.1:1/x", "URL/a.txt")
+    assert.are.equal(1, result.status)
+    assert.is_truthy(result.stdout:find('ERROR cannot download reason="404 Not Found" url=http://127.0.0.1:', 1, true),
+      result.stdout)
+    local refused = "ERROR cannot download reason=[^\n]+ url=http://127.0.0.1:1/x\n"
+    assert.is_truthy(result.stdout:find(refused), result.stdout)
+    assert.are.equal("what there is", support.read_file(folder .. "/a.txt"))
+  end)
+
+  for _, wrong in ipairs {
+    { "--pictures", "many", says = "--pictures needs a whole number, 1 or more" },
+    { "--delay", "-1", says = "--delay needs a number of seconds" },
+    { "--into", says = "--into needs a folder" },
+    { "--fast", says = "unexpected argument --fast" },
+  } do
+    it("refuses " .. table.concat(wrong, " "), function()
+      local result = run("download.lua", table.unpack(wrong))
+      assert.are.same({ status = 2, stdout = "", stderr = "download: " .. wrong.says .. "\n" }, result)
+    end)
+  end
+end)
+
 describe("wordcount.lua", function()
   local folder
 
