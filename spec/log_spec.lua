@@ -381,6 +381,19 @@ describe("lines of other threads and processes", function()
     assert.are.equal("INFO  grandchild\n", written())
   end)
 
+  it("of a child that has configured a log of its own go there", function()
+    run [[
+      log.configure({ file = path })
+      neap.process(function(path)
+        neap.log.configure({ file = path .. "2", level = "debug" })
+        neap.log.debug("own")
+      end, path):join()
+      log.debug("not logged")
+      log.info("first") ]]
+    assert.are.equal("INFO  first\n", written())
+    assert.are.equal("DEBUG own\n", written("log2"))
+  end)
+
   it("of a child that was there before go to its stderr, whole", function()
     local result = run [[
       local go = neap.event()
