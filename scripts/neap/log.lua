@@ -3,7 +3,8 @@
 -- A call makes its line and puts it into a channel; a thread, the writer (log_writer.lua), takes the lines out and
 -- writes them, so that no task waits for a disk. What all states of a process need to know of this is the sink, a table
 -- that stands in the commons under "log":
---   lines    the channel, bounded, of: a line; or { line for stderr, line for the file }; or { flushed = an event }
+--   lines    the channel, bounded, of items: a line; or { line for stderr, line for the file }; and of { flushed = an
+--            event }, and { items = a list of them }, from a child process
 --   level    a shared number: what is below it is not logged
 --   dropped  a shared number: lines that nobody will see
 --   writer   the thread's handle; nil where none could be started

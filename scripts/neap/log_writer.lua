@@ -134,11 +134,10 @@ function parent_output:pass(item)
   return self.lines:send(item)
 end
 
---- What nobody takes goes to stderr, which the parent hands on.
+--- All in one, for each takes a round trip. What nobody takes goes to stderr, which the parent hands on.
 function parent_output:write(items)
-  for _, item in ipairs(items) do
-    if not self:pass(item) then stderr_output:write({ type(item) == "table" and item[1] or item }) end
-  end
+  if self:pass({ items = items }) then return end
+  for _, item in ipairs(items) do stderr_output:write({ type(item) == "table" and item[1] or item }) end
 end
 
 -- --- the writer ---
@@ -165,12 +164,23 @@ function writer:tell_dropped()
   self:write({ format.item(self.sink, "warn", notice) })
 end
 
+--- Puts what came through the channel where it belongs.
+local function sort(item, items, flushes)
+  local is_table = type(item) == "table"
+  if is_table and item.flushed then
+    flushes[#flushes + 1] = item.flushed
+  elseif is_table and item.items then
+    table.move(item.items, 1, #item.items, #items + 1, items)
+  else
+    items[#items + 1] = item
+  end
+end
+
 --- Writes `item` and what there is besides.
 function writer:take(item)
   local lines, items, flushes = self.sink.lines, {}, {}
   repeat
-    local flushed = type(item) == "table" and item.flushed
-    if flushed then flushes[#flushes + 1] = flushed else items[#items + 1] = item end
+    sort(item, items, flushes)
     item = #items < BATCH and lines:recv(0) or nil
   until item == nil
   if items[1] then self:write(items) end
