@@ -89,6 +89,8 @@ static int raise_obstacle(lua_State *L) {
     lua_Debug frame;
     luaL_checkstack(L, 10, "error");
     if (lua_gc(L, LUA_GCCOUNT, 0) < 0) return luaL_error(L, "cannot wait inside __gc: a finaliser must not wait");
+    if (neap_vm_of(L)->calls_back)
+        return luaL_error(L, "cannot wait in a callback of luv: it runs outside of tasks; spawn one that waits");
     if (neap_task_current(L) == neap_vm_of(L)->root)
         return luaL_error(L, "cannot wait here: the host turns the loop, and this code is outside of tasks");
     for (int level = 1; lua_getstack(L, level, &frame); level++) {
@@ -110,7 +112,7 @@ static bool can_yield(lua_State *L, const struct neap_task *task) {
 /* Outside tasks only a finaliser is in the way, and a host that turns the loop itself. */
 static bool can_wait(lua_State *L, const struct neap_task *task) {
     if (task != task->vm->root) return can_yield(L, task);
-    return lua_gc(L, LUA_GCCOUNT, 0) >= 0 && !task->vm->host_turns;
+    return lua_gc(L, LUA_GCCOUNT, 0) >= 0 && neap_vm_may_turn(task->vm);
 }
 
 /* --- waiting --- */
@@ -177,7 +179,7 @@ static int give_way(lua_State *L, struct neap_task *task, int count) {
     vm->budget = BUDGET;
     if (!neap_loop_has_ready(&vm->loop) && vm->loop.timers.count == 0) return count;
     if (task == vm->root) {
-        if (!vm->host_turns) neap_loop_give_way(&vm->loop);
+        if (neap_vm_may_turn(vm)) neap_loop_give_way(&vm->loop);
         return count;
     }
     if (!can_yield(L, task)) return count;

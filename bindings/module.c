@@ -23,6 +23,7 @@
 #include "bindings/http.h"
 #include "bindings/inspect.h"
 #include "bindings/instance.h"
+#include "bindings/luv.h"
 #include "bindings/net.h"
 #include "bindings/patch.h"
 #include "bindings/permanent.h"
@@ -97,6 +98,7 @@ static const struct {
             {"gather", "neap.group"},
             {"http", "neap.http"},
             {"inspect", "neap.inspect"},
+            {"luv", "neap.luv"},
             {"net", "neap.net"},
             {"patch_all", "neap.patch"},
             {"pool", "neap.pool"},
@@ -162,17 +164,10 @@ static const struct {
     const char *name;
     const luaL_Reg *functions;
 } internal_tables[] = {
-    {"blocking", neap_blocking_functions},
-    {"files", neap_files_functions},
-    {"footer", neap_footer_functions},
-    {"http", neap_http_functions},
-    {"net", neap_net_functions},
-    {"patch", neap_patch_functions},
-    {"pool", neap_pool_internals},
-    {"programs", neap_popen_functions},
-    {"stdio", neap_stdio_functions},
-    {"tls", neap_tls_functions},
-    {"transfers", neap_transfer_functions},
+    {"blocking", neap_blocking_functions}, {"files", neap_files_functions},    {"footer", neap_footer_functions},
+    {"http", neap_http_functions},         {"net", neap_net_functions},        {"patch", neap_patch_functions},
+    {"pool", neap_pool_internals},         {"programs", neap_popen_functions}, {"stdio", neap_stdio_functions},
+    {"tls", neap_tls_functions},           {"luv", neap_luv_functions},        {"transfers", neap_transfer_functions},
 };
 
 /* Pushes the table of what is internal. */

@@ -319,7 +319,7 @@ static void act(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *fore
         restore(&vm->slice, L);
     } else if (vm->current == vm->root) {
         restore(&vm->slice, L);
-        if (vm->host_turns || !must_give_way(vm)) return;
+        if (!neap_vm_may_turn(vm) || !must_give_way(vm)) return;
         vm->slice.beats = 0;
         neap_loop_give_way(&vm->loop);
     } else {

@@ -301,6 +301,12 @@ struct neap_task *neap_task_new_ghost(struct neap_vm *vm) {
     return ghost;
 }
 
+void neap_task_free_ghost(struct neap_task *ghost) {
+    neap_message_fini(&ghost->link.message);
+    neap_owner_end(&ghost->owner);
+    neap_free(ghost);
+}
+
 /* A number that nothing else in the engine has. A lot at a time: the counter is shared with all threads. */
 static uint32_t take_id(struct neap_vm *vm) {
     if (vm->ids_left == 0) {
@@ -488,7 +494,7 @@ int neap_task_yield(lua_State *L) {
     struct neap_task *task = vm->current;
     neap_cancel_check(L, task);
     if (task == vm->root) {
-        if (neap_loop_has_ready(&vm->loop) && !vm->host_turns) neap_loop_give_way(&vm->loop);
+        if (neap_loop_has_ready(&vm->loop) && neap_vm_may_turn(vm)) neap_loop_give_way(&vm->loop);
         return 0;
     }
     if (L != vm->running || !lua_isyieldable(L) || task->lua_blocked > 0) return 0;

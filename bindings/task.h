@@ -80,8 +80,9 @@ struct neap_task *neap_task_new_root(lua_State *L);
 /* What runs at the base of a task's coroutine; called as seat.h says. */
 int neap_task_main(lua_State *L);
 
-/* What takes the place of root, with its handle, when the state is being closed; outside of Lua. NULL: no memory. */
+/* What takes the place of root, with its handle, when the state is being closed, or while root waits; outside of Lua. NULL: no memory. */
 struct neap_task *neap_task_new_ghost(struct neap_vm *vm);
+void neap_task_free_ghost(struct neap_task *ghost);
 
 /* Gives way: the task runs again after what is queued. Returns what the C function must return. */
 int neap_task_yield(lua_State *L);

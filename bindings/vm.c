@@ -130,10 +130,7 @@ static void haunt(struct neap_vm *vm) {
 }
 
 static void exorcise(struct neap_vm *vm) {
-    if (vm->ghost == NULL) return;
-    neap_message_fini(&vm->ghost->link.message);
-    neap_owner_end(&vm->ghost->owner);
-    neap_free(vm->ghost);
+    if (vm->ghost != NULL) neap_task_free_ghost(vm->ghost);
 }
 
 void neap_vm_close(struct neap_vm *vm) {

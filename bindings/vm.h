@@ -106,10 +106,11 @@ struct neap_vm {
     struct neap_job *job;           /* of the thread, which keeps it; NULL: the main state. Constant once open */
     /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */
     int (*interrupted)(lua_State *L);
-    bool limited;              /* its memory is accounted for, see state.c. Constant */
-    bool host_turns;           /* the loop is turned by its host, from within which it cannot be turned. Constant */
-    bool foreign;              /* somebody else made the state, and closes it with our tasks in it. Constant */
-    struct neap_object **late; /* of boxes that were collected while the state is being closed; see box.c. Owned */
+    bool limited;    /* its memory is accounted for, see state.c. Constant */
+    bool host_turns; /* the loop is turned by its host, from within which it cannot be turned. Constant */
+    bool calls_back; /* a callback of somebody else's library runs, from within which the loop cannot be turned */
+    bool foreign;    /* somebody else made the state, and closes it with our tasks in it. Constant */
+    struct neap_object **late;      /* of boxes that were collected while the state is being closed; see box.c. Owned */
     uint32_t late_count, late_room; /* of late: used, allocated */
     struct neap_runnable reporting; /* posted at most once: says which tasks have not ended; see report.c */
     _Atomic bool has_reported;      /* it has run. Release; by its thread */
@@ -117,6 +118,9 @@ struct neap_vm {
 
 /* The vm of any coroutine of a state: its address stands in the extra space of the main thread, which coroutines copy. */
 static inline struct neap_vm *neap_vm_of(lua_State *L) { return *(struct neap_vm **)lua_getextraspace(L); }
+
+/* Outside of tasks: may the loop be turned from here? */
+static inline bool neap_vm_may_turn(const struct neap_vm *vm) { return !vm->host_turns && !vm->calls_back; }
 
 /* The record and its loop, before there is a state. One more reference to `mailbox`. NULL: no memory. */
 struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mailbox);

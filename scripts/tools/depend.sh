@@ -10,6 +10,7 @@ cc=${CC:-gcc} # may be two words: "ccache gcc"
 # Each need is a package of Debian and a command that succeeds if it is there.
 has_command() { command -v "$1" >/dev/null 2>&1; }
 has_header() { printf '#include <%s>\n' "$1" | $cc $2 -E - >/dev/null 2>&1; }
+has_luv() { lua5.4 -e 'require "luv"' >/dev/null 2>&1; }
 # cmocka's header wants others before it.
 has_cmocka() { printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' | $cc -E - >/dev/null 2>&1; }
 has_fuzzer() {
@@ -39,6 +40,7 @@ missing() {
       lua5.4 -e 'require "socket"' >/dev/null 2>&1 || echo lua-socket
       lua5.4 -e 'require "ssl"' >/dev/null 2>&1 || echo lua-sec
       has_command python3 || echo python3
+      has_luv || echo lua-luv
       has_command pkill || echo procps
       has_command curl || echo curl
       [ -x /usr/sbin/nginx ] || echo nginx
@@ -102,8 +104,9 @@ mkdir -p "$(dirname "$file")"
     echo "UV_CFLAGS :="
     echo "UV_SHARED := -luv"
     echo "HTTP_PARSER := -l:libhttp_parser.a"
-    if echo 'int main(void) { return 0; }' | "$cc" -x c - -o /dev/null -l:libuv_a.a 2>/dev/null; then
-      echo "UV_STATIC := -l:libuv_a.a -lrt"
+    if echo 'int main(void) { return 0; }' | $cc -x c - -o /dev/null -l:libuv_a.a 2>/dev/null; then
+      # What is inside stays inside: luv brings its own.
+      echo "UV_STATIC := -l:libuv_a.a -lrt -Wl,--exclude-libs,libuv_a.a"
     else
       echo "UV_STATIC := -luv"
     fi
