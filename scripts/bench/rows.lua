@@ -265,6 +265,12 @@ return function(places)
       ratio = { at_least = 0.4 },
     },
     {
+      name = "http_client", title = "1,000 HTTP GETs, 50 at a time, one thread", unit = "s", processors = 2,
+      figure = neap("http_client", "neap"),
+      yardstick = neap("http_client", "curl"), yardstick_title = "curl --parallel, the same",
+      ratio = { at_most = 1.5 },
+    },
+    {
       name = "idle_connections", title = "memory of an idle connection, of 10,000", unit = "B",
       figure = many_files(neap("idle_connections", "memory")),
       value = { at_most = 4096 },

@@ -10,7 +10,6 @@ cc=${CC:-gcc} # may be two words: "ccache gcc"
 # Each need is a package of Debian and a command that succeeds if it is there.
 has_command() { command -v "$1" >/dev/null 2>&1; }
 has_header() { printf '#include <%s>\n' "$1" | $cc $2 -E - >/dev/null 2>&1; }
-has_luv() { lua5.4 -e 'require "luv"' >/dev/null 2>&1; }
 # cmocka's header wants others before it.
 has_cmocka() { printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' | $cc -E - >/dev/null 2>&1; }
 has_fuzzer() {
@@ -40,7 +39,7 @@ missing() {
       lua5.4 -e 'require "socket"' >/dev/null 2>&1 || echo lua-socket
       lua5.4 -e 'require "ssl"' >/dev/null 2>&1 || echo lua-sec
       has_command python3 || echo python3
-      has_luv || echo lua-luv
+      lua5.4 -e 'require "luv"' >/dev/null 2>&1 || echo lua-luv
       has_command pkill || echo procps
       has_command curl || echo curl
       [ -x /usr/sbin/nginx ] || echo nginx
@@ -50,6 +49,7 @@ missing() {
       has_command pkg-config || echo pkg-config
       has_command wrk || echo wrk
       has_command nginx || echo nginx-light
+      has_command curl || echo curl
       has_command python3 || echo python3
       ;;
     fuzz)
