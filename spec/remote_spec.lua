@@ -487,6 +487,31 @@ describe("what is sent to another process", function()
     end
   end)
 
+  it("arrives whole, however large, in both directions", function()
+    local there, back = neap.channel(3), neap.queue()
+    local process = start(function(from, to)
+      for value in from:iter() do to:put(value) end
+    end, there, back)
+    local sizes = { 10, 20000, 33000, 70000, 1 << 20, 5 << 20, 33000, 2 << 20, 100000, 40 }
+    local values = {}
+    for i, size in ipairs(sizes) do
+      local text = string.char(64 + i):rep(size)
+      values[2 * i - 1], values[2 * i] = text, { text, i, text .. i }
+    end
+    local sender = neap.spawn(function()
+      for _, value in ipairs(values) do there:send(value) end
+      there:close()
+    end)
+    for i, value in ipairs(values) do
+      local got = back:get()
+      local same = type(value) == "string" and got == value
+        or type(value) == "table" and got[1] == value[1] and got[2] == value[2] and got[3] == value[3]
+      assert.is_true(same, ("value %d has changed on its way"):format(i))
+    end
+    sender:join()
+    process:join()
+  end)
+
   it("is received once, by whoever comes first: here, in a child, in its child, from a select", function()
     local values, received = neap.channel(32), neap.queue()
     local function take(from, to)

@@ -25,6 +25,8 @@ void neap_packer_init(struct neap_packer *packer, struct neap_wire *wire) {
     packer->bytes = packer->inlined;
     packer->used = 0;
     packer->room = sizeof packer->inlined;
+    packer->bulk = NULL;
+    packer->bulk_size = packer->bulk_at = 0;
     packer->fd_count = 0;
     packer->code = 0;
     packer->obstacle = NULL;
@@ -36,9 +38,15 @@ void neap_packer_fini(struct neap_packer *packer) {
 }
 
 int neap_packer_send(struct neap_packer *packer, uint8_t type) {
-    const struct iovec piece = {.iov_base = packer->bytes, .iov_len = packer->used};
+    bool in_between = packer->bulk != NULL;
+    size_t first = in_between ? packer->bulk_at : packer->used;
+    const struct iovec pieces[] = {
+        {packer->bytes, first},
+        {(void *)(uintptr_t)packer->bulk, packer->bulk_size},
+        {packer->bytes + first, packer->used - first},
+    };
     if (packer->code != 0) return packer->code;
-    int code = neap_wire_send(packer->wire, type, &piece, 1, packer->fds, packer->fd_count);
+    int code = neap_wire_send(packer->wire, type, pieces, in_between ? 3 : 1, packer->fds, packer->fd_count);
     if (code == 0 && packer->note_count > 0)
         neap_session_sent(packer->wire->session, packer->notes, packer->note_count);
     return code;
@@ -110,7 +118,13 @@ static void pack_parcel(struct neap_packer *packer, const struct neap_parcel *pa
     neap_pack_u32(packer, parcel->object_count);
     for (uint32_t i = 0; i < parcel->object_count; i++) pack_object(packer, parcel->objects[i]);
     neap_pack_u64(packer, parcel->size);
-    neap_pack(packer, parcel->bytes, parcel->size);
+    if (parcel->size < NEAP_PACKER_BULK || packer->bulk != NULL) {
+        neap_pack(packer, parcel->bytes, parcel->size);
+    } else {
+        packer->bulk = parcel->bytes;
+        packer->bulk_size = parcel->size;
+        packer->bulk_at = packer->used;
+    }
 }
 
 static void pack_list(struct neap_packer *packer, const struct neap_message *list) {

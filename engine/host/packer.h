@@ -12,7 +12,12 @@
 #include "core/message.h"
 #include "host/wire.h"
 
-enum { NEAP_PACKER_INLINE = 512, NEAP_PACKER_NOTES = 4 };
+enum {
+    NEAP_PACKER_INLINE = 512,
+    NEAP_PACKER_NOTES = 4,
+    NEAP_PACKER_BULK =
+        32 * 1024 /* bytes of a message that are not copied into the frame, but sent from where they are */
+};
 
 struct neap_class;
 struct neap_unpacker;
@@ -22,6 +27,8 @@ struct neap_packer {
     struct neap_wire *wire;
     char *bytes;                /* `inlined`, or owned */
     size_t used, room;          /* of bytes: written, there */
+    const char *bulk;           /* of a message, to be sent in between; borrowed. NULL: none */
+    size_t bulk_size, bulk_at;  /* then: its bytes; after how many of `bytes` */
     int fds[NEAP_WIRE_FDS_MAX]; /* borrowed */
     unsigned fd_count;          /* of fds */
     int code;                   /* 0; NEAP_NOMEM; UV_ENOTSUP: an object cannot go to another process; NEAP_RANGE */
@@ -46,7 +53,7 @@ static inline void neap_pack_u64(struct neap_packer *packer, uint64_t value) {
 }
 /* A text; NULL is "". */
 void neap_pack_text(struct neap_packer *packer, const char *text);
-/* `message` stays as it is. */
+/* `message` stays as it is, and is to stay until the frame has been sent. */
 void neap_pack_message(struct neap_packer *packer, const struct neap_message *message);
 /* A class of those that both ends know by number. UNPACK: NULL: an error. */
 void neap_pack_class(struct neap_packer *packer, const struct neap_class *class);

@@ -25,7 +25,9 @@
  *             side sends on. Again one of the two sees the other. How much is kept is bounded by who sends (credits).
  *
  * LARGE       From NEAP_WIRE_INLINE_MAX bytes on a frame is written to a file in memory, whose descriptor is sent: no room
- *             is taken in the ring, and neither side has to map it.
+ *             is taken in the ring, and neither side has to map it. A few files that are not too large are kept by both sides and used
+ *             again, since new memory costs more than copying to it: then only the number of the file is sent. It is busy (a flag that
+ *             both see) from when the sender begins to write until the reader has read.
  *
  * THE END     The socket ends when the other process has died or has closed it. What it has published by then lies in the ring,
  *             and is read; then the user is told. A frame that was being written was not published: it never was.
@@ -64,13 +66,16 @@ enum {
     SLOTS_SIZE = NEAP_WIRE_SLOTS * NEAP_WIRE_SLOT,
     RINGS_AT = SLOTS_AT + 2 * SLOTS_SIZE, /* whole pages */
     SEGMENT_SIZE = RINGS_AT + 2 * RING_SIZE,
-    ALIGNMENT = 8,             /* of frames in the ring */
-    GIVE_BACK = RING_SIZE / 8, /* the reader moves head at least once in so many bytes */
-    KEPT_FRAME = 256 * 1024,   /* bytes: a larger frame does not leave its room behind */
-    FDS_ROOM = 16,             /* of descriptors that came: allocated first */
-    FDS_LIMIT = 4096,          /* more than so many without their frames make no sense */
-    BELLS = 64,                /* bytes that are read from the socket at a time */
-    LARGE_MAX = 0x7FFFFFFF     /* bytes of a frame */
+    ALIGNMENT = 8,              /* of frames in the ring */
+    GIVE_BACK = RING_SIZE / 8,  /* the reader moves head at least once in so many bytes */
+    KEPT_FRAME = 256 * 1024,    /* bytes: a larger frame leaves its room behind for as long as others like it come */
+    SMALL_FRAMES = 256,         /* in a row: none like it comes any more */
+    FDS_ROOM = 16,              /* of descriptors that came: allocated first */
+    FDS_LIMIT = 4096,           /* more than so many without their frames make no sense */
+    BELLS = 64,                 /* bytes that are read from the socket at a time */
+    LARGE_MAX = 0x7FFFFFFF,     /* bytes of a frame */
+    FILE_MAX = 4 * 1024 * 1024, /* bytes of one whose file is kept */
+    FILES_AT = 3072             /* of the flags of files, in the segment */
 };
 
 #ifdef NEAP_CHECK
@@ -92,12 +97,14 @@ struct header {
     uint32_t size; /* bytes that follow; without what is added to align the next */
     uint8_t type;
     uint8_t fds;   /* descriptors */
-    uint8_t large; /* the bytes are those of struct large, and the first descriptor is the file */
+    uint8_t large; /* the bytes are those of struct large, and the first descriptor is the file, unless that is known */
     uint8_t zero;
 };
 
 struct large {
     uint64_t size; /* bytes of the file that are the frame's */
+    uint32_t file; /* its number; NEAP_WIRE_FILES: it is not used again */
+    uint32_t zero;
 };
 
 /* A frame that waits for room. */
@@ -128,6 +135,10 @@ static struct neap_wire *make(int socket, struct neap_segment *segment, int in) 
     neap_guard_init(&wire->writing);
     wire->in = lane_at(segment, in);
     wire->out = lane_at(segment, 1 - in);
+    for (int i = 0; i < NEAP_WIRE_FILES; i++) {
+        wire->sent[i].fd = wire->received[i].fd = -1;
+        atomic_init(&wire->sent[i].taken, false);
+    }
     atomic_init(&wire->attended, 0);
     atomic_init(&wire->is_queued, false);
     atomic_init(&wire->is_closed, false);
@@ -199,6 +210,10 @@ void neap_wire_unref(struct neap_wire *wire) {
     drop_queue(wire);
     for (uint32_t i = 0; i < wire->arrived_count; i++)
         if (wire->arrived[i] >= 0) close(wire->arrived[i]);
+    for (int i = 0; i < NEAP_WIRE_FILES; i++) {
+        if (wire->sent[i].fd >= 0) close(wire->sent[i].fd);
+        if (wire->received[i].fd >= 0) close(wire->received[i].fd);
+    }
     close(wire->socket);
     neap_segment_unref(wire->segment);
     neap_free(wire->arrived);
@@ -437,38 +452,86 @@ static int send_frame(struct neap_wire *wire, const struct header *header, const
     return code;
 }
 
-/* A file with the bytes of `pieces`: its descriptor, or what the system said. */
-static int write_file(const struct iovec *pieces, unsigned count) {
-    int fd = memfd_create("neap frame", MFD_CLOEXEC);
-    if (fd < 0) return -errno;
+/* Writes the bytes of `pieces` to a file, from its beginning. 0, NEAP_NOMEM, or what the system said. */
+static int write_file(int fd, const struct iovec *pieces, unsigned count) {
+    off_t at = 0;
     for (unsigned i = 0; i < count; i++) {
         const char *bytes = pieces[i].iov_base;
         for (size_t left = pieces[i].iov_len; left > 0;) {
-            ssize_t written = write(fd, bytes, left);
+            ssize_t written = pwrite(fd, bytes, left, at);
             if (written < 0 && errno == EINTR) continue;
-            if (written <= 0) {
-                int code = written < 0 && errno != ENOSPC ? -errno : NEAP_NOMEM;
-                close(fd);
-                return code;
-            }
+            if (written <= 0) return written < 0 && errno != ENOSPC ? -errno : NEAP_NOMEM;
             bytes += written;
+            at += written;
             left -= (size_t)written;
         }
     }
-    return fd;
+    return 0;
+}
+
+static int open_file(void) {
+    int fd = memfd_create("neap frame", MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Is the file of that number in use? Of those that we send, or of the other side's. */
+static _Atomic uint32_t *busy_flag(const struct neap_wire *wire, bool ours, uint32_t number) {
+    bool first = ours == (wire->in.ring < wire->out.ring);
+    _Atomic uint32_t *flags = (_Atomic uint32_t *)(void *)(wire->segment->base + FILES_AT);
+    return &flags[(first ? 0 : NEAP_WIRE_FILES) + number];
+}
+
+/* A file that nobody uses, for this thread; NEAP_WIRE_FILES: there is none. */
+static uint32_t claim_file(struct neap_wire *wire) {
+    for (uint32_t i = 0; i < NEAP_WIRE_FILES; i++) {
+        bool taken = false;
+        if (!atomic_compare_exchange_strong_explicit(&wire->sent[i].taken, &taken, true, memory_order_acquire,
+                                                     memory_order_relaxed))
+            continue;
+        if (atomic_load_explicit(busy_flag(wire, true, i), memory_order_acquire) == 0) return i;
+        atomic_store_explicit(&wire->sent[i].taken, false, memory_order_release);
+    }
+    return NEAP_WIRE_FILES;
+}
+
+/* The frame of what is in file `fd`; `passes` the descriptor too. */
+static int send_in_file(struct neap_wire *wire, uint8_t type, const struct large *large, int fd, bool passes,
+                        const int *fds, unsigned fd_count) {
+    int all[NEAP_WIRE_FDS_MAX] = {fd};
+    const struct iovec piece = {.iov_base = (void *)(uintptr_t)large, .iov_len = sizeof *large};
+    const struct header header = {
+        .size = sizeof *large, .type = type, .fds = (uint8_t)(fd_count + passes), .large = 1, .zero = 0};
+    if (fd_count > 0) memcpy(all + passes, fds, fd_count * sizeof *fds);
+    return send_frame(wire, &header, &piece, 1, all);
+}
+
+/* In a file that is not used again. */
+static int send_large_once(struct neap_wire *wire, uint8_t type, size_t size, const struct iovec *pieces,
+                           unsigned count, const int *fds, unsigned fd_count) {
+    const struct large large = {.size = size, .file = NEAP_WIRE_FILES};
+    int fd = open_file();
+    if (fd < 0) return fd;
+    int code = write_file(fd, pieces, count);
+    if (code == 0) code = send_in_file(wire, type, &large, fd, true, fds, fd_count);
+    close(fd);
+    return code;
 }
 
 static int send_large(struct neap_wire *wire, uint8_t type, size_t size, const struct iovec *pieces, unsigned count,
                       const int *fds, unsigned fd_count) {
-    int all[NEAP_WIRE_FDS_MAX] = {write_file(pieces, count)};
-    struct large large = {.size = size};
-    const struct iovec piece = {.iov_base = &large, .iov_len = sizeof large};
-    const struct header header = {
-        .size = sizeof large, .type = type, .fds = (uint8_t)(fd_count + 1), .large = 1, .zero = 0};
-    if (all[0] < 0) return all[0];
-    if (fd_count > 0) memcpy(all + 1, fds, fd_count * sizeof *fds);
-    int code = send_frame(wire, &header, &piece, 1, all);
-    close(all[0]);
+    const struct large large = {.size = size, .file = size <= FILE_MAX ? claim_file(wire) : NEAP_WIRE_FILES};
+    if (large.file == NEAP_WIRE_FILES) return send_large_once(wire, type, size, pieces, count, fds, fd_count);
+    struct neap_wire_file *file = &wire->sent[large.file];
+    bool is_new = file->fd < 0;
+    int fd = is_new ? open_file() : file->fd, code = fd < 0 ? fd : write_file(fd, pieces, count);
+    atomic_store_explicit(busy_flag(wire, true, large.file), 1, memory_order_relaxed);
+    if (code == 0) code = send_in_file(wire, type, &large, fd, is_new, fds, fd_count);
+    if (code == 0)
+        file->fd = fd;
+    else
+        atomic_store_explicit(busy_flag(wire, true, large.file), 0, memory_order_relaxed);
+    if (code != 0 && is_new && fd >= 0) close(fd);
+    atomic_store_explicit(&file->taken, false, memory_order_release);
     return code;
 }
 
@@ -518,8 +581,11 @@ static int make_frame_room(struct neap_wire *wire, size_t size) {
     return 0;
 }
 
-static void trim_frame_room(struct neap_wire *wire) {
+/* A frame of `size` bytes has been dealt with. */
+static void trim_frame_room(struct neap_wire *wire, size_t size) {
     if (wire->frame_room <= KEPT_FRAME) return;
+    wire->small_frames = size > KEPT_FRAME ? 0 : wire->small_frames + 1;
+    if (size <= FILE_MAX && wire->small_frames < SMALL_FRAMES) return;
     neap_free(wire->frame);
     wire->frame = NULL;
     wire->frame_room = 0;
@@ -540,23 +606,44 @@ static int read_inline(struct neap_wire *wire, const struct header *header) {
     return code;
 }
 
-/* The frame's bytes, from its file: the first of `fds`. */
-static int read_large(struct neap_wire *wire, const struct header *header, int fd, size_t *size) {
-    struct large large;
-    struct stat stat;
-    if (header->size != sizeof large) return UV_EPROTO;
-    copy_out(&wire->in, wire->in.at + sizeof *header, &large, sizeof large);
-    if (fd < 0) return UV_EMFILE;
-    if (large.size > LARGE_MAX || fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) return UV_EPROTO;
-    int code = make_frame_room(wire, large.size);
+static int read_file(struct neap_wire *wire, int fd, size_t size) {
+    int code = make_frame_room(wire, size);
     if (code != 0) return code;
-    for (size_t at = 0; at < large.size;) {
-        ssize_t taken = pread(fd, wire->frame + at, large.size - at, (off_t)at);
+    for (size_t at = 0; at < size;) {
+        ssize_t taken = pread(fd, wire->frame + at, size - at, (off_t)at);
         if (taken < 0 && errno == EINTR) continue;
         if (taken <= 0) return UV_EPROTO;
         at += (size_t)taken;
     }
+    return 0;
+}
+
+static bool is_regular(int fd) {
+    struct stat stat;
+    return fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode);
+}
+
+/* The frame's bytes, from its file: the first of its descriptors, or one that we have, and then `*passed` is false. */
+static int read_large(struct neap_wire *wire, const struct header *header, size_t *size, bool *passed) {
+    struct large large;
+    if (header->size != sizeof large) return UV_EPROTO;
+    copy_out(&wire->in, wire->in.at + sizeof *header, &large, sizeof large);
+    if (large.size > LARGE_MAX || large.file > NEAP_WIRE_FILES || large.zero != 0) return UV_EPROTO;
+    struct neap_wire_file *known = large.file < NEAP_WIRE_FILES ? &wire->received[large.file] : NULL;
+    *passed = known == NULL || known->fd < 0;
+    if (*passed && header->fds == 0) return UV_EPROTO;
+    int fd = *passed ? wire->arrived[0] : known->fd;
+    if (fd < 0) return UV_EMFILE;
+    if (*passed && !is_regular(fd)) return UV_EPROTO;
+    int code = read_file(wire, fd, large.size);
+    if (code != 0) return code;
     *size = large.size;
+    if (known == NULL) return 0;
+    if (*passed) {
+        known->fd = fd;
+        wire->arrived[0] = -1;
+    }
+    atomic_store_explicit(busy_flag(wire, false, large.file), 0, memory_order_release);
     return 0;
 }
 
@@ -582,18 +669,19 @@ static int deliver(struct neap_wire *wire, const struct header *header) {
     struct neap_wire_frame frame = {.size = header->size, .type = header->type, .fd_count = header->fds};
     int code = header->fds > 0 ? await_fds(wire, header->fds) : 0;
     if (code != 0) return code;
-    code = header->large ? read_large(wire, header, wire->arrived[0], &frame.size) : read_inline(wire, header);
+    bool passed = false;
+    code = header->large ? read_large(wire, header, &frame.size, &passed) : read_inline(wire, header);
     if (code == 0) {
         frame.bytes = wire->frame;
         frame.fds = wire->arrived;
-        if (header->large) {
+        if (passed) {
             frame.fds++;
             frame.fd_count--;
         }
         code = wire->user->receive(wire, &frame) ? 0 : UV_EPROTO;
     }
     forget_fds(wire, header->fds);
-    trim_frame_room(wire);
+    trim_frame_room(wire, frame.size);
     return code;
 }
 
@@ -604,7 +692,7 @@ static int read_frame(struct neap_wire *wire, size_t published) {
     copy_out(&wire->in, wire->in.at, &header, sizeof header);
     size_t whole = sizeof header + padded(header.size);
     if (whole > published || header.size >= NEAP_WIRE_INLINE_MAX || header.large > 1 || header.zero != 0 ||
-        header.fds > NEAP_WIRE_FDS_MAX || (header.large && header.fds == 0))
+        header.fds > NEAP_WIRE_FDS_MAX)
         return UV_EPROTO;
     int code = deliver(wire, &header);
     wire->in.at += whole;

@@ -25,6 +25,7 @@ enum {
     NEAP_WIRE_FDS_MAX = 8,           /* descriptors of one frame */
     NEAP_WIRE_SLOTS = 128,           /* see neap_wire_slot */
     NEAP_WIRE_SLOT = 64,             /* bytes of one */
+    NEAP_WIRE_FILES = 3,             /* that are kept for large frames, in each direction */
     NEAP_WIRE_INLINE_MAX = 64 * 1024 /* bytes: a frame of more travels in a file of its own (memfd) */
 };
 
@@ -53,19 +54,27 @@ struct neap_wire_lane {
     uint64_t at; /* ours of its two ends: what the other side has no say in. Under the guard of its use */
 };
 
+/* A file in memory that large frames travel in, one after the other. See LARGE in wire.c. */
+struct neap_wire_file {
+    int fd;             /* owned; -1: there is none yet. Of who has claimed it; of those that come: reading */
+    _Atomic bool taken; /* of ours: a thread is about to send in it. Acquire, release */
+};
+
 struct neap_wire {
     atomic_uint refs;
     int socket;                        /* owned. Constant */
     struct neap_segment *segment;      /* with both rings; a reference. Constant */
     const struct neap_wire_user *user; /* constant once started */
     void *context;                     /* the user's. Constant once started */
-    struct neap_session *session;      /* of the objects that both sides know; NULL: none. Constant once pumped */
+    struct neap_wire_file sent[NEAP_WIRE_FILES], received[NEAP_WIRE_FILES];
+    struct neap_session *session; /* of the objects that both sides know; NULL: none. Constant once pumped */
     const struct neap_class *const
         *classes;              /* whose objects cross it, ended by NULL: see packer.c. Constant once started */
     struct neap_guard reading; /* of what is read; held while the user's functions run */
     struct neap_wire_lane in;  /* reading */
     char *frame;               /* a copy of the frame that is being read; owned. reading */
     size_t frame_room;         /* allocated for it. reading */
+    uint32_t small_frames;     /* that came since a large one. reading */
     int *arrived;              /* descriptors that came, and whose frame has not been read; owned. reading */
     uint32_t arrived_count, arrived_room;
     bool hung_up;                          /* the socket has ended: what is in the ring is all there is. reading */

@@ -198,6 +198,45 @@ static char text_of(int fd) {
     return text;
 }
 
+/* All bytes of the n-th frame are n. */
+static bool check_fill(struct neap_wire *wire, const struct neap_wire_frame *frame) {
+    struct end *end = wire->context;
+    for (size_t at = 0; at < frame->size; at++) assert_int_equal(frame->bytes[at], (char)end->frames);
+    end->frames++;
+    return true;
+}
+
+static void send_filled(struct neap_wire *wire, long number, size_t size) {
+    char *bytes = malloc(size);
+    memset(bytes, (char)number, size);
+    const struct iovec pieces[] = {{bytes, size / 3}, {bytes + size / 3, size - size / 3}};
+    assert_int_equal(neap_wire_send(wire, LARGE, pieces, 2, NULL, 0), 0);
+    free(bytes);
+}
+
+static void large_frames_use_the_same_files_again(void **state) {
+    static const struct neap_wire_user user_of_filled = {.receive = check_fill, .ended = ended};
+    struct end near, far;
+    long sent[2] = {0, 0};
+    int open_files = 0;
+    (void)state;
+    make_pair(&near, &far);
+    neap_wire_start(near.wire, &user_of_filled, &near, NULL);
+    neap_wire_start(far.wire, &user_of_filled, &far, NULL);
+    for (int round = 0; round < 40; round++) {
+        for (uint32_t left = 1 + chance(6); left > 0; left--) {
+            size_t size = NEAP_WIRE_INLINE_MAX + chance(200 * 1024);
+            send_filled(near.wire, sent[0]++, round == 20 ? size + (5 << 20) : size);
+            send_filled(far.wire, sent[1]++, size);
+        }
+        await_frames(&far, sent[0]);
+        await_frames(&near, sent[1]);
+        if (round == 20) open_files = count_fds();
+    }
+    assert_int_equal(count_fds(), open_files);
+    drop_pair(&near, &far);
+}
+
 static void a_descriptor_arrives_with_its_frame(void **state) {
     struct end near, far;
     (void)state;
@@ -538,6 +577,7 @@ int main(void) {
         TEST(a_frame_may_be_empty),
         TEST(what_finds_no_room_follows),
         TEST(a_large_frame_arrives_whole),
+        TEST(large_frames_use_the_same_files_again),
         TEST(a_descriptor_arrives_with_its_frame),
         TEST(a_descriptor_that_nobody_keeps_is_closed),
         TEST(a_descriptor_that_finds_no_room_is_missing),

@@ -1,10 +1,10 @@
--- Values a second from this process to a child (capacity 1024): integers, tables, or strings of 1 MiB (then bytes).
+-- Values a second from this process to a child: integers, tables (capacity 1024), or strings of 1 MiB (2; bytes).
 local neap = require "neap"
 local kind <const> = ...
-local count <const> = ({ integers = 100000, tables = 50000, strings = 500 })[kind]
+local count <const> = ({ integers = 100000, tables = 50000, strings = 2000 })[kind]
 
 local value = ({ integers = 7, tables = { x = 1, y = 2, name = "a table" }, strings = ("x"):rep(1 << 20) })[kind]
-local channel, ready = neap.channel(1024), neap.channel()
+local channel, ready = neap.channel(kind == "strings" and 2 or 1024), neap.channel()
 local receiver = neap.process(function(from, to)
   to:send(true)
   local received = 0
