@@ -48,9 +48,14 @@ local function check_amount(value, position, name)
   return value
 end
 
-local add = neap.array("i64", 1).add -- to look it up each time takes longer than the addition
+local add_of_arrays -- to look it up each time takes longer than the addition
 
-function Bar:add(count) return add(self.counts, DONE, count == nil and 1 or check_amount(count, 2, "add")) end
+local function advance(counts, count)
+  add_of_arrays = add_of_arrays or counts.add
+  return add_of_arrays(counts, DONE, count)
+end
+
+function Bar:add(count) return advance(self.counts, count == nil and 1 or check_amount(count, 2, "add")) end
 
 function Bar:set(count) self.counts[DONE] = check_amount(count, 2, "set") end
 
@@ -122,7 +127,7 @@ end
 function class:__call()
   local walk = walks[self]
   if not walk then return nil end
-  if walk.begun then add(self.counts, DONE, 1) end
+  if walk.begun then advance(self.counts, 1) end
   walk.begun = true
   return pass(self, walk, walk.iterator(walk.state, walk.control))
 end
