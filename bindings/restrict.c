@@ -50,6 +50,8 @@ void neap_restrict_check(lua_State *L, uint32_t needed, const char *what) {
     if (denied_in(L) & needed) raise_denied(L, what);
 }
 
+bool neap_restrict_denies(lua_State *L, uint32_t needed) { return (denied_in(L) & needed) != 0; }
+
 void neap_restrict_check_process(lua_State *L) {
     if (neap_restrict_is_on(L)) raise_denied(L, "starting a process");
 }

@@ -10,6 +10,8 @@
 bool neap_restrict_is_on(lua_State *L);
 /* Raises "denied: <what>: ..." if one of these NEAP_DENY_* is denied. */
 void neap_restrict_check(lua_State *L, uint32_t needed, const char *what);
+/* Is any of that denied? */
+bool neap_restrict_denies(lua_State *L, uint32_t needed);
 
 /* Raises where anything is denied or limited: see PROCESSES. */
 void neap_restrict_check_process(lua_State *L);

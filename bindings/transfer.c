@@ -93,7 +93,8 @@ static void read_plan(lua_State *L, struct neap_transfer_plan *plan) {
     plan->body_limit = (uint64_t)number(L, "max_body", INT64_MAX);
     plan->redirects = number(L, "redirects", 0);
     plan->connect_ms = number(L, "connect_ms", 0);
-    plan->proxy = text(L, "proxy");
+    plan->proxy = text(L, "proxy"); /* else libcurl looks into the environment */
+    if (plan->proxy == NULL && neap_restrict_denies(L, NEAP_DENY_ENVIRONMENT)) plan->proxy = "";
     plan->user = text(L, "user");
     plan->password = text(L, "password");
     plan->authorities = text(L, "ca");

@@ -355,6 +355,26 @@ static void what_is_denied_in_part_is_denied_in_threads_too(void **state) {
     remove(name);
 }
 
+static void deny_files(struct neap_config *changed) { changed->denied = NEAP_DENY_READING | NEAP_DENY_WRITING; }
+
+static void what_may_ask_others_may_not_write_or_send_files(void **state) {
+    (void)state;
+    assert_int_equal(drop_engine(), 0);
+    assert_int_equal(make_with(deny_files), 0);
+    run("local http = require('neap').http\n"
+        "local function is_denied(...)\n"
+        "  local ok, message = pcall(...)\n"
+        "  assert(not ok and message:find('denied: %l+ing a file'), message)\n"
+        "end\n"
+        "local url = 'http://127.0.0.1:1/'\n"
+        "is_denied(http.get, url, { to = '/var/tmp/neap-limits' })\n"
+        "is_denied(http.post, url, { file = '/etc/hostname' })\n"
+        "is_denied(http.get, url, { ca = '/etc/hostname' })\n"
+        "local answer, message, code = http.get(url)\n"
+        "assert(not answer and code == 'ECONNREFUSED', message)",
+        0);
+}
+
 /* --- the network --- */
 
 static void deny_network(struct neap_config *changed) { changed->denied = NEAP_DENY_NETWORK; }
@@ -499,6 +519,7 @@ int main(void) {
         TEST(what_is_left_works, make_denied),
         TEST(a_function_that_was_sent_gains_nothing, make_denied),
         TEST(what_is_denied_in_part_is_denied_in_threads_too, make_denied),
+        TEST(what_may_ask_others_may_not_write_or_send_files, make_limited_memory),
         TEST(without_the_network_there_are_no_sockets_and_no_http, make_limited_memory),
         TEST(no_signal_is_touched_unless_the_host_allows_it, make_limited_memory),
         TEST(the_hosts_allocator_is_used, make_limited_memory),
