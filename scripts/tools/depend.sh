@@ -48,7 +48,7 @@ missing() {
     bench)
       has_command pkg-config || echo pkg-config
       has_command wrk || echo wrk
-      has_command nginx || echo nginx-light
+      [ -x /usr/sbin/nginx ] || echo nginx
       has_command curl || echo curl
       has_command python3 || echo python3
       ;;
