@@ -314,6 +314,18 @@ describe("a redirect", function()
     assert.are.same({ "GET /from HTTP/1.1", "GET /to HTTP/1.1" }, asked)
   end)
 
+  it("takes along the cookies that it has set, and nothing keeps them after that", function()
+    local cookies = {}
+    local server <close> = servers.raw(function(stream, head)
+      cookies[#cookies + 1] = table.concat(head, "\n"):match("\nCookie: ([^\n]*)") or "none"
+      if #cookies > 1 then return stream:write(servers.answer("here")) end
+      stream:write(servers.answer("", "302 Found", "Set-Cookie: name=value", "Location: /to"))
+    end)
+    assert(http.get(server.url))
+    assert(http.get(server.url))
+    assert.are.same({ "none", "name=value", "none" }, cookies)
+  end)
+
   it("is the answer where none are to be followed", function()
     local server <close>, asked = redirecting(302, once)
     local answer = assert(http.get(server.url .. "/from", { redirects = 0 }))

@@ -14,12 +14,12 @@ static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static const struct {
     const char *name;
     size_t place; /* in struct neap_curl */
-} functions[] = {
-    FUNCTION(global_init),         FUNCTION(easy_init),       FUNCTION(easy_setopt),      FUNCTION(easy_getinfo),
-    FUNCTION(easy_pause),          FUNCTION(easy_cleanup),    FUNCTION(easy_strerror),    FUNCTION(multi_init),
-    FUNCTION(multi_setopt),        FUNCTION(multi_assign),    FUNCTION(multi_add_handle), FUNCTION(multi_remove_handle),
-    FUNCTION(multi_socket_action), FUNCTION(multi_info_read), FUNCTION(multi_cleanup),    FUNCTION(slist_append),
-    FUNCTION(slist_free_all),      FUNCTION(share_init),      FUNCTION(share_setopt),     FUNCTION(share_cleanup)};
+} functions[] = {FUNCTION(global_init),         FUNCTION(easy_init),        FUNCTION(easy_setopt),
+                 FUNCTION(easy_getinfo),        FUNCTION(easy_pause),       FUNCTION(easy_cleanup),
+                 FUNCTION(easy_strerror),       FUNCTION(multi_init),       FUNCTION(multi_setopt),
+                 FUNCTION(multi_assign),        FUNCTION(multi_add_handle), FUNCTION(multi_remove_handle),
+                 FUNCTION(multi_socket_action), FUNCTION(multi_info_read),  FUNCTION(multi_cleanup),
+                 FUNCTION(slist_append),        FUNCTION(slist_free_all)};
 
 /* C does not convert a pointer to data into one to a function. */
 static bool find_all(void *library, struct neap_curl *curl) {

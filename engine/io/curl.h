@@ -24,9 +24,6 @@ struct neap_curl {
     __typeof__(&curl_multi_cleanup) multi_cleanup;
     __typeof__(&curl_slist_append) slist_append;
     __typeof__(&curl_slist_free_all) slist_free_all;
-    __typeof__(&curl_share_init) share_init;
-    __typeof__(&curl_share_setopt) share_setopt;
-    __typeof__(&curl_share_cleanup) share_cleanup;
 };
 
 /* Any thread: fills in `curl`. False: there is no libcurl on this machine, or it will not start. What is loaded stays loaded. */

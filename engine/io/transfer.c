@@ -246,6 +246,7 @@ static bool set_rest(const struct neap_curl *curl, CURL *easy, const struct neap
     long follow = plan->redirects > 0 ? 1L : 0L;
     long redirects = plan->redirects < LONG_MAX ? (long)plan->redirects : LONG_MAX;
     return SET(CURLOPT_URL, plan->url) && SET(CURLOPT_FOLLOWLOCATION, follow) && SET(CURLOPT_MAXREDIRS, redirects) &&
+           SET(CURLOPT_COOKIEFILE, "") && /* those of a redirect go with the request that it leads to */
            set_text(curl, easy, CURLOPT_ACCEPT_ENCODING, plan->compressed ? "" : NULL) &&
            set_text(curl, easy, CURLOPT_PROXY, plan->proxy) && set_text(curl, easy, CURLOPT_USERNAME, plan->user) &&
            set_text(curl, easy, CURLOPT_PASSWORD, plan->password) &&
