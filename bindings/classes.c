@@ -34,6 +34,7 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_DATAGRAM] = &neap_datagram_binding,
     [NEAP_HANDLE_PROGRAM] = &neap_program_binding,
     [NEAP_HANDLE_FILE] = &neap_file_binding,
+    [NEAP_HANDLE_FILE_WATCH] = &neap_file_watch_binding,
     [NEAP_HANDLE_POLL] = &neap_poll_binding,
     [NEAP_HANDLE_OFFLOAD] = &neap_offload_binding,
     [NEAP_HANDLE_TLS] = &neap_tls_binding,

@@ -17,6 +17,7 @@ extern const struct neap_binding neap_datagram_binding;
 extern const struct neap_binding neap_dict_binding;
 extern const struct neap_binding neap_event_binding;
 extern const struct neap_binding neap_file_binding;
+extern const struct neap_binding neap_file_watch_binding;
 extern const struct neap_binding neap_future_binding;
 extern const struct neap_binding neap_list_binding;
 extern const struct neap_binding neap_listener_binding;

@@ -257,16 +257,10 @@ static int files_copy(lua_State *L) { return files_pair(L, run_copy); }
 /* (path): path */
 static int files_resolve(lua_State *L) { return await(L, push_call(L, run_resolve), finish_bytes); }
 
-const luaL_Reg neap_files_functions[] = {{"append", files_append},
-                                         {"copy", files_copy},
-                                         {"draft", neap_file_draft},
-                                         {"list", files_list},
-                                         {"mkdir", files_mkdir},
-                                         {"open", neap_file_open},
-                                         {"read", files_read},
-                                         {"remove", files_remove},
-                                         {"rename", files_rename},
-                                         {"resolve", files_resolve},
-                                         {"stat", files_stat},
-                                         {"write", files_write},
-                                         {NULL, NULL}};
+const luaL_Reg neap_files_functions[] = {{"append", files_append},   {"copy", files_copy},
+                                         {"draft", neap_file_draft}, {"list", files_list},
+                                         {"mkdir", files_mkdir},     {"open", neap_file_open},
+                                         {"read", files_read},       {"remove", files_remove},
+                                         {"rename", files_rename},   {"resolve", files_resolve},
+                                         {"stat", files_stat},       {"watch", neap_file_watch_open},
+                                         {"write", files_write},     {NULL, NULL}};

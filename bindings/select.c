@@ -12,12 +12,14 @@
 #include "bindings/channel.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/file_watch.h"
 #include "bindings/handle.h"
 #include "bindings/instance.h"
 #include "bindings/pipe.h"
 #include "core/error.h"
 #include "core/remote.h"
 #include "host/signal.h"
+#include "io/file_watch.h"
 #include "sync/event.h"
 #include "sync/pipe.h"
 #include "sync/queue.h"
@@ -94,6 +96,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
         case NEAP_HANDLE_QUEUE: link->op = NEAP_QUEUE_GET; break;
         case NEAP_HANDLE_EVENT: link->op = NEAP_EVENT_WAIT; break;
         case NEAP_HANDLE_SIGNAL: link->op = NEAP_SIGNAL_WAIT; break;
+        case NEAP_HANDLE_FILE_WATCH: link->op = NEAP_FILE_WATCH_NEXT; break;
         case NEAP_HANDLE_PIPE:
             link->op = NEAP_STREAM_RECV;
             object = find_stream(L, number, object, false);
@@ -111,7 +114,7 @@ static void read_handle(lua_State *L, uint32_t number, struct neap_link *link) {
             link->op = NEAP_FUTURE_END;
             object = &neap_handle_test(L, CASE)->object;
             break;
-        default: refuse_type(L, number, "channel, queue, pipe, event, signal, task, thread, process or future");
+        default: refuse_type(L, number, "channel, queue, pipe, event, signal, watch, task, thread, process or future");
     }
     link->object = object;
 }
@@ -173,7 +176,12 @@ static void read_case(lua_State *L, uint32_t number, struct neap_link *link) {
 
 /* --- results --- */
 
-static int push_result(lua_State *L, const struct neap_link *link) {
+static int push_result(lua_State *L, const struct neap_link *link, uint32_t number) {
+    if (link->object->class == &neap_file_watch_class) {
+        lua_rawgeti(L, HANDLES, number);
+        lua_replace(L, CASES);
+        return neap_file_watch_push(L, CASES, link);
+    }
     uint8_t kind = link->object->class->remote != NULL ? link->object->class->remote->kind : NEAP_KIND_COUNT;
     bool carries = kind == NEAP_KIND_CHANNEL || kind == NEAP_KIND_QUEUE || kind == NEAP_KIND_STREAM;
     if (!carries) return link->result != 0 ? neap_push_code(L, link->result) : 0;
@@ -194,7 +202,7 @@ static int finish(lua_State *L, struct neap_task *task, int code) {
         count = neap_push_code(L, code);
     } else {
         lua_pushinteger(L, code + 1);
-        count = 1 + push_result(L, &links->link[code]);
+        count = 1 + push_result(L, &links->link[code], (uint32_t)code + 1);
     }
     drop_values(links);
     return count;

@@ -50,6 +50,7 @@ enum neap_handle {
     NEAP_HANDLE_DATAGRAM,
     NEAP_HANDLE_PROGRAM,
     NEAP_HANDLE_FILE,
+    NEAP_HANDLE_FILE_WATCH,
     NEAP_HANDLE_POLL,     /* of a listener in this state; scripts do not see it */
     NEAP_HANDLE_OFFLOAD,  /* scripts do not see it */
     NEAP_HANDLE_AGENT,    /* likewise */

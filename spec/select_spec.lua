@@ -405,7 +405,7 @@ describe("select", function()
 
     it("what is no case, with its position", function()
       local ch = neap.channel(1)
-      local expected = "channel, queue, pipe, event, signal, task, thread, process or future expected, got "
+      local expected = "channel, queue, pipe, event, signal, watch, task, thread, process or future expected, got "
       assert_refuses("case 2: " .. expected .. "nil", { ch, nil, ch })
       assert_refuses("case 1: " .. expected .. "number", { 5 })
       assert_refuses("case 1: " .. expected .. "lock", { neap.lock() })

@@ -40,6 +40,18 @@ local Fs = {}
 ---@class neap.File
 local File = {}
 
+---What has happened to a file, as `neap.Watch:next` tells it.
+---@class neap.FileEvent
+---@field kind "created"|"changed"|"removed"|"overflow" created: it is there now, made or renamed, perhaps in place of another; changed: its bytes, mode or times; removed: it has this name no more; overflow: more has happened than the system keeps, events are missing here, and whoever needs to know looks at the files again
+---@field name string? in the folder; empty: the folder itself. Not of an overflow
+---@field path string? the watched path, and below it the name
+---@field renaming integer? a number that is the same in the "removed" and the "created" of a renaming within the folder
+
+---Tells what happens to a file or in a folder. It belongs to the thread that made it; each event goes to one of its tasks. Leaving the
+---`<close>` variable that holds it closes it, and so does its collection.
+---@class neap.Watch
+local Watch = {}
+
 ---All of a file.
 ---@param path string
 ---@return string?
@@ -148,6 +160,54 @@ function Fs.copy(from, to) end
 ---@return string? code
 ---@since 0.1
 function Fs.resolve(path) end
+
+---Watches a file, or all that is directly in a folder, from now on. A link is followed to where it leads now. A file is watched by its name: when
+---another takes its place, as `write` and editors do, that is "created". Folders within the folder are told of, but not what is in them.
+---
+---Events wait in the system, some thousands of them, while nobody takes them; changes of a file that follow each other are told once. If there
+---were too many, the next event is an "overflow". When the folder itself is removed or moved, or that of the file, the watch ends.
+---
+---```lua
+---local folder = os.tmpname() .. ".d"
+---assert(neap.fs.mkdir(folder))
+---local watch <close> = assert(neap.fs.watch(folder))
+---neap.fs.append(folder .. "/log", "a line\n")
+---local event = watch:next(60)
+---assert(event.kind == "created" and event.name == "log" and event.path == folder .. "/log")
+---neap.fs.remove(folder, { recursive = true })
+---local seen = {}
+---for later in watch:iter() do seen[#seen + 1] = later.kind .. " " .. later.name end
+---assert(table.concat(seen, ", ") == "changed log, removed log, removed ")
+---```
+---@param path string
+---@return neap.Watch?
+---@return string? message
+---@return string? code "ENOENT", "EACCES"; "EMFILE" and "ENOSPC": the system allows no more (`fs.inotify.max_user_instances` and `max_user_watches`)
+---@since 0.1
+function Fs.watch(path) end
+
+---Takes the next event. Waits until there is one; being cancelled loses none. So does `neap.select`, whose result it is.
+---@param timeout? number
+---@return neap.FileEvent?
+---@return string? message
+---@return string? code "timeout", "closed"
+---@since 0.1
+function Watch:next(timeout) end
+
+---Iterates over the events, until the watch is closed or has ended.
+---@return fun(): neap.FileEvent?
+---@since 0.1
+function Watch:iter() end
+
+---Closes it: who waits is answered "closed". True the first time.
+---@return boolean
+---@since 0.1
+function Watch:close() end
+
+---Was it closed, or has it ended?
+---@return boolean
+---@since 0.1
+function Watch:is_closed() end
 
 ---Reads from where the file stands. As `neap.Stream:read`; at the end it is "closed". What is cancelled or times out takes nothing.
 ---@param what? "some"|"line"|"all"|integer

@@ -13,6 +13,7 @@ local neap = {}
 ---| a task, thread, process or future | it has ended | nothing; ask `join` |
 ---| an event | it is set | nothing |
 ---| a signal | it has come | nothing |
+---| a watch of files | something has happened | the event |
 ---
 ---One that is closed is ready, with `nil, "closed", "closed"` and the reason. All cases are looked at in one moment.
 ---Exactly one is carried out; the others are left untouched. Among ready ones the choice is fair.
@@ -36,7 +37,7 @@ local neap = {}
 ---
 ---assert(select(2, neap.select({numbers}, 0)) == "timeout")
 ---```
----@param cases (neap.Channel|neap.Queue|neap.Pipe|neap.Handle|neap.Future|neap.Event|neap.Signal|table)[]
+---@param cases (neap.Channel|neap.Queue|neap.Pipe|neap.Handle|neap.Future|neap.Event|neap.Signal|neap.Watch|table)[]
 ---@param timeout? number
 ---@return integer? index of the case
 ---@return any ... or `nil, "timeout", "timeout"`

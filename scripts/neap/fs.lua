@@ -102,6 +102,20 @@ function fs.resolve(path)
   return tell("resolve " .. path, files.resolve(path))
 end
 
+--- A file is watched by its name in its folder: what takes its place is told of too.
+function fs.watch(path)
+  check_path(path, 1, "watch")
+  local real, message, code = files.resolve(path)
+  if not real then return tell("watch " .. path, nil, message, code) end
+  local watch
+  watch, message, code = files.watch(real, nil, path)
+  if code == "ENOTDIR" then
+    local folder, name = real:match("^(.*/)(.*)$")
+    watch, message, code = files.watch(folder, name, path)
+  end
+  return tell("watch " .. path, watch, message, code)
+end
+
 -- --- walking ---
 
 local function join(folder, name)
