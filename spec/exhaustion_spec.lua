@@ -26,6 +26,7 @@ local uses = {
   ["a socket"] = { "told(neap.net.listen('127.0.0.1', 0)) told(neap.net.connect('127.0.0.1', 9))",
     "assert(neap.net.listen('127.0.0.1', 0)):close()" },
   ["a file"] = { "told(neap.fs.read('/etc/passwd'))", "assert(neap.fs.read('/etc/passwd'))" },
+  ["a watch of files"] = { "told(neap.fs.watch('/etc'))", "assert(neap.fs.watch('/etc')):close()" },
   ["a program"] = { "told(neap.run({ 'true' }))", "assert(neap.run({ 'true' }))" },
   ["a pool of processes"] = {
     [[local ok, message = pcall(neap.pool, { workers = 2, kind = "process" })
