@@ -9,11 +9,16 @@ local fs = neap.fs
 
 local LIMIT = 60 -- seconds; what is waited for comes at once
 
---- A new folder, removed with all that is in it when the variable is closed.
-local function temporary_folder()
+local function new_folder()
   local path = os.tmpname()
   os.remove(path)
   assert(fs.mkdir(path))
+  return path
+end
+
+--- A new folder, removed with all that is in it when the variable is closed.
+local function temporary_folder()
+  local path = new_folder()
   return setmetatable({ path = path }, { __close = function() fs.remove(path, { recursive = true }) end,
     __index = function(_, name) return path .. "/" .. name end })
 end
@@ -32,8 +37,7 @@ local rubbish = { __gc = function(object) os.execute("rm -r " .. support.quote(o
 
 grid.ask("watch:next", {
   blocked = function()
-    local folder = os.tmpname() .. ".d"
-    assert(fs.mkdir(folder))
+    local folder = new_folder()
     return setmetatable({ watch = assert(fs.watch(folder)), folder = folder, made = 0 }, rubbish)
   end,
   wait = function(object, timeout)
