@@ -72,22 +72,19 @@ static void begin_round(struct neap_borrower *borrower, struct neap_session *ses
     borrower->deaf = false;
 }
 
-/* The proxy's guard is held. Takes the messages over. False: they are not the next ones. */
-static bool append(struct neap_borrower *borrower, const struct ahead *ahead, struct neap_message *messages,
+/* The proxy's guard is held. Takes the messages over. Those before them have been missed when they came while nobody referred to the
+ * proxy, which was then revived: what comes behind such a gap is asked for. */
+static void append(struct neap_borrower *borrower, const struct ahead *ahead, struct neap_message *messages,
                    uint32_t count) {
-    bool next = ahead->number == borrower->next + (uint32_t)borrower->buffer.count;
+    if (ahead->number != borrower->next + (uint32_t)borrower->buffer.count) borrower->deaf = true;
     for (uint32_t i = 0; i < count; i++) {
-        if (!borrower->deaf && next && neap_buffer_reserve(&borrower->buffer) != 0) {
-            drop_all(borrower);
-            borrower->deaf = true;
-        }
-        if (!borrower->deaf && next)
+        if (!borrower->deaf && neap_buffer_reserve(&borrower->buffer) != 0) borrower->deaf = true;
+        if (!borrower->deaf)
             neap_buffer_put(&borrower->buffer, &messages[i], 0);
         else
             neap_message_fini(&messages[i]);
     }
     atomic_store_explicit(&borrower->is_busy, true, memory_order_relaxed);
-    return next || borrower->deaf;
 }
 
 /* Up to `most` messages without objects, as they are lent. */
@@ -115,25 +112,23 @@ static struct neap_borrower *borrower_of(struct neap_proxy *proxy) {
     return borrower;
 }
 
-static bool receive(struct neap_proxy *proxy, struct neap_session *session, struct neap_unpacker *unpacker,
+static void receive(struct neap_proxy *proxy, struct neap_session *session, struct neap_unpacker *unpacker,
                     struct ahead *ahead) {
     struct neap_message messages[BATCH];
-    bool good = true;
-    while (good && unpacker->at < unpacker->end && unpacker->code == 0) {
+    while (unpacker->at < unpacker->end && unpacker->code == 0) {
         uint32_t count = read_some(unpacker, messages, BATCH);
         neap_object_lock(&proxy->object);
         struct neap_borrower *borrower = borrower_of(proxy);
         if (unpacker->code == NEAP_NOMEM && borrower != NULL) borrower->deaf = true;
         if (borrower != NULL && count > 0) {
             begin_round(borrower, session, ahead);
-            good = append(borrower, ahead, messages, count);
+            append(borrower, ahead, messages, count);
         }
         neap_object_unlock(&proxy->object);
         for (uint32_t i = 0; borrower == NULL && i < count; i++) neap_message_fini(&messages[i]);
         ahead->number += count;
     }
     if (unpacker->code == NEAP_NOMEM) unpacker->code = 0; /* they are asked for */
-    return good;
 }
 
 bool neap_borrower_receive(struct neap_session *session, struct neap_unpacker *unpacker) {
@@ -146,7 +141,8 @@ bool neap_borrower_receive(struct neap_session *session, struct neap_unpacker *u
     struct neap_object *object = neap_session_imported(session, id);
     if (object == NULL) return true; /* nobody will ask any more */
     struct neap_proxy *proxy = neap_proxy_of(object);
-    bool good = proxy != NULL && object->class->remote->lending != 0 && receive(proxy, session, unpacker, &ahead);
+    bool good = proxy != NULL && object->class->remote->lending != 0;
+    if (good) receive(proxy, session, unpacker, &ahead);
     neap_object_unref(object);
     return good;
 }

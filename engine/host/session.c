@@ -476,12 +476,29 @@ static bool receive_board(struct neap_session *session, struct neap_unpacker *un
 
 /* --- frames --- */
 
+/* The loan of an export to which the other side has no reference now ends while the number is still its own: what is lent meanwhile
+ * must not be taken for another object's. */
+static void end_idle_loan(struct neap_session *session, uint32_t id) {
+    neap_guard_lock(&session->guard);
+    struct neap_export *export = neap_session_export(session, id);
+    struct neap_lender *lender = export != NULL && export->sent == 0 ? export->lender : NULL;
+    if (lender != NULL) export->lender = NULL;
+    neap_guard_unlock(&session->guard);
+    neap_lender_end(lender); /* the export keeps the channel: nobody but us, who pump, takes it */
+}
+
 static bool receive_drop(struct neap_session *session, uint32_t id, uint32_t count) {
     struct neap_export taken = {.object = NULL};
     neap_guard_lock(&session->guard);
     struct neap_export *export = neap_session_export(session, id);
     bool good = export != NULL && count > 0 && count <= export->sent;
-    if (good && (export->sent -= count) == 0) taken = take_export(session, id);
+    bool last = good && (export->sent -= count) == 0;
+    neap_guard_unlock(&session->guard);
+    if (!last) return good;
+    end_idle_loan(session, id);
+    neap_guard_lock(&session->guard);
+    export = neap_session_export(session, id);
+    if (export != NULL && export->sent == 0) taken = take_export(session, id); /* else it has been sent again */
     neap_guard_unlock(&session->guard);
     if (taken.object == NULL) return good;
     bool maps = taken.object->class->adopt != NULL || taken.party != 0;

@@ -218,6 +218,27 @@ static void a_proxy_that_comes_anew_gets_what_the_last_one_left(void **state) {
     unref(channel);
 }
 
+/* The last reference goes, and the proxy is found again before its thread has come to end it; in between more comes ahead. */
+static void a_proxy_that_is_revived_goes_on_without_what_it_missed(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(8);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    send_some(channel, 1);
+    atomic_fetch_sub(&((struct neap_object *)proxy)->refs, 1);
+    send_some(channel, 2);
+    atomic_fetch_add(&((struct neap_object *)proxy)->refs, 1);
+    send_some(channel, 1);
+    take_now(proxy, 1);
+    for (int i = 2; i <= 4; i++) {
+        start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
+        assert_int_equal(after(&a), 0);
+        assert_int_equal(received(&a), i);
+    }
+    unref(proxy);
+    unref(channel);
+}
+
 int main(void) {
     const struct CMUnitTest ahead[] = {
         PROCESSES_TEST(who_keeps_receiving_need_not_ask),
@@ -231,6 +252,7 @@ int main(void) {
         PROCESSES_TEST(who_asks_through_another_is_served_from_what_that_has),
         PROCESSES_TEST(what_cannot_be_lent_keeps_its_place),
         PROCESSES_TEST(a_proxy_that_comes_anew_gets_what_the_last_one_left),
+        PROCESSES_TEST(a_proxy_that_is_revived_goes_on_without_what_it_missed),
     };
     return run_once(ahead);
 }
