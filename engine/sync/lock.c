@@ -106,7 +106,8 @@ static enum neap_quick quick(struct neap_object *object, struct neap_link *link)
     if (holder_in(word) == owner) {
         again(lock, link);
     } else {
-        if (holder_in(word) != 0 || !change_word(lock, &word, owner)) return NEAP_QUICK_LATER;
+        while (holder_in(word) == 0 && !change_word(lock, &word, owner)) continue; /* it may just be moving */
+        if (holder_in(word) != 0) return NEAP_QUICK_LATER;
         got(lock, link, word);
     }
     return NEAP_QUICK_DONE;
@@ -284,11 +285,11 @@ static uint32_t join(struct neap_object *object, struct neap_cells *cells, const
     return party;
 }
 
-/* If `holder`, a word without flags, is in it, the lock goes on without it. */
+/* If `holder`, a word without flags, is in it, and in another process, the lock goes on without it. */
 static bool let_go_for(struct neap_lock *lock, uint64_t holder, int result) {
     struct neap_batch batch = {NULL, NULL};
     neap_object_lock(&lock->object);
-    bool held = holder != 0 && holder_in(read_word(lock)) == holder;
+    bool held = holder >> NEAP_LOCK_PARTY_SHIFT != 0 && holder_in(read_word(lock)) == holder;
     if (held) pass_on(lock, result, &batch);
     neap_object_unlock(&lock->object);
     neap_batch_flush(&batch);

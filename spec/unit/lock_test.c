@@ -104,6 +104,17 @@ static void only_the_holder_releases(void **state) {
     assert_int_equal(neap_lock_release(lock, &a.owner), NEAP_NOT_OWNER);
 }
 
+/* It can only say so of one of its own. */
+static void another_process_cannot_release_for_a_holder_of_this_one(void **state) {
+    (void)state;
+    acquire(&a, lock, NEAP_FOREVER);
+    struct neap_call call = {.method = NEAP_LOCK_RELEASE_WORD, .number = (int64_t)neap_lock_word(0, &a.owner)};
+    lock->object.class->remote->serve(&lock->object, &call);
+    assert_int_equal(call.result, NEAP_NOT_OWNER);
+    assert_true(neap_lock_is_held_by(lock, &a.owner));
+    neap_lock_release(lock, &a.owner);
+}
+
 static void an_ended_holder_leaves_it_abandoned(void **state) {
     (void)state;
     acquire(&a, lock, NEAP_FOREVER);
@@ -435,6 +446,7 @@ int main(void) {
         LOCK_TEST(a_wait_that_was_served_can_not_be_cancelled),
         LOCK_TEST(acquiring_twice_is_refused),
         LOCK_TEST(only_the_holder_releases),
+        LOCK_TEST(another_process_cannot_release_for_a_holder_of_this_one),
         LOCK_TEST(an_ended_holder_leaves_it_abandoned),
         LOCK_TEST(an_ended_holder_hands_it_to_who_waits),
         LOCK_TEST(who_was_handed_it_can_end_too),
