@@ -66,7 +66,10 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
 static int claim(int signal) {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO};
     sigemptyset(&action.sa_mask);
-    if (claims[signal].users == 0 && sigaction(signal, &action, &claims[signal].before) != 0) return -errno;
+    /* asked for first: it must be known when ours is called */
+    if (claims[signal].users == 0 &&
+        (sigaction(signal, NULL, &claims[signal].before) != 0 || sigaction(signal, &action, NULL) != 0))
+        return -errno;
     claims[signal].users++;
     return 0;
 }
