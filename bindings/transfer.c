@@ -174,14 +174,15 @@ static int transfer_collect(lua_State *L) {
     return 0;
 }
 
-/* transfer:give(bytes | nil): when it is hungry. */
+/* transfer:give(bytes | nil) -> taken? Not when it is not hungry, or not any more. */
 static int transfer_give(lua_State *L) {
     struct neap_transfer *transfer = check(L);
     size_t size = 0;
     const char *bytes = luaL_optlstring(L, 2, NULL, &size);
-    if (neap_transfer_news(transfer) != NEAP_TRANSFER_HUNGRY) return luaL_error(L, "nothing is wanted");
-    if (neap_transfer_give(transfer, bytes, size) != 0) return luaL_error(L, "not enough memory");
-    return 0;
+    bool hungry = neap_transfer_is_hungry(transfer);
+    if (hungry && neap_transfer_give(transfer, bytes, size) != 0) return luaL_error(L, "not enough memory");
+    lua_pushboolean(L, hungry);
+    return 1;
 }
 
 /* transfer:head(): status, the lines of the head, url */

@@ -242,6 +242,54 @@ describe("a request's body", function()
     assert.are.equal("chunked", header_of(asked, "transfer-encoding"))
   end)
 
+  it("may still be waited for when the answer begins to come", function()
+    local written, pieces, received = neap.event(), 0, {}
+    local server <close> = servers.raw(function(stream)
+      assert(stream:read(#"5\r\npiece\r\n"))
+      stream:write(servers.answer("no", nil, "Connection: close"))
+      written:set()
+      stream:read("all")
+    end)
+    local answer = assert(http.post(server.url, function()
+      pieces = pieces + 1
+      if pieces == 2 then
+        written:wait()
+        for _ = 1, 5 do neap.sleep(0.001) end -- turns of the loop
+      end
+      return pieces <= 2 and "piece" or nil
+    end, { to = function(piece) received[#received + 1] = piece end }))
+    assert.are.equal(200, answer.status)
+    assert.are.equal("no", table.concat(received))
+  end)
+
+  it("is sent anew where a redirect comes while its function waits for the second piece", function()
+    local asked_again, received = neap.event(), nil
+    local server <close> = servers.raw(function(stream, head)
+      if head[1]:find("/from", 1, true) then
+        stream:write(servers.answer("moved", "307 Moved", "Location: /to", "Connection: close"))
+        stream:shutdown()
+        stream:read("all")
+        return
+      end
+      asked_again:set()
+      local pieces = {}
+      for line in stream:lines() do
+        if line == "0" then break end
+        pieces[#pieces + 1] = stream:read(tonumber(line, 16))
+        stream:read("line")
+      end
+      received = table.concat(pieces)
+      stream:write(servers.answer("here", nil, "Connection: close"))
+    end)
+    local given = { "first ", "second" }
+    local answer = assert(http.post(server.url .. "/from", function()
+      if #given == 1 then asked_again:wait() end
+      return table.remove(given, 1)
+    end))
+    assert.are.equal("here", answer.body)
+    assert.are.equal("first second", received)
+  end)
+
   it("of a known length is not sent in chunks", function()
     local server <close>, asked = echo_server()
     local left = { "abc", "", "de" }

@@ -106,7 +106,8 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, v
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     if (watch == NULL || uv_poll_start(&watch->poll, events, on_socket) != 0) {
         struct neap_errand *errand = errand_of(agent, easy);
-        if (!neap_list_is_linked(&errand->node)) neap_list_push_back(&agent->failed, &errand->node);
+        bool ours = errand != NULL; /* libcurl has handles of its own, as to end connections with */
+        if (ours && !neap_list_is_linked(&errand->node)) neap_list_push_back(&agent->failed, &errand->node);
     }
     return 0;
 }

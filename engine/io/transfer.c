@@ -32,8 +32,10 @@ enum {
 enum neap_transfer_news neap_transfer_news(const struct neap_transfer *transfer) {
     if (transfer->streams && neap_inbox_size(&transfer->body) > 0) return NEAP_TRANSFER_SOME;
     if (transfer->ended) return NEAP_TRANSFER_ENDED;
-    return transfer->paused & CURLPAUSE_SEND ? NEAP_TRANSFER_HUNGRY : NEAP_TRANSFER_NOTHING;
+    return neap_transfer_is_hungry(transfer) ? NEAP_TRANSFER_HUNGRY : NEAP_TRANSFER_NOTHING;
 }
+
+bool neap_transfer_is_hungry(const struct neap_transfer *transfer) { return (transfer->paused & CURLPAUSE_SEND) != 0; }
 
 static void tell(struct neap_transfer *transfer) {
     struct neap_batch batch = {NULL, NULL};
@@ -120,6 +122,7 @@ static int rewind_body(void *context, curl_off_t offset, int whence) {
     struct neap_transfer *transfer = context;
     if (whence != SEEK_SET || offset != 0 || transfer->given > 0) return CURL_SEEKFUNC_CANTSEEK;
     transfer->sent = 0;
+    transfer->paused &= ~CURLPAUSE_SEND; /* it asks from the beginning, and what is there has to go first */
     return CURL_SEEKFUNC_OK;
 }
 

@@ -63,6 +63,8 @@ int neap_transfer_new(struct neap_agent *agent, const struct neap_transfer_plan 
 void neap_transfer_close(struct neap_transfer *transfer);
 
 enum neap_transfer_news neap_transfer_news(const struct neap_transfer *transfer);
+/* Has it sent what it was given? Also while it has other news. */
+bool neap_transfer_is_hungry(const struct neap_transfer *transfer);
 /* What stands in `body` has been used. */
 void neap_transfer_take(struct neap_transfer *transfer);
 /* From now on the rest of the body is kept until the end, up to `limit` bytes if that is less than what was planned. */

@@ -106,17 +106,21 @@ local function source_of(body)
   return reader_of(body, size), size
 end
 
---- Gives the transfer its next piece. nil, message, code: there is none, and the request is to fail.
+--- Gives the transfer its next piece, or that which it did not want any more: while the source waited the answer may have come, or the
+--- body may have to begin anew. nil, message, code: there is none, and the request is to fail.
 local function feed(transfer, source)
-  local piece, message, code = source()
-  if piece == nil then
-    if message ~= nil and code ~= "closed" then return nil, tostring(message), code end
-  elseif type(piece) ~= "string" then
-    error(("the body's function: string or nil expected, got %s"):format(type(piece)), 0)
-  elseif piece == "" then
-    return true -- it is asked again
+  if not source.waits then
+    local piece, message, code = source.next()
+    if piece == nil then
+      if message ~= nil and code ~= "closed" then return nil, tostring(message), code end
+    elseif type(piece) ~= "string" then
+      error(("the body's function: string or nil expected, got %s"):format(type(piece)), 0)
+    elseif piece == "" then
+      return true -- it is asked again
+    end
+    source.piece = piece
   end
-  transfer:give(piece)
+  source.waits = not transfer:give(source.piece)
   return true
 end
 
@@ -316,7 +320,7 @@ local function ask(method, url, body, options, lines, length)
   local transfer <close>, problem, kind = transfers.begin(own_agent(), plan)
   if not transfer then return tell(method, url, problem, kind) end
   local done
-  done, message, code = carry(transfer, options, source, closing)
+  done, message, code = carry(transfer, options, { next = source }, closing)
   if not done then return tell(method, url, message, code) end
   return answer_of(transfer, options)
 end
