@@ -26,12 +26,14 @@
 #define INCOMING_TYPE "neap.http.incoming"
 #define HEADERS_TYPE "neap.http.headers"
 
-enum { SELF = 1, DEADLINE, SECONDS }; /* the stack of receive */
+enum { SELF = 1, DEADLINE, SECONDS };          /* the stack of receive */
+enum { NUMBER = NEAP_READING_DEADLINE + 1 }; /* and of read, behind what it is asked for */
 
 struct incoming {
     struct neap_byte_stream *stream; /* kept by the box in the user value */
     struct neap_http_request request;
     struct neap_inbox body; /* what has come of it and was not read */
+    lua_Integer number;     /* of the request: who still waits for the body of another one gets nothing */
     bool discards;          /* closed: nothing more is read */
 };
 
@@ -232,7 +234,10 @@ static int incoming_receive(lua_State *L) {
     lua_pushinteger(L, deadline);
     lua_replace(L, DEADLINE);
     if (incoming->discards || neap_poll_is_closed(&incoming->stream->poll)) return 0;
-    if (incoming->request.phase == NEAP_HTTP_DONE) neap_http_request_next(&incoming->request);
+    if (incoming->request.phase == NEAP_HTTP_DONE) {
+        neap_http_request_next(&incoming->request);
+        incoming->number++;
+    }
     if (neap_inbox_size(&incoming->stream->inbox) > 0) begin_head(L);
     neap_await_begin(L);
     return go_on_receiving(L, incoming);
@@ -254,6 +259,7 @@ static int push_broken(lua_State *L, int status) {
 static int go_on_reading(lua_State *L, struct incoming *incoming) {
     struct neap_byte_stream *stream = incoming->stream;
     int count, code;
+    if (incoming->discards || lua_tointeger(L, NUMBER) != incoming->number) return neap_push_code(L, NEAP_CLOSED);
     while ((count = neap_reading_take(L, &incoming->body)) == 0) {
         code = neap_http_request_parse_body(&incoming->request, &stream->inbox, &incoming->body);
         if (code == 0) {
@@ -282,6 +288,7 @@ static int finish_read(lua_State *L, struct neap_task *task, int code) {
 static int incoming_read(lua_State *L) {
     struct incoming *incoming = check(L);
     neap_reading_begin(L);
+    lua_pushinteger(L, incoming->number);
     neap_await_begin(L);
     if (incoming->discards || neap_poll_is_closed(&incoming->stream->poll)) return neap_push_code(L, NEAP_CLOSED);
     return go_on_reading(L, incoming);

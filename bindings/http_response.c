@@ -1,5 +1,5 @@
 /* http_response: the bytes of a response. They are composed twice: first to learn how many they are, and whether all of it can be said;
- * then into one string, which is written at once. */
+ * then into one string, which is written at once. A finaliser may run in between, and change the headers: what it adds has no room. */
 #include <http_parser.h>
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -16,6 +16,7 @@ enum { STATUS = 1, HEADERS, BODY, MINOR, IS_HEAD, CLOSES }; /* the stack of resp
 struct sink {
     char *at;    /* the next one's place; NULL: they are only counted */
     size_t size; /* of all so far */
+    size_t room; /* for all; what does not fit is only counted */
 };
 
 /* What the headers of a script have said. */
@@ -24,7 +25,8 @@ struct said {
 };
 
 static void put(struct sink *sink, const char *bytes, size_t size) {
-    if (sink->at != NULL) {
+    bool fits = sink->at != NULL && sink->size <= sink->room && size <= sink->room - sink->size;
+    if (fits) {
         memcpy(sink->at, bytes, size);
         sink->at += size;
     }
@@ -168,11 +170,13 @@ int neap_http_response(lua_State *L) {
     lua_settop(L, CLOSES);
     const char *body = lua_tolstring(L, BODY, &size);
     if (has_no_body(status) || lua_toboolean(L, IS_HEAD)) size = 0;
-    struct sink counting = {NULL, 0}, writing = {NULL, 0};
+    struct sink counting = {NULL, 0, 0}, writing = {NULL, 0, 0};
     compose(L, &counting);
-    writing.at = luaL_buffinitsize(L, &buffer, counting.size + size);
+    writing.room = counting.size + size;
+    writing.at = luaL_buffinitsize(L, &buffer, writing.room);
     bool closes = compose(L, &writing);
     if (size > 0) put(&writing, body, size);
+    if (writing.size > writing.room) return luaL_error(L, "the headers were changed by a finaliser");
     luaL_pushresultsize(&buffer, writing.size);
     lua_pushboolean(L, closes);
     return 2;

@@ -46,7 +46,8 @@ static FILE *check(lua_State *L) {
     return stream->f;
 }
 
-/* What is in the buffer, in one or two pieces: characters that were put back may stand in a place of their own. */
+/* What is in the buffer, in one or two pieces: characters that were put back may stand in a place of their own. To be looked at with the
+ * file locked only: other threads may have it too (stdin). One of them that reads keeps it locked, and then nothing is at hand. */
 struct window {
     const char *first, *second;
     size_t first_size, second_size;
@@ -65,6 +66,17 @@ static struct window window_of(const FILE *file) {
 static bool has_line(const struct window *window) {
     return (window->first_size > 0 && memchr(window->first, '\n', window->first_size) != NULL) ||
            (window->second_size > 0 && memchr(window->second, '\n', window->second_size) != NULL);
+}
+
+/* How many bytes are in the buffer, and is a line? */
+static void measure(FILE *file, size_t *held, bool *line) {
+    *held = 0;
+    *line = false;
+    if (ftrylockfile(file) != 0) return;
+    struct window window = window_of(file);
+    *held = window.first_size + window.second_size;
+    *line = has_line(&window);
+    funlockfile(file);
 }
 
 static bool is_on_disk(int fd) {
@@ -101,15 +113,16 @@ static bool are_formats(lua_State *L, int first) {
 
 /* Can the original read what is asked for, from `first` on, without blocking? */
 static bool is_at_hand(lua_State *L, FILE *file, int first) {
-    struct window window = window_of(file);
-    size_t held = window.first_size + window.second_size, wanted = 0;
+    size_t held, wanted = 0;
+    bool line;
     int format = lua_gettop(L) < first ? 'l' : format_at(L, first);
     if (lua_gettop(L) > first) return false;
+    measure(file, &held, &line);
     if (format == '0') {
         wanted = (size_t)lua_tointeger(L, first);
         if (wanted <= held && held > 0) return true;
     }
-    if ((format == 'l' || format == 'L') && has_line(&window)) return true;
+    if ((format == 'l' || format == 'L') && line) return true;
     if (format == 'a' || wanted > CHUNK) return false;
     int fd = fileno(file);
     return is_on_disk(fd) && is_cached(fd, format == '0' ? wanted : PAGE);
@@ -188,22 +201,29 @@ static int descriptor(lua_State *L) {
 
 /* at_hand(file) -> how many bytes are in the buffer, and whether a line is. */
 static int at_hand(lua_State *L) {
-    struct window window = window_of(check(L));
-    size_t held = window.first_size + window.second_size;
+    size_t held;
+    bool line;
+    measure(check(L), &held, &line);
     lua_pushinteger(L, (lua_Integer)held);
-    lua_pushboolean(L, has_line(&window));
+    lua_pushboolean(L, line);
     return 2;
 }
 
 /* look(file) -> the bytes in the buffer, some hundreds at most. */
 static int look(lua_State *L) {
     enum { MOST = 512 };
-    struct window window = window_of(check(L));
-    size_t first = window.first_size < MOST ? window.first_size : MOST;
-    size_t second = window.second_size < MOST - first ? window.second_size : MOST - first;
-    lua_pushlstring(L, first > 0 ? window.first : "", first);
-    lua_pushlstring(L, second > 0 ? window.second : "", second);
-    lua_concat(L, 2);
+    char bytes[MOST];
+    size_t first = 0, second = 0;
+    FILE *file = check(L);
+    if (ftrylockfile(file) == 0) {
+        struct window window = window_of(file);
+        first = window.first_size < MOST ? window.first_size : MOST;
+        second = window.second_size < MOST - first ? window.second_size : MOST - first;
+        if (first > 0) memcpy(bytes, window.first, first);
+        if (second > 0) memcpy(bytes + first, window.second, second);
+        funlockfile(file);
+    }
+    lua_pushlstring(L, bytes, first + second);
     return 1;
 }
 

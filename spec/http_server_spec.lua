@@ -316,6 +316,27 @@ describe("a body that is read in pieces", function()
     assert.are.same(closed, table.pack(stream:read()))
   end)
 
+  it("is not the next request's, for a task that still waits for it", function()
+    local waits, seen = neap.event(), nil
+    local server <close> = serve({ stream = true, handler = function(request)
+      if request.target == "/next" then return request.headers.x end
+      neap.spawn(function()
+        waits:set()
+        seen = table.pack(request:read())
+      end)
+      return request:read("all")
+    end })
+    local stream <close> = connect(server)
+    stream:write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+    waits:wait()
+    neap.yield() -- and then it reads, behind the handler
+    stream:write("helloGET /next HTTP/1.1\r\nHost: x\r\nX: ab")
+    assert.are.equal("hello", read_response(stream).body)
+    stream:write("c\r\n\r\n")
+    assert.are.equal("abc", read_response(stream).body)
+    assert.are.same(closed, seen)
+  end)
+
   it("has its limit too", function()
     local seen
     local server <close> = serve({ stream = true, max_body = 10, handler = function(request)
@@ -326,6 +347,11 @@ describe("a body that is read in pieces", function()
     assert.are.same(table.pack(nil, "the body is too large", 413), seen)
   end)
 end)
+
+local function collecting_often()
+  collectgarbage("incremental", 100, 1000)
+  return setmetatable({}, { __close = function() collectgarbage("incremental", 200, 100) end })
+end
 
 describe("a handler that fails", function()
   it("is answered for with 500, and told to on_error, with its traceback", function()
@@ -357,6 +383,31 @@ describe("a handler that fails", function()
     assert.are.equal("Internal Server Error\n", result.stdout)
     assert.are.equal(1, (result.stderr:find("neap.http: GET /x: script:1: a secret\nstack traceback", 1, true)))
     assert.are.equal(0, result.status)
+  end)
+
+  it("may have a finaliser that changes its headers while they are composed", function()
+    local headers, short, long = { x = "" }, "", ("x"):rep(100000)
+    for i = 1, 2000 do headers["n" .. i] = i end
+    local goes_on = true
+    local function change()
+      setmetatable({}, { __gc = function()
+        headers.x = headers.x == short and long or short
+        if goes_on then change() end
+      end })
+    end
+    local told = {}
+    local server <close> = serve({ handler = function() return { headers = headers, body = "hello" } end,
+      on_error = function(err) told[#told + 1] = err end })
+    local stream <close> = connect(server)
+    change()
+    local mode <close> = collecting_often() -- luacheck: ignore
+    for _ = 1, 3 do
+      stream:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+      local response = read_response(stream)
+      assert.are.equal(response.status == 200 and "hello" or "Internal Server Error\n", response.body)
+    end
+    goes_on = false
+    for _, err in ipairs(told) do assert.matches("the headers were changed by a finaliser", err, 1, true) end
   end)
 
   it("cannot smuggle in a header", function()
