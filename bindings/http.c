@@ -26,7 +26,7 @@
 #define INCOMING_TYPE "neap.http.incoming"
 #define HEADERS_TYPE "neap.http.headers"
 
-enum { SELF = 1, DEADLINE, SECONDS };          /* the stack of receive */
+enum { SELF = 1, DEADLINE, SECONDS };        /* the stack of receive */
 enum { NUMBER = NEAP_READING_DEADLINE + 1 }; /* and of read, behind what it is asked for */
 
 struct incoming {

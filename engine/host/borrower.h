@@ -20,7 +20,7 @@ struct neap_borrower {
     struct neap_loan_slot *slot; /* of the wire */
     uint32_t round;              /* that they were lent in */
     uint32_t next;               /* the number of the oldest */
-    bool deaf;                   /* some were missed, or there was no memory: what else comes in this round is of no use */
+    bool deaf;                   /* some were missed, or no memory: what else comes in this round is of no use */
     _Atomic bool is_busy;        /* something has come since the lender was last asked: more is likely to. Relaxed */
 };
 

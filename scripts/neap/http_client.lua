@@ -106,8 +106,8 @@ local function source_of(body)
   return reader_of(body, size), size
 end
 
---- Gives the transfer its next piece, or that which it did not want any more: while the source waited the answer may have come, or the
---- body may have to begin anew. nil, message, code: there is none, and the request is to fail.
+--- Gives the transfer its next piece, or the last one that it did not want: while the source waited, the answer may
+-- have come, or the body may have to begin anew. nil, message, code: there is none, and the request is to fail.
 local function feed(transfer, source)
   if not source.waits then
     local piece, message, code = source.next()
