@@ -142,7 +142,7 @@ CC_fuzz := clang
 # The thread sanitizer's suppressions name the shared libuv. For the rest see spec/tsan.c.
 UV_tsan = $(UV_SHARED)
 MORE_tsan := spec/tsan.c
-LINK_tsan := -Wl,--wrap=__longjmp_chk
+LINK_tsan := -Wl,--wrap=__longjmp_chk -Wl,--wrap=neap_futex_wait
 
 $(eval $(call flavour,release,$(BUILD)))
 $(eval $(call flavour,module,$(BUILD)/module))
