@@ -79,21 +79,22 @@ static const struct {
                " if p then c:recv(10) p:join() end"},
 };
 
-static const char sweep[] =
-    "local neap = require 'neap'\n"
-    "local function body() %s end\n"
-    "pcall(body) collectgarbage()\n"
-    "local n = 0\n"
-    "repeat\n"
-    "  fail_after(n)\n"
-    "  local ok, err = pcall(body)\n"
-    "  local reached = fail_after(-1)\n"
-    "  if not ok then reasons[tostring(err)] = true end\n"
-    "  for _, t in ipairs(neap.tasks()) do if t ~= neap.current() and t.name ~= 'main' then t:cancel() end end\n"
-    "  n = n + 1\n"
-    "until not reached or n > 20000\n"
-    "assert(n < 20000)\n"
-    "assert(pcall(body))\n";
+static const char sweep[] = "local neap = require 'neap'\n"
+                            "local function body() %s end\n"
+                            "pcall(body) collectgarbage()\n"
+                            "local n = 0\n"
+                            "repeat\n"
+                            "  fail_after(n)\n"
+                            "  local ok, err = pcall(body)\n"
+                            "  local reached = fail_after(-1)\n"
+                            "  if not ok then reasons[tostring(err)] = true end\n"
+                            "  for _, t in ipairs(neap.tasks()) do\n"
+                            "    if t ~= neap.current() and t.name ~= 'main' then t:cancel() t:wait() end\n"
+                            "  end\n"
+                            "  n = n + 1\n"
+                            "until not reached or n > 20000\n"
+                            "assert(n < 20000)\n"
+                            "assert(pcall(body))\n";
 
 static void each_refused_allocation_is_told_or_not_noticed(void **state) {
     const char *runner = getenv("NEAP");
