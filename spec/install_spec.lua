@@ -25,7 +25,7 @@ local function list(folder) return run("cd " .. quote(folder) .. " && find . -ty
 if support.sanitizer then
   local flags = {
     asan = "-fsanitize=address,undefined",
-    tsan = "-fsanitize=thread spec/tsan.c -Wl,--wrap=__longjmp_chk",
+    tsan = "-fsanitize=thread -Iengine spec/tsan.c -Wl,--wrap=__longjmp_chk -Wl,--wrap=neap_futex_wait",
   }
 
   describe("an installed tree with a sanitizer", function()

@@ -24,7 +24,7 @@ static const struct {
      "ok"},
     {"an endless loop", "while true do end", "cpu"},
     {"one that catches errors", "while true do pcall(function() while true do end end) end", "cpu"},
-    {"a memory bomb", "local s, t = ('x'):rep(1e5), {} for i = 1, math.huge do t[i] = s .. i end", "memory"},
+    {"a memory bomb", "local s = 'x' while true do s = s .. s end", "memory"},
     {"a deep recursion", "local function f() return 1 + f() end f()", "memory"},
     {"string.rep", "string.rep('x', 1e10)", "failed"},
     {"a pattern", "('a'):rep(1e4):find(('.-'):rep(20) .. 'b')", "cpu"},
