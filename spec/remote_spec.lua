@@ -671,6 +671,7 @@ local function kill_holders_at_random(kills)
     end
   end
   local workers = { start(work, lock, inside, turns), start(work, lock, inside, turns) }
+  while turns:get() == 0 do neap.yield() end -- a process takes its time to begin
   for _ = 1, kills do
     local i = math.random(2)
     neap.sleep(math.random() * 0.003)
@@ -683,7 +684,6 @@ local function kill_holders_at_random(kills)
     workers[i] = start(work, lock, inside, turns)
   end
   for i = 1, 2 do kill(workers[i]) end
-  assert.is_true(turns:get() > 0)
 end
 
 -- Work that is handed out and answered through channels, under a lock, by processes that are killed at random instants.
