@@ -97,12 +97,13 @@ static void observe(lua_State *L, const struct target *target) {
         return;
     }
     struct neap_future *future = target->job != NULL ? &target->job->future : target->future;
-    if (target->mirror != NULL && neap_future_state(future) == NEAP_FUTURE_FAILED &&
-        !atomic_exchange(&future->observed, true))
-        neap_mirror_tell(target->mirror, NEAP_JOB_OBSERVE); /* it is counted there */
     if (neap_future_state(future) != NEAP_FUTURE_FAILED || atomic_exchange(&future->observed, true)) return;
+    if (target->mirror != NULL) {
+        neap_mirror_tell(target->mirror, NEAP_JOB_OBSERVE); /* it is counted there */
+        return;
+    }
     if (target->job != NULL && target->job->scope != NULL) return; /* the scope tells */
-    if (target->task != NULL && !(target->task->flags & NEAP_TASK_REPORTED)) return;
+    if (target->task != NULL ? !(target->task->flags & NEAP_TASK_REPORTED) : target->job == NULL) return;
     atomic_fetch_sub_explicit(&neap_vm_of(L)->engine->failures, 1, memory_order_relaxed);
     neap_unjoined_remove(neap_vm_of(L)->engine, target->job != NULL ? target->job->id : target->task->id);
 }

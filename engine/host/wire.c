@@ -630,11 +630,14 @@ static int read_large(struct neap_wire *wire, const struct header *header, size_
     copy_out(&wire->in, wire->in.at + sizeof *header, &large, sizeof large);
     if (large.size > LARGE_MAX || large.file > NEAP_WIRE_FILES || large.zero != 0) return UV_EPROTO;
     struct neap_wire_file *known = large.file < NEAP_WIRE_FILES ? &wire->received[large.file] : NULL;
-    *passed = known == NULL || known->fd < 0;
-    if (*passed && header->fds == 0) return UV_EPROTO;
-    int fd = *passed ? wire->arrived[0] : known->fd;
-    if (fd < 0) return UV_EMFILE;
-    if (*passed && !is_regular(fd)) return UV_EPROTO;
+    int fd = known != NULL ? known->fd : -1;
+    *passed = fd < 0;
+    if (*passed) {
+        if (header->fds == 0) return UV_EPROTO;
+        fd = wire->arrived[0];
+        if (fd < 0) return UV_EMFILE;
+        if (!is_regular(fd)) return UV_EPROTO;
+    }
     int code = read_file(wire, fd, large.size);
     if (code != 0) return code;
     *size = large.size;

@@ -18,8 +18,7 @@ enum { HEAD_MAX = 1024, BODY_MAX = 512 };
 static const char *const seeds[] = {
     "\377GET /a%20b?c=d HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\n\r\nHEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     "\007POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n12345GET / HTTP/1.0\r\n\r\n",
-    "\003PUT http://localhost/y HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nT: "
-    "t\r\n\r\n",
+    "\003PUT http://localhost/y HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n",
     "\001CONNECT x:1 HTTP/1.1\r\nHost: x\r\nUpgrade: y\r\nConnection: upgrade\r\n\r\n"};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
