@@ -65,7 +65,7 @@ static void the_same_descriptor_may_be_watched_twice(void **state) {
 }
 
 static void what_cannot_be_waited_for_is_told(void **state) {
-    char name[] = "/var/tmp/neap-borrowed-XXXXXX";
+    char name[] = P_tmpdir "/neap-borrowed-XXXXXX";
     struct neap_poll *poll = NULL;
     (void)state;
     int file = mkstemp(name);
