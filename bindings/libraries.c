@@ -145,7 +145,7 @@ static bool write_piece(lua_State *L, struct neap_vm *vm, const struct piece *pi
         size_t length;
         const char *text = get_text(L, i, buffer, &length), *tail = i < top ? piece->between : piece->after;
         ok = fwrite_unlocked(text, 1, length, stdout) == length && ok;
-        if (tail[0] != '\0') ok = fwrite_unlocked(tail, 1, 1, stdout) == 1 && ok;
+        if (tail[0] != '\0') ok = putc_unlocked(tail[0], stdout) != EOF && ok;
         if (length > 0) last = text[length - 1];
         if (tail[0] != '\0') last = tail[0];
     }
