@@ -24,10 +24,7 @@
  *             and looks at `head` once more; the reader that has moved head and finds that said rings, and the pump of the other
  *             side sends on. Again one of the two sees the other. How much is kept is bounded by who sends (credits).
  *
- * LARGE       From NEAP_WIRE_INLINE_MAX bytes on a frame is written to a file in memory, whose descriptor is sent: no room
- *             is taken in the ring, and neither side has to map it. A few files that are not too large are kept by both sides and used
- *             again, since new memory costs more than copying to it: then only the number of the file is sent. It is busy (a flag that
- *             both see) from when the sender begins to write until the reader has read.
+ * LARGE       A frame from NEAP_WIRE_INLINE_MAX bytes on travels beside the ring (large.c), where only a note of it stands.
  *
  * THE END     The socket ends when the other process has died or has closed it. What it has published by then lies in the ring,
  *             and is read; then the user is told. A frame that was being written was not published: it never was.
@@ -49,9 +46,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -73,9 +68,8 @@ enum {
     FDS_ROOM = 16,              /* of descriptors that came: allocated first */
     FDS_LIMIT = 4096,           /* more than so many without their frames make no sense */
     BELLS = 64,                 /* bytes that are read from the socket at a time */
-    LARGE_MAX = 0x7FFFFFFF,     /* bytes of a frame */
-    FILE_MAX = 4 * 1024 * 1024, /* bytes of one whose file is kept */
-    FILES_AT = 3072             /* of the flags of files, in the segment */
+    ROOM_MAX = 4 * 1024 * 1024, /* bytes: no larger frame leaves its room behind */
+    FILES_AT = 3072             /* of the flags of the files of large frames, in the segment */
 };
 
 #ifdef NEAP_CHECK
@@ -97,14 +91,8 @@ struct header {
     uint32_t size; /* bytes that follow; without what is added to align the next */
     uint8_t type;
     uint8_t fds;   /* descriptors */
-    uint8_t large; /* the bytes are those of struct large, and the first descriptor is the file, unless that is known */
+    uint8_t large; /* the bytes are a note of large.h, and the first descriptor is the file, unless that is known */
     uint8_t zero;
-};
-
-struct large {
-    uint64_t size; /* bytes of the file that are the frame's */
-    uint32_t file; /* its number; NEAP_WIRE_FILES: it is not used again */
-    uint32_t zero;
 };
 
 /* A frame that waits for room. */
@@ -135,10 +123,8 @@ static struct neap_wire *make(int socket, struct neap_segment *segment, int in) 
     neap_guard_init(&wire->writing);
     wire->in = lane_at(segment, in);
     wire->out = lane_at(segment, 1 - in);
-    for (int i = 0; i < NEAP_WIRE_FILES; i++) {
-        wire->sent[i].fd = wire->received[i].fd = -1;
-        atomic_init(&wire->sent[i].taken, false);
-    }
+    neap_large_flags *flags = (void *)(segment->base + FILES_AT);
+    neap_large_init(&wire->large, &flags[1 - in], &flags[in]);
     atomic_init(&wire->attended, 0);
     atomic_init(&wire->is_queued, false);
     atomic_init(&wire->is_closed, false);
@@ -210,10 +196,7 @@ void neap_wire_unref(struct neap_wire *wire) {
     drop_queue(wire);
     for (uint32_t i = 0; i < wire->arrived_count; i++)
         if (wire->arrived[i] >= 0) close(wire->arrived[i]);
-    for (int i = 0; i < NEAP_WIRE_FILES; i++) {
-        if (wire->sent[i].fd >= 0) close(wire->sent[i].fd);
-        if (wire->received[i].fd >= 0) close(wire->received[i].fd);
-    }
+    neap_large_fini(&wire->large);
     close(wire->socket);
     neap_segment_unref(wire->segment);
     neap_free(wire->arrived);
@@ -452,86 +435,18 @@ static int send_frame(struct neap_wire *wire, const struct header *header, const
     return code;
 }
 
-/* Writes the bytes of `pieces` to a file, from its beginning. 0, NEAP_NOMEM, or what the system said. */
-static int write_file(int fd, const struct iovec *pieces, unsigned count) {
-    off_t at = 0;
-    for (unsigned i = 0; i < count; i++) {
-        const char *bytes = pieces[i].iov_base;
-        for (size_t left = pieces[i].iov_len; left > 0;) {
-            ssize_t written = pwrite(fd, bytes, left, at);
-            if (written < 0 && errno == EINTR) continue;
-            if (written <= 0) return written < 0 && errno != ENOSPC ? -errno : NEAP_NOMEM;
-            bytes += written;
-            at += written;
-            left -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
-static int open_file(void) {
-    int fd = memfd_create("neap frame", MFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-/* Is the file of that number in use? Of those that we send, or of the other side's. */
-static _Atomic uint32_t *busy_flag(const struct neap_wire *wire, bool ours, uint32_t number) {
-    bool first = ours == (wire->in.ring < wire->out.ring);
-    _Atomic uint32_t *flags = (_Atomic uint32_t *)(void *)(wire->segment->base + FILES_AT);
-    return &flags[(first ? 0 : NEAP_WIRE_FILES) + number];
-}
-
-/* A file that nobody uses, for this thread; NEAP_WIRE_FILES: there is none. */
-static uint32_t claim_file(struct neap_wire *wire) {
-    for (uint32_t i = 0; i < NEAP_WIRE_FILES; i++) {
-        bool taken = false;
-        if (!atomic_compare_exchange_strong_explicit(&wire->sent[i].taken, &taken, true, memory_order_acquire,
-                                                     memory_order_relaxed))
-            continue;
-        if (atomic_load_explicit(busy_flag(wire, true, i), memory_order_acquire) == 0) return i;
-        atomic_store_explicit(&wire->sent[i].taken, false, memory_order_release);
-    }
-    return NEAP_WIRE_FILES;
-}
-
-/* The frame of what is in file `fd`; `passes` the descriptor too. */
-static int send_in_file(struct neap_wire *wire, uint8_t type, const struct large *large, int fd, bool passes,
-                        const int *fds, unsigned fd_count) {
-    int all[NEAP_WIRE_FDS_MAX] = {fd};
-    const struct iovec piece = {.iov_base = (void *)(uintptr_t)large, .iov_len = sizeof *large};
-    const struct header header = {
-        .size = sizeof *large, .type = type, .fds = (uint8_t)(fd_count + passes), .large = 1, .zero = 0};
-    if (fd_count > 0) memcpy(all + passes, fds, fd_count * sizeof *fds);
-    return send_frame(wire, &header, &piece, 1, all);
-}
-
-/* In a file that is not used again. */
-static int send_large_once(struct neap_wire *wire, uint8_t type, size_t size, const struct iovec *pieces,
-                           unsigned count, const int *fds, unsigned fd_count) {
-    const struct large large = {.size = size, .file = NEAP_WIRE_FILES};
-    int fd = open_file();
-    if (fd < 0) return fd;
-    int code = write_file(fd, pieces, count);
-    if (code == 0) code = send_in_file(wire, type, &large, fd, true, fds, fd_count);
-    close(fd);
-    return code;
-}
-
 static int send_large(struct neap_wire *wire, uint8_t type, size_t size, const struct iovec *pieces, unsigned count,
                       const int *fds, unsigned fd_count) {
-    const struct large large = {.size = size, .file = size <= FILE_MAX ? claim_file(wire) : NEAP_WIRE_FILES};
-    if (large.file == NEAP_WIRE_FILES) return send_large_once(wire, type, size, pieces, count, fds, fd_count);
-    struct neap_wire_file *file = &wire->sent[large.file];
-    bool is_new = file->fd < 0;
-    int fd = is_new ? open_file() : file->fd, code = fd < 0 ? fd : write_file(fd, pieces, count);
-    atomic_store_explicit(busy_flag(wire, true, large.file), 1, memory_order_relaxed);
-    if (code == 0) code = send_in_file(wire, type, &large, fd, is_new, fds, fd_count);
-    if (code == 0)
-        file->fd = fd;
-    else
-        atomic_store_explicit(busy_flag(wire, true, large.file), 0, memory_order_relaxed);
-    if (code != 0 && is_new && fd >= 0) close(fd);
-    atomic_store_explicit(&file->taken, false, memory_order_release);
+    struct neap_large_frame frame;
+    int all[NEAP_WIRE_FDS_MAX], code = neap_large_write(&wire->large, pieces, count, size, &frame);
+    if (code != 0) return code;
+    const struct iovec piece = {.iov_base = &frame.note, .iov_len = sizeof frame.note};
+    const struct header header = {
+        .size = sizeof frame.note, .type = type, .fds = (uint8_t)(fd_count + frame.passes), .large = 1, .zero = 0};
+    all[0] = frame.fd;
+    if (fd_count > 0) memcpy(all + frame.passes, fds, fd_count * sizeof *fds);
+    code = send_frame(wire, &header, &piece, 1, all);
+    neap_large_settle(&wire->large, &frame, code == 0);
     return code;
 }
 
@@ -541,7 +456,7 @@ int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pie
     for (unsigned i = 0; i < piece_count; i++) size += pieces[i].iov_len;
     bool is_large = size >= NEAP_WIRE_INLINE_MAX;
     NEAP_ASSERT(fd_count + is_large <= NEAP_WIRE_FDS_MAX, "a frame has few descriptors");
-    if (size > LARGE_MAX) return NEAP_RANGE;
+    if (size > NEAP_LARGE_MAX) return NEAP_RANGE;
     if (is_large) return send_large(wire, type, size, pieces, piece_count, fds, fd_count);
     const struct header header = {
         .size = (uint32_t)size, .type = type, .fds = (uint8_t)fd_count, .large = 0, .zero = 0};
@@ -585,7 +500,7 @@ static int make_frame_room(struct neap_wire *wire, size_t size) {
 static void trim_frame_room(struct neap_wire *wire, size_t size) {
     if (wire->frame_room <= KEPT_FRAME) return;
     wire->small_frames = size > KEPT_FRAME ? 0 : wire->small_frames + 1;
-    if (size <= FILE_MAX && wire->small_frames < SMALL_FRAMES) return;
+    if (size <= ROOM_MAX && wire->small_frames < SMALL_FRAMES) return;
     neap_free(wire->frame);
     wire->frame = NULL;
     wire->frame_room = 0;
@@ -606,48 +521,17 @@ static int read_inline(struct neap_wire *wire, const struct header *header) {
     return code;
 }
 
-static int read_file(struct neap_wire *wire, int fd, size_t size) {
-    int code = make_frame_room(wire, size);
-    if (code != 0) return code;
-    for (size_t at = 0; at < size;) {
-        ssize_t taken = pread(fd, wire->frame + at, size - at, (off_t)at);
-        if (taken < 0 && errno == EINTR) continue;
-        if (taken <= 0) return UV_EPROTO;
-        at += (size_t)taken;
-    }
-    return 0;
-}
-
-static bool is_regular(int fd) {
-    struct stat stat;
-    return fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode);
-}
-
-/* The frame's bytes, from its file: the first of its descriptors, or one that we have, and then `*passed` is false. */
+/* The frame's bytes, from beside the ring. `*passed`: the first of its descriptors was only there for that. */
 static int read_large(struct neap_wire *wire, const struct header *header, size_t *size, bool *passed) {
-    struct large large;
-    if (header->size != sizeof large) return UV_EPROTO;
-    copy_out(&wire->in, wire->in.at + sizeof *header, &large, sizeof large);
-    if (large.size > LARGE_MAX || large.file > NEAP_WIRE_FILES || large.zero != 0) return UV_EPROTO;
-    struct neap_wire_file *known = large.file < NEAP_WIRE_FILES ? &wire->received[large.file] : NULL;
-    int fd = known != NULL ? known->fd : -1;
-    *passed = fd < 0;
-    if (*passed) {
-        if (header->fds == 0) return UV_EPROTO;
-        fd = wire->arrived[0];
-        if (fd < 0) return UV_EMFILE;
-        if (!is_regular(fd)) return UV_EPROTO;
-    }
-    int code = read_file(wire, fd, large.size);
-    if (code != 0) return code;
-    *size = large.size;
-    if (known == NULL) return 0;
-    if (*passed) {
-        known->fd = fd;
-        wire->arrived[0] = -1;
-    }
-    atomic_store_explicit(busy_flag(wire, false, large.file), 0, memory_order_release);
-    return 0;
+    struct neap_large_note note;
+    int fd, *first = header->fds > 0 ? wire->arrived : NULL;
+    if (header->size != sizeof note) return UV_EPROTO;
+    copy_out(&wire->in, wire->in.at + sizeof *header, &note, sizeof note);
+    if (!neap_large_find(&wire->large, &note, first, &fd)) return UV_EPROTO;
+    *passed = first != NULL && fd == *first;
+    *size = note.size;
+    int code = make_frame_room(wire, note.size);
+    return code == 0 ? neap_large_read(&wire->large, &note, fd, first, wire->frame) : code;
 }
 
 /* Sees that the descriptors of the next frame are there: see 1. */

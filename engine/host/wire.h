@@ -14,6 +14,7 @@
 
 #include "core/guard.h"
 #include "core/segment.h"
+#include "host/large.h"
 
 struct neap_class;
 struct neap_session;
@@ -25,8 +26,7 @@ enum {
     NEAP_WIRE_FDS_MAX = 8,           /* descriptors of one frame */
     NEAP_WIRE_SLOTS = 128,           /* see neap_wire_slot */
     NEAP_WIRE_SLOT = 64,             /* bytes of one */
-    NEAP_WIRE_FILES = 3,             /* that are kept for large frames, in each direction */
-    NEAP_WIRE_INLINE_MAX = 64 * 1024 /* bytes: a frame of more travels in a file of its own (memfd) */
+    NEAP_WIRE_INLINE_MAX = 64 * 1024 /* bytes: a frame of so many travels beside the ring (large.h) */
 };
 
 /* As it is received. Everything is the wire's, and gone after the call. */
@@ -54,20 +54,14 @@ struct neap_wire_lane {
     uint64_t at; /* ours of its two ends: what the other side has no say in. Under the guard of its use */
 };
 
-/* A file in memory that large frames travel in, one after the other. See LARGE in wire.c. */
-struct neap_wire_file {
-    int fd;             /* owned; -1: there is none yet. Of who has claimed it; of those that come: reading */
-    _Atomic bool taken; /* of ours: a thread is about to send in it. Acquire, release */
-};
-
 struct neap_wire {
     atomic_uint refs;
     int socket;                        /* owned. Constant */
     struct neap_segment *segment;      /* with both rings; a reference. Constant */
     const struct neap_wire_user *user; /* constant once started */
     void *context;                     /* the user's. Constant once started */
-    struct neap_wire_file sent[NEAP_WIRE_FILES], received[NEAP_WIRE_FILES];
-    struct neap_session *session; /* of the objects that both sides know; NULL: none. Constant once pumped */
+    struct neap_large large;           /* frames beside the ring; what it holds of those that come: reading */
+    struct neap_session *session;      /* of the objects that both sides know; NULL: none. Constant once pumped */
     const struct neap_class *const
         *classes;              /* whose objects cross it, ended by NULL: see packer.c. Constant once started */
     struct neap_guard reading; /* of what is read; held while the user's functions run */
