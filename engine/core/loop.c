@@ -64,6 +64,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->now = neap_clock_now();
     loop->spin_ns = SPIN_MAX_NS;
     loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
+    loop->looks_in_vain = 0;
     loop->idle_parks = 0;
     loop->parks_at_once = false;
     loop->busy = mailbox->busy;

@@ -17,7 +17,7 @@ void neap_object_init(struct neap_object *object, const struct neap_class *class
     atomic_init(&object->refs, 1);
     neap_guard_init(&object->guard);
     object->shared = false;
-    object->kind = 0;
+    atomic_init(&object->far, false);
 #ifdef NEAP_CHECK
     object->home = &here;
 #endif

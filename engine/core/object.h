@@ -81,8 +81,9 @@ struct neap_object {
         };
         struct neap_object *next_dead; /* once refs is 0: the next one that awaits its end on this thread */
     };
-    bool shared;  /* see above */
-    uint8_t kind; /* free for the class: sub-kinds ("rlock") */
+    bool shared; /* see above */
+    /* Whoever is waited for may be in another process: so it is worth looking longer. Set once; relaxed */
+    atomic_bool far;
 #ifdef NEAP_CHECK
     const void *home; /* identifies the owning thread: a local object is used there only */
 #endif

@@ -45,7 +45,8 @@
  *             for some microseconds before it parks: being handed a value costs more than seeing it arrive. Nobody who waits is
  *             overtaken: attempt and quick refuse while others wait. It does not look all the time, so that whoever keeps it
  *             waiting has the memory to itself and gets something done between two looks. Where it was in vain it looks half as
- *             long the next time.
+ *             long the next time, and after many times once as long as at first. What another process lets go of is looked for
+ *             four times as long: that much longer it takes to be handed it.
  *
  * REJECTED    Claiming timeouts from a timer thread (two threads touch the timers); a lock per wait (two locks per hand-over,
  *             and an order between them); a separate queue record allocated per park (an allocation per wait). */
@@ -62,6 +63,8 @@
 
 /* About 30 ns each, on the machine that this was measured on. */
 enum { LOOK_PAUSES_MIN = 64, FIRST_PAUSES = 128, PAUSES_MAX = 256, LOOKS_IN_A_ROW = 4 };
+
+enum { FAR_SHIFT = 2, LOOKS_PER_PROBE = 32 }; /* see SPINNING */
 
 void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
                     void (*run)(struct neap_runnable *runnable)) {
@@ -331,9 +334,21 @@ static enum neap_quick look_closely(struct neap_link *link) {
     return NEAP_QUICK_LATER;
 }
 
+/* It did not pay off. */
+static void look_less(struct neap_loop *loop) {
+    if (loop->look_pauses > LOOK_PAUSES_MIN) {
+        loop->look_pauses /= 2;
+    } else if (++loop->looks_in_vain == LOOKS_PER_PROBE) {
+        loop->looks_in_vain = 0;
+        loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
+    }
+}
+
 /* See SPINNING. `quick`: what came of the first try. */
 static enum neap_quick look(struct neap_loop *loop, struct neap_link *link, enum neap_quick quick) {
-    for (uint32_t total = 0, pauses = FIRST_PAUSES; total < loop->look_pauses; total += pauses) {
+    bool far = atomic_load_explicit(&link->object->far, memory_order_relaxed);
+    uint32_t limit = loop->look_pauses << (far ? FAR_SHIFT : 0);
+    for (uint32_t total = 0, pauses = FIRST_PAUSES; total < limit; total += pauses) {
         for (uint32_t i = 0; quick == NEAP_QUICK_LATER && i < pauses; i++) neap_relax();
         if (total > 0 && pauses < PAUSES_MAX) pauses *= 2;
         quick = look_closely(link);
@@ -341,7 +356,7 @@ static enum neap_quick look(struct neap_loop *loop, struct neap_link *link, enum
         loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
         return quick;
     }
-    if (loop->look_pauses > LOOK_PAUSES_MIN) loop->look_pauses /= 2;
+    look_less(loop);
     return quick;
 }
 

@@ -454,6 +454,7 @@ static bool revived(struct neap_object *object) { return neap_import_revived(imp
 static void find_word(struct neap_proxy *proxy, struct neap_session *session) {
     if (!neap_session_find_word(session, &proxy->constants, &proxy->word, &proxy->party)) proxy->word.at = NULL;
     proxy->constants.numbers[0] = proxy->constants.numbers[1] = 0;
+    atomic_store_explicit(&proxy->object.far, word_of(proxy) != NULL, memory_order_relaxed);
 }
 
 struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, uint8_t kind,

@@ -254,6 +254,7 @@ static void destroy(struct neap_object *object) {
 /* Guard held: from now on the word is in the cell. */
 static void move_word(struct neap_lock *lock) {
     uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    atomic_store_explicit(&lock->object.far, true, memory_order_relaxed);
     do atomic_store_explicit(neap_lock_moved_word(lock), word, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&lock->word, &word, NEAP_LOCK_MOVED, memory_order_acq_rel,
                                                   memory_order_relaxed));
