@@ -390,8 +390,8 @@ static bool forward(lua_State *L, const struct neap_text *who) {
 
 /* Nobody in Lua wants to know of it. */
 static void print_process_failure(const struct neap_process *process, const char *name) {
-    const struct neap_message *traceback =
-        process->job.future.outcome != NULL ? &process->job.future.outcome->traceback : NULL;
+    const struct neap_outcome *outcome = neap_future_outcome(&process->job.future);
+    const struct neap_message *traceback = outcome != NULL ? &outcome->traceback : NULL;
     bool is_long = traceback != NULL && traceback->kind == NEAP_MESSAGE_BYTES;
     neap_report_print_of(process->engine, "neap: process %s failed: %s\n%.*s%s", name,
                          process->report.text != NULL ? process->report.text : "?",
@@ -414,9 +414,10 @@ void neap_failure_report_process(struct neap_process *process) {
     report->runnable.run = receive_report;
     report->engine = engine;
     report->job = (struct neap_job *)neap_object_ref(&process->job.future.object);
-    if (report->job->future.outcome != NULL) {
-        neap_message_copy(&report->error, &report->job->future.outcome->value);
-        neap_message_copy(&report->traceback, &report->job->future.outcome->traceback);
+    const struct neap_outcome *outcome = neap_future_outcome(&report->job->future);
+    if (outcome != NULL) {
+        neap_message_copy(&report->error, &outcome->value);
+        neap_message_copy(&report->traceback, &outcome->traceback);
     }
     neap_text_add(&report->who, "process %s", name);
     if (!post(report)) print_process_failure(process, name);
@@ -519,7 +520,7 @@ void neap_failure_report_main(lua_State *L, int box) {
 /* Protected: (work). */
 static int report_work(lua_State *L) {
     struct neap_work *work = lua_touserdata(L, 1);
-    const struct neap_outcome *outcome = work->future.outcome;
+    const struct neap_outcome *outcome = neap_future_outcome(&work->future);
     lua_settop(L, 0);
     if (outcome != NULL) {
         neap_decode(L, &outcome->value);

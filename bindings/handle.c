@@ -111,8 +111,8 @@ static void observe(lua_State *L, const struct target *target) {
 /* Pushes the traceback of a failure, or nil. */
 static void push_traceback(lua_State *L, const struct target *target, int index) {
     if (target->task == NULL) {
-        if (neap_future_has_ended(target->future) && target->future->outcome != NULL)
-            neap_decode(L, &target->future->outcome->traceback);
+        if (neap_future_outcome(target->future) != NULL)
+            neap_decode(L, &neap_future_outcome(target->future)->traceback);
         else
             lua_pushnil(L);
         return;
@@ -139,12 +139,12 @@ static int push_outcome(lua_State *L, const struct target *target, int index) {
     int count = 1;
     if (target->task != NULL)
         count = neap_task_push_values(L, target->task, index);
-    else if (target->future->outcome == NULL)
+    else if (neap_future_outcome(target->future) == NULL)
         push_no_outcome(L, target, state);
     else if (state == NEAP_FUTURE_DONE)
-        count = neap_decode_all(L, &target->future->outcome->value);
+        count = neap_decode_all(L, &neap_future_outcome(target->future)->value);
     else
-        neap_decode(L, &target->future->outcome->value);
+        neap_decode(L, &neap_future_outcome(target->future)->value);
     if (state == NEAP_FUTURE_CANCELLED && target->kind == NEAP_HANDLE_FUTURE && !neap_cancel_is_error(L, -1)) {
         neap_cancel_push_error(L, -1); /* it was cancelled elsewhere before it ran: that is the reason */
         lua_remove(L, -2);

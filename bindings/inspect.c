@@ -48,7 +48,7 @@ static void set_wait(lua_State *L, const struct neap_task *task) {
     neap_text_clear(&text);
     neap_describe_wait(&text, task);
     set_text(L, "waits_for", text.bytes);
-    lua_pushnumber(L, (double)(neap_clock_now() - task->wait.since) / (double)NEAP_SECOND);
+    lua_pushnumber(L, (double)neap_wait_age(&task->wait, neap_clock_now()) / (double)NEAP_SECOND);
     lua_setfield(L, -2, "since");
     neap_text_clear(&text);
     if (neap_task_has_begun(task)) neap_describe_place(&text, task);

@@ -237,9 +237,9 @@ static int finish_deferred(lua_State *L, struct neap_task *task, int code) {
     (void)task;
     (void)code; /* there is no deadline but that of the regions around */
     const struct neap_future *future = *(struct neap_future **)lua_touserdata(L, -1);
-    if (neap_future_state(future) == NEAP_FUTURE_DONE) return neap_decode_all(L, &future->outcome->value);
+    if (neap_future_state(future) == NEAP_FUTURE_DONE) return neap_decode_all(L, &neap_future_outcome(future)->value);
     luaL_where(L, 1);
-    neap_decode(L, &future->outcome->value);
+    neap_decode(L, &neap_future_outcome(future)->value);
     lua_concat(L, 2);
     return lua_error(L);
 }

@@ -80,7 +80,9 @@ static bool is_parked(const struct neap_task *task) {
     return atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
 }
 
-static double seconds_since(int64_t since) { return (double)(neap_clock_now() - since) / (double)NEAP_SECOND; }
+static double seconds_in(const struct neap_wait *wait) {
+    return (double)neap_wait_age(wait, neap_clock_now()) / (double)NEAP_SECOND;
+}
 
 /* --- who holds what --- */
 
@@ -141,7 +143,7 @@ static void list_waiting(struct listing *listing, struct neap_task *task) {
     listing->lines++;
     neap_text_clear(&text);
     neap_describe_task(&text, task);
-    neap_text_add(&text, " has waited for %.2f s in ", seconds_since(task->wait.since));
+    neap_text_add(&text, " has waited for %.2f s in ", seconds_in(&task->wait));
     neap_describe_wait(&text, task);
     neap_describe_place(&text, task);
     describe_holders(&text, listing->engine, task);
@@ -197,7 +199,7 @@ static void list_task(FILE *out, struct neap_task *task) {
     neap_text_clear(&text);
     neap_describe_task(&text, task);
     if (is_parked(task)) {
-        neap_text_add(&text, " has waited for %.2f s in ", seconds_since(task->wait.since));
+        neap_text_add(&text, " has waited for %.2f s in ", seconds_in(&task->wait));
         neap_describe_wait(&text, task);
     } else {
         neap_text_add(&text, " is running");

@@ -7,7 +7,7 @@
  *             core knows neither tasks nor Lua: when a wait has been claimed its run() is queued on its loop, or called
  *             at once where there is no loop.
  *
- * STATES      IDLE -> OPEN -> WOKEN | TIMEDOUT | INTERRUPTED -> IDLE
+ * STATES      IDLE -> OPEN -> WOKEN + i | TIMEDOUT | INTERRUPTED -> IDLE
  *             The owner's thread makes the first and the last step (neap_wait_begin, neap_wait_end); the middle one is
  *             the claim.
  *
@@ -66,6 +66,10 @@ enum { LOOK_PAUSES_MIN = 64, FIRST_PAUSES = 128, PAUSES_MAX = 256, LOOKS_IN_A_RO
 
 enum { FAR_SHIFT = 2, LOOKS_PER_PROBE = 32 }; /* see SPINNING */
 
+enum { SINCE_SHIFT = 20 }; /* the unit of `since`: 2^20 ns */
+
+static const uint32_t no_winner = UINT32_MAX;
+
 void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
                     void (*run)(struct neap_runnable *runnable)) {
     wait->runnable.next = NULL;
@@ -77,10 +81,12 @@ void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_
     wait->loop = loop;
     wait->owner = owner;
     wait->links = NULL;
-    wait->winner = NULL;
     wait->link_count = 0;
     wait->ticket = NULL;
-    atomic_init(&wait->tries, 0);
+}
+
+int64_t neap_wait_age(const struct neap_wait *wait, int64_t now) {
+    return (int64_t)((uint32_t)(now >> SINCE_SHIFT) - wait->since) << SINCE_SHIFT;
 }
 
 /* By its ticket, as `by`. */
@@ -131,21 +137,27 @@ static bool claim_local(struct neap_wait *wait) {
     return true;
 }
 
-static uint32_t by_of(const struct neap_link *link) {
-    return link->wait->ticket->by + (uint32_t)(link - link->wait->links);
-}
+static uint32_t index_of(const struct neap_link *link) { return (uint32_t)(link - link->wait->links); }
+
+static uint32_t by_of(const struct neap_link *link) { return link->wait->ticket->by + index_of(link); }
 
 static bool claim_for(struct neap_link *link) {
     struct neap_wait *wait = link->wait;
-    if (wait->ticket != NULL) return claim_ticket(wait, NEAP_WAIT_WOKEN, by_of(link));
-    return !link->object->shared && wait->link_count == 1 ? claim_local(wait) : claim(wait, NEAP_WAIT_WOKEN);
+    if (wait->ticket != NULL) return claim_ticket(wait, NEAP_WAIT_WOKEN + index_of(link), by_of(link));
+    if (!link->object->shared && wait->link_count == 1) return claim_local(wait);
+    return claim(wait, NEAP_WAIT_WOKEN + index_of(link));
 }
 
 /* Its wait has been claimed for `link`. */
 static void win(struct neap_link *link) {
     neap_list_remove(&link->node);
-    link->wait->winner = link;
     link->result = 0;
+}
+
+/* Its ticket is taken: `state` follows. */
+static void win_by_ticket(struct neap_link *link) {
+    atomic_store_explicit(&link->wait->state, NEAP_WAIT_WOKEN + index_of(link), memory_order_release);
+    win(link);
 }
 
 bool neap_link_claim(struct neap_link *link) {
@@ -174,7 +186,7 @@ void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_b
 /* --- tickets --- */
 
 bool neap_link_commit_foreign(struct neap_link *link) {
-    if (atomic_load_explicit(&link->wait->state, memory_order_relaxed) == NEAP_WAIT_WOKEN)
+    if (atomic_load_explicit(&link->wait->state, memory_order_relaxed) >= NEAP_WAIT_WOKEN)
         return true; /* by exchange */
     if (neap_link_claim(link)) return true;
     link->result = NEAP_GONE;
@@ -193,8 +205,7 @@ void neap_link_settle(struct neap_link *link, bool served) {
         return;
     }
     neap_ticket_take(link->wait->ticket, by_of(link));
-    atomic_store_explicit(&link->wait->state, NEAP_WAIT_WOKEN, memory_order_release);
-    win(link);
+    win_by_ticket(link);
 }
 
 enum exchange { BOTH, OWN_GONE, OTHER_GONE };
@@ -216,11 +227,9 @@ static enum exchange claim_both(struct neap_link *own, struct neap_link *other) 
             return OWN_GONE;
         }
         neap_ticket_take(second, by_of(other));
-        atomic_store_explicit(&other->wait->state, NEAP_WAIT_WOKEN, memory_order_release);
-        win(other);
+        win_by_ticket(other);
     }
-    atomic_store_explicit(&own->wait->state, NEAP_WAIT_WOKEN, memory_order_release);
-    win(own);
+    win_by_ticket(own);
     return BOTH;
 }
 
@@ -251,8 +260,7 @@ bool neap_link_complete(struct neap_link *link, bool died) {
     if (atomic_load_explicit(&wait->state, memory_order_relaxed) != NEAP_WAIT_OPEN ||
         !neap_ticket_settle(wait->ticket, by_of(link), died))
         return false;
-    atomic_store_explicit(&wait->state, NEAP_WAIT_WOKEN, memory_order_release);
-    win(link);
+    win_by_ticket(link);
     return true;
 }
 
@@ -268,14 +276,16 @@ static bool take_ticket(struct neap_wait *wait, const struct neap_link *links, u
     }
     if (remote == NULL) return true;
     if (count > NEAP_TICKET_LINKS) return false;
-    atomic_store_explicit(&wait->tries, tries, memory_order_relaxed);
     wait->ticket = neap_ticket_open(remote->class->board(remote));
-    return wait->ticket != NULL;
+    if (wait->ticket == NULL) return false;
+    atomic_store_explicit(&wait->ticket->tries, tries, memory_order_relaxed);
+    return true;
 }
 
 /* The last one ends the wait. One that stands for another has just one link, and does not count. */
 bool neap_link_refuse(struct neap_link *link) {
-    if (atomic_fetch_sub_explicit(&link->wait->tries, 1, memory_order_relaxed) <= 1) return true;
+    struct neap_ticket *ticket = link->wait->ticket;
+    if (ticket == NULL || atomic_fetch_sub_explicit(&ticket->tries, 1, memory_order_relaxed) <= 1) return true;
     neap_list_remove(&link->node);
     return false;
 }
@@ -387,8 +397,7 @@ static int prepare_open(struct neap_wait *wait, struct neap_link *links, uint32_
 static void open_wait(struct neap_wait *wait, struct neap_link *links, uint32_t count) {
     wait->links = links;
     wait->link_count = count;
-    wait->winner = NULL;
-    wait->since = wait->loop != NULL ? wait->loop->now : neap_clock_now();
+    wait->since = (uint32_t)((wait->loop != NULL ? wait->loop->now : neap_clock_now()) >> SINCE_SHIFT);
     atomic_store_explicit(&wait->state, NEAP_WAIT_OPEN, memory_order_release);
 }
 
@@ -622,9 +631,9 @@ bool neap_wait_withdraw(struct neap_wait *wait) {
     return open;
 }
 
-static void withdraw_others(struct neap_wait *wait) {
+static void withdraw_others(struct neap_wait *wait, uint32_t winner) {
     for (uint32_t i = 0; i < wait->link_count; i++)
-        if (&wait->links[i] != wait->winner) withdraw(&wait->links[i]);
+        if (i != winner) withdraw(&wait->links[i]);
 }
 
 bool neap_wait_abandon(struct neap_wait *wait) {
@@ -637,15 +646,16 @@ int neap_wait_end(struct neap_wait *wait) {
     uint32_t outcome = atomic_load_explicit(&wait->state, memory_order_acquire);
     NEAP_ASSERT(outcome > NEAP_WAIT_OPEN, "wait 1: a wait ends after it was claimed");
     close_timer(wait);
-    if (outcome != NEAP_WAIT_WOKEN || wait->link_count > 1) withdraw_others(wait);
+    uint32_t index = outcome >= NEAP_WAIT_WOKEN ? outcome - NEAP_WAIT_WOKEN : no_winner;
+    if (index == no_winner || wait->link_count > 1) withdraw_others(wait, index);
     drop_ticket(wait);
     atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
     wait->link_count = 0;
-    if (outcome == NEAP_WAIT_WOKEN) {
-        struct neap_link *winner = wait->winner;
+    if (index != no_winner) {
+        struct neap_link *winner = &wait->links[index];
         const struct neap_class *class = winner->object->class;
         if (class->resumed != NULL) class->resumed(winner->object, winner);
-        return (int)(winner - wait->links);
+        return (int)index;
     }
     return outcome == NEAP_WAIT_TIMEDOUT ? NEAP_TIMEOUT : NEAP_CANCELLED;
 }

@@ -25,9 +25,9 @@ struct neap_runnable {
 enum neap_wait_state {
     NEAP_WAIT_IDLE,       /* not waiting; the owner may do with the record what it likes */
     NEAP_WAIT_OPEN,       /* waiting: whoever moves it on has claimed it */
-    NEAP_WAIT_WOKEN,      /* served through `winner` */
-    NEAP_WAIT_TIMEDOUT,   /* its deadline came first */
-    NEAP_WAIT_INTERRUPTED /* its owner is asked to look at its cancellations */
+    NEAP_WAIT_TIMEDOUT,    /* its deadline came first */
+    NEAP_WAIT_INTERRUPTED, /* its owner is asked to look at its cancellations */
+    NEAP_WAIT_WOKEN        /* served through its first link; WOKEN + i: through links[i] */
 };
 
 /* One object that a wait waits on. The waiting side fills in object, op and the operands; results come back in place. */
@@ -53,16 +53,14 @@ struct neap_link {
 
 struct neap_wait {
     struct neap_runnable runnable; /* queued on the loop by whoever claimed it; run() is the owner's */
-    _Atomic uint32_t state;        /* enum neap_wait_state; see CLAIMING in wait.c */
+    _Atomic uint32_t state;        /* enum neap_wait_state, or more; see CLAIMING in wait.c */
     uint32_t timer;                /* place in the loop's timers, or NEAP_NO_TIMER; owner's thread */
+    uint32_t since;                /* when it parked, see neap_wait_age; owner's thread */
+    uint32_t link_count;           /* of links */
     int64_t deadline;              /* of the open wait; owner's thread */
-    int64_t since;                 /* when it parked; for reports */
     struct neap_loop *loop;   /* constant; NULL: run() is called at once, by the waker's thread (a host's C thread) */
     struct neap_owner *owner; /* constant: in whose name locks are taken */
     struct neap_link *links;  /* of the open wait; NULL while sleeping */
-    struct neap_link *winner; /* written by the claimer before it queues the wait */
-    uint32_t link_count;      /* of links */
-    atomic_uint tries;        /* links with NEAP_OP_TRY that have not been refused yet. Relaxed */
     struct neap_ticket
         *ticket; /* how other processes claim it, and then everyone does; NULL: none can. While it is open */
 };
@@ -116,6 +114,9 @@ bool neap_wait_abandon(struct neap_wait *wait);
 int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once);
 /* What neap_wait_serve has left open is to be served no more: false when it has been, and run() has been or will be called. */
 bool neap_wait_withdraw(struct neap_wait *wait);
+
+/* For how long an open wait has been parked, in nanoseconds, to a millisecond or so; right for 52 days. Owner's thread. */
+int64_t neap_wait_age(const struct neap_wait *wait, int64_t now);
 
 /* --- for the classes of objects that are waited on; guard held --- */
 

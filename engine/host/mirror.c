@@ -179,7 +179,7 @@ void neap_job_serve(struct neap_object *object, struct neap_call *call) {
 void neap_mirror_put_end(struct neap_object *object, struct neap_packer *packer) {
     const struct neap_future *future = (struct neap_future *)object;
     const struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
-    const struct neap_outcome *outcome = future->outcome; /* NULL: there was no memory for it */
+    const struct neap_outcome *outcome = neap_future_outcome(future); /* NULL: there was no memory for it */
     neap_pack_u8(packer, (uint8_t)neap_future_state(future));
     neap_pack_message(packer, outcome != NULL ? &outcome->value : &none);
     neap_pack_message(packer, outcome != NULL ? &outcome->traceback : &none);

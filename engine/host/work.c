@@ -43,7 +43,7 @@ static void serve(struct neap_object *object, struct neap_call *call) {
 static void put_end(struct neap_object *object, struct neap_packer *packer) {
     const struct neap_work *work = (struct neap_work *)object;
     const struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
-    if (work->future.outcome != NULL) {
+    if (neap_future_outcome(&work->future) != NULL) {
         neap_mirror_put_end(object, packer);
         return;
     }

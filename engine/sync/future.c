@@ -13,7 +13,6 @@ const char *const neap_future_verbs[] = {"join"};
 void neap_future_init(struct neap_future *future, const struct neap_class *class) {
     neap_object_init(&future->object, class);
     neap_list_init(&future->waiters);
-    future->outcome = NULL;
     future->loops = false;
     atomic_init(&future->state, NEAP_FUTURE_NEW);
     atomic_init(&future->observed, false);
@@ -39,9 +38,11 @@ static void forget_references(struct neap_message *message, const struct neap_ob
 }
 
 void neap_future_fini(struct neap_future *future) {
-    NEAP_ASSERT(neap_list_is_empty(&future->waiters), "wait 2: who waits keeps the object alive");
-    if (future->loops) forget_references(&future->outcome->value, &future->object);
-    neap_outcome_free(future->outcome);
+    struct neap_outcome *outcome = neap_future_outcome(future);
+    NEAP_ASSERT(neap_future_has_ended(future) || neap_list_is_empty(&future->waiters),
+                "wait 2: who waits keeps the object alive");
+    if (future->loops) forget_references(&outcome->value, &future->object);
+    neap_outcome_free(outcome);
 }
 
 bool neap_future_end(struct neap_future *future, enum neap_future_state state, struct neap_outcome *outcome) {
@@ -51,9 +52,9 @@ bool neap_future_end(struct neap_future *future, enum neap_future_state state, s
     if (own > 0 && neap_message_unshare(&outcome->value) != 0) own = 0; /* counted: it is kept for ever */
     future->loops = own > 0;
     neap_object_lock(&future->object);
-    if (outcome != NULL) future->outcome = outcome;
-    atomic_store_explicit(&future->state, (uint8_t)state, memory_order_release);
     neap_waiters_claim_all(&future->waiters, 0, &batch);
+    future->end = outcome;
+    atomic_store_explicit(&future->state, (uint8_t)state, memory_order_release);
     neap_object_unlock(&future->object);
     neap_batch_flush(&batch);
     while (own-- > 0) neap_object_unref(&future->object); /* not the last: the caller has one */
@@ -71,7 +72,7 @@ void neap_future_enlist(struct neap_object *object, struct neap_link *link) {
 
 bool neap_future_is_awaited(struct neap_future *future) {
     neap_object_lock(&future->object);
-    bool awaited = !neap_list_is_empty(&future->waiters);
+    bool awaited = !neap_future_has_ended(future) && !neap_list_is_empty(&future->waiters);
     neap_object_unlock(&future->object);
     return awaited;
 }

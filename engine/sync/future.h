@@ -28,11 +28,13 @@ struct neap_outcome {
 
 struct neap_future {
     struct neap_object object;    /* first; embedded by what it is the future of */
-    struct neap_list waiters;     /* links with END. guard */
-    bool loops;                   /* the outcome refers to the future itself; see future.c. As outcome */
-    struct neap_outcome *outcome; /* written before `state` says ended, or before the object is shared; owned */
-    _Atomic uint8_t state;        /* enum neap_future_state; ended states are written under the guard, release */
-    _Atomic bool observed;        /* somebody has taken note of how it ended: joined, asked for the error. Relaxed */
+    union {
+        struct neap_list waiters; /* until it has ended: links with END. guard */
+        struct neap_outcome *end; /* from then on; owned. Written before `state` says so: see neap_future_outcome */
+    };
+    _Atomic uint8_t state; /* enum neap_future_state; ended states are written under the guard, release */
+    _Atomic bool observed; /* somebody has taken note of how it ended: joined, asked for the error. Relaxed */
+    bool loops;            /* the outcome refers to the future itself; see future.c. As outcome */
 };
 
 void neap_future_init(struct neap_future *future, const struct neap_class *class);
@@ -44,6 +46,11 @@ static inline enum neap_future_state neap_future_state(const struct neap_future 
 
 static inline bool neap_future_has_ended(const struct neap_future *future) {
     return neap_future_state(future) >= NEAP_FUTURE_DONE;
+}
+
+/* NULL: it has not ended, or without one. Borrowed, and constant from then on. */
+static inline struct neap_outcome *neap_future_outcome(const struct neap_future *future) {
+    return neap_future_has_ended(future) ? future->end : NULL;
 }
 
 /* Ends it and wakes who waits. `outcome` is taken over and may be NULL while the object is local. True when somebody

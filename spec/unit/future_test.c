@@ -59,7 +59,7 @@ static void waiting_is_over_once_it_has_ended(void **state) {
     assert_int_equal(await(&a, 0), 0);
     assert_int_equal(await(&b, NEAP_FOREVER), 0);
     int64_t value;
-    memcpy(&value, future->outcome->value.parcel->bytes, sizeof value);
+    memcpy(&value, neap_future_outcome(future)->value.parcel->bytes, sizeof value);
     assert_int_equal(value, 7);
 }
 
@@ -88,7 +88,7 @@ static void an_outcome_is_not_needed_here(void **state) {
     (void)state;
     if (sharing) return; /* others would read it */
     neap_future_end(future, NEAP_FUTURE_DONE, NULL);
-    assert_null(future->outcome);
+    assert_null(neap_future_outcome(future));
 }
 
 /* What a broken pool gives to all of its futures, one of which it refers to. */
@@ -105,7 +105,7 @@ static void an_outcome_that_refers_to_its_future_may_be_shared_with_others(void 
     neap_future_end(other, NEAP_FUTURE_FAILED, copy);
     neap_future_end(future, NEAP_FUTURE_FAILED, outcome);
     neap_object_unref(&other->object);
-    const struct neap_parcel *left = future->outcome->value.parcel;
+    const struct neap_parcel *left = neap_future_outcome(future)->value.parcel;
     assert_int_equal(left->object_count, 1);
     assert_ptr_equal(left->objects[0], &other->object);
     assert_int_equal(neap_future_state(other), NEAP_FUTURE_FAILED); /* it is alive */
@@ -156,7 +156,7 @@ static void join_it(void *argument) {
     for (int i = 0; i < JOINERS; i++) {
         int code = finish(&joining->joiners[i]);
         CHECK(code == 0 || (i % 3 == 0 && code == NEAP_TIMEOUT) || (i % 3 == 1 && code == NEAP_CANCELLED));
-        if (code == 0) CHECK(neap_future_has_ended(joining->future) && joining->future->outcome != NULL);
+        if (code == 0) CHECK(neap_future_has_ended(joining->future) && neap_future_outcome(joining->future) != NULL);
     }
     neap_object_unref(&joining->future->object);
 }

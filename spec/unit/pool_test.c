@@ -105,7 +105,7 @@ static void work_goes_from_submitter_to_worker_and_back(void **state) {
     assert_int_equal(state_of(work), NEAP_FUTURE_RUNNING);
     assert_true(neap_pool_finish(pool, id, NEAP_FUTURE_DONE, outcome_with(6)));
     assert_int_equal(state_of(work), NEAP_FUTURE_DONE);
-    assert_int_equal(value_of(&work->future.outcome->value), 6);
+    assert_int_equal(value_of(&neap_future_outcome(&work->future)->value), 6);
     assert_false(neap_pool_finish(pool, id, NEAP_FUTURE_DONE, outcome_with(7)));
     let_go(work);
 }
@@ -245,7 +245,7 @@ static void a_dead_worker_costs_what_it_ran(void **state) {
     (void)taken(&b, &second);
     neap_pool_bury(pool, 1, true, outcome_with(99));
     assert_int_equal(state_of(one), NEAP_FUTURE_FAILED);
-    assert_int_equal(value_of(&one->future.outcome->value), 99);
+    assert_int_equal(value_of(&neap_future_outcome(&one->future)->value), 99);
     assert_int_equal(state_of(two), NEAP_FUTURE_RUNNING);
     assert_int_equal(state_of(three), NEAP_FUTURE_NEW);
     assert_false(neap_pool_finish(pool, first, NEAP_FUTURE_DONE, NULL)); /* its last word comes too late */
@@ -400,12 +400,12 @@ static void in_a_broken_pool_all_work_fails(void **state) {
     neap_pool_break(pool, outcome_with(13));
     neap_pool_break(pool, outcome_with(14));
     assert_int_equal(state_of(queued), NEAP_FUTURE_FAILED);
-    assert_int_equal(value_of(&queued->future.outcome->value), 13);
+    assert_int_equal(value_of(&neap_future_outcome(&queued->future)->value), 13);
     assert_int_equal(take(&a, 1, NEAP_FOREVER), NEAP_CLOSED);
     assert_int_equal(submit_as(&c, 2, 0, NEAP_FOREVER), NEAP_BROKEN);
     struct neap_work *late = neap_pool_fail(pool, &c.links[0].message, true);
     assert_int_equal(state_of(late), NEAP_FUTURE_FAILED);
-    assert_int_equal(value_of(&late->future.outcome->value), 13);
+    assert_int_equal(value_of(&neap_future_outcome(&late->future)->value), 13);
     assert_true(neap_pool_is_broken(pool));
     let_go(queued);
     let_go(late);
@@ -492,7 +492,7 @@ static void check_contest(void *argument) {
     for (int i = 0; i < PIECES; i++) {
         CHECK(neap_future_has_ended(&contest->works[i]->future));
         if (state_of(contest->works[i]) == NEAP_FUTURE_DONE) {
-            CHECK(value_of(&contest->works[i]->future.outcome->value) == i);
+            CHECK(value_of(&neap_future_outcome(&contest->works[i]->future)->value) == i);
             done++;
         }
         let_go(contest->works[i]);

@@ -163,7 +163,7 @@ static void await_end(struct neap_process *process) {
 
 static const char *text_of(struct neap_process *process) {
     static char text[200];
-    const struct neap_message *value = &process->job.future.outcome->value;
+    const struct neap_message *value = &neap_future_outcome(&process->job.future)->value;
     if (value->kind == NEAP_MESSAGE_TEXT) snprintf(text, sizeof text, "%.*s", value->length, value->text);
     if (value->kind == NEAP_MESSAGE_BYTES)
         snprintf(text, sizeof text, "%.*s", (int)value->parcel->size, value->parcel->bytes);
@@ -185,12 +185,12 @@ static void it_tells_how_it_ended(void **state) {
     for (int i = 0; i < 5; i++) { /* the first is executed, the others are copies of the nursery */
         struct neap_process *process = begin(RETURN, 42);
         check(process, NEAP_FUTURE_DONE, 0);
-        assert_int_equal(process->job.future.outcome->value.integer, 42);
+        assert_int_equal(neap_future_outcome(&process->job.future)->value.integer, 42);
         let_go(process);
     }
     struct neap_process *process = begin(FAIL, 7);
     check(process, NEAP_FUTURE_FAILED, 1);
-    assert_int_equal(process->job.future.outcome->value.integer, 7);
+    assert_int_equal(neap_future_outcome(&process->job.future)->value.integer, 7);
     assert_string_equal(process->report.text, "it failed");
     let_go(process);
 }
