@@ -210,7 +210,7 @@ bool neap_ticket_is_open(const struct neap_ticket *ticket) {
 
 /* --- rounds --- */
 
-struct neap_ticket *neap_ticket_open(struct neap_board *board) {
+struct neap_ticket *neap_ticket_open(struct neap_board *board, uint32_t tries) {
     neap_guard_lock(&board->guard);
     struct neap_ticket *ticket = board->spare != NULL || add_page(board) ? board->spare : NULL;
     if (ticket != NULL) board->spare = ticket->next;
@@ -218,6 +218,7 @@ struct neap_ticket *neap_ticket_open(struct neap_board *board) {
     if (ticket == NULL) return NULL;
     uint64_t last = atomic_load_explicit(ticket->word, memory_order_relaxed);
     ticket->round = round_of(last) + ((uint64_t)1 << ROUND_SHIFT);
+    atomic_store_explicit(&ticket->tries, tries, memory_order_relaxed);
     atomic_store_explicit(ticket->word, word_of(ticket, 0, OPEN), memory_order_release);
     return ticket;
 }

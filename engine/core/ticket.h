@@ -37,8 +37,8 @@ struct neap_segment *neap_board_segment(struct neap_board *board);
 
 /* --- the process that waits; any thread --- */
 
-/* A ticket with a new round, which is open; NULL: no memory, or every word of the family is in use. */
-struct neap_ticket *neap_ticket_open(struct neap_board *board);
+/* A ticket with a new round, which is open; NULL: no memory, or every word of the family is in use. `tries`: for the wait. */
+struct neap_ticket *neap_ticket_open(struct neap_board *board, uint32_t tries);
 /* The wait is over: who still tries to claim it fails. A ticket of another process is left alone. */
 void neap_ticket_close(struct neap_ticket *ticket);
 

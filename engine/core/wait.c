@@ -68,8 +68,6 @@ enum { FAR_SHIFT = 2, LOOKS_PER_PROBE = 32 }; /* see SPINNING */
 
 enum { SINCE_SHIFT = 20 }; /* the unit of `since`: 2^20 ns */
 
-static const uint32_t no_winner = UINT32_MAX;
-
 void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
                     void (*run)(struct neap_runnable *runnable)) {
     wait->runnable.next = NULL;
@@ -276,10 +274,8 @@ static bool take_ticket(struct neap_wait *wait, const struct neap_link *links, u
     }
     if (remote == NULL) return true;
     if (count > NEAP_TICKET_LINKS) return false;
-    wait->ticket = neap_ticket_open(remote->class->board(remote));
-    if (wait->ticket == NULL) return false;
-    atomic_store_explicit(&wait->ticket->tries, tries, memory_order_relaxed);
-    return true;
+    wait->ticket = neap_ticket_open(remote->class->board(remote), tries);
+    return wait->ticket != NULL;
 }
 
 /* The last one ends the wait. One that stands for another has just one link, and does not count. */
@@ -631,6 +627,7 @@ bool neap_wait_withdraw(struct neap_wait *wait) {
     return open;
 }
 
+/* `winner`: an index; of no link, when none served. */
 static void withdraw_others(struct neap_wait *wait, uint32_t winner) {
     for (uint32_t i = 0; i < wait->link_count; i++)
         if (i != winner) withdraw(&wait->links[i]);
@@ -646,16 +643,16 @@ int neap_wait_end(struct neap_wait *wait) {
     uint32_t outcome = atomic_load_explicit(&wait->state, memory_order_acquire);
     NEAP_ASSERT(outcome > NEAP_WAIT_OPEN, "wait 1: a wait ends after it was claimed");
     close_timer(wait);
-    uint32_t index = outcome >= NEAP_WAIT_WOKEN ? outcome - NEAP_WAIT_WOKEN : no_winner;
-    if (index == no_winner || wait->link_count > 1) withdraw_others(wait, index);
+    if (outcome < NEAP_WAIT_WOKEN)
+        withdraw_others(wait, UINT32_MAX);
+    else if (wait->link_count > 1)
+        withdraw_others(wait, outcome - NEAP_WAIT_WOKEN);
     drop_ticket(wait);
     atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
     wait->link_count = 0;
-    if (index != no_winner) {
-        struct neap_link *winner = &wait->links[index];
-        const struct neap_class *class = winner->object->class;
-        if (class->resumed != NULL) class->resumed(winner->object, winner);
-        return (int)index;
-    }
-    return outcome == NEAP_WAIT_TIMEDOUT ? NEAP_TIMEOUT : NEAP_CANCELLED;
+    if (outcome < NEAP_WAIT_WOKEN) return outcome == NEAP_WAIT_TIMEDOUT ? NEAP_TIMEOUT : NEAP_CANCELLED;
+    struct neap_link *winner = &wait->links[outcome - NEAP_WAIT_WOKEN];
+    const struct neap_class *class = winner->object->class;
+    if (class->resumed != NULL) class->resumed(winner->object, winner);
+    return (int)(outcome - NEAP_WAIT_WOKEN);
 }

@@ -23,8 +23,8 @@ struct neap_runnable {
 };
 
 enum neap_wait_state {
-    NEAP_WAIT_IDLE,       /* not waiting; the owner may do with the record what it likes */
-    NEAP_WAIT_OPEN,       /* waiting: whoever moves it on has claimed it */
+    NEAP_WAIT_IDLE,        /* not waiting; the owner may do with the record what it likes */
+    NEAP_WAIT_OPEN,        /* waiting: whoever moves it on has claimed it */
     NEAP_WAIT_TIMEDOUT,    /* its deadline came first */
     NEAP_WAIT_INTERRUPTED, /* its owner is asked to look at its cancellations */
     NEAP_WAIT_WOKEN        /* served through its first link; WOKEN + i: through links[i] */

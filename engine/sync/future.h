@@ -27,7 +27,7 @@ struct neap_outcome {
 };
 
 struct neap_future {
-    struct neap_object object;    /* first; embedded by what it is the future of */
+    struct neap_object object; /* first; embedded by what it is the future of */
     union {
         struct neap_list waiters; /* until it has ended: links with END. guard */
         struct neap_outcome *end; /* from then on; owned. Written before `state` says so: see neap_future_outcome */

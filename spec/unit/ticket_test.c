@@ -31,7 +31,7 @@ static struct neap_ticket seen_there(const struct neap_ticket *ticket) {
 
 static void a_ticket_is_claimed_once(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
     assert_true(neap_ticket_is_open(&other));
     assert_true(neap_ticket_claim(&other, other.by));
     assert_false(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
@@ -43,11 +43,11 @@ static void a_ticket_is_claimed_once(void **state) {
 
 static void a_round_that_is_over_cannot_be_claimed(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
     neap_ticket_close(ticket);
     assert_false(neap_ticket_is_open(&other));
     assert_false(neap_ticket_claim(&other, other.by));
-    assert_ptr_equal(neap_ticket_open(here_board), ticket); /* the same word, the next round */
+    assert_ptr_equal(neap_ticket_open(here_board, 0), ticket); /* the same word, the next round */
     assert_false(neap_ticket_claim(&other, other.by));
     assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
     neap_ticket_close(ticket);
@@ -55,7 +55,7 @@ static void a_round_that_is_over_cannot_be_claimed(void **state) {
 
 static void who_dies_holding_a_ticket_has_claimed_it(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
     assert_true(neap_ticket_hold(&other, 2));
     assert_true(neap_ticket_is_open(ticket));
     assert_true(neap_ticket_settle(ticket, 2, true));
@@ -66,7 +66,7 @@ static void who_dies_holding_a_ticket_has_claimed_it(void **state) {
 
 static void a_ticket_that_was_let_go_is_open_again(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
     assert_true(neap_ticket_hold(&other, 1));
     neap_ticket_let_go(&other, 1);
     assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
@@ -75,7 +75,7 @@ static void a_ticket_that_was_let_go_is_open_again(void **state) {
 
 static void what_is_no_word_is_refused(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other;
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other;
     uint64_t place = ticket->place, round = ticket->round;
     assert_false(neap_ticket_find(there_board, 0, round, 1, &other));
     assert_false(neap_ticket_find(there_board, place + 1, round, 1, &other));
@@ -92,8 +92,8 @@ static void two_boards_never_give_out_the_same_word(void **state) {
     enum { MANY = 1500 };
     static struct neap_ticket *tickets[2][MANY];
     for (int i = 0; i < MANY; i++) {
-        tickets[0][i] = neap_ticket_open(here_board);
-        tickets[1][i] = neap_ticket_open(there_board);
+        tickets[0][i] = neap_ticket_open(here_board, 0);
+        tickets[1][i] = neap_ticket_open(there_board, 0);
     }
     for (int i = 0; i < MANY; i++) {
         assert_true(neap_ticket_claim(tickets[0][i], NEAP_TICKET_SELF));
@@ -106,8 +106,8 @@ static void two_boards_never_give_out_the_same_word(void **state) {
 static void out_of_memory_is_an_answer(void **state) {
     (void)state;
     neap_memory_fail_after(0);
-    assert_null(neap_ticket_open(here_board));
-    struct neap_ticket *ticket = neap_ticket_open(here_board);
+    assert_null(neap_ticket_open(here_board, 0));
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0);
     assert_non_null(ticket);
     neap_ticket_close(ticket);
 }
@@ -156,7 +156,7 @@ static const struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
 
 static void what_is_served_at_once_has_been_claimed(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0);
     struct neap_event *event = made(neap_event_new());
     struct stand_in stand_in;
     assert_int_equal(serve(&stand_in, there_board, ticket, 1, event, NEAP_EVENT_WAIT, none, true), NEAP_TIMEOUT);
@@ -171,7 +171,7 @@ static void what_is_served_at_once_has_been_claimed(void **state) {
 
 static void what_is_gone_takes_no_value(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0);
     struct neap_channel *channel = made(neap_channel_new(1));
     struct actor sender;
     struct stand_in stand_in;
@@ -195,7 +195,7 @@ static atomic_long sent, bought, trades;
 
 /* One that receives from one channel or sends to another, whichever comes first. */
 static void trade(struct neap_board *own, struct neap_board *other) {
-    struct neap_ticket *ticket = neap_ticket_open(own);
+    struct neap_ticket *ticket = neap_ticket_open(own, 0);
     struct stand_in sides[2];
     int codes[2];
     long value = 1 + (long)chance(1000);
