@@ -245,6 +245,7 @@ bool neap_ticket_find(struct neap_board *board, uint64_t place, uint64_t round, 
     ticket->place = place;
     ticket->round = round;
     ticket->by = by;
+    atomic_init(&ticket->tries, 0);
     ticket->board = NULL;
     ticket->next = NULL;
     return true;

@@ -66,7 +66,7 @@ enum { LOOK_PAUSES_MIN = 64, FIRST_PAUSES = 128, PAUSES_MAX = 256, LOOKS_IN_A_RO
 
 enum { FAR_SHIFT = 2, LOOKS_PER_PROBE = 32 }; /* see SPINNING */
 
-enum { SINCE_SHIFT = 20 }; /* the unit of `since`: 2^20 ns */
+enum { SINCE_SHIFT = 24 }; /* the unit of `since`: 2^24 ns */
 
 void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
                     void (*run)(struct neap_runnable *runnable)) {

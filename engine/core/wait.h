@@ -115,7 +115,7 @@ int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once);
 /* What neap_wait_serve has left open is to be served no more: false when it has been, and run() has been or will be called. */
 bool neap_wait_withdraw(struct neap_wait *wait);
 
-/* For how long an open wait has been parked, in nanoseconds, to a millisecond or so; right for 52 days. Owner's thread. */
+/* For how long an open wait has been parked, in nanoseconds, to 17 ms; right for two years. Owner's thread. */
 int64_t neap_wait_age(const struct neap_wait *wait, int64_t now);
 
 /* --- for the classes of objects that are waited on; guard held --- */

@@ -64,6 +64,14 @@ static void who_dies_holding_a_ticket_has_claimed_it(void **state) {
     neap_ticket_close(ticket);
 }
 
+static void only_its_own_process_counts_the_tries_of_a_ticket(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 3), other = seen_there(ticket);
+    assert_int_equal(atomic_load(&ticket->tries), 3);
+    assert_int_equal(atomic_load(&other.tries), 0);
+    neap_ticket_close(ticket);
+}
+
 static void a_ticket_that_was_let_go_is_open_again(void **state) {
     (void)state;
     struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
@@ -239,6 +247,7 @@ int main(void) {
         RUN(a_ticket_is_claimed_once),
         RUN(a_round_that_is_over_cannot_be_claimed),
         RUN(who_dies_holding_a_ticket_has_claimed_it),
+        RUN(only_its_own_process_counts_the_tries_of_a_ticket),
         RUN(a_ticket_that_was_let_go_is_open_again),
         RUN(what_is_no_word_is_refused),
         RUN(two_boards_never_give_out_the_same_word),
