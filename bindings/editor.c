@@ -300,11 +300,11 @@ static int editor_insert(lua_State *L) {
     int count = (int)neap_argument_integer_or(L, 3, 0);
     if (!editor->started) return 0;
     editing = editor;
-    bool begun = neap_screen_begin(editor->screen, STDOUT_FILENO);
+    bool begun = neap_screen_begin(editor->screen, stdout);
     if (count > 0) editor->lib.deletestr(editor->line, count);
     if (text[0] != '\0') editor->lib.insertstr(editor->line, text);
     put_back(editor);
-    neap_screen_end(editor->screen, begun, '\n');
+    neap_screen_end(editor->screen, stdout, begun, '\n');
     return 0;
 }
 
@@ -319,10 +319,10 @@ static int editor_show(lua_State *L) {
 static int editor_resize(lua_State *L) {
     struct editor *editor = check(L);
     editing = editor;
-    bool begun = neap_screen_begin(editor->screen, STDOUT_FILENO);
+    bool begun = neap_screen_begin(editor->screen, stdout);
     editor->lib.resize(editor->line);
     put_back(editor);
-    neap_screen_end(editor->screen, begun, '\n');
+    neap_screen_end(editor->screen, stdout, begun, '\n');
     return 0;
 }
 

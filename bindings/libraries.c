@@ -70,9 +70,9 @@ static bool write_out(struct neap_vm *vm, size_t length) {
     if (has_host(vm)) {
         neap_embedding_write(vm->engine->embedding, output->bytes, length);
     } else {
-        bool begun = neap_screen_begin(&vm->engine->screen, STDOUT_FILENO);
+        bool begun = neap_screen_begin(&vm->engine->screen, stdout);
         ok = fwrite(output->bytes, 1, length, stdout) == length;
-        neap_screen_end(&vm->engine->screen, begun, output->bytes[length - 1]);
+        neap_screen_end(&vm->engine->screen, stdout, begun, output->bytes[length - 1]);
     }
     output->used -= length;
     memmove(output->bytes, output->bytes + length, output->used);
@@ -102,9 +102,10 @@ int neap_libraries_flush(struct neap_vm *vm) {
 }
 
 int neap_libraries_flush_if_free(struct neap_vm *vm) {
-    if (ftrylockfile(stdout) != 0) return 0;
+    bool begun;
+    if (!neap_screen_try_begin(&vm->engine->screen, stdout, &begun)) return 0;
     int code = neap_libraries_flush(vm);
-    funlockfile(stdout);
+    neap_screen_end(&vm->engine->screen, stdout, begun, '\0');
     return code;
 }
 
@@ -138,8 +139,7 @@ static bool collect_piece(lua_State *L, struct neap_vm *vm, const struct piece *
 
 static bool write_piece(lua_State *L, struct neap_vm *vm, const struct piece *piece) {
     char buffer[NUMBER_MAX], last = '\0';
-    bool ok = true, begun = neap_screen_begin(&vm->engine->screen, STDOUT_FILENO);
-    flockfile(stdout);
+    bool ok = true, begun = neap_screen_begin(&vm->engine->screen, stdout);
     if (vm->output.used > 0) ok = write_out(vm, vm->output.used);
     for (int i = piece->first, top = lua_gettop(L); i <= top; i++) {
         size_t length;
@@ -150,8 +150,7 @@ static bool write_piece(lua_State *L, struct neap_vm *vm, const struct piece *pi
         if (tail[0] != '\0') last = tail[0];
     }
     if (piece->flush) ok = fflush_unlocked(stdout) == 0 && ok;
-    funlockfile(stdout);
-    neap_screen_end(&vm->engine->screen, begun, last);
+    neap_screen_end(&vm->engine->screen, stdout, begun, last);
     return ok;
 }
 
@@ -197,13 +196,13 @@ static int write_to_stdout(lua_State *L, int first) {
 
 /* Each replaced function has upvalues: 1 the original, 2 the address of the metatable of files. */
 
-/* Is the file at `index` this one? */
-static bool is_stream(lua_State *L, int index, const FILE *stream) {
+/* What the file at `index` stands for; NULL: it is closed, or none. */
+static const FILE *get_stream(lua_State *L, int index) {
     const luaL_Stream *file = lua_touserdata(L, index);
-    if (file == NULL || !lua_getmetatable(L, index)) return false;
+    if (file == NULL || !lua_getmetatable(L, index)) return NULL;
     bool is_file = lua_topointer(L, -1) == lua_touserdata(L, lua_upvalueindex(2));
     lua_pop(L, 1);
-    return is_file && file->closef != NULL && file->f == stream;
+    return is_file && file->closef != NULL ? file->f : NULL;
 }
 
 /* What stands for stdout: see HOST. */
@@ -213,7 +212,7 @@ static bool is_sink(lua_State *L, int index) {
 }
 
 static bool is_stdout(lua_State *L, int index) {
-    return is_sink(L, index) || (is_stream(L, index, stdout) && !has_host(neap_vm_of(L)));
+    return is_sink(L, index) || (get_stream(L, index) == stdout && !has_host(neap_vm_of(L)));
 }
 
 /* Goes on as the original function, in the same frame. */
@@ -244,7 +243,7 @@ static bool push_default_stdout(lua_State *L) {
     return false;
 }
 
-/* stderr:write(...) while a line is edited on the terminal, or bars stand there. */
+/* stderr:write(...), in one piece. */
 static int write_to_stderr(lua_State *L) {
     struct neap_screen *screen = &neap_vm_of(L)->engine->screen;
     size_t length = 0;
@@ -252,16 +251,15 @@ static int write_to_stderr(lua_State *L) {
     int top = lua_gettop(L);
     for (int i = 2; i <= top; i++) last = neap_argument_string(L, i, &length); /* so nothing raises below */
     if (length > 0) last += length - 1;
-    bool begun = neap_screen_begin(screen, STDERR_FILENO);
+    bool begun = neap_screen_begin(screen, stderr);
     int results = be_original(L);
-    neap_screen_end(screen, begun, last[0]);
+    neap_screen_end(screen, stderr, begun, last[0]);
     return results;
 }
 
 /* file:write(...) */
 static int replaced_method(lua_State *L) {
-    if (neap_screen_is_concerned(&neap_vm_of(L)->engine->screen, STDERR_FILENO) && is_stream(L, 1, stderr))
-        return write_to_stderr(L);
+    if (get_stream(L, 1) == stderr) return write_to_stderr(L);
     if (!is_stdout(L, 1)) return be_original(L);
     lua_pushvalue(L, 1);
     return write_to_stdout(L, 2);

@@ -47,15 +47,13 @@ static void print(struct neap_engine *engine, const char *format, va_list argume
         return;
     }
     struct neap_screen *screen = engine != NULL ? &engine->screen : NULL;
-    bool begun = screen != NULL && neap_screen_begin(screen, STDERR_FILENO);
     if (ftrylockfile(stdout) == 0) {
         fflush(stdout);
         funlockfile(stdout);
     }
-    flockfile(stderr); /* vfprintf writes long texts in pieces */
+    bool begun = neap_screen_begin(screen, stderr); /* vfprintf writes long texts in pieces */
     vfprintf(stderr, format, arguments);
-    funlockfile(stderr);
-    if (screen != NULL) neap_screen_end(screen, begun, '\n');
+    neap_screen_end(screen, stderr, begun, '\n');
 }
 
 void neap_report_print(const char *format, ...) {

@@ -78,16 +78,14 @@ static void write_out(struct neap_drain *drain, const char *bytes, size_t size) 
     struct neap_screen *screen = &drain->watch.hub->engine->screen;
     const char *last = size > 0 ? bytes + size : drain->line + drain->used;
     char end = last[-1];
-    bool begun = neap_screen_begin(screen, drain->target == stdout ? STDOUT_FILENO : STDERR_FILENO);
+    bool begun = neap_screen_begin(screen, drain->target);
     errno = 0;
-    flockfile(drain->target);
     bool ok = drain->used == 0 || fwrite(drain->line, 1, drain->used, drain->target) == drain->used;
     ok = (size == 0 || fwrite(bytes, 1, size, drain->target) == size) && ok;
     ok = fflush(drain->target) == 0 && ok;
-    funlockfile(drain->target);
     drain->used = 0;
     if (!ok) note_error(drain);
-    neap_screen_end(screen, begun, end);
+    neap_screen_end(screen, drain->target, begun, end);
 }
 
 static void keep(struct neap_drain *drain, const char *bytes, size_t size) {

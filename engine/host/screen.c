@@ -5,10 +5,11 @@
  *            output costs one redrawing, and the editor is used by its own thread only.
  * FOOTER     Lines that stand below everything. A writer takes them away and puts them back, in one go with what it writes as far as
  *            others can tell. They are away while a line is edited, and while the last line that was printed is not complete. As the
- *            terminal may have become narrower since, their rows are counted when they are taken away. Nobody pays for this before
- *            there is a footer; a writer that was just on its way when the first one came may write into it.
+ *            terminal may have become narrower since, their rows are counted when they are taken away.
  * LOCK       Held while the terminal is written to, by writers and by the editor. It is recursive: a finaliser that prints may run
- *            in between. No Lua runs under it otherwise.
+ *            in between. No Lua runs under it otherwise. The lock of a FILE comes after it, and stderr's after stdout's.
+ * FREE       Before there is a line or a footer a writer locks the FILE only, as it would anyway. Both begin while all of them are
+ *            locked: a writer that is just on its way has finished before, and the next one sees them.
  * NEWS       Bits, and an eventfd that is written after they are set and read before they are taken: so none is missed. Both can be
  *            done in a signal handler. The eventfd is closed by the main thread, under the lock: writers tell under the lock too,
  *            and signals are handled on the main thread, so nobody writes to a descriptor that has become another's. */
@@ -42,10 +43,10 @@ int neap_screen_init(struct neap_screen *screen) {
     atomic_init(&screen->wake, -1);
     atomic_init(&screen->news, 0);
     atomic_init(&screen->interrupted, INT64_MIN / 2);
+    atomic_init(&screen->footed, 0);
     screen->shown = false;
     screen->row = 0;
     screen->torn = false;
-    atomic_init(&screen->footed, 0);
     screen->footer = NULL;
     screen->footer_size = 0;
     screen->footer_shown = false;
@@ -63,11 +64,23 @@ void neap_screen_fini(struct neap_screen *screen) {
     pthread_mutex_destroy(&screen->lock);
 }
 
+static void lock_files(void) {
+    flockfile(stdout);
+    flockfile(stderr);
+}
+
+static void unlock_files(void) {
+    funlockfile(stderr);
+    funlockfile(stdout);
+}
+
 int neap_screen_open(struct neap_screen *screen) {
     int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake < 0) return -errno;
     atomic_store(&screen->news, 0);
+    lock_files();
     atomic_store(&screen->wake, wake);
+    unlock_files();
     return 0;
 }
 
@@ -156,8 +169,10 @@ static void note_terminals(struct neap_screen *screen) {
     unsigned bits = 1U << STDERR_FILENO;
     if (atomic_load_explicit(&screen->footed, memory_order_relaxed) != 0) return;
     if (isatty(STDOUT_FILENO)) bits |= 1U << STDOUT_FILENO;
+    lock_files();
     fflush(stdout);
     atomic_store_explicit(&screen->footed, bits, memory_order_relaxed);
+    unlock_files();
 }
 
 /* --- writing --- */
@@ -174,15 +189,41 @@ static void erase(struct neap_screen *screen) {
     neap_screen_tell(screen, NEAP_SCREEN_HIDDEN);
 }
 
-bool neap_screen_begin(struct neap_screen *screen, int fd) {
-    if (!neap_screen_is_concerned(screen, fd)) return false;
-    pthread_mutex_lock(&screen->lock);
+/* Has a writer to keep away from a line or a footer? With `file` locked, what it says stays true if it is false. */
+static bool is_concerned(const struct neap_screen *screen, FILE *file) {
+    return neap_screen_is_open(screen) ||
+           (atomic_load_explicit(&screen->footed, memory_order_relaxed) & 1U << fileno(file)) != 0;
+}
+
+static void make_room(struct neap_screen *screen) {
     if (screen->shown) erase(screen);
     if (screen->footer_shown) erase_footer(screen);
+}
+
+bool neap_screen_begin(struct neap_screen *screen, FILE *file) {
+    flockfile(file);
+    if (screen == NULL || !is_concerned(screen, file)) return false;
+    funlockfile(file); /* if it was locked before, so was the screen */
+    pthread_mutex_lock(&screen->lock);
+    make_room(screen);
+    flockfile(file);
     return true;
 }
 
-void neap_screen_end(struct neap_screen *screen, bool begun, char last) {
+bool neap_screen_try_begin(struct neap_screen *screen, FILE *file, bool *begun) {
+    if (ftrylockfile(file) != 0) return false;
+    *begun = is_concerned(screen, file);
+    if (!*begun) return true;
+    if (pthread_mutex_trylock(&screen->lock) == 0) { /* trying, it does not matter which comes first */
+        make_room(screen);
+        return true;
+    }
+    funlockfile(file);
+    return false;
+}
+
+void neap_screen_end(struct neap_screen *screen, FILE *file, bool begun, char last) {
+    funlockfile(file);
     if (!begun) return;
     fflush(stdout); /* what stands on the screen has to be known */
     if (last != '\0') screen->torn = last != '\n';
@@ -193,10 +234,10 @@ void neap_screen_end(struct neap_screen *screen, bool begun, char last) {
 /* Lock held, footer changed. Prints `above`, which begins a line, and shows the footer, unless there is nothing to print and it stays away. */
 static void redraw(struct neap_screen *screen, const char *above, size_t size) {
     if (size == 0 && (screen->shown || screen->torn)) return;
-    bool begun = neap_screen_begin(screen, STDERR_FILENO);
+    bool begun = neap_screen_begin(screen, stderr);
     if (size > 0 && screen->torn) put("\n", 1);
     put(above, size);
-    neap_screen_end(screen, begun, (char)(size > 0 ? above[size - 1] : '\0'));
+    neap_screen_end(screen, stderr, begun, (char)(size > 0 ? above[size - 1] : '\0'));
 }
 
 int neap_screen_draw(struct neap_screen *screen, const char *above, size_t above_size, const char *footer,

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* What the one who edits is told. */
 enum neap_screen_news {
@@ -18,6 +19,7 @@ enum neap_screen_news {
 };
 
 struct neap_screen {
+    /* These two are set while stdout and stderr are locked, so who has locked one of them knows that nothing comes up meanwhile. */
     atomic_uint footed;          /* bits, by descriptor: it is a terminal, and there has been a footer. Relaxed */
     atomic_int wake;             /* an eventfd, readable while there are news; -1: nobody edits. Main thread */
     atomic_uint news;            /* of enum neap_screen_news; set by anyone, signal handlers too */
@@ -42,11 +44,6 @@ static inline bool neap_screen_is_open(const struct neap_screen *screen) {
     return atomic_load_explicit(&screen->wake, memory_order_relaxed) >= 0;
 }
 
-/* Has whoever writes to `fd` to say so first? Any thread. */
-static inline bool neap_screen_is_concerned(const struct neap_screen *screen, int fd) {
-    return neap_screen_is_open(screen) || (atomic_load_explicit(&screen->footed, memory_order_relaxed) & 1U << fd) != 0;
-}
-
 /* Any thread, and signal handlers. Nothing happens while it is not open. */
 void neap_screen_tell(struct neap_screen *screen, enum neap_screen_news news);
 /* Signal handler: the user has asked for an interrupt. False when that is not to be told, but to end the program: nobody edits, or
@@ -55,10 +52,13 @@ bool neap_screen_interrupt(struct neap_screen *screen);
 /* Main thread: what there is, of enum neap_screen_news, and takes it. */
 unsigned neap_screen_take(struct neap_screen *screen);
 
-/* Any thread, around writing to stdout or stderr, whose descriptor is `fd`: takes away what stands where that is to go, and puts the
- * footer back; `last` is the last byte that was written ('\0': none was). What BEGIN returned is to be given to END. */
-bool neap_screen_begin(struct neap_screen *screen, int fd);
-void neap_screen_end(struct neap_screen *screen, bool begun, char last);
+/* Any thread, around writing to `file`, stdout or stderr: locks it, takes away what stands where that is to go, and puts the footer
+ * back; `last` is the last byte that was written ('\0': none was). What BEGIN returned is to be given to END. May be nested.
+ * Without a screen (NULL) the file is locked, and that is all. */
+bool neap_screen_begin(struct neap_screen *screen, FILE *file);
+void neap_screen_end(struct neap_screen *screen, FILE *file, bool begun, char last);
+/* Begins, unless another thread is just writing (and may be stuck): false, and nothing is to be ended then. */
+bool neap_screen_try_begin(struct neap_screen *screen, FILE *file, bool *begun);
 
 /* Any thread: prints `above` (whole lines, or nothing) to stderr, and has `footer` (lines, the last one without its end; or nothing)
  * stand below everything that is printed from then on, in place of the one before. Only where stderr is a terminal; each line is

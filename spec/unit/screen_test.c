@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -57,8 +58,8 @@ static void a_closed_one_tells_nothing(void **state) {
     neap_screen_close(&screen);
     assert_false(neap_screen_interrupt(&screen));
     neap_screen_tell(&screen, NEAP_SCREEN_RESIZED);
-    assert_false(neap_screen_begin(&screen, STDOUT_FILENO));
-    neap_screen_end(&screen, false, 'x');
+    assert_false(neap_screen_begin(&screen, stdout));
+    neap_screen_end(&screen, stdout, false, 'x');
     assert_int_equal(neap_screen_open(&screen), 0);
     assert_int_equal(neap_screen_take(&screen), 0);
 }
@@ -71,10 +72,10 @@ static void write_over(int row, char *text, size_t size) {
     assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
     screen.shown = row >= 0;
     screen.row = row;
-    bool begun = neap_screen_begin(&screen, STDOUT_FILENO);
+    bool begun = neap_screen_begin(&screen, stdout);
     assert_true(begun);
     assert_int_equal(write(STDOUT_FILENO, "x", 1), 1);
-    neap_screen_end(&screen, begun, 'x');
+    neap_screen_end(&screen, stdout, begun, 'x');
     assert_true(dup2(before, STDOUT_FILENO) >= 0);
     close(before);
     close(ends[1]);
@@ -150,20 +151,83 @@ static void draw(const char *above, const char *footer) {
     assert_int_equal(neap_screen_draw(&screen, above, strlen(above), footer, strlen(footer)), 0);
 }
 
-static void print(int fd, const char *text) {
-    bool begun = neap_screen_begin(&screen, fd);
+/* Whether there was a line or a footer to be seen to. */
+static bool print(int fd, const char *text) {
+    FILE *file = fd == STDOUT_FILENO ? stdout : stderr;
+    bool begun = neap_screen_begin(&screen, file);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    neap_screen_end(&screen, begun, text[strlen(text) - 1]);
+    neap_screen_end(&screen, file, begun, text[strlen(text) - 1]);
+    return begun;
 }
 
 static void nobody_pays_before_there_is_a_footer(void **state) {
     (void)state;
-    assert_false(neap_screen_is_concerned(&screen, STDOUT_FILENO));
-    print(STDOUT_FILENO, "x\n");
+    assert_false(print(STDOUT_FILENO, "x\n"));
     expect("x\n");
     draw("", "a");
     expect("a");
-    assert_true(neap_screen_is_concerned(&screen, STDOUT_FILENO));
+    assert_true(print(STDOUT_FILENO, "x\n"));
+    expect("\r\033[Kx\na");
+}
+
+static atomic_bool drawn;
+
+static void *draw_first(void *unused) {
+    draw("", "a");
+    atomic_store(&drawn, true);
+    return unused;
+}
+
+static void the_first_footer_waits_for_who_is_writing(void **state) {
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    FILE *files[] = {stdout, stderr};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        pthread_t other;
+        atomic_store(&drawn, false);
+        bool begun = neap_screen_begin(&screen, files[i]);
+        assert_false(begun);
+        assert_int_equal(pthread_create(&other, NULL, draw_first, NULL), 0);
+        for (int moments = 0; moments < 20; moments++) {
+            nanosleep(&moment, NULL);
+            assert_false(atomic_load(&drawn));
+        }
+        assert_int_equal(write(STDERR_FILENO, "x\n", 2), 2);
+        neap_screen_end(&screen, files[i], begun, '\n');
+        assert_int_equal(pthread_join(other, NULL), 0);
+        expect("x\na");
+        neap_screen_fini(&screen);
+        expect("\n");
+        assert_int_equal(neap_screen_init(&screen), 0);
+    }
+    (void)state;
+}
+
+static void *try_to_print(void *unused) {
+    bool begun, free = neap_screen_try_begin(&screen, stdout, &begun);
+    if (free) neap_screen_end(&screen, stdout, begun, '\0');
+    return free ? &screen : unused;
+}
+
+/* Could another thread begin? */
+static bool others_could(void) {
+    pthread_t other;
+    void *result;
+    assert_int_equal(pthread_create(&other, NULL, try_to_print, NULL), 0);
+    assert_int_equal(pthread_join(other, &result), 0);
+    return result != NULL;
+}
+
+static void who_tries_does_not_wait_for_who_is_writing(void **state) {
+    (void)state;
+    for (int footed = 0; footed < 2; footed++) {
+        assert_true(others_could());
+        bool begun = neap_screen_begin(&screen, stdout);
+        assert_int_equal(begun, footed);
+        assert_false(others_could());
+        neap_screen_end(&screen, stdout, begun, '\0');
+        assert_true(others_could());
+        draw("", "a");
+    }
 }
 
 static void what_is_printed_comes_above_the_footer(void **state) {
@@ -229,6 +293,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_closed_one_tells_nothing, open_screen, close_screen),
         cmocka_unit_test_setup_teardown(a_writer_takes_the_line_away_and_says_so, open_screen, close_screen),
         WITH_TERMINAL(nobody_pays_before_there_is_a_footer),
+        WITH_TERMINAL(the_first_footer_waits_for_who_is_writing),
+        WITH_TERMINAL(who_tries_does_not_wait_for_who_is_writing),
         WITH_TERMINAL(what_is_printed_comes_above_the_footer),
         WITH_TERMINAL(the_footer_stays_away_while_a_line_is_not_complete),
         WITH_TERMINAL(the_rows_of_a_footer_are_counted_by_the_width_that_the_terminal_has),
