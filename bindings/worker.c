@@ -2,7 +2,8 @@
  *
  * MODEL      A worker belongs to one state, which has one of each pool at most, and is a number in its pool. Its runners are tasks that take work, one piece after the other;
  *            a listener is told which of it is to be cancelled. Each piece is called in the runner's own task, inside a region, so
- *            that it can be cancelled and the runner goes on.
+ *            that it can be cancelled and the runner goes on. What it is told may overtake the work itself, which is on its way to
+ *            a runner: then it asks to be told again.
  * STEP       take -> decode -> call -> encode what came out -> finish. Whatever goes wrong after take is the outcome of that piece:
  *            the pool hears of each piece once, at the latest when the worker's thread has ended (supervisor, pool.lua).
  * LENDING    Work that waits for its own pool (a future of it, a place in its queue) might wait for what only its own worker can do. So
@@ -36,6 +37,7 @@ struct worker {
     uint64_t id;              /* in the pool */
     uint64_t left;            /* pieces of work that it still wants; UINT64_MAX: any number */
     struct neap_list runners; /* runner.node */
+    uint64_t missed;          /* the work that no runner had when the listener was told of it; 0: none */
     uint32_t lent;            /* waits of its work for its own pool: so many extra runners are needed */
     uint32_t extras;          /* extra runners there are */
 };
@@ -326,6 +328,7 @@ static void carry_out(lua_State *L, struct worker *worker, struct neap_task *lis
         neap_task_interrupt(runner->task);
         return;
     }
+    worker->missed = work;
 }
 
 static int heard(lua_State *L, struct neap_task *task, int code) {
@@ -348,6 +351,11 @@ static int worker_listen(lua_State *L) {
     task->link.object = worker->pool;
     task->link.op = NEAP_POOL_LISTEN;
     task->link.number = (int64_t)worker->id;
+    if (worker->missed != 0) {
+        neap_message_set_kind(&task->link.message, NEAP_MESSAGE_INTEGER);
+        task->link.message.integer = (int64_t)worker->missed;
+        worker->missed = 0;
+    }
     return neap_await(L, &task->link, 1, NEAP_FOREVER, heard);
 }
 

@@ -221,7 +221,15 @@ static void tell_worker(struct neap_pool *pool, struct neap_work *work, struct n
     }
 }
 
+/* The listener could not do yet what it was told. */
+static void take_back(struct neap_pool *pool, struct neap_link *listener) {
+    struct neap_work *work = find_running(pool, (uint64_t)listener->message.integer);
+    if (work != NULL && work->worker == (uint64_t)listener->number) work->told = NEAP_WORK_GO_ON;
+    neap_message_clear(&listener->message);
+}
+
 static bool hear(struct neap_pool *pool, struct neap_link *link) {
+    if (link->message.kind == NEAP_MESSAGE_INTEGER) take_back(pool, link);
     for (int i = 0; i < NEAP_POOL_BUCKETS; i++) {
         struct neap_list *bucket = &pool->running[i];
         for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {

@@ -24,7 +24,8 @@ struct neap_engine;
  *         there is none, and there never will be.
  * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is
  *         NEAP_POOL_REQUESTS times the id, plus the neap_work_request; message is the reason. Or result is NEAP_CLOSED: the pool has
- *         been terminated, and nothing more will be asked.
+ *         been terminated, and nothing more will be asked. Who hears of work that has not reached its runner yet gives its id as
+ *         link->message next time, an integer: if it still runs, it hears the same again.
  * JOIN    waits until the pool has ended. */
 enum neap_pool_op { NEAP_POOL_SUBMIT, NEAP_POOL_TAKE, NEAP_POOL_LISTEN, NEAP_POOL_JOIN };
 

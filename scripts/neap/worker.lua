@@ -12,7 +12,7 @@ end
 
 --- Ends when the pool has been terminated: what still prepares the worker then, `preparing.task`, is cancelled.
 local function listen(worker, preparing)
-  while worker:listen() do end
+  while worker:listen() do neap.yield() end -- the runners', who may have it on their way to them
   if preparing.task then preparing.task:cancel("its pool has been terminated") end
 end
 

@@ -233,6 +233,32 @@ static void the_worker_that_runs_it_is_told(void **state) {
     let_go(work);
 }
 
+static int listen_again(struct actor *actor, int64_t worker, uint64_t missed) {
+    neap_message_set_kind(&actor->links[0].message, NEAP_MESSAGE_INTEGER);
+    actor->links[0].message.integer = (int64_t)missed;
+    return listen_as(actor, worker, 0);
+}
+
+static void a_listener_that_could_not_do_it_is_told_again(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *work = submit(1);
+    take(&a, 1, 0);
+    (void)taken(&a, &id);
+    assert_int_equal(listen_again(&c, 1, id), NEAP_TIMEOUT); /* nothing has been asked */
+    assert_true(request(work, NEAP_WORK_CANCEL, 5));
+    for (int times = 0; times < 3; times++) {
+        assert_int_equal(listen_again(&c, 1, id), 0);
+        assert_int_equal(asked(&c, id), NEAP_WORK_CANCEL);
+        assert_int_equal(value_of(&c.links[0].message), 5);
+    }
+    assert_int_equal(listen_again(&b, 2, id), NEAP_TIMEOUT); /* it is another's */
+    assert_int_equal(listen_as(&c, 1, 0), NEAP_TIMEOUT);
+    neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL);
+    assert_int_equal(listen_again(&c, 1, id), NEAP_TIMEOUT); /* it has ended */
+    let_go(work);
+}
+
 /* --- workers that die --- */
 
 static void a_dead_worker_costs_what_it_ran(void **state) {
@@ -523,6 +549,7 @@ int main(void) {
         SHORT_TEST(work_that_is_cancelled_in_the_queue_makes_room),
         POOL_TEST(queued_work_is_cancelled_at_once_with_its_reason),
         POOL_TEST(the_worker_that_runs_it_is_told),
+        POOL_TEST(a_listener_that_could_not_do_it_is_told_again),
         POOL_TEST(a_dead_worker_costs_what_it_ran),
         POOL_TEST(a_worker_that_is_no_more_wanted_costs_a_cancellation),
         POOL_TEST(failures_count_until_somebody_looks),
