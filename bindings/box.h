@@ -40,6 +40,8 @@ struct neap_binding {
     struct neap_object *(*travel)(lua_State *L, int index);
     /* Called on a new box on top of the stack whose object came from elsewhere: neap_box_set_constant. May be NULL. */
     void (*arrived)(lua_State *L, struct neap_object *object);
+    /* Why a handle cannot go to another process, for an error: "userdata that is closed". NULL: it can; may be NULL. */
+    const char *(*obstacle)(const struct neap_object *object);
     bool in_place;      /* the object's record lies in the box: no reference to drop, no __gc */
     bool stays;         /* the object belongs to its thread for good: a handle cannot be sent */
     uint8_t uservalues; /* of a box that neap_box_push makes */

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
+#include <uv.h>
 
 #include "bindings/await.h"
 #include "bindings/box.h"
@@ -46,6 +47,10 @@ int neap_finish_sent(lua_State *L, struct neap_task *task, int code) {
     if (code == 0) {
         lua_pushboolean(L, 1);
         return 1;
+    }
+    if (code == UV_EMSGSIZE) {
+        neap_message_fini(&task->link.message);
+        return neap_remote_refuse_size(L, "value");
     }
     int count = neap_channel_push_code(L, &task->link, code);
     neap_message_fini(&task->link.message);
@@ -108,7 +113,7 @@ static int channel_send(lua_State *L) {
     struct neap_object *channel = check(L);
     int64_t deadline = neap_check_timeout(L, 3);
     struct neap_task *task = neap_await_begin(L);
-    neap_encode(L, 2, &task->link.message, "value");
+    neap_encode_leaving(L, 2, neap_remote_test(channel) != NULL, &task->link.message, "value");
     if (task->link.message.kind == NEAP_MESSAGE_EMPTY) neap_channel_check_value(L, 2); /* which raises */
     task->link.object = channel;
     task->link.op = NEAP_CHANNEL_SEND;

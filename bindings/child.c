@@ -9,6 +9,7 @@
 #include "bindings/commons.h"
 #include "bindings/failure.h"
 #include "bindings/neap.h"
+#include "bindings/outcome.h"
 #include "bindings/program.h"
 #include "bindings/remote.h"
 #include "bindings/start.h"
@@ -77,6 +78,16 @@ static int describe_failure(lua_State *L) {
     return 0;
 }
 
+/* What the parent is told when it cannot be told the outcome itself. */
+static void report_refused(struct child *child, int code, int status) {
+    struct neap_outcome *outcome = neap_outcome_refused(code);
+    char reason[] = "its result could not be sent";
+    const struct neap_report report = {
+        .outcome = outcome, .state = NEAP_FUTURE_FAILED, .status = status, .text = reason};
+    if (outcome != NULL) neap_parent_report(&child->parent, &report);
+    neap_outcome_free(outcome);
+}
+
 /* Everything has ended. Where somebody has asked for an exit, the status says all. */
 static void close_child(struct neap_vm *vm, int main_task, int status, bool was_asked, void *argument) {
     struct child *child = argument;
@@ -90,7 +101,8 @@ static void close_child(struct neap_vm *vm, int main_task, int status, bool was_
         lua_rawgeti(L, LUA_REGISTRYINDEX, main_task);
         if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
     }
-    if (tells) neap_parent_report(&child->parent, &report);
+    int code = tells ? neap_parent_report(&child->parent, &report) : 0;
+    if (code != 0) report_refused(child, code, status);
     neap_free(report.text);
     neap_parent_detach(&child->parent);
 }

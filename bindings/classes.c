@@ -4,6 +4,7 @@
 #include "bindings/function.h"
 #include "bindings/handle.h"
 #include "bindings/process.h"
+#include "io/listener.h"
 #include "sync/array.h"
 #include "sync/bytes.h"
 
@@ -44,5 +45,10 @@ const struct neap_binding *const neap_bindings[NEAP_HANDLE_COUNT] = {
     [NEAP_HANDLE_FUTURE] = &neap_future_binding,
 };
 
-const struct neap_class *const neap_packed_classes[] = {&neap_code_class,  &neap_blueprint_class, &neap_value_class,
-                                                        &neap_array_class, &neap_bytes_class,     NULL};
+const struct neap_class *const neap_packed_classes[] = {&neap_code_class,
+                                                        &neap_blueprint_class,
+                                                        &neap_value_class,
+                                                        &neap_array_class,
+                                                        &neap_bytes_class,
+                                                        &neap_listener_class,
+                                                        NULL};

@@ -17,8 +17,15 @@ void neap_encode(lua_State *L, int index, struct neap_message *message, const ch
  * `what` is a list: "args" gives "cannot send args[2].conn: userdata". */
 void neap_encode_all(lua_State *L, int first, int count, struct neap_message *message, const char *what);
 
-/* The same for a function and its `arguments` arguments from `function` on, which errors call "function" and "args[1]". */
-void neap_encode_call(lua_State *L, int function, int arguments, struct neap_message *message);
+/* The same for a function and its `arguments` arguments from `function` on, which errors call "function" and "args[1]". `leaves`: as
+ * below. */
+void neap_encode_call(lua_State *L, int function, int arguments, bool leaves, struct neap_message *message);
+
+/* As neap_encode and neap_encode_all, for a message that goes to another process, if it `leaves`: what has to stay in this one raises
+ * as well. What is handed on later, as out of a channel, is refused by the engine (UV_ENOTSUP). */
+void neap_encode_leaving(lua_State *L, int index, bool leaves, struct neap_message *message, const char *what);
+void neap_encode_all_leaving(lua_State *L, int first, int count, bool leaves, struct neap_message *message,
+                             const char *what);
 
 /* Pushes the value of `message`, which stays as it is and may be decoded again. Raises when out of memory, when a module that the
  * value names cannot be loaded, and when the bytes are not what encode wrote. */

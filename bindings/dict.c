@@ -252,7 +252,7 @@ static int swap(lua_State *L, struct neap_object *dict, struct neap_message *old
     struct neap_key key = check_key(L, 2);
     struct neap_message value;
     neap_message_clear(&value);
-    neap_encode(L, 3, &value, "value");
+    neap_encode_leaving(L, 3, neap_remote_test(dict) != NULL, &value, "value");
     int code = swap_value(L, dict, &key, &value);
     if (code == 0 && old != NULL)
         neap_message_move(old, &value);

@@ -220,6 +220,14 @@ static struct neap_object *take_object(lua_State *L, struct neap_scratch *scratc
     return object;
 }
 
+/* Why the handle at `index` cannot go to another process, though it can be sent; NULL: it can. */
+static const char *find_obstacle(lua_State *L, int index) {
+    enum neap_handle kind;
+    const struct neap_object *object = neap_box_test_any(L, index, &kind);
+    if (object == NULL || neap_bindings[kind]->obstacle == NULL) return NULL;
+    return neap_bindings[kind]->obstacle(object);
+}
+
 static void begin_userdata(lua_State *L, struct neap_scratch *scratch) {
     if (lua_touserdata(L, -1) == neap_encoder_of(L)->null) {
         neap_scratch_put_tag(L, scratch, NEAP_TAG_NULL);
@@ -229,6 +237,8 @@ static void begin_userdata(lua_State *L, struct neap_scratch *scratch) {
         if (neap_permanent_put(L, scratch)) return;
         neap_scratch_fail(L, scratch, "userdata");
     }
+    const char *obstacle = scratch->leaves ? find_obstacle(L, -1) : NULL;
+    if (obstacle != NULL) neap_scratch_fail(L, scratch, obstacle);
     uint32_t index = neap_scratch_object(L, scratch, take_object(L, scratch));
     neap_scratch_put_u32(L, scratch, NEAP_TAG_OBJECT, index);
 }
@@ -371,9 +381,10 @@ static struct neap_parcel *write_parcel(lua_State *L, struct neap_scratch *scrat
     return neap_scratch_finish(L, scratch, &header);
 }
 
-static void encode_parcel(lua_State *L, int index, struct neap_message *message, const char *what) {
+static void encode_parcel(lua_State *L, int index, bool leaves, struct neap_message *message, const char *what) {
     struct neap_scratch *scratch = neap_encoder_of(L)->scratch;
     neap_scratch_begin(L, scratch, what);
+    scratch->leaves = leaves;
     message->parcel = write_parcel(L, scratch, lua_absindex(L, index), 1);
     neap_message_set_kind(message, NEAP_MESSAGE_PARCEL);
 }
@@ -405,21 +416,22 @@ static void encode_string(lua_State *L, int index, struct neap_message *message,
     neap_message_set_kind(message, NEAP_MESSAGE_BYTES);
 }
 
-static void encode_userdata(lua_State *L, int index, struct neap_message *message, const char *what) {
+static void encode_userdata(lua_State *L, int index, bool leaves, struct neap_message *message, const char *what) {
     if (lua_touserdata(L, index) == neap_encoder_of(L)->null) {
         neap_message_set_kind(message, NEAP_MESSAGE_NULL);
         return;
     }
-    struct neap_object *object = neap_box_share(L, index);
+    bool refused = leaves && find_obstacle(L, index) != NULL;
+    struct neap_object *object = refused ? NULL : neap_box_share(L, index);
     if (object == NULL) {
-        encode_parcel(L, index, message, what); /* raises, or the userdata has a name */
+        encode_parcel(L, index, leaves, message, what); /* raises, or the userdata has a name */
         return;
     }
     message->object = object;
     neap_message_set_kind(message, NEAP_MESSAGE_OBJECT);
 }
 
-void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what) {
+void neap_encode_leaving(lua_State *L, int index, bool leaves, struct neap_message *message, const char *what) {
     switch (lua_type(L, index)) {
         case LUA_TNONE:
         case LUA_TNIL: neap_message_clear(message); return;
@@ -436,9 +448,13 @@ void neap_encode(lua_State *L, int index, struct neap_message *message, const ch
             }
             return;
         case LUA_TSTRING: encode_string(L, index, message, what); return;
-        case LUA_TUSERDATA: encode_userdata(L, lua_absindex(L, index), message, what); return;
-        default: encode_parcel(L, index, message, what);
+        case LUA_TUSERDATA: encode_userdata(L, lua_absindex(L, index), leaves, message, what); return;
+        default: encode_parcel(L, index, leaves, message, what);
     }
+}
+
+void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what) {
+    neap_encode_leaving(L, index, false, message, what);
 }
 
 /* Whether neap_encode writes the value at `index` into the message itself, and so that it is not taken for no value. */
@@ -447,24 +463,31 @@ static bool stands_alone(lua_State *L, int index) {
     return type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_TSTRING;
 }
 
-static void encode_list(lua_State *L, int first, int count, bool call, struct neap_message *message, const char *what) {
+static void encode_list(lua_State *L, int first, int count, bool call, bool leaves, struct neap_message *message,
+                        const char *what) {
     struct neap_scratch *scratch = neap_encoder_of(L)->scratch;
     neap_scratch_begin(L, scratch, what);
     scratch->list = true;
     scratch->call = call;
+    scratch->leaves = leaves;
     message->parcel = write_parcel(L, scratch, lua_absindex(L, first), count);
     neap_message_set_kind(message, NEAP_MESSAGE_PARCEL);
 }
 
-void neap_encode_all(lua_State *L, int first, int count, struct neap_message *message, const char *what) {
+void neap_encode_all_leaving(lua_State *L, int first, int count, bool leaves, struct neap_message *message,
+                             const char *what) {
     if (count <= 0)
         neap_message_clear(message);
     else if (count == 1 && stands_alone(L, first))
         neap_encode(L, first, message, what);
     else
-        encode_list(L, first, count, false, message, what);
+        encode_list(L, first, count, false, leaves, message, what);
 }
 
-void neap_encode_call(lua_State *L, int function, int arguments, struct neap_message *message) {
-    encode_list(L, function, 1 + arguments, true, message, "args");
+void neap_encode_all(lua_State *L, int first, int count, struct neap_message *message, const char *what) {
+    neap_encode_all_leaving(L, first, count, false, message, what);
+}
+
+void neap_encode_call(lua_State *L, int function, int arguments, bool leaves, struct neap_message *message) {
+    encode_list(L, function, 1 + arguments, true, leaves, message, "args");
 }

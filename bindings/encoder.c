@@ -102,7 +102,7 @@ void neap_scratch_begin(lua_State *L, struct neap_scratch *scratch, const char *
     scratch->ordinal = 0;
     scratch->shared = 0;
     scratch->body = false;
-    scratch->list = scratch->call = false;
+    scratch->list = scratch->call = scratch->leaves = false;
     scratch->what = what;
     neap_scratch_put(L, scratch, sizeof(struct neap_format_header));
 }

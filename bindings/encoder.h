@@ -69,6 +69,7 @@ struct neap_scratch {
     bool body;                          /* the body of a class is being written */
     bool list;                          /* a list of values is being written */
     bool call;                          /* and the first of them is a function, the others its arguments */
+    bool leaves;                        /* the message goes to another process */
     const char *what;                   /* the value's name in errors */
     struct neap_scratch *inner;         /* for messages that are written while this one is under way; NULL */
 };

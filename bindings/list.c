@@ -149,11 +149,11 @@ static int list_pairs(lua_State *L) {
 
 /* --- changing. Arguments are checked first; what may have to wait for its turn is a function that is then called again --- */
 
-/* Encodes the value at `index`, which is not nil where `required`. */
-static void encode_value(lua_State *L, int index, bool required, struct neap_message *value) {
+/* Encodes the value at `index`, which is not nil where `required`, for `list`. */
+static void encode_value(lua_State *L, struct neap_object *list, int index, bool required, struct neap_message *value) {
     if (required && lua_isnoneornil(L, index)) neap_argument_error(L, index, "a list has no place for nil");
     neap_message_clear(value);
-    neap_encode(L, index, value, "value");
+    neap_encode_leaving(L, index, neap_remote_test(list) != NULL, value, "value");
 }
 
 /* list, index, value */
@@ -161,7 +161,7 @@ static int set(lua_State *L) {
     struct neap_object *list = check(L);
     lua_Integer index = lua_tointeger(L, 2);
     struct neap_message value;
-    encode_value(L, 3, false, &value);
+    encode_value(L, list, 3, false, &value);
     int code = ask(L, list, NEAP_SEQUENCE_SWAP, index, &value);
     neap_message_fini(&value);
     if (code == NEAP_RANGE && lua_isnil(L, 3))
@@ -183,7 +183,7 @@ static int insert(lua_State *L) {
     struct neap_object *list = check(L);
     lua_Integer index = lua_tointeger(L, 2);
     struct neap_message value;
-    encode_value(L, 3, true, &value);
+    encode_value(L, list, 3, true, &value);
     int code = ask(L, list, NEAP_SEQUENCE_INSERT, index, &value);
     neap_message_fini(&value);
     return is_done(L, list, index, code) ? 0 : await_turn(L, list, 0, insert);
@@ -243,7 +243,7 @@ static int extend(lua_State *L) {
 }
 
 /* Pushes a userdata that keeps the elements of the list at 2, whatever kind of list it is. */
-static void keep_elements(lua_State *L) {
+static void keep_elements(lua_State *L, bool leaves) {
     lua_Integer count = luaL_len(L, 2);
     struct neap_message list;
     struct neap_message *items = neap_message_new_list(&list, (size_t)count);
@@ -252,17 +252,17 @@ static void keep_elements(lua_State *L) {
     for (lua_Integer i = 1; i <= count; i++) {
         if (lua_geti(L, 2, i) == LUA_TNIL)
             luaL_error(L, "element %I is nil: a list has no place for it", (LUAI_UACINT)i);
-        neap_encode(L, -1, &items[i - 1], "value");
+        neap_encode_leaving(L, -1, leaves, &items[i - 1], "value");
         lua_pop(L, 1);
     }
 }
 
 /* l:extend(list) */
 static int list_extend(lua_State *L) {
-    check(L);
+    bool leaves = neap_remote_test(check(L)) != NULL;
     if (!lua_istable(L, 2) && !lua_isuserdata(L, 2)) return neap_argument_type_error(L, 2, "list");
     lua_settop(L, 2);
-    keep_elements(L);
+    keep_elements(L, leaves);
     lua_replace(L, 2);
     return extend(L);
 }
@@ -322,7 +322,7 @@ int neap_list_open(lua_State *L) {
     box->object = &list->object;
     if (!is_list) return 1;
     lua_insert(L, 1);
-    keep_elements(L);
+    keep_elements(L, false);
     lua_replace(L, 2);
     extend(L);
     lua_settop(L, 1);

@@ -1,7 +1,6 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "bindings/await.h"
 #include "bindings/box.h"
@@ -13,7 +12,7 @@
 #include "io/listener.h"
 #include "io/socket.h"
 
-enum { SELF = 1, DEADLINE, POLL }; /* the stack of accept */
+enum { SELF = 1, DEADLINE, LINKS, POLL }; /* the stack of accept */
 
 enum { RETRY_MS = 20 /* when there are no descriptors left: somebody may close one */ };
 
@@ -39,15 +38,29 @@ int neap_net_listen(lua_State *L) {
     return 1;
 }
 
+/* A wait for a connection, or the end. The links lie in a userdata on the stack: they must stay where they are. */
+enum { READY, CLOSED, LINK_COUNT };
+
+static struct neap_link *push_links(lua_State *L) {
+    lua_settop(L, LINKS);
+    struct neap_link *links = lua_touserdata(L, LINKS);
+    if (links == NULL) {
+        lua_settop(L, DEADLINE);
+        links = lua_newuserdatauv(L, LINK_COUNT * sizeof *links, 0);
+    }
+    for (int i = 0; i < LINK_COUNT; i++) links[i] = (struct neap_link){.wait = NULL};
+    return links;
+}
+
 /* Puts the poll of this state at POLL, made when it is first needed. */
-static struct neap_poll *push_poll(lua_State *L, const struct neap_listener *listener, int *code) {
-    lua_settop(L, DEADLINE);
+static struct neap_poll *push_poll(lua_State *L, struct neap_listener *listener, int *code) {
     if (lua_getiuservalue(L, SELF, 1) != LUA_TNIL) return (struct neap_poll *)neap_box_test(L, POLL, NEAP_HANDLE_POLL);
-    lua_settop(L, DEADLINE);
+    lua_settop(L, LINKS);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_POLL, sizeof *box, 0);
     struct neap_poll *poll = NULL;
-    int fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
-    *code = fd < 0 ? -errno : neap_poll_new(&neap_vm_of(L)->loop, fd, &poll);
+    int fd = -1;
+    *code = neap_listener_duplicate(listener, &fd);
+    if (*code == 0) *code = neap_poll_new(&neap_vm_of(L)->loop, fd, &poll);
     if (*code != 0) {
         if (fd >= 0) close(fd);
         return NULL;
@@ -58,11 +71,28 @@ static struct neap_poll *push_poll(lua_State *L, const struct neap_listener *lis
     return poll;
 }
 
+/* The listener is closed: neither does this state keep the socket. */
+static void drop_poll(lua_State *L) {
+    lua_getiuservalue(L, SELF, 1);
+    struct neap_poll *poll = (struct neap_poll *)neap_box_test(L, -1, NEAP_HANDLE_POLL);
+    if (poll != NULL) neap_poll_close(poll);
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    lua_setiuservalue(L, SELF, 1);
+}
+
+static int finish_closed(lua_State *L) {
+    drop_poll(L);
+    return neap_push_code(L, NEAP_CLOSED);
+}
+
 static int go_on(lua_State *L);
 
 static int finish_wait(lua_State *L, struct neap_task *task, int code) {
-    if (code >= 0) code = task->link.result;
-    return code != 0 ? neap_push_code(L, code) : go_on(L);
+    (void)task;
+    if (code < 0) return neap_push_code(L, code);
+    const struct neap_link *links = lua_touserdata(L, LINKS);
+    return links[code].result == 0 ? go_on(L) : finish_closed(L);
 }
 
 static int finish_pause(lua_State *L, struct neap_task *task, int code) {
@@ -83,20 +113,30 @@ static bool is_shortage(int code) {
     return code == UV_EMFILE || code == UV_ENFILE || code == UV_ENOBUFS || code == UV_ENOMEM;
 }
 
+static int wait_for_more(lua_State *L, struct neap_listener *listener) {
+    int code = 0;
+    struct neap_link *links = push_links(L);
+    struct neap_poll *poll = push_poll(L, listener, &code);
+    if (is_shortage(code)) return pause_accepting(L, code);
+    if (poll == NULL) return code == NEAP_CLOSED ? finish_closed(L) : neap_push_code(L, code);
+    neap_await_begin(L);
+    links[READY].object = &poll->object;
+    links[READY].op = NEAP_POLL_READ;
+    links[CLOSED].object = &listener->object;
+    links[CLOSED].op = NEAP_LISTENER_CLOSED;
+    return neap_await(L, links, LINK_COUNT, (int64_t)lua_tointeger(L, DEADLINE), finish_wait);
+}
+
 static int go_on(lua_State *L) {
     struct neap_listener *listener = check(L);
-    if (neap_listener_is_closed(listener)) return neap_push_code(L, NEAP_CLOSED);
-    int connection = -1, code = neap_socket_accept(listener->fd, &connection);
+    if (neap_listener_is_closed(listener)) return finish_closed(L);
+    int connection = -1, code = neap_listener_accept(listener, &connection);
+    if (code == UV_EAGAIN) return wait_for_more(L, listener);
     if (code == 0) code = neap_stream_push(L, connection);
     if (code == 0 && listener->tls != NULL) code = neap_stream_secure(L, listener->tls, NULL);
     if (code == 0) return neap_await_served(L, 1);
-    struct neap_poll *poll = code == UV_EAGAIN ? push_poll(L, listener, &code) : NULL;
-    if (is_shortage(code)) return pause_accepting(L, code);
-    if (poll == NULL) return neap_push_code(L, neap_listener_is_closed(listener) ? NEAP_CLOSED : code);
-    struct neap_task *task = neap_await_begin(L);
-    task->link.object = &poll->object;
-    task->link.op = NEAP_POLL_READ;
-    return neap_await(L, &task->link, 1, (int64_t)lua_tointeger(L, DEADLINE), finish_wait);
+    if (listener->lost == 0 && is_shortage(code)) return pause_accepting(L, code);
+    return neap_listener_is_closed(listener) ? finish_closed(L) : neap_push_code(L, code);
 }
 
 /* listener:accept([timeout]) */
@@ -126,7 +166,9 @@ static int listener_iter(lua_State *L) {
 
 /* listener:close(); also __close */
 static int listener_close(lua_State *L) {
-    lua_pushboolean(L, neap_listener_close(check(L)));
+    bool first = neap_listener_close(check(L));
+    drop_poll(L);
+    lua_pushboolean(L, first);
     return 1;
 }
 
@@ -137,22 +179,34 @@ static int listener_is_closed(lua_State *L) {
 
 /* listener:address() */
 static int listener_address(lua_State *L) {
-    struct neap_address address;
-    int code = neap_socket_name(check(L)->fd, &address);
-    return code != 0 ? neap_push_code(L, code) : neap_net_push_address(L, &address);
+    const struct neap_listener *listener = check(L);
+    if (listener->address.size == 0)
+        return neap_push_code(L, NEAP_CLOSED); /* it was when it came from another process */
+    return neap_net_push_address(L, &listener->address);
 }
 
 static void describe(struct neap_object *object, char *text, size_t size) {
     const struct neap_listener *listener = (struct neap_listener *)object;
     char host[NEAP_HOST_MAX] = "";
-    struct neap_address address;
-    int port = neap_socket_name(listener->fd, &address) == 0 ? neap_address_text(&address, host) : 0;
+    int port = neap_address_text(&listener->address, host);
     if (neap_listener_is_closed(listener))
         snprintf(text, size, "closed");
     else if (port != 0)
         snprintf(text, size, "%.40s port %d", host, port);
     else
         snprintf(text, size, "%.60s", host);
+}
+
+/* One that came without its socket: whoever receives it is to know. */
+static void arrived(lua_State *L, struct neap_object *object) {
+    int lost = ((struct neap_listener *)object)->lost;
+    if (lost != 0) luaL_error(L, "cannot receive a listener: %s (%s)", neap_code_text(lost), neap_code_name(lost));
+}
+
+static const char *obstacle(const struct neap_object *object) {
+    const struct neap_listener *listener = (const struct neap_listener *)object;
+    if (neap_listener_is_closed(listener)) return "userdata that is closed";
+    return listener->tls != NULL ? "userdata whose TLS cannot go to another process" : NULL;
 }
 
 static const luaL_Reg methods[] = {{"accept", listener_accept},   {"iter", listener_iter},
@@ -166,6 +220,8 @@ const struct neap_binding neap_listener_binding = {
     .methods = methods,
     .metamethods = metamethods,
     .describe = describe,
+    .arrived = arrived,
+    .obstacle = obstacle,
     .uservalues = 1,
 };
 

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <stdbool.h>
+#include <uv.h>
 
 #include "bindings/codec.h"
 
@@ -50,6 +51,23 @@ struct neap_outcome *neap_outcome_make(lua_State *L, int count, enum neap_future
         *state = NEAP_FUTURE_FAILED;
     }
     encode_error(L, &outcome->value);
+    return outcome;
+}
+
+/* Why; NULL: not because of what is in it. */
+static const char *reason_of(int code) {
+    switch (code) {
+        case UV_ENOTSUP: return "cannot send result: a handle in it cannot go to another process";
+        case UV_EMSGSIZE: return "cannot send result: there are too many listeners in it";
+        case UV_EMFILE: return "cannot send result: too many open files";
+        default: return NULL;
+    }
+}
+
+struct neap_outcome *neap_outcome_refused(int code) {
+    const char *reason = reason_of(code);
+    struct neap_outcome *outcome = reason != NULL ? neap_outcome_new() : NULL;
+    if (outcome != NULL) neap_message_set_text(&outcome->value, reason);
     return outcome;
 }
 

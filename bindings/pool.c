@@ -38,6 +38,11 @@ uint64_t neap_pool_tag_of_future(struct neap_object *object) {
 
 /* --- in other processes --- */
 
+static enum neap_pool_kind kind_of(struct neap_object *pool) {
+    const struct neap_proxy *proxy = neap_remote_test(pool);
+    return proxy != NULL ? neap_pool_kind_of(proxy->constants.numbers[1]) : ((struct neap_pool *)pool)->kind;
+}
+
 /* How it stands: NEAP_POOL_IS_CLOSED and the like. Pushes its name. */
 static int64_t push_state(lua_State *L, struct neap_object *pool) {
     struct neap_proxy *proxy = neap_remote_test(pool);
@@ -124,7 +129,8 @@ static int submit(lua_State *L, bool quiet, neap_finish finish) {
     struct neap_object *pool = check(L);
     neap_argument_type(L, 2, LUA_TFUNCTION);
     struct neap_task *task = neap_await_begin(L);
-    neap_encode_call(L, 2, lua_gettop(L) - 2, &task->link.message);
+    bool leaves = neap_remote_test(pool) != NULL || kind_of(pool) == NEAP_POOL_PROCESSES;
+    neap_encode_call(L, 2, lua_gettop(L) - 2, leaves, &task->link.message);
     lua_settop(L, POOL);
     neap_future_push_empty(L);
     task->link.object = pool;
@@ -207,11 +213,6 @@ static void set_histogram(lua_State *L, const char *name, const struct neap_hist
 static uint32_t workers_of(struct neap_object *pool) {
     const struct neap_proxy *proxy = neap_remote_test(pool);
     return proxy != NULL ? neap_pool_workers_of(proxy->constants.numbers[1]) : ((struct neap_pool *)pool)->workers;
-}
-
-static enum neap_pool_kind kind_of(struct neap_object *pool) {
-    const struct neap_proxy *proxy = neap_remote_test(pool);
-    return proxy != NULL ? neap_pool_kind_of(proxy->constants.numbers[1]) : ((struct neap_pool *)pool)->kind;
 }
 
 /* False: nil, "broken", "broken" have been pushed. */

@@ -50,6 +50,7 @@ static int refuse(lua_State *L, int code, const struct parts *parts, const char 
     if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
     if (code == UV_ENOTSUP && parts->obstacle != NULL)
         return luaL_error(L, "cannot send args: a %s cannot go to another process", parts->obstacle->class->name);
+    if (code == UV_EMSGSIZE) return neap_remote_refuse_size(L, "args");
     lua_pushnil(L);
     if (parts->process == NULL)
         lua_pushfstring(L, "cannot start a process: %s", neap_code_text(code));
@@ -92,7 +93,7 @@ int neap_process_spawn(lua_State *L, int arguments, const struct neap_task_optio
     int function = lua_gettop(L) - arguments;
     luaL_checkstack(L, 8, "process");
     struct neap_start *start = *neap_start_push(L);
-    neap_start_fill(L, start, function, arguments, options);
+    neap_start_fill(L, start, function, arguments, true, options);
     neap_commons_offer(vm->engine, &start->commons);
     char path[PATH_MAX];
     const char *runner = neap_locate_runner(vm->engine, path);

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "host/mirror.h"
 #include "host/request.h"
+#include "host/wire.h"
 
 struct neap_call neap_remote_begin(lua_State *L) {
     struct neap_call call = {.owner = &neap_task_current(L)->owner};
@@ -49,6 +50,10 @@ int neap_remote_boolean(lua_State *L, struct neap_proxy *proxy, uint8_t method) 
 int neap_remote_none(lua_State *L, struct neap_proxy *proxy, uint8_t method) {
     struct neap_call call;
     return ask(L, proxy, method, &call) ? 0 : 3;
+}
+
+int neap_remote_refuse_size(lua_State *L, const char *what) {
+    return luaL_error(L, "cannot send %s: more than %d listeners", what, (int)NEAP_WIRE_FDS_MAX - 1);
 }
 
 void neap_remote_describe(struct neap_proxy *proxy, char *text, size_t size) {

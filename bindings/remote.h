@@ -29,6 +29,9 @@ int neap_remote_number(lua_State *L, struct neap_proxy *proxy, uint8_t method);
 int neap_remote_boolean(lua_State *L, struct neap_proxy *proxy, uint8_t method);
 int neap_remote_none(lua_State *L, struct neap_proxy *proxy, uint8_t method);
 
+/* Raises: a message has more listeners than go to another process at once (UV_EMSGSIZE). `what`: as in neap_encode. */
+int neap_remote_refuse_size(lua_State *L, const char *what);
+
 /* For describe: how it stands over there. */
 void neap_remote_describe(struct neap_proxy *proxy, char *text, size_t size);
 

@@ -16,6 +16,7 @@
 #include "bindings/handle.h"
 #include "bindings/instance.h"
 #include "bindings/pipe.h"
+#include "bindings/remote.h"
 #include "core/error.h"
 #include "core/remote.h"
 #include "host/signal.h"
@@ -149,7 +150,7 @@ static void read_send(lua_State *L, uint32_t number, struct neap_link *link) {
         refuse(L, number);
     }
     const char *what = lua_pushfstring(L, "cases[%d][2]", (int)number);
-    neap_encode(L, -2, &link->message, what);
+    neap_encode_leaving(L, -2, neap_remote_test(object) != NULL, &link->message, what);
     lua_pop(L, 2);
     link->object = object;
     link->op = NEAP_CHANNEL_SEND;

@@ -79,11 +79,11 @@ static void encode_paths(lua_State *L, struct neap_start *start) {
     lua_settop(L, top);
 }
 
-void neap_start_fill(lua_State *L, struct neap_start *start, int function, int arguments,
+void neap_start_fill(lua_State *L, struct neap_start *start, int function, int arguments, bool leaves,
                      const struct neap_task_options *options) {
     struct neap_vm *vm = neap_vm_of(L);
-    neap_encode(L, function, &start->function, "function");
-    neap_encode_all(L, function + 1, arguments, &start->arguments, "args");
+    neap_encode_leaving(L, function, leaves, &start->function, "function");
+    neap_encode_all_leaving(L, function + 1, arguments, leaves, &start->arguments, "args");
     encode_paths(L, start);
     neap_context_encode(L, &start->context);
     start->flags = options->flags & (NEAP_TASK_QUIET | NEAP_TASK_CANCELLED);

@@ -117,7 +117,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     luaL_checkstack(L, 8, "thread");
     struct neap_start **keeper = neap_start_push(L);
     struct neap_start *start = *keeper;
-    neap_start_fill(L, start, function, arguments, options);
+    neap_start_fill(L, start, function, arguments, false, options);
     start->mailbox = neap_mailbox_new(&vm->engine->busy);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_THREAD, sizeof *box, 0);
     struct neap_job *job = start->mailbox == NULL

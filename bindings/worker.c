@@ -137,14 +137,6 @@ static struct neap_outcome *make_outcome(lua_State *L, struct neap_task *task, i
     return outcome;
 }
 
-/* What came out cannot go to the process of the pool: a handle of a kind that stays in its own. */
-static struct neap_outcome *make_obstacle(void) {
-    struct neap_outcome *outcome = neap_outcome_new();
-    if (outcome != NULL)
-        neap_message_set_text(&outcome->value, "cannot send result: a handle in it cannot go to another process");
-    return outcome;
-}
-
 /* FINISH or BREAK. What a process that has gone should have heard is dropped. */
 static void tell_outcome(lua_State *L, const struct worker *worker, uint8_t method, uint64_t work,
                          enum neap_future_state state, struct neap_outcome *outcome) {
@@ -168,9 +160,9 @@ static void tell_outcome(lua_State *L, const struct worker *worker, uint8_t meth
         }
         neap_proxy_call(proxy, method, &call);
         neap_message_fini(&call.message);
-        if (call.result != UV_ENOTSUP) return;
+        outcome = neap_outcome_refused(call.result);
+        if (outcome == NULL) return;
         state = NEAP_FUTURE_FAILED;
-        outcome = make_obstacle();
     }
 }
 

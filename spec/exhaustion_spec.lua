@@ -2,12 +2,6 @@
 
 local support = require "spec.support"
 
-local function run_with_few_descriptors(code)
-  local script <close> = support.temporary_file('local neap = require "neap"\n' .. code)
-  local command = ("ulimit -n 40; exec %s %s"):format(support.quote(support.runner), support.quote(script.path))
-  return support.run_command("sh -c " .. support.quote(command))
-end
-
 local prelude = [[
   local held = {}
   local function exhaust()
@@ -44,7 +38,7 @@ describe("without a descriptor", function()
   for name, use in pairs(uses) do
     for how, before in pairs({ ["at first"] = "", ["when there were some before"] = use[2] }) do
       it(name .. " is refused with the reason, and made when there is one again, " .. how, function()
-        local result = run_with_few_descriptors(prelude .. ([[
+        local result = support.run_with_few_descriptors(prelude .. ([[
           do %s end
           exhaust()
           %s
@@ -65,7 +59,7 @@ describe("without a descriptor", function()
   end
 
   it("threads and channels go on", function()
-    local result = run_with_few_descriptors(prelude .. [[
+    local result = support.run_with_few_descriptors(prelude .. [[
       exhaust()
       local channel = neap.channel()
       local thread = neap.thread(function(c) c:send("well") end, channel)

@@ -92,6 +92,13 @@ end
 --- The same, and waits for its end.
 function support.run_script(code, arguments, options) return support.start_script(code, arguments, options)() end
 
+--- The same, with no more than 40 descriptors.
+function support.run_with_few_descriptors(code)
+  local script <close> = support.temporary_file(prelude .. code)
+  local command = ("ulimit -n 40; exec %s %s"):format(quote(support.runner), quote(script.path))
+  return support.run_command("sh -c " .. quote(command))
+end
+
 --- The same in a plain lua5.4, with the module.
 function support.run_plain(code, arguments, options)
   local path = os.getenv("LUA_CPATH") or "./build/?.so;;"

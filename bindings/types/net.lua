@@ -18,7 +18,34 @@ local Dns = {}
 ---@class neap.Stream
 local Stream = {}
 
----Takes connections. It may be sent to other threads, and all that have it may accept; closing it closes it for all.
+---Takes connections. It may be sent to other threads, and all that have it may accept; closing it closes it for all of them.
+---
+---It may be sent to other processes too, at most 31 in one message. Each process then has one of its own over the same socket, which the
+---system gives connections to whoever accepts first, and each closes its own: nobody is refused before the last one has. So a program
+---can serve one port with all cores, and close its own listener once the others have theirs:
+---
+---```lua
+---local listener = assert(neap.net.listen("127.0.0.1", 0))
+---local url = ("http://%s:%d/"):format(listener:address())
+---local ready, over = neap.channel(), neap.event()
+---local pool <close> = neap.pool { workers = 2, kind = "process" }
+---for _ = 1, 2 do
+---  pool:submit(function()
+---    local server <close> = neap.http.serve { listener = listener, handler = function() return "hello" end }
+---    ready:send(true)
+---    over:wait()
+---  end)
+---end
+---for _ = 1, 2 do ready:recv() end
+---listener:close() -- the workers go on
+---assert(neap.http.get(url).body == "hello")
+---over:set()
+---```
+---
+---A message that has not been received yet has the listener itself: closed by then, it arrives closed. Who receives one while its process has
+---no descriptor left gets an error that says so. A listener with TLS does not go to other processes, nor does one that is closed: sending it
+---raises. (Send one without, and encrypt what it accepts: `neap.net.starttls` with `server`.) Once another process has had it, a path stays
+---when it is closed; the next server that listens there takes it over.
 ---@class neap.Listener
 local Listener = {}
 
@@ -262,12 +289,13 @@ function Listener:accept(timeout) end
 ---@since 0.1
 function Listener:iter() end
 
----Closes it, for all threads that have it: who waits is answered "closed". True the first time.
+---Closes it, for all threads of this process that have it: who waits is answered "closed". True the first time. Connections are refused
+---from then on, unless another process has it; then a thread that had accepted before lets go of the socket when it asks again, or ends.
 ---@return boolean
 ---@since 0.1
 function Listener:close() end
 
----Was it closed, by whatever thread?
+---Was it closed, by whatever thread of this process?
 ---@return boolean
 ---@since 0.1
 function Listener:is_closed() end

@@ -20,6 +20,7 @@ struct neap_link;
 struct neap_mapping;
 struct neap_object;
 struct neap_packer;
+struct neap_passage;
 struct neap_remote;
 struct neap_unpacker;
 
@@ -66,6 +67,13 @@ struct neap_class {
      * another process asks, through a proxy. */
     int (*adopt)(const struct neap_class *class, const struct neap_mapping *mapping, struct neap_object *original,
                  struct neap_object **object);
+    /* Any thread: what another process makes one of its own of: a descriptor (core/passage.h), which is a duplicate and the caller's, or
+     * the reason why there is none. 0, or why it cannot be sent: what the system said, or UV_ENOTSUP: it has to stay. NULL: it is
+     * not sent so. */
+    int (*depart)(struct neap_object *object, struct neap_passage *passage);
+    /* Any thread: makes one, with one reference, and takes over the descriptor if there is one; both on success only. What came is
+     * not trusted. NEAP_NOMEM, or NEAP_RANGE: it makes no sense. With `depart`, or NULL. */
+    int (*arrive)(const struct neap_passage *passage, struct neap_object **object);
     /* Any thread: writes, for another process, what its own is to be made of. NULL: the object stays in its process. */
     void (*pack)(struct neap_object *object, struct neap_packer *packer);
     /* Any thread: reads that, and makes a shared object, one reference; NULL after an error. With `pack`, or NULL. */

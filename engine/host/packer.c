@@ -30,10 +30,12 @@ void neap_packer_init(struct neap_packer *packer, struct neap_wire *wire) {
     packer->fd_count = 0;
     packer->code = 0;
     packer->obstacle = NULL;
+    packer->is_late = false;
     packer->note_count = 0;
 }
 
 void neap_packer_fini(struct neap_packer *packer) {
+    while (packer->fd_count > 0) close(packer->fds[--packer->fd_count]);
     if (packer->bytes != packer->inlined) neap_free(packer->bytes);
 }
 
@@ -79,8 +81,11 @@ void neap_pack_text(struct neap_packer *packer, const char *text) {
 }
 
 void neap_pack_fd(struct neap_packer *packer, int fd) {
-    if (packer->code == 0 && packer->fd_count == NEAP_WIRE_FDS_MAX - 1) packer->code = NEAP_RANGE;
-    if (packer->code == 0) packer->fds[packer->fd_count++] = fd;
+    if (packer->code == 0 && packer->fd_count == NEAP_WIRE_FDS_MAX - 1) packer->code = UV_EMSGSIZE;
+    if (packer->code == 0)
+        packer->fds[packer->fd_count++] = fd;
+    else
+        close(fd);
 }
 
 static int number_of(const struct neap_wire *wire, const struct neap_class *class) {
@@ -208,12 +213,17 @@ const char *neap_unpack_text(struct neap_unpacker *unpacker) {
     return text != NULL ? text : "";
 }
 
-int neap_unpack_fd(struct neap_unpacker *unpacker) {
+int neap_unpack_fd_or_none(struct neap_unpacker *unpacker) {
     if (unpacker->fd_count == 0) neap_unpack_fail(unpacker, UV_EPROTO);
     if (unpacker->code != 0) return -1;
     int fd = *unpacker->fds;
     *unpacker->fds++ = -1;
     unpacker->fd_count--;
+    return fd;
+}
+
+int neap_unpack_fd(struct neap_unpacker *unpacker) {
+    int fd = neap_unpack_fd_or_none(unpacker);
     if (fd < 0) neap_unpack_fail(unpacker, UV_EMFILE);
     return fd;
 }

@@ -29,12 +29,14 @@ struct neap_packer {
     size_t used, room;          /* of bytes: written, there */
     const char *bulk;           /* of a message, to be sent in between; borrowed. NULL: none */
     size_t bulk_size, bulk_at;  /* then: its bytes; after how many of `bytes` */
-    int fds[NEAP_WIRE_FDS_MAX]; /* borrowed */
+    int fds[NEAP_WIRE_FDS_MAX]; /* owned */
     unsigned fd_count;          /* of fds */
-    int code;                   /* 0; NEAP_NOMEM; UV_ENOTSUP: an object cannot go to another process; NEAP_RANGE */
+    int code; /* 0; NEAP_NOMEM; UV_ENOTSUP: an object cannot go to another process; UV_EMSGSIZE: too many descriptors */
     const struct neap_object *obstacle; /* which; NULL */
-    uint32_t notes[NEAP_PACKER_NOTES];  /* the session's: what it learns once this has been sent */
-    unsigned note_count;                /* of notes */
+    bool
+        is_late; /* whoever has sent it is not there to be told: see passing.c. Set by who packs; false to begin with */
+    uint32_t notes[NEAP_PACKER_NOTES]; /* the session's: what it learns once this has been sent */
+    unsigned note_count;               /* of notes */
     char inlined[NEAP_PACKER_INLINE];
 };
 
@@ -60,7 +62,7 @@ void neap_pack_class(struct neap_packer *packer, const struct neap_class *class)
 const struct neap_class *neap_unpack_class(struct neap_unpacker *unpacker);
 /* An object, as its class packs it, whoever else knows it. */
 void neap_pack_whole(struct neap_packer *packer, struct neap_object *object);
-/* A descriptor goes along; borrowed until the frame has been sent. */
+/* A descriptor goes along, up to NEAP_WIRE_FDS_MAX - 1 of them; it is the packer's from now on, also after an error. */
 void neap_pack_fd(struct neap_packer *packer, int fd);
 
 /* A frame that is being read. */
@@ -89,6 +91,8 @@ struct neap_object *neap_unpack_object(struct neap_unpacker *unpacker);
 struct neap_object *neap_unpack_whole(struct neap_unpacker *unpacker);
 /* The next descriptor, which is the caller's; -1: an error. */
 int neap_unpack_fd(struct neap_unpacker *unpacker);
+/* The same for what can do without: when we had no room for the descriptor, that is -1, and no error. */
+int neap_unpack_fd_or_none(struct neap_unpacker *unpacker);
 /* What is read makes no sense (UV_EPROTO), or something else is in the way. */
 void neap_unpack_fail(struct neap_unpacker *unpacker, int code);
 void neap_unpack_nomem(struct neap_unpacker *unpacker);

@@ -106,6 +106,7 @@ static void answer(struct neap_session *session, uint64_t id, bool claimed, int 
                    const struct neap_message *message, struct neap_object *more) {
     struct neap_packer packer;
     neap_packer_init(&packer, session->wire);
+    packer.is_late = true;
     neap_pack_u64(&packer, id);
     neap_pack_u8(&packer, claimed);
     neap_pack_u32(&packer, (uint32_t)result);

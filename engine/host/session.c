@@ -12,6 +12,7 @@
  *             reference has gone is revived: see neap_import_revived.
  * AS ITSELF   Code, classes and the like are constant: they are sent whole once, and then by number. Both sides keep them; the sender
  *             looks through what nobody else has any more, and says so (FORGET).
+ * PASSED      What is a descriptor, as a listener, is sent as one, and neither side takes note of it: see passing.c.
  * AHEAD       What is received again and again from a channel is sent before it is asked for: lender.c, borrower.c.
  * WAITS       request.c asks, serving.c answers. Who claims a wait is decided by its ticket (core/ticket.c), never by the order in which
  *             frames arrive.
@@ -23,6 +24,8 @@
  *             sense ends the link. */
 #include "host/session.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -33,11 +36,12 @@
 #include "host/borrower.h"
 #include "host/lender.h"
 #include "host/mapping.h"
+#include "host/passing.h"
 #include "host/request.h"
 #include "host/serving.h"
 
 /* How an object is named in a frame. */
-enum { HOME, AWAY, WHOLE, KNOWN, MAPPED };
+enum { HOME, AWAY, WHOLE, KNOWN, MAPPED, PASSED };
 
 enum { FIRST_EXPORTS = 16, VALUES_PER_LOOK = 256 };
 
@@ -295,6 +299,10 @@ void neap_session_pack(struct neap_packer *packer, struct neap_object *object) {
         neap_pack_u8(packer, MAPPED);
         neap_pack_u32(packer, 0);
         neap_mapping_pack(packer, object);
+    } else if (class->depart != NULL) {
+        neap_pack_u8(packer, PASSED);
+        neap_pack_u32(packer, 0);
+        neap_passing_pack(packer, object);
     } else if (class->pack == NULL) {
         packer->code = UV_ENOTSUP;
         packer->obstacle = object;
@@ -412,6 +420,7 @@ struct neap_object *neap_session_unpack(struct neap_unpacker *unpacker) {
         case WHOLE: return get_whole(unpacker, id);
         case KNOWN: return get_known(session, id);
         case MAPPED: return neap_mapping_unpack(unpacker);
+        case PASSED: return neap_passing_unpack(unpacker);
         default: return NULL;
     }
 }
@@ -450,10 +459,12 @@ void neap_import_fini(struct neap_import *import) {
 
 int neap_session_give_board(struct neap_session *session) {
     const struct neap_segment *segment = neap_board_segment(session->board);
+    int fd = fcntl(segment->fd, F_DUPFD_CLOEXEC, 0);
     struct neap_packer packer;
+    if (fd < 0) return -errno;
     neap_packer_init(&packer, session->wire);
     neap_pack_u64(&packer, segment->id);
-    neap_pack_fd(&packer, segment->fd);
+    neap_pack_fd(&packer, fd);
     int code = neap_packer_send(&packer, NEAP_FRAME_BOARD);
     neap_packer_fini(&packer);
     return code;

@@ -365,7 +365,7 @@ static int put(struct neap_wire *wire, const struct header *header, const struct
     if (header->fds > 0) {
         int code = send_byte(wire->socket, fds, header->fds);
         /* full: the other side has to read it first, and rings when it has read on in the ring */
-        if (code == UV_EAGAIN) atomic_store(&wire->out.ring->starved, 1);
+        if (code == UV_EAGAIN || code == -ETOOMANYREFS) atomic_store(&wire->out.ring->starved, 1);
         if (code != 0) return code == -EPIPE || code == -ECONNRESET ? NEAP_BROKEN : code;
     }
     publish(wire, header, pieces, count);
@@ -409,7 +409,8 @@ static void send_kept(struct neap_wire *wire) {
         struct neap_wire_queued *queued = wire->first;
         const struct iovec piece = {.iov_base = queued->bytes, .iov_len = queued->header.size};
         int code = put(wire, &queued->header, &piece, 1, queued->fds);
-        if (code == UV_EAGAIN) return;
+        if (code == UV_EAGAIN || code == -ETOOMANYREFS)
+            return;      /* so many of this user's are under way: they arrive first */
         if (code != 0) { /* a frame is lost: so is all that follows */
             drop_queue(wire);
             shutdown(wire->socket, SHUT_RDWR);

@@ -138,6 +138,12 @@ int neap_socket_accept(int fd, int *connection) {
 
 /* --- asking --- */
 
+bool neap_socket_listens(int fd) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}
+
 int neap_socket_name(int fd, struct neap_address *address) {
     address->size = sizeof address->storage;
     return getsockname(fd, &address->any, &address->size) == 0 ? 0 : -errno;

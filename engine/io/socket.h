@@ -41,6 +41,8 @@ int neap_socket_connect(const struct neap_address *address, int *result);
 int neap_socket_connected(int fd);
 /* The next connection, or UV_EAGAIN. */
 int neap_socket_accept(int fd, int *connection);
+/* Is it one that takes connections? */
+bool neap_socket_listens(int fd);
 /* One's own address, or the other side's. */
 int neap_socket_name(int fd, struct neap_address *address);
 int neap_socket_peer(int fd, struct neap_address *address);

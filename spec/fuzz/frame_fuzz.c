@@ -11,10 +11,14 @@
 
 #include "bindings/classes.h"
 #include "bindings/start.h"
+#include "core/error.h"
 #include "core/memory.h"
+#include "core/object.h"
 #include "core/segment.h"
 #include "host/packer.h"
+#include "host/passing.h"
 #include "host/wire.h"
+#include "io/listener.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -32,6 +36,9 @@ static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame)
         neap_unpack_message(&unpacker, &message);
         neap_message_fini(&message);
     }
+    neap_unpacker_init(&unpacker, wire, frame);
+    struct neap_object *passed = neap_passing_unpack(&unpacker);
+    if (passed != NULL) neap_object_unref(passed);
     neap_unpacker_init(&unpacker, wire, frame);
     neap_unpack_text(&unpacker);
     int fd = neap_unpack_fd(&unpacker);
@@ -71,8 +78,13 @@ static void write_seeds(const char *folder) {
     neap_start_free(start);
     neap_packer_init(&packer, far);
     neap_pack_text(&packer, "text");
-    neap_pack_fd(&packer, STDERR_FILENO);
+    neap_pack_fd(&packer, dup(STDERR_FILENO));
     neap_packer_send(&packer, 2);
+    neap_packer_fini(&packer);
+    neap_packer_init(&packer, far);
+    neap_pack_class(&packer, &neap_listener_class);
+    neap_pack_u32(&packer, (uint32_t)NEAP_CLOSED);
+    neap_packer_send(&packer, 3);
     neap_packer_fini(&packer);
     snprintf(path, sizeof path, "%s/frames", folder);
     FILE *file = fopen(path, "wb");

@@ -122,7 +122,7 @@ static void numbers_texts_and_descriptors_arrive(void **state) {
     neap_pack_text(&packer, "a text");
     neap_pack_text(&packer, NULL);
     neap_pack_u64(&packer, UINT64_C(1) << 40);
-    neap_pack_fd(&packer, ends[0]);
+    neap_pack_fd(&packer, dup(ends[0]));
     deliver(&packer, read_numbers);
     close(ends[0]);
     close(ends[1]);
