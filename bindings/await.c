@@ -106,13 +106,13 @@ static int raise_obstacle(lua_State *L) {
 }
 
 static bool can_yield(lua_State *L, const struct neap_task *task) {
-    return L == task->vm->running && task->lua_blocked == 0 && lua_isyieldable(L);
+    return L == neap_task_vm(task)->running && task->lua_blocked == 0 && lua_isyieldable(L);
 }
 
 /* Outside tasks only a finaliser is in the way, and a host that turns the loop itself. */
 static bool can_wait(lua_State *L, const struct neap_task *task) {
-    if (task != task->vm->root) return can_yield(L, task);
-    return lua_gc(L, LUA_GCCOUNT, 0) >= 0 && neap_vm_may_turn(task->vm);
+    if (task != neap_task_vm(task)->root) return can_yield(L, task);
+    return lua_gc(L, LUA_GCCOUNT, 0) >= 0 && neap_vm_may_turn(neap_task_vm(task));
 }
 
 /* --- waiting --- */
@@ -123,7 +123,7 @@ static void drop(struct neap_link *links, uint32_t count) {
 
 /* Ends the wait: the index of a link, NEAP_TIMEOUT, or NEAP_CANCELLED, also when it was a deadline of the code around. */
 static int end(struct neap_task *task) {
-    if (task->lends) neap_worker_take_back(task);
+    if (task->flags & NEAP_TASK_LENDS) neap_worker_take_back(task);
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     int code = neap_wait_end(&task->wait);
     if (task->job != NULL) atomic_store_explicit(task->job->waiting, false, memory_order_relaxed);
@@ -161,8 +161,9 @@ static int resumed_to_finish(lua_State *L, int status, lua_KContext context) {
 /* The root's wait has come out of the run queue. It is interrupted when os.exit was called elsewhere. */
 static bool has_turn(void *argument) {
     struct neap_task *task = argument;
-    const struct neap_engine *engine = task->vm->engine;
-    if (task->vm->interrupted != NULL && atomic_load_explicit(&engine->exit_status, memory_order_acquire) >= 0)
+    const struct neap_engine *engine = neap_task_vm(task)->engine;
+    if (neap_task_vm(task)->interrupted != NULL &&
+        atomic_load_explicit(&engine->exit_status, memory_order_acquire) >= 0)
         neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
     return (task->flags & NEAP_TASK_TURN) != 0;
 }
@@ -175,7 +176,7 @@ static int results_kept(lua_State *L, int status, lua_KContext count) {
 
 /* See BUDGET. `count` results are on the stack. */
 static int give_way(lua_State *L, struct neap_task *task, int count) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     vm->budget = BUDGET;
     if (!neap_loop_has_ready(&vm->loop) && vm->loop.timers.count == 0) return count;
     if (task == vm->root) {
@@ -209,7 +210,7 @@ int64_t neap_await_limit(const struct neap_task *task, int64_t deadline) {
 
 /* Lets another task run right here: see PASSING in core/loop.c. Not below frames of the user's own coroutines. */
 static bool pass(lua_State *L, struct neap_task *task) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     if (L != task->coroutine) return false;
     vm->current = vm->root;
     vm->running = NULL;
@@ -222,7 +223,7 @@ static bool pass(lua_State *L, struct neap_task *task) {
 
 /* The wait is parked. Returns when it has been claimed; in a task it may not return, but go on in `again`. */
 static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lua_KFunction again) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     if (task->job != NULL) atomic_store_explicit(task->job->waiting, true, memory_order_relaxed);
     if (!neap_ring_is_out_of(task)) neap_ring_enter(L, task);
     if (task->pool != 0) neap_worker_lend(L, task);

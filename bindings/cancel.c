@@ -136,7 +136,7 @@ void neap_cancel_push_reason(lua_State *L, struct neap_task *task) {
 
 void neap_cancel_check(lua_State *L, struct neap_task *task) {
     bool whole;
-    if (task == task->vm->root && task->vm->interrupted != NULL) task->vm->interrupted(L);
+    if (task == neap_task_vm(task)->root && neap_task_vm(task)->interrupted != NULL) neap_task_vm(task)->interrupted(L);
     if (task->unwinding != 0) return;
     if (task->regions != NULL && task->regions->deadline != NEAP_FOREVER) neap_cancel_expire(task);
     const struct neap_region *due = find_due(task, &whole);
@@ -166,7 +166,7 @@ static void nest(struct neap_region *region, struct neap_region *outer) {
 }
 
 void neap_region_enter(struct neap_task *task, struct neap_region *region) {
-    region->coroutine = task->vm->running;
+    region->coroutine = neap_task_vm(task)->running;
     region->own_deadline = region->deadline;
     region->unwinding = task->unwinding;
     if (task->unwinding != 0) region->shield = true; /* see UNWINDING */
@@ -204,7 +204,7 @@ void neap_cancel_leave_coroutine(struct neap_task *task, lua_KContext outside, b
 bool neap_cancel_suspend(const struct neap_task *task, lua_KContext *inside, struct neap_region **innermost) {
     struct neap_region *region = task->regions;
     *inside = stand(task);
-    *innermost = region != NULL && region->coroutine == task->vm->running ? region : NULL;
+    *innermost = region != NULL && region->coroutine == neap_task_vm(task)->running ? region : NULL;
     return task->depth != INSIDE || task->unwinding > OUTSIDE;
 }
 

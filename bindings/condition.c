@@ -136,7 +136,7 @@ static int reacquired(lua_State *L, struct neap_task *task, int code) {
     restore(lock, (uint32_t)lua_tointeger(L, DEPTH));
     if (outcome == NEAP_CANCELLED) neap_cancel_check(L, task);
     if (lua_isnil(L, PREDICATE)) return push_results(L, outcome, abandoned);
-    if (task == task->vm->root) return 0;
+    if (task == neap_task_vm(task)->root) return 0;
     return look(L, outcome == NEAP_TIMEOUT);
 }
 
@@ -197,7 +197,7 @@ static int condition_wait_for(lua_State *L) {
         return luaL_error(L, "the task does not hold the lock of this condition");
     lua_settop(L, PREDICATE);
     lua_pushinteger(L, deadline);
-    return task == task->vm->root ? wait_for_in_place(L) : look(L, false);
+    return task == neap_task_vm(task)->root ? wait_for_in_place(L) : look(L, false);
 }
 
 /* --- notifying --- */

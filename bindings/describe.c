@@ -28,7 +28,7 @@ static int get_name(lua_State *L) {
 }
 
 void neap_describe_task(struct neap_text *text, struct neap_task *task) {
-    const struct neap_vm *vm = task->vm;
+    const struct neap_vm *vm = neap_task_vm(task);
     lua_State *L = vm->main;
     char name[NEAP_JOB_NAME_MAX + 1] = "?", thread[NEAP_JOB_NAME_MAX + 1] = "main";
     if (task == vm->root) {
@@ -94,9 +94,9 @@ static lua_State *find_inner(lua_State *coroutine) {
 }
 
 lua_State *neap_describe_coroutine(const struct neap_task *task, int depth) {
-    lua_State *coroutine = task == task->vm->root ? task->vm->main : task->coroutine;
+    lua_State *coroutine = task == neap_task_vm(task)->root ? neap_task_vm(task)->main : task->coroutine;
     for (int i = 0; i < depth && coroutine != NULL; i++)
-        coroutine = task == task->vm->root || i >= NESTING_MAX ? NULL : find_inner(coroutine);
+        coroutine = task == neap_task_vm(task)->root || i >= NESTING_MAX ? NULL : find_inner(coroutine);
     return coroutine;
 }
 

@@ -1,11 +1,8 @@
 /* failure: what is said of errors.
  *
  * TRACEBACKS  The message handler of a task runs where the error was raised, before anything unwinds. It writes the stack, then
- *             the places where the task, and whoever spawned it, were spawned; for an error that a join raised, what
+ *             the places where the task, and whoever spawned it, were spawned (site.c); for an error that a join raised, what
  *             the joined one had to say goes on below.
- * SITES       A place of spawning is kept once: (file, line, where the spawner was spawned). A small cache by function and line
- *             makes finding it cheap. Chains are cut at a depth, so that a server whose handlers spawn each other for
- *             ever does not grow.
  * REPORTS     A failure that nobody waits for goes to the function of neap.on_error in its own state, else to that of the main
  *             state, else to stderr, as one write. The function runs in a task. The end waits for what is on its way to the
  *             main state (engine->reports), and lets each such task begin before it cancels it; one that is cancelled, or
@@ -22,6 +19,7 @@
 #include "bindings/describe.h"
 #include "bindings/embedding.h"
 #include "bindings/report.h"
+#include "bindings/site.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
@@ -29,112 +27,7 @@
 #include "host/process.h"
 #include "host/unjoined.h"
 
-enum { SITE_DEPTH_MAX = 12, SITES_MAX = 4096, CACHE = 16, CHAIN_TEXT_MAX = 2048 };
-
 static const char handler_key; /* registry: the function of neap.on_error */
-
-/* --- sites --- */
-
-struct neap_site {
-    struct neap_site *next;         /* in the state's list */
-    const struct neap_site *parent; /* where the spawner was spawned; NULL: the start of the program or thread */
-    int line;
-    int depth;               /* of the chain */
-    char source[LUA_IDSIZE]; /* as in error messages */
-};
-
-struct site_cache {
-    const void *function;
-    const struct neap_site *parent;
-    struct neap_site *site;
-    int line;
-};
-
-struct site_store {
-    struct neap_site *first;
-    int count;
-    struct site_cache cache[CACHE];
-};
-
-static struct neap_site *find_site(struct site_store *store, const char *source, int line,
-                                   const struct neap_site *parent) {
-    for (struct neap_site *site = store->first; site != NULL; site = site->next)
-        if (site->line == line && site->parent == parent && strcmp(site->source, source) == 0) return site;
-    if (store->count >= SITES_MAX) return NULL;
-    struct neap_site *site = neap_alloc(sizeof *site);
-    if (site == NULL) return NULL;
-    site->parent = parent;
-    site->line = line;
-    site->depth = parent == NULL ? 1 : parent->depth + 1;
-    snprintf(site->source, sizeof site->source, "%s", source);
-    site->next = store->first;
-    store->first = site;
-    store->count++;
-    return site;
-}
-
-static struct site_store *get_store(struct neap_vm *vm) {
-    if (vm->sites == NULL) vm->sites = neap_alloc_zeroed(sizeof(struct site_store));
-    return vm->sites;
-}
-
-/* The innermost frame that has lines: what called the running C function, be it through pcall and the like. Pushes its function. */
-static bool find_frame(lua_State *L, lua_Debug *frame) {
-    for (int level = 1; lua_getstack(L, level, frame); level++) {
-        lua_getinfo(L, "fl", frame);
-        if (frame->currentline >= 0) return true;
-        lua_pop(L, 1);
-    }
-    return lua_getstack(L, 1, frame) && lua_getinfo(L, "fl", frame);
-}
-
-struct neap_site *neap_site_here(lua_State *L) {
-    struct neap_vm *vm = neap_vm_of(L);
-    struct site_store *store = get_store(vm);
-    const struct neap_site *parent = vm->current->site;
-    lua_Debug frame;
-    if (store == NULL || !find_frame(L, &frame)) return NULL;
-    const void *function = lua_topointer(L, -1);
-    lua_pop(L, 1);
-    while (parent != NULL && parent->depth >= SITE_DEPTH_MAX) parent = parent->parent;
-    size_t hash = ((uintptr_t)function >> 4 ^ (uintptr_t)parent >> 4 ^ (uintptr_t)frame.currentline) % CACHE;
-    struct site_cache *cached = &store->cache[hash];
-    if (cached->function == function && cached->line == frame.currentline && cached->parent == parent &&
-        cached->site != NULL)
-        return cached->site;
-    lua_getinfo(L, "S", &frame);
-    struct neap_site *site = find_site(store, frame.short_src, frame.currentline, parent);
-    *cached = (struct site_cache){function, parent, site, frame.currentline};
-    return site;
-}
-
-void neap_site_write(const struct neap_site *site, char *text, size_t size) {
-    size_t used = 0;
-    text[0] = '\0';
-    for (; site != NULL && used < size; site = site->parent) {
-        int length = snprintf(text + used, size - used, site->line > 0 ? "\n\tspawned at %s:%d" : "\n\tspawned at %s",
-                              site->source, site->line);
-        if (length > 0) used += (size_t)length;
-    }
-}
-
-void neap_site_push(lua_State *L, const struct neap_site *site) {
-    char text[CHAIN_TEXT_MAX];
-    neap_site_write(site, text, sizeof text);
-    lua_pushstring(L, text);
-}
-
-void neap_site_close(struct neap_vm *vm) {
-    if (vm->sites == NULL) return;
-    struct neap_site *site = vm->sites->first;
-    while (site != NULL) {
-        struct neap_site *next = site->next;
-        neap_free(site);
-        site = next;
-    }
-    neap_free(vm->sites);
-    vm->sites = NULL;
-}
 
 /* --- tracebacks --- */
 
@@ -157,7 +50,7 @@ int neap_failure_handler(lua_State *L) {
     lua_settop(L, 1);
     luaL_traceback(L, L, NULL, 1);
     neap_site_push(L, task->site);
-    lua_pushstring(L, task->vm->origin != NULL ? task->vm->origin : "");
+    lua_pushstring(L, neap_task_vm(task)->origin != NULL ? neap_task_vm(task)->origin : "");
     neap_task_push(L, task);
     neap_task_push_extras(L, -1, true);
     lua_remove(L, -2);
@@ -481,11 +374,13 @@ static int note_unjoined(lua_State *L) {
         lua_pop(L, 1);
     }
     lua_concat(L, lua_gettop(L) - 2);
-    struct neap_job *job = task->flags & NEAP_TASK_MAIN && task->vm->job != NULL ? task->vm->job : task->job;
-    struct neap_engine *engine = task->vm->engine;
+    struct neap_job *job =
+        task->flags & NEAP_TASK_MAIN && neap_task_vm(task)->job != NULL ? neap_task_vm(task)->job : task->job;
+    struct neap_engine *engine = neap_task_vm(task)->engine;
     uint64_t id = job != NULL ? job->id : task->id;
     neap_unjoined_add(engine, id, lua_tostring(L, -1));
-    if (atomic_load(job != NULL ? &job->future.observed : &task->future.observed)) neap_unjoined_remove(engine, id);
+    if (atomic_load(job != NULL ? &job->future.object.observed : &task->future.object.observed))
+        neap_unjoined_remove(engine, id);
     return 0;
 }
 

@@ -29,16 +29,6 @@ void neap_failure_report_process(struct neap_process *process);
  * joined that was waited for. */
 void neap_failure_report_unread(struct neap_vm *vm);
 
-/* Where the code that called the running C function stands, as part of a chain back to the program's start; kept for as
- * long as the state. NULL when out of memory. */
-struct neap_site *neap_site_here(lua_State *L);
-/* Pushes the chain as lines of a traceback. */
-void neap_site_push(lua_State *L, const struct neap_site *site);
-/* The same as text for other states; `text` is cut at `size`. */
-void neap_site_write(const struct neap_site *site, char *text, size_t size);
-/* Frees all sites of the state. */
-void neap_site_close(struct neap_vm *vm);
-
 /* In a message handler, with the error at index 1: pushes what the traceback goes on with below the stack, if the error
  * came from a join, or "". */
 void neap_failure_push_cause(lua_State *L);

@@ -97,7 +97,7 @@ static void observe(lua_State *L, const struct target *target) {
         return;
     }
     struct neap_future *future = target->job != NULL ? &target->job->future : target->future;
-    if (neap_future_state(future) != NEAP_FUTURE_FAILED || atomic_exchange(&future->observed, true)) return;
+    if (neap_future_state(future) != NEAP_FUTURE_FAILED || atomic_exchange(&future->object.observed, true)) return;
     if (target->mirror != NULL) {
         neap_mirror_tell(target->mirror, NEAP_JOB_OBSERVE); /* it is counted there */
         return;

@@ -24,16 +24,17 @@
 
 static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_POOL); }
 
-uint64_t neap_pool_tag(struct neap_object *object) {
+uint32_t neap_pool_tag(struct neap_object *object) {
     const struct neap_proxy *proxy = neap_remote_test(object);
-    if (proxy != NULL) return NEAP_POOL_REMOTE | (uint64_t)proxy->constants.numbers[0];
-    return ((const struct neap_pool *)object)->id;
+    if (proxy != NULL) return NEAP_POOL_REMOTE | (uint32_t)proxy->constants.numbers[0];
+    return ~NEAP_POOL_REMOTE & (uint32_t)((const struct neap_pool *)object)->id;
 }
 
-uint64_t neap_pool_tag_of_future(struct neap_object *object) {
-    if (object->class == &neap_work_class) return ((const struct neap_work *)object)->pool->id;
+uint32_t neap_pool_tag_of_future(struct neap_object *object) {
+    if (object->class == &neap_work_class)
+        return ~NEAP_POOL_REMOTE & (uint32_t)((const struct neap_work *)object)->pool->id;
     if (object->class != &neap_mirror_future_class) return 0;
-    return NEAP_POOL_REMOTE | (uint64_t)((const struct neap_mirror *)object)->pid;
+    return NEAP_POOL_REMOTE | (uint32_t)((const struct neap_mirror *)object)->pid;
 }
 
 /* --- in other processes --- */

@@ -9,9 +9,9 @@
 #include "core/object.h"
 
 /* Numbers that tell the pools of this process and those of others apart; of what is no future of a pool: 0. */
-uint64_t neap_pool_tag(struct neap_object *object);
-uint64_t neap_pool_tag_of_future(struct neap_object *object);
-#define NEAP_POOL_REMOTE (UINT64_C(1) << 63)
+uint32_t neap_pool_tag(struct neap_object *object);
+uint32_t neap_pool_tag_of_future(struct neap_object *object);
+#define NEAP_POOL_REMOTE (UINT32_C(1) << 31)
 
 /* For the Lua half: (pool, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. */
 int neap_pool_submit_quiet(lua_State *L);

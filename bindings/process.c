@@ -78,7 +78,7 @@ static void set_options(struct neap_process *process, const struct neap_task_opt
     struct neap_job *job = &process->job;
     if (options->name != NULL) neap_job_set_name(job, options->name);
     atomic_store_explicit(&job->daemon, (options->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
-    atomic_store_explicit(&job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&job->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     process->is_quiet = (options->flags & NEAP_TASK_QUIET) != 0;
     process->on_failure = neap_failure_report_process;
     if (options->scope == NULL) return;

@@ -180,7 +180,7 @@ static int write_stack(lua_State *L) {
 }
 
 static void write_stacks(FILE *out, struct neap_task *task) {
-    lua_State *L = task->vm->main, *coroutine;
+    lua_State *L = neap_task_vm(task)->main, *coroutine;
     int depth = 0;
     while (neap_describe_coroutine(task, depth) != NULL) depth++;
     for (int written = 0; depth-- > 0 && written < TRACEBACK_MAX; written++) {

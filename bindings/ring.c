@@ -77,10 +77,10 @@ void neap_ring_enter(lua_State *L, struct neap_task *task) {
     neap_describe_line(&text, L);
     snprintf(member->place, sizeof member->place, "%.*s", PLACE_MAX, text.bytes);
     circle.count = 0;
-    if (neap_rings_enter(&task->vm->engine->rings, &member->waiter, note, &circle)) tell(&circle);
+    if (neap_rings_enter(&neap_task_vm(task)->engine->rings, &member->waiter, note, &circle)) tell(&circle);
 }
 
 void neap_ring_leave(struct neap_task *task) {
     if (!neap_rings_concern(&task->wait)) return;
-    neap_free(neap_rings_leave(&task->vm->engine->rings, &task->wait));
+    neap_free(neap_rings_leave(&neap_task_vm(task)->engine->rings, &task->wait));
 }

@@ -87,7 +87,7 @@ static bool is_within(const struct neap_task *task, const struct neap_region *re
 
 /* Who runs the body: the owner, but for a scope in a generator that another task goes on with. NULL: nobody at the moment. */
 static struct neap_task *find_runner(const struct box *box) {
-    struct neap_vm *vm = box->owner->vm;
+    struct neap_vm *vm = neap_task_vm(box->owner);
     if (is_within(box->owner, &box->region)) return box->owner;
     if (is_within(vm->root, &box->region)) return vm->root;
     for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
@@ -126,7 +126,7 @@ static int stop_found(lua_State *L) {
 /* On the owner's loop: the first child has failed. */
 static void child_failed(struct neap_scope *scope) {
     struct box *box = scope->owner;
-    lua_State *L = box->owner->vm->main;
+    lua_State *L = neap_task_vm(box->owner)->main;
     stop_body(box);
     if (!lua_checkstack(L, 4)) return; /* the body's end stops the others */
     lua_pushcfunction(L, stop_found);
@@ -488,7 +488,7 @@ static struct box *push_box(lua_State *L, struct neap_task *task) {
     lua_pushvalue(L, -2);
     lua_rawsetp(L, -2, box);
     lua_pop(L, 1);
-    box->scope = neap_scope_new(task->vm->loop.mailbox, child_failed, box);
+    box->scope = neap_scope_new(neap_task_vm(task)->loop.mailbox, child_failed, box);
     if (box->scope == NULL) luaL_error(L, "not enough memory");
     return box;
 }

@@ -77,7 +77,7 @@ static void seat_late(lua_State *L, int box, struct neap_task *task, lua_State *
 
 int neap_seat_make(lua_State *L) {
     struct neap_task *task = lua_touserdata(L, 1);
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     bool pooled = vm->pool.last < POOLED_COROUTINES;
     luaL_checkstack(L, task->values + 8, "arguments");
     neap_task_push(L, task);
@@ -94,25 +94,25 @@ int neap_seat_make(lua_State *L) {
         }
         neap_anchors_add(L, &vm->pool);
     }
-    task->pooled = pooled;
+    if (pooled) task->flags |= NEAP_TASK_POOLED;
     seat_late(L, 2, task, coroutine);
     if (!pooled) lua_setiuservalue(L, 2, 1);
     return 0;
 }
 
 bool neap_seat_take(lua_State *L, struct neap_task *task) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     if (vm->idle_count == 0 || !has_room(vm->idle[vm->idle_count - 1], task->values)) return false;
-    task->pooled = true;
+    task->flags |= NEAP_TASK_POOLED;
     seat(L, task->values, task, vm->idle[--vm->idle_count]);
     return true;
 }
 
 bool neap_seat_take_late(lua_State *L, struct neap_task *task) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     if (vm->idle_count == 0 || !has_room(vm->idle[vm->idle_count - 1], task->values)) return false;
     if (!lua_checkstack(L, task->values + 8)) return false;
-    task->pooled = true;
+    task->flags |= NEAP_TASK_POOLED;
     neap_task_push(L, task);
     seat_late(L, lua_gettop(L), task, vm->idle[--vm->idle_count]);
     lua_pop(L, 1);

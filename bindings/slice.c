@@ -169,7 +169,7 @@ static void arm(struct neap_vm *vm, lua_State *L) {
 }
 
 void neap_slice_look_again(lua_State *L, const struct neap_task *task) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     if (task->swallowed > 0 && L == vm->running && neap_cancel_is_due(task)) arm(vm, L);
 }
 

@@ -7,6 +7,7 @@
 #include "bindings/codec.h"
 #include "bindings/context.h"
 #include "bindings/failure.h"
+#include "bindings/site.h"
 #include "bindings/slice.h"
 #include "core/memory.h"
 #include "host/packer.h"
@@ -58,7 +59,7 @@ struct neap_start **neap_start_push(lua_State *L) {
 static char *copy_origin(lua_State *L) {
     char text[ORIGIN_MAX];
     struct neap_vm *vm = neap_vm_of(L);
-    neap_site_write(neap_site_here(L), text, sizeof text);
+    neap_site_write(neap_vm_of(L), neap_site_here(L), text, sizeof text);
     size_t own = strlen(text), before = vm->origin != NULL ? strlen(vm->origin) : 0;
     if (own + before >= ORIGIN_MAX) before = 0;
     char *origin = neap_alloc(own + before + 1);

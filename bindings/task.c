@@ -26,6 +26,7 @@
 #include "bindings/failure.h"
 #include "bindings/outcome.h"
 #include "bindings/seat.h"
+#include "bindings/site.h"
 #include "bindings/slice.h"
 #include "core/check.h"
 #include "core/clock.h"
@@ -53,7 +54,7 @@ const struct neap_class neap_task_class = {
 
 void neap_task_push(lua_State *L, struct neap_task *task) {
     if (task->slot != 0)
-        neap_anchors_push(L, &task->vm->handles, task->slot);
+        neap_anchors_push(L, &neap_task_vm(task)->handles, task->slot);
     else
         neap_seat_push_box(L, task->coroutine);
 }
@@ -112,7 +113,7 @@ int neap_task_main(lua_State *L) {
 
 /* Calls `function` with the task, protected, on the main stack. */
 static int call_protected(struct neap_task *task, lua_CFunction function) {
-    lua_State *L = task->vm->main;
+    lua_State *L = neap_task_vm(task)->main;
     if (!lua_checkstack(L, 4)) return LUA_ERRMEM;
     lua_pushcfunction(L, function);
     lua_pushlightuserdata(L, task);
@@ -138,12 +139,12 @@ static int finish_with_error(lua_State *L) {
 
 /* The error value on top of `from` ended the task outside its body: out of memory while starting or ending. */
 static void fail_outside(struct neap_task *task, lua_State *from) {
-    lua_State *L = task->vm->main;
+    lua_State *L = neap_task_vm(task)->main;
     if (neap_task_has_ended(task)) {
         lua_pop(from, 1);
         return;
     }
-    struct neap_quota *task_quota = task->vm->loop.quota;
+    struct neap_quota *task_quota = neap_task_vm(task)->loop.quota;
     neap_quota_lift(task_quota, true); /* whatever is left of it: the task has to end */
     if (from != L) lua_xmove(from, L, 1);
     lua_pushcclosure(L, finish_with_error, 1);
@@ -154,9 +155,9 @@ static void fail_outside(struct neap_task *task, lua_State *from) {
 
 /* Asked to stop before it has started: it never does. */
 static void end_unstarted(struct neap_task *task) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     lua_State *coroutine = task->coroutine;
-    bool pooled = task->pooled;
+    bool pooled = task->flags & NEAP_TASK_POOLED;
     if (call_protected(task, finish_unstarted) != LUA_OK) fail_outside(task, vm->main);
     if (coroutine == NULL || !neap_task_has_ended(task)) return;
     lua_settop(coroutine, 0);
@@ -165,7 +166,7 @@ static void end_unstarted(struct neap_task *task) {
 
 /* False: the task has ended instead. */
 static bool start(struct neap_task *task) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     lua_State *L = vm->main;
     if (task->flags & NEAP_TASK_CANCELLED) {
         end_unstarted(task);
@@ -175,14 +176,15 @@ static bool start(struct neap_task *task) {
         fail_outside(task, L);
         return false;
     }
-    atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
-    if (task->job != NULL) atomic_store_explicit(&task->job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&task->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    if (task->job != NULL)
+        atomic_store_explicit(&task->job->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     return true;
 }
 
 /* It gave way; or foreign C code has yielded to nobody, which we take for giving way. */
 static void queue_again(struct neap_task *task, lua_State *coroutine, int results) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     lua_pop(coroutine, results);
     task->flags &= (uint16_t)~NEAP_TASK_TURN;
     if (vm->slice.preempted)
@@ -203,8 +205,8 @@ static bool end_by_error(struct neap_task *task, lua_State *coroutine) {
 
 /* The record may be gone when the coroutine has run to its end. */
 static void resume(struct neap_task *task, int arguments) {
-    struct neap_vm *vm = task->vm;
-    bool pooled = task->pooled;
+    struct neap_vm *vm = neap_task_vm(task);
+    bool pooled = task->flags & NEAP_TASK_POOLED;
     struct neap_task *outer = vm->current;
     lua_State *outer_running = vm->running, *coroutine = task->coroutine;
     int results = 0;
@@ -250,17 +252,15 @@ static void adopt(struct neap_task *task, struct neap_job *job) {
 static void init(struct neap_task *task, struct neap_vm *vm) {
     neap_future_init(&task->future, &neap_task_class);
     task->box.object = &task->future.object;
-    task->pooled = false;
     neap_list_init(&task->node);
     neap_owner_init(&task->owner);
     neap_wait_init(&task->wait, &vm->loop, &task->owner, run);
     neap_message_clear(&task->link.message);
-    task->vm = vm;
     task->coroutine = NULL;
     task->regions = NULL;
     task->job = NULL;
     task->scope = NULL;
-    task->site = NULL;
+    task->site = 0;
     task->pool = 0;
     task->id = 0;
     task->slot = 0;
@@ -270,14 +270,13 @@ static void init(struct neap_task *task, struct neap_vm *vm) {
     task->flags = 0;
     task->lua_blocked = 0;
     task->swallowed = 0;
-    task->lends = false;
 }
 
 /* Code outside tasks turns the loop itself, until this tells that its wait is over. */
 static void run_root(struct neap_runnable *runnable) {
     struct neap_task *root = NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable);
     root->flags |= NEAP_TASK_TURN;
-    root->vm->loop.cut = 1;
+    neap_task_vm(root)->loop.cut = 1;
 }
 
 struct neap_task *neap_task_new_root(lua_State *L) {
@@ -286,7 +285,7 @@ struct neap_task *neap_task_new_root(lua_State *L) {
     init(task, vm);
     task->wait.runnable.run = run_root;
     task->slot = neap_anchors_add(L, &vm->handles);
-    atomic_store_explicit(&task->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&task->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     lua_pop(L, 1);
     return task;
 }
@@ -297,7 +296,7 @@ struct neap_task *neap_task_new_ghost(struct neap_vm *vm) {
     init(ghost, vm);
     ghost->wait.runnable.run = run_root;
     ghost->slot = vm->root->slot;
-    atomic_store_explicit(&ghost->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&ghost->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     return ghost;
 }
 
@@ -320,7 +319,7 @@ static uint32_t take_id(struct neap_vm *vm) {
 /* Queues the task, now or when its time comes. */
 static int schedule(struct neap_task *task, int64_t deadline) {
     if (deadline == 0) {
-        neap_loop_push(&task->vm->loop, &task->wait.runnable);
+        neap_loop_push(&neap_task_vm(task)->loop, &task->wait.runnable);
         return 0;
     }
     int code = neap_wait_sleep(&task->wait, deadline);
@@ -337,7 +336,7 @@ static void set_name(lua_State *L, const char *name) {
 
 /* Keeps the function and its arguments, which are popped from below the box, until a coroutine is bound. May raise. */
 static void put_off(lua_State *L, int function, int values, struct neap_task *task, int64_t deadline) {
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     for (int i = 0; i < values; i++) {
         lua_pushvalue(L, function + i);
         lua_setiuservalue(L, -2, i + 1);
@@ -439,8 +438,8 @@ static bool publish(struct neap_task *task, enum neap_future_state state, enum n
     if (task->job == NULL) return awaited;
     task->job->task = NULL;
     if (task->flags & NEAP_TASK_MAIN) { /* the thread ends later */
-        task->vm->outcome = outcome;
-        task->vm->outcome_state = shared_state;
+        neap_task_vm(task)->outcome = outcome;
+        neap_task_vm(task)->outcome_state = shared_state;
         return awaited || neap_future_is_awaited(&task->job->future);
     }
     return neap_future_end(&task->job->future, shared_state, outcome) || awaited;
@@ -449,7 +448,7 @@ static bool publish(struct neap_task *task, enum neap_future_state state, enum n
 /* The task has ended, with `count` values from `first` on (the last ones of L), or with an error there. See END. */
 static void finish(lua_State *L, int box, int first, int count, int status) {
     struct neap_task *task = lua_touserdata(L, box);
-    struct neap_vm *vm = task->vm;
+    struct neap_vm *vm = neap_task_vm(task);
     enum neap_future_state state = state_after(L, task, status), shared_state = state;
     struct neap_outcome *outcome = NULL;
     if (count > RESULTS_WITH_ROOM) luaL_checkstack(L, 6, "results");
@@ -504,7 +503,7 @@ int neap_task_yield(lua_State *L) {
 
 void neap_task_interrupt(struct neap_task *task) {
     task->flags |= NEAP_TASK_PENDING;
-    neap_slice_start(task->vm, &task->vm->slice);
+    neap_slice_start(neap_task_vm(task), &neap_task_vm(task)->slice);
     if (!neap_task_has_begun(task) || neap_cancel_is_due(task)) neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
 }
 
@@ -571,9 +570,9 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
         lua_pop(L, 2);
         return task->job;
     }
-    struct neap_job *job = neap_job_new(&neap_task_job_class, task->vm->loop.mailbox, task->id);
+    struct neap_job *job = neap_job_new(&neap_task_job_class, neap_task_vm(task)->loop.mailbox, task->id);
     if (job == NULL) luaL_error(L, "not enough memory");
-    job->failures = &task->vm->engine->failures;
+    job->failures = &neap_task_vm(task)->engine->failures;
     keeper->object = &job->future.object;
     if (lua_getfield(L, -2, "name") == LUA_TSTRING) neap_job_set_name(job, lua_tostring(L, -1));
     lua_pop(L, 1);
@@ -582,13 +581,15 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     adopt(task, job);
     atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
     atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
-    bool observed = task->scope != NULL || atomic_load(&task->future.observed); /* a scope tells of its failures */
-    atomic_store_explicit(&job->future.observed, observed, memory_order_relaxed);
+    bool observed =
+        task->scope != NULL || atomic_load(&task->future.object.observed); /* a scope tells of its failures */
+    atomic_store_explicit(&job->future.object.observed, observed, memory_order_relaxed);
     neap_box_register(L, box, &job->future.object);
     if (neap_task_has_ended(task))
         encode_ended(L, task, job, box);
     else
-        atomic_store_explicit(&job->future.state, (uint8_t)neap_future_state(&task->future), memory_order_relaxed);
+        atomic_store_explicit(&job->future.object.state, (uint8_t)neap_future_state(&task->future),
+                              memory_order_relaxed);
     bool waiting = atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
     atomic_store_explicit(job->waiting, waiting, memory_order_relaxed);
     return job;

@@ -16,7 +16,6 @@
 
 struct neap_region;
 struct neap_scope;
-struct neap_site;
 
 /* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until a coroutine is bound, and
  * what it returned or raised after it has ended. The box is anchored while the task lives. */
@@ -27,23 +26,20 @@ struct neap_task {
     struct neap_wait wait;       /* of its blocking operations; its runnable is also how the task is queued to run */
     struct neap_link link;       /* of waits on one object */
     struct neap_owner owner;     /* what it holds */
-    struct neap_vm *vm;          /* constant */
     lua_State *coroutine;        /* that it runs in, or will; NULL while none is bound */
     struct neap_region *regions; /* the innermost timeout, shield or scope that it is in; see cancel.h */
     struct neap_job *job;        /* once another thread may see it, kept by the box's extras; NULL before */
     struct neap_scope *scope;    /* a reference: the scope that it belongs to; NULL */
-    struct neap_site *site;      /* where it was spawned; NULL when unknown */
-    uint64_t pool;       /* it does work of this pool, or was spawned by what does; 0: it does not. See worker.c */
+    uint32_t pool;       /* it does work of this pool, or was spawned by what does; 0: it does not. See worker.c */
     uint32_t id;         /* constant */
     uint32_t slot;       /* of vm->handles; 0: it has none, see ANCHORS in seat.c */
+    uint16_t site;       /* where it was spawned; 0: unknown. See failure.h */
     uint16_t depth;      /* protected calls around the code that runs; see cancel.c */
     uint16_t unwinding;  /* 0, or the depth whose end ends the unwinding of a cancellation */
     uint16_t values;     /* not started: its function and arguments, how many; done: results that are kept */
     uint16_t flags;      /* NEAP_TASK_* */
-    bool pooled;         /* its coroutine is one of vm->pool */
     uint8_t lua_blocked; /* resumes below the running coroutine that cannot be yielded across */
     uint8_t swallowed;   /* cancellations that interrupted its code and were caught; see slice.c */
-    bool lends;          /* its worker takes other work while it waits; see worker.c */
 };
 
 enum {
@@ -56,7 +52,9 @@ enum {
     NEAP_TASK_TIMER = 64,    /* made by neap.timer or neap.every */
     NEAP_TASK_MAIN = 128,    /* the first of its state: its outcome is kept in the vm */
     NEAP_TASK_HANDLER = 256, /* tells a failure: begins although its state is ending, and is not cancelled before */
-    NEAP_TASK_CONTEXT = 512  /* its extras have a context: see context.h */
+    NEAP_TASK_CONTEXT = 512, /* its extras have a context: see context.h */
+    NEAP_TASK_POOLED = 1024, /* its coroutine is one of vm->pool */
+    NEAP_TASK_LENDS = 2048   /* its worker takes other work while it waits; see worker.c */
 };
 
 struct neap_task_options {
@@ -104,6 +102,10 @@ int neap_task_push_values(lua_State *L, const struct neap_task *task, int box);
 
 /* Something in `task` was cancelled: if it is parked where that can be delivered, wakes it. */
 void neap_task_interrupt(struct neap_task *task);
+
+static inline struct neap_vm *neap_task_vm(const struct neap_task *task) {
+    return NEAP_CONTAINER_OF(task->wait.loop, struct neap_vm, loop);
+}
 
 static inline bool neap_task_has_ended(const struct neap_task *task) { return neap_future_has_ended(&task->future); }
 

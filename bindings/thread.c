@@ -129,7 +129,7 @@ void neap_thread_spawn(lua_State *L, int arguments, const struct neap_task_optio
     neap_box_register(L, -1, box->object);
     if (options->name != NULL) neap_job_set_name(job, options->name);
     atomic_store_explicit(&job->daemon, (options->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
-    atomic_store_explicit(&job->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&job->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     if (options->flags & NEAP_TASK_CANCELLED) {
         if (options->reason != 0) neap_encode(L, options->reason, &job->reason, "reason");
         neap_job_cancel_early(job);

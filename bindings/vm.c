@@ -15,6 +15,7 @@
 #include "bindings/failure.h"
 #include "bindings/module.h"
 #include "bindings/ring.h"
+#include "bindings/site.h"
 #include "bindings/slice.h"
 #include "bindings/spare.h"
 #include "bindings/task.h"
@@ -90,7 +91,7 @@ static bool has_arrived(void *task) { return (((struct neap_task *)task)->flags 
 static void abandon(struct neap_task *task) {
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     if (!neap_wait_abandon(&task->wait) && atomic_load(&task->wait.state) != NEAP_WAIT_IDLE) {
-        neap_loop_run(&task->vm->loop, has_arrived, task);
+        neap_loop_run(&neap_task_vm(task)->loop, has_arrived, task);
         neap_wait_end(&task->wait);
     }
     neap_message_fini(&task->link.message);

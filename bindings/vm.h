@@ -98,7 +98,7 @@ struct neap_vm {
     struct neap_outcome *outcome;   /* of a thread's main task, once that has ended; owned */
     int outcome_state;              /* enum neap_future_state that goes with it; 0: it has not ended */
     char *origin;                   /* where the thread was spawned, as lines of a traceback; NULL: nowhere. Owned */
-    struct site_store *sites;       /* see failure.c; owned */
+    struct site_store *sites;       /* see site.c; owned */
     struct neap_output output;      /* see libraries.c */
     bool open;                      /* spawning is allowed */
     bool closed;                    /* no task runs any more */

@@ -40,7 +40,7 @@ struct watch {
     uint32_t trouble;          /* the first one that failed or was cancelled; NONE */
     uint32_t under_way;        /* waits that are open, or claimed: they end in run, forget or close_watch */
     bool closed;               /* nobody refers to it but waits that are under way */
-    uint64_t pool;             /* of the first one that is a future of a pool; 0: none is. Constant */
+    uint32_t pool;             /* of the first one that is a future of a pool; 0: none is. Constant */
     uint32_t *order;           /* indices, in the order of the ends; behind `all` */
     struct watched all[];
 };
@@ -157,7 +157,7 @@ static int keeper_close(lua_State *L) {
     return 0;
 }
 
-bool neap_watch_is_for_pool(const struct neap_object *object, uint64_t pool) {
+bool neap_watch_is_for_pool(const struct neap_object *object, uint32_t pool) {
     return object->class == &watch_class && ((const struct watch *)object)->pool == pool;
 }
 

@@ -19,6 +19,6 @@
 int neap_watch_open(lua_State *L);
 
 /* Is `object` a watch over futures of this pool? */
-bool neap_watch_is_for_pool(const struct neap_object *object, uint64_t pool);
+bool neap_watch_is_for_pool(const struct neap_object *object, uint32_t pool);
 
 #endif

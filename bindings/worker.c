@@ -33,7 +33,7 @@
 
 struct worker {
     struct neap_object *pool; /* a reference; NULL once closed */
-    uint64_t tag;             /* of the pool; constant */
+    uint32_t tag;             /* of the pool; constant */
     uint64_t id;              /* in the pool */
     uint64_t left;            /* pieces of work that it still wants; UINT64_MAX: any number */
     struct neap_list runners; /* runner.node */
@@ -75,14 +75,14 @@ static void push_workers(lua_State *L) {
 }
 
 /* Pushes the worker of the pool, or nil. */
-static struct worker *push_worker_of(lua_State *L, uint64_t pool) {
+static struct worker *push_worker_of(lua_State *L, uint32_t pool) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &workers_key) == LUA_TNIL) return NULL;
     lua_rawgeti(L, -1, (lua_Integer)pool);
     lua_remove(L, -2);
     return lua_touserdata(L, -1);
 }
 
-static struct worker *find_worker(lua_State *L, uint64_t pool) {
+static struct worker *find_worker(lua_State *L, uint32_t pool) {
     struct worker *worker = push_worker_of(L, pool);
     lua_pop(L, 1);
     return worker;
@@ -384,7 +384,7 @@ void neap_worker_lend(lua_State *L, struct neap_task *task) {
     struct worker *worker = push_worker_of(L, task->pool);
     if (worker != NULL) {
         worker->lent++;
-        task->lends = true;
+        task->flags |= NEAP_TASK_LENDS;
         if (worker->extras < worker->lent) {
             lua_pushcfunction(L, spawn_extra);
             lua_pushvalue(L, -2);
@@ -396,9 +396,9 @@ void neap_worker_lend(lua_State *L, struct neap_task *task) {
 }
 
 void neap_worker_take_back(struct neap_task *task) {
-    task->lends = false;
-    if (!lua_checkstack(task->vm->main, 2)) return;
-    struct worker *worker = find_worker(task->vm->main, task->pool);
+    task->flags &= (uint16_t)~NEAP_TASK_LENDS;
+    if (!lua_checkstack(neap_task_vm(task)->main, 2)) return;
+    struct worker *worker = find_worker(neap_task_vm(task)->main, task->pool);
     if (worker == NULL || worker->lent == 0 || worker->lent-- > worker->extras) return;
     for (struct neap_list *node = worker->runners.next; node != &worker->runners; node = node->next) {
         struct runner *runner = NEAP_CONTAINER_OF(node, struct runner, node);

@@ -92,6 +92,10 @@ struct neap_object {
     bool shared; /* see above */
     /* Whoever is waited for may be in another process: so it is worth looking longer. Set once; relaxed */
     atomic_bool far;
+    /* Free for the class; so called because futures use them all, see sync/future.h. */
+    bool loops;
+    atomic_bool observed;
+    _Atomic uint8_t state;
 #ifdef NEAP_CHECK
     const void *home; /* identifies the owning thread: a local object is used there only */
 #endif

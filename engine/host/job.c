@@ -132,7 +132,7 @@ void neap_job_watch(struct neap_job *job, _Atomic bool *flag) {
 
 void neap_job_observe(struct neap_job *job) {
     if (neap_future_state(&job->future) != NEAP_FUTURE_FAILED) return;
-    if (atomic_exchange_explicit(&job->future.observed, true, memory_order_relaxed)) return;
+    if (atomic_exchange_explicit(&job->future.object.observed, true, memory_order_relaxed)) return;
     if (job->scope != NULL || job->failures == NULL) return;
     atomic_fetch_sub_explicit(job->failures, 1, memory_order_relaxed);
     neap_unjoined_remove(NEAP_CONTAINER_OF(job->failures, struct neap_engine, failures), job->id);

@@ -229,7 +229,7 @@ struct neap_object *neap_mirror_make(struct neap_session *session, uint32_t id, 
     neap_job_init(&mirror->job, class, NULL, (uint64_t)constants_->numbers[0]);
     neap_import_init(&mirror->import, session, object_of(mirror), id);
     atomic_store_explicit(&mirror->job.daemon, (constants_->numbers[1] & 1) != 0, memory_order_relaxed);
-    atomic_store_explicit(&mirror->job.future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&mirror->job.future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     mirror->pid = constants_->numbers[1] >> 8;
     neap_message_clear(&mirror->watch.call.message);
     atomic_init(&mirror->over, 0);

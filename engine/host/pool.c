@@ -67,7 +67,7 @@ static void enqueue(struct neap_pool *pool, struct neap_work *work) {
 static void run(struct neap_pool *pool, struct neap_work *work, int64_t now) {
     work->phase = NEAP_WORK_RUNNING;
     work->started = now;
-    atomic_store_explicit(&work->future.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&work->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     neap_list_push_back(&pool->running[work->id % NEAP_POOL_BUCKETS], &work->node);
     if (work->promised == NULL) pool->stats.running++;
 }

@@ -203,7 +203,7 @@ static void note_unjoined(struct neap_process *process, uint64_t id) {
     snprintf(text, sizeof text, "process %s failed, and nobody has joined it: %s", name,
              process->report.text != NULL ? process->report.text : "?");
     neap_unjoined_add(process->engine, id, text);
-    if (atomic_load(&process->job.future.observed)) neap_unjoined_remove(process->engine, id);
+    if (atomic_load(&process->job.future.object.observed)) neap_unjoined_remove(process->engine, id);
 }
 
 /* Ends the job. See END. */

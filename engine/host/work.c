@@ -118,7 +118,7 @@ static bool take_out(struct neap_engine *engine, struct neap_work *work) {
 void neap_work_observe(struct neap_work *work) {
     struct neap_engine *engine = work->pool->engine;
     if (work->quiet || neap_future_state(&work->future) != NEAP_FUTURE_FAILED) return;
-    if (atomic_exchange_explicit(&work->future.observed, true, memory_order_relaxed)) return;
+    if (atomic_exchange_explicit(&work->future.object.observed, true, memory_order_relaxed)) return;
     atomic_fetch_sub_explicit(&engine->failures, 1, memory_order_relaxed);
     if (take_out(engine, work)) neap_object_unref(&work->future.object);
 }

@@ -13,9 +13,9 @@ const char *const neap_future_verbs[] = {"join"};
 void neap_future_init(struct neap_future *future, const struct neap_class *class) {
     neap_object_init(&future->object, class);
     neap_list_init(&future->waiters);
-    future->loops = false;
-    atomic_init(&future->state, NEAP_FUTURE_NEW);
-    atomic_init(&future->observed, false);
+    future->object.loops = false;
+    atomic_init(&future->object.state, NEAP_FUTURE_NEW);
+    atomic_init(&future->object.observed, false);
 }
 
 static uint32_t count_references(const struct neap_message *message, const struct neap_object *object) {
@@ -41,7 +41,7 @@ void neap_future_fini(struct neap_future *future) {
     struct neap_outcome *outcome = neap_future_outcome(future);
     NEAP_ASSERT(neap_future_has_ended(future) || neap_list_is_empty(&future->waiters),
                 "wait 2: who waits keeps the object alive");
-    if (future->loops) forget_references(&outcome->value, &future->object);
+    if (future->object.loops) forget_references(&outcome->value, &future->object);
     neap_outcome_free(outcome);
 }
 
@@ -50,11 +50,11 @@ bool neap_future_end(struct neap_future *future, enum neap_future_state state, s
     NEAP_ASSERT(!neap_future_has_ended(future), "a future ends once");
     uint32_t own = outcome != NULL ? count_references(&outcome->value, &future->object) : 0;
     if (own > 0 && neap_message_unshare(&outcome->value) != 0) own = 0; /* counted: it is kept for ever */
-    future->loops = own > 0;
+    future->object.loops = own > 0;
     neap_object_lock(&future->object);
     neap_waiters_claim_all(&future->waiters, 0, &batch);
     future->end = outcome;
-    atomic_store_explicit(&future->state, (uint8_t)state, memory_order_release);
+    atomic_store_explicit(&future->object.state, (uint8_t)state, memory_order_release);
     neap_object_unlock(&future->object);
     neap_batch_flush(&batch);
     while (own-- > 0) neap_object_unref(&future->object); /* not the last: the caller has one */

@@ -26,22 +26,22 @@ struct neap_outcome {
     struct neap_message traceback; /* of a failure: text; empty otherwise */
 };
 
+/* `object` has more of it: state, an enum neap_future_state, of which those that say ended are written under the guard, release;
+ * observed: somebody has taken note of how it ended, joined or asked for the error, relaxed; loops: the outcome refers to the future
+ * itself, see future.c, written as the outcome is. */
 struct neap_future {
     struct neap_object object; /* first; embedded by what it is the future of */
     union {
         struct neap_list waiters; /* until it has ended: links with END. guard */
         struct neap_outcome *end; /* from then on; owned. Written before `state` says so: see neap_future_outcome */
     };
-    _Atomic uint8_t state; /* enum neap_future_state; ended states are written under the guard, release */
-    _Atomic bool observed; /* somebody has taken note of how it ended: joined, asked for the error. Relaxed */
-    bool loops;            /* the outcome refers to the future itself; see future.c. As outcome */
 };
 
 void neap_future_init(struct neap_future *future, const struct neap_class *class);
 void neap_future_fini(struct neap_future *future);
 
 static inline enum neap_future_state neap_future_state(const struct neap_future *future) {
-    return (enum neap_future_state)atomic_load_explicit(&future->state, memory_order_acquire);
+    return (enum neap_future_state)atomic_load_explicit(&future->object.state, memory_order_acquire);
 }
 
 static inline bool neap_future_has_ended(const struct neap_future *future) {
