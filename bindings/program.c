@@ -11,8 +11,9 @@
  *                    a signal interrupts is not restarted: so a script that reads from a terminal ends, too. Where a signal was
  *                    ignored from the start (nohup, background jobs of a shell) it stays so. While a prompt is open
  *                    (host/screen.h) it gets the interrupts; two within a second still end the program. SIGPIPE is caught and means
- *                    nothing by itself: a write fails with EPIPE, and one to stdout ends the program (libraries.c). It is
- *                    caught, not ignored, since programs that we start would inherit that it is ignored.
+ *                    nothing by itself: a write fails with EPIPE, and one to stdout ends the program (libraries.c). So is SIGXFSZ: a
+ *                    write past the limit of a file's size fails with EFBIG. Both are caught, not ignored, since programs that we
+ *                    start would inherit that they are ignored.
  * CHILDREN           A child process is a program too. Its parent is told how its main task ended, and says so; here nothing is said.
  *                    Ctrl-C, which the terminal sends to all of us, is the parent's to act upon: a child lets it pass, but not a
  *                    SIGINT that somebody sends to it. What has ended it in order it finally dies of, so that its parent can see
@@ -97,7 +98,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     errno = saved;
 }
 
-static void on_pipe(int number, siginfo_t *info, void *context) {
+static void on_failed_write(int number, siginfo_t *info, void *context) {
     (void)number;
     (void)info;
     (void)context;
@@ -128,7 +129,8 @@ static void catch_signals(struct neap_engine *engine, bool in_child) {
     signals.engine = engine;
     catch_signal(SIGINT, on_signal, 0);
     catch_signal(SIGTERM, on_signal, 0);
-    catch_signal(SIGPIPE, on_pipe, SA_RESTART);
+    catch_signal(SIGPIPE, on_failed_write, SA_RESTART);
+    catch_signal(SIGXFSZ, on_failed_write, SA_RESTART);
 }
 
 void neap_program_catch_terminal(void) {

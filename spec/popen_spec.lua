@@ -148,8 +148,9 @@ describe("a program", function()
   it("has signals as if nobody had touched them", function()
     local result = support.run_script([[
       print(neap.run({ "sh", "-c", "kill -INT $$; echo survived" }).signal)
-      print(neap.run({ "sh", "-c", "kill -PIPE $$; echo survived" }).signal)]])
-    assert.are.same({ status = 0, stdout = "2\n13\n", stderr = "" }, result)
+      print(neap.run({ "sh", "-c", "kill -PIPE $$; echo survived" }).signal)
+      print(neap.run({ "sh", "-c", "kill -XFSZ $$; echo survived" }).signal)]])
+    assert.are.same({ status = 0, stdout = "2\n13\n25\n", stderr = "" }, result)
   end)
 
   it("comes after what was printed before", function()
