@@ -38,6 +38,16 @@ local function wait_until_refused(host, port)
   assert.are.equal("ECONNREFUSED", code)
 end
 
+--- A new certificate for "localhost", signed by itself, and its key: files in the folder.
+local function make_identity(folder)
+  local identity = { cert = folder.path .. "/cert.pem", key = folder.path .. "/key.pem" }
+  local made = assert(neap.run({ "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+    "-nodes", "-keyout", identity.key, "-out", identity.cert, "-subj", "/CN=localhost", "-addext",
+    "subjectAltName=DNS:localhost" }))
+  assert.are.equal(0, made.code, made.stderr)
+  return identity
+end
+
 local function count_descriptors()
   collectgarbage()
   collectgarbage()
@@ -273,6 +283,34 @@ describe("a listener in another process", function()
     wait_until_refused(host, port)
   end)
 
+  it("is served with TLS where each process brings the certificate", function()
+    local folder <close> = servers.folder()
+    local identity = make_identity(folder)
+    local listener = listen()
+    local _, port = listener:address()
+    local serving, over = neap.channel(), neap.event()
+    local processes = {}
+    for i = 1, 2 do
+      processes[i] = neap.process(function()
+        local _ <close> = assert(neap.http.serve {
+          listener = listener, tls = identity, handler = function() return tostring(neap.getpid()) end })
+        serving:send(tostring(neap.getpid()))
+        over:wait()
+      end)
+    end
+    local served = { [serving:recv()] = true, [serving:recv()] = true }
+    listener:close()
+    for _ = 1, 5 do
+      local response = assert(neap.http.get("https://localhost:" .. port, { ca = identity.cert, timeout = 60 }))
+      assert.is_true(served[response.body])
+    end
+    local plain <close> = assert(neap.net.connect("127.0.0.1", port))
+    plain:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert.is_nil((plain:read("line", 60) or ""):match("^HTTP"))
+    over:set()
+    for _, process in ipairs(processes) do process:join() end
+  end)
+
   it("leaves its path to the other processes, and the next server takes its place", function()
     local folder <close> = servers.folder()
     local host = "unix:" .. folder.path .. "/socket"
@@ -304,11 +342,8 @@ describe("a listener on its way", function()
 
   it("is refused with its path when it has TLS, by whatever way it is sent to another process", function()
     local folder <close> = servers.folder()
-    local certificate, key = folder.path .. "/cert.pem", folder.path .. "/key.pem"
-    local made = assert(neap.run({ "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-      "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=localhost" }))
-    assert.are.equal(0, made.code, made.stderr)
-    local listener <close> = listen { tls = { cert = certificate, key = key } }
+    local identity = make_identity(folder)
+    local listener <close> = listen { tls = identity }
     local reason = ": userdata whose TLS cannot go to another process (listener)"
     refuses("cannot send args[2].at[1]" .. reason, neap.process, nothing, 1, { at = { listener } })
     refuses("cannot send function:upvalue(listener)" .. reason, neap.process, function() return listener end)
@@ -351,12 +386,9 @@ describe("a listener on its way", function()
 
   it("is refused as a result when it has to stay, and the failure says so", function()
     local folder <close> = servers.folder()
-    local certificate, key = folder.path .. "/cert.pem", folder.path .. "/key.pem"
-    local made = assert(neap.run({ "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-      "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=localhost" }))
-    assert.are.equal(0, made.code, made.stderr)
+    local identity = make_identity(folder)
     local function make()
-      return assert(neap.net.listen("127.0.0.1", 0, { tls = { cert = certificate, key = key } }))
+      return assert(neap.net.listen("127.0.0.1", 0, { tls = identity }))
     end
     local process = neap.process({ quiet = true }, make)
     refuses("cannot send result: a handle in it cannot go to another process", process.join, process)

@@ -166,7 +166,8 @@ local HttpWriter = {}
 ---```
 ---
 ---Where: `host` ("127.0.0.1"; or "unix:" and a path), `port` (one that is free), `backlog`, `reuseport` (as `neap.net.listen`: each of several
----threads may serve the port); or `listener`, one that you have made, and may have sent to several threads or processes. `tls`: as `neap.net.listen`.
+---threads may serve the port); or `listener`, one that you have made, and may have sent to several threads or processes. `tls`: as `neap.net.listen`; what a
+---listener without TLS accepts is encrypted then, so that each of several processes serves it with TLS.
 ---
 ---Limits: `max_head` bytes of request line and headers (16 KiB; 64 KiB at most): more is refused with 431. `max_body` bytes (8 MiB): 413.
 ---`max_connections` at once: more wait to be accepted. In seconds: `head_timeout` (10) from the first byte of a request to the end of its

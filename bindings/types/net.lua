@@ -44,7 +44,7 @@ local Stream = {}
 ---
 ---A message that has not been received yet has the listener itself: closed by then, it arrives closed. Who receives one while its process has
 ---no descriptor left gets an error that says so. A listener with TLS does not go to other processes, nor does one that is closed: sending it
----raises. (Send one without, and encrypt what it accepts: `neap.net.starttls` with `server`.) Once another process has had it, a path stays
+---raises. (Send one without, and encrypt what it accepts: `neap.http.serve` with `tls`, or `neap.net.starttls` with `server`.) Once another process has had it, a path stays
 ---when it is closed; the next server that listens there takes it over.
 ---@class neap.Listener
 local Listener = {}

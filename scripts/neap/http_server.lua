@@ -7,7 +7,7 @@
 local neap, internal = ...
 
 local http = neap.http
-local check = internal.load("neap.check")
+local check, tls = internal.load("neap.check"), internal.load("neap.tls")
 local compose, decode = internal.http.response, internal.http.decode
 
 local KIB <const>, MIB <const> = 1024, 1024 * 1024
@@ -261,10 +261,20 @@ end
 local Server = {}
 Server.__index, Server.__name = Server, "neap.HttpServer"
 
+--- The next connection. One of a listener that was given may have to be encrypted here; its task makes the handshake.
+local function accept(server)
+  local stream, message, code = server.listener:accept()
+  if not stream or not server.context then return stream, message, code end
+  local encrypted, reason = internal.tls.secure(stream, server.context)
+  if encrypted then return stream end
+  stream:close()
+  error("cannot encrypt what the listener accepts (has it TLS of its own?): " .. reason, 0)
+end
+
 local function accept_all(server)
   repeat
     if server.room then server.room:acquire() end
-    local stream, _, code = server.listener:accept()
+    local stream, _, code = accept(server)
     if stream then
       server.count = server.count + 1
       stream:nodelay(true)
@@ -324,7 +334,7 @@ end
 
 local serve_options = {
   handler = check.callable, host = check.string, port = port_number, backlog = check.count, reuseport = check.boolean,
-  tls = internal.load("neap.tls").option,
+  tls = tls.option,
   listener = function(value) return type(value) == "userdata" or "listener" end,
   max_head = head_size, max_body = check.count, max_connections = check.count, stream = check.boolean,
   idle_timeout = check.seconds, head_timeout = check.seconds, body_timeout = check.seconds,
@@ -341,12 +351,18 @@ end
 function http.serve(options)
   options = check.options(options, serve_options, 1, "serve")
   if not options.handler then check.refuse(1, "serve", "option 'handler': function expected, got nil", -1) end
-  local listener, message, code
-  if options.listener then listener = options.listener else listener, message, code = listen(options) end
-  if not listener then return nil, message, code end
+  local listener, context = options.listener, nil
+  local message, code
+  if not listener then
+    listener, message, code = listen(options)
+    if not listener then return nil, message, code end
+  elseif options.tls then
+    context, message, code = tls.server(options.tls, 1, "serve")
+    if not context then return nil, message, code end
+  end
   local server = {
     handler = options.handler, stream = options.stream, on_error = options.on_error or tell,
-    listener = listener, owns_listener = listener ~= options.listener,
+    listener = listener, owns_listener = listener ~= options.listener, context = context,
     room = options.max_connections and neap.semaphore(options.max_connections),
     connections = {}, -- their tasks, by connection
     count = 0, -- connections that were accepted and have not ended
