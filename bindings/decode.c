@@ -461,7 +461,7 @@ void neap_decode(lua_State *L, const struct neap_message *message) {
         case NEAP_MESSAGE_INTEGER: lua_pushinteger(L, message->integer); return;
         case NEAP_MESSAGE_NUMBER: lua_pushnumber(L, message->number); return;
         case NEAP_MESSAGE_TEXT: lua_pushlstring(L, message->text, message->length); return;
-        case NEAP_MESSAGE_BYTES: lua_pushlstring(L, message->parcel->bytes, message->parcel->size); return;
+        case NEAP_MESSAGE_BYTES: lua_pushlstring(L, neap_parcel_string(message->parcel), message->parcel->size); return;
         case NEAP_MESSAGE_OBJECT: neap_box_push(L, message->object); return;
         case NEAP_MESSAGE_PARCEL: read_parcel(L, message->parcel, false, 0, 0); return;
         default: malformed(L);

@@ -116,6 +116,7 @@ static struct neap_parcel *hand_over(struct neap_scratch *scratch) {
     parcel->size = scratch->size;
     parcel->objects = NULL;
     parcel->object_count = 0;
+    parcel->store = NULL;
     atomic_init(&parcel->refs, 1);
     return parcel;
 }

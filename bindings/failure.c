@@ -288,8 +288,8 @@ static void print_process_failure(const struct neap_process *process, const char
     bool is_long = traceback != NULL && traceback->kind == NEAP_MESSAGE_BYTES;
     neap_report_print_of(process->engine, "neap: process %s failed: %s\n%.*s%s", name,
                          process->report.text != NULL ? process->report.text : "?",
-                         is_long ? (int)traceback->parcel->size : 0, is_long ? traceback->parcel->bytes : "",
-                         is_long ? "\n" : "");
+                         is_long ? (int)traceback->parcel->size : 0,
+                         is_long ? neap_parcel_string(traceback->parcel) : "", is_long ? "\n" : "");
 }
 
 void neap_failure_report_process(struct neap_process *process) {

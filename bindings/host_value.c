@@ -421,7 +421,9 @@ int neap_value_unpack(struct neap_message *message, struct neap_value *value) {
         case NEAP_MESSAGE_INTEGER: *value = neap_integer(message->integer); break;
         case NEAP_MESSAGE_NUMBER: *value = neap_number(message->number); break;
         case NEAP_MESSAGE_TEXT: code = copy_string(value, message->text, message->length); break;
-        case NEAP_MESSAGE_BYTES: code = copy_string(value, message->parcel->bytes, message->parcel->size); break;
+        case NEAP_MESSAGE_BYTES:
+            code = copy_string(value, neap_parcel_string(message->parcel), message->parcel->size);
+            break;
         case NEAP_MESSAGE_OBJECT:
             *value = neap_object_value(message->object); /* the reference is the value's now */
             value->owned = true;

@@ -227,7 +227,7 @@ static bool read_stats(lua_State *L, struct neap_object *pool, struct neap_pool_
     neap_remote_call(L, proxy, NEAP_POOL_STATS, &call);
     bool read =
         call.result == 0 && call.message.kind == NEAP_MESSAGE_BYTES && call.message.parcel->size == sizeof *stats;
-    if (read) memcpy(stats, call.message.parcel->bytes, sizeof *stats);
+    if (read) memcpy(stats, neap_parcel_string(call.message.parcel), sizeof *stats);
     neap_message_fini(&call.message);
     if (!read) neap_push_code(L, NEAP_BROKEN);
     return read;

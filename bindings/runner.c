@@ -1,5 +1,8 @@
 /* runner: the command line of `neap`. */
 #include <lauxlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +14,11 @@
 #include "bindings/program.h"
 #include "bindings/version.h"
 
-enum { USAGE_STATUS = 2 };
+enum {
+    USAGE_STATUS = 2,
+    KEPT_BLOCK = 16 * 1024 * 1024, /* bytes: what is larger goes back to the system when it is freed */
+    KEPT_FREE = 32 * 1024 * 1024   /* bytes: what is free at the end of a heap goes when it is more */
+};
 
 static const char usage[] = "usage: neap [options] [script [arguments]]\n"
                             "\n"
@@ -165,7 +172,17 @@ static int read_options(struct command *command) {
     return -1;
 }
 
+/* Programs that move large strings free and allocate a few MiB all the time. The C library would hand them back to the system each time,
+ * and have each page cleared and mapped again: that costs more than copying the string. A host, whose process it is, decides by itself. */
+static void keep_free_memory(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, KEPT_FREE);
+#endif
+}
+
 int main(int argc, char **argv) {
+    keep_free_memory();
     int status = neap_child_main(argc, argv);
     if (status >= 0) return status;
     struct command command = {.argc = argc, .argv = argv};

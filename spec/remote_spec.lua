@@ -512,6 +512,29 @@ describe("what is sent to another process", function()
     process:join()
   end)
 
+  it("lies whole in a queue of another process, however large, while others come and go", function()
+    local back = neap.channel()
+    local process = start(function(to)
+      local n = require("neap")
+      local kept, passing = n.queue(), n.channel()
+      to:send(kept)
+      to:send(passing)
+      local sum = 0
+      for text in passing:iter() do sum = sum + #text end
+      return sum
+    end, back)
+    local kept, passing = back:recv(), back:recv()
+    for i = 1, 12 do
+      kept:put(string.char(64 + i):rep(70000 * i))
+      passing:send(("p"):rep(80000))
+    end
+    for i = 1, 12 do
+      assert.is_true(kept:get() == string.char(64 + i):rep(70000 * i), ("value %d has changed on its way"):format(i))
+    end
+    passing:close()
+    assert.are.equal(12 * 80000, (process:join()))
+  end)
+
   it("is received once, by whoever comes first: here, in a child, in its child, from a select", function()
     local values, received = neap.channel(32), neap.queue()
     local function take(from, to)

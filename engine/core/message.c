@@ -15,6 +15,7 @@ struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count) {
     parcel->size = size;
     parcel->object_count = object_count;
     parcel->objects = NULL;
+    parcel->store = NULL;
     atomic_init(&parcel->refs, 1);
     if (object_count == 0) return parcel;
     parcel->objects = neap_alloc(object_count * sizeof(struct neap_object *));
@@ -23,7 +24,16 @@ struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count) {
     return NULL;
 }
 
+struct neap_parcel *neap_parcel_new_stored(size_t size, struct neap_store *store) {
+    struct neap_parcel *parcel = neap_parcel_new(0, 0);
+    if (parcel == NULL) return NULL;
+    parcel->size = size;
+    parcel->store = store;
+    return parcel;
+}
+
 void neap_parcel_free(struct neap_parcel *parcel) {
+    if (parcel->store != NULL) parcel->store->release(parcel->store);
     for (uint32_t i = 0; i < parcel->object_count; i++) neap_object_unref(parcel->objects[i]);
     neap_free(parcel->objects);
     neap_free(parcel);

@@ -5,7 +5,9 @@
  * OWNERSHIP  A message is owned by exactly one place; copying the struct moves it, and the source must then be
  *            forgotten (neap_message_clear) or overwritten. neap_message_fini drops what nobody received.
  *            A parcel is constant once it is sealed, so one message may be decoded many times where it lies, and copies of a message
- *            share it: it is counted. */
+ *            share it: it is counted.
+ * STORES     The bytes of a long string may lie elsewhere, in memory that is only lent to the message: then its parcel has a store. They are
+ *            constant as any, unless another process breaks its word: who reads them looks for nothing in them. */
 #ifndef NEAP_CORE_MESSAGE_H
 #define NEAP_CORE_MESSAGE_H
 
@@ -31,12 +33,19 @@ enum neap_message_kind {
 
 enum { NEAP_MESSAGE_TEXT_MAX = 30 };
 
+/* Memory that is lent to a parcel. */
+struct neap_store {
+    const char *bytes;                         /* constant */
+    void (*release)(struct neap_store *store); /* they are not needed any more, nor is this; once, any thread */
+};
+
 struct neap_parcel {
     size_t size;                  /* of bytes */
     struct neap_object **objects; /* one reference each; NULL when there is none */
     uint32_t object_count;
-    atomic_uint refs; /* messages that it belongs to */
-    char bytes[];     /* the codec's, a plain string's, or the messages of a list */
+    atomic_uint refs;         /* messages that it belongs to */
+    struct neap_store *store; /* has the bytes instead, and goes with the parcel; NULL. Only of a plain string */
+    char bytes[];             /* the codec's, a plain string's, or the messages of a list */
 };
 
 struct neap_message {
@@ -60,6 +69,12 @@ struct neap_message {
 
 /* A parcel with room for `size` bytes and `object_count` references, both to be filled in by the caller; NULL: no memory. */
 struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count);
+/* A parcel for a plain string whose `size` bytes are in `store`, which it takes over, on success only; NULL: no memory. */
+struct neap_parcel *neap_parcel_new_stored(size_t size, struct neap_store *store);
+/* The bytes of a plain string. */
+static inline const char *neap_parcel_string(const struct neap_parcel *parcel) {
+    return parcel->store == NULL ? parcel->bytes : parcel->store->bytes;
+}
 /* Of the one who made it, and has not put it into a message: drops its references and itself. */
 void neap_parcel_free(struct neap_parcel *parcel);
 

@@ -121,6 +121,11 @@ int neap_segment_from_fd(int fd, uint64_t id, struct neap_segment **segment) {
     return map(fd, (size_t)file.st_size, id, is_writable(fd), segment);
 }
 
+void neap_segment_detach(struct neap_segment *segment) {
+    if (segment->fd >= 0) close(segment->fd);
+    segment->fd = -1;
+}
+
 struct neap_segment *neap_segment_ref(struct neap_segment *segment) {
     atomic_fetch_add_explicit(&segment->refs, 1, memory_order_relaxed);
     return segment;
@@ -130,7 +135,7 @@ void neap_segment_unref(struct neap_segment *segment) {
     /* the last one sees what all others did before they let go */
     if (atomic_fetch_sub_explicit(&segment->refs, 1, memory_order_acq_rel) != 1) return;
     neap_unmap(segment->base, segment->size);
-    close(segment->fd);
+    neap_segment_detach(segment);
     neap_free(segment);
 }
 

@@ -20,7 +20,7 @@ struct neap_segment {
     char *base;  /* page-aligned; constant */
     size_t size; /* bytes from base; constant */
     uint64_t id; /* see NAMES; constant */
-    int fd;      /* closed on exec; to be sent, not to be closed. Constant */
+    int fd;      /* closed on exec; to be sent, not to be closed. Constant; -1 once detached */
     atomic_uint refs;
     atomic_uint writers;    /* threads of this process that write where sealing would stop them; see sync/bytes.c */
     _Atomic bool is_sealed; /* this process cannot write to it any more; release, acquire. Never unset */
@@ -33,6 +33,9 @@ int neap_segment_new(size_t size, struct neap_segment **segment);
 /* What another process made and called `id`: `fd` is the segment's from then on, on success only. UV_EINVAL: it is no such
  * file, or could shrink under us. */
 int neap_segment_from_fd(int fd, uint64_t id, struct neap_segment **segment);
+
+/* Gives the descriptor up, which nobody is going to send or seal any more; the memory stays. */
+void neap_segment_detach(struct neap_segment *segment);
 
 struct neap_segment *neap_segment_ref(struct neap_segment *segment);
 void neap_segment_unref(struct neap_segment *segment);

@@ -1,41 +1,105 @@
-/* large: frames in files.
+/* large: memory beside the rings.
  *
- * MODEL       A frame is written to a file in memory, whose descriptor is sent: no room is taken in the ring, and neither side has to map
- *             it. A few files that are not too large are kept by both sides and used again, since new memory costs more than
- *             copying to it: then only the number of the file is sent. It is busy (a flag that both see) from when the sender begins
- *             to write until the reader has read. */
+ * PURPOSE     A string of a MiB costs no system call and no page fault, and is copied as often as between two threads and once
+ *             more: into a message, from there to memory that both processes have mapped, from there into the other Lua state.
+ *
+ * PLACES      New memory costs more than copying to it: the kernel clears it and maps it, page by page, on both sides. So each direction
+ *             has a few places, segments that both sides keep mapped and use again and again; only their number is sent. A place is
+ *             claimed by the thread that writes there, and then busy (a flag that both sides see) until the reader is done with it.
+ *             One that is too small gets another segment, a power of two, whose descriptor is sent once. What is larger than
+ *             KEPT_MAX, or finds all places busy, has a segment of its own, used once.
+ *
+ * LENT        A plain string need not be copied on arrival: the message refers to it where it lies, and the place is free again when the
+ *             message has been decoded or dropped. That may take for ever. So only the first places are lent, and those that are
+ *             claimed first; from the last ones everything is copied at once, and something is always on the move. What is used
+ *             once is lent if it is larger than KEPT_MAX: smaller it is copied, as a mapping costs more.
+ *
+ * MEMORY      Bounded by NEAP_LARGE_PLACES times KEPT_MAX in each direction of a wire, and what messages hold by themselves. It goes with
+ *             the wire, and what is lent when it is let go; both are the system's, so it does not matter who dies first.
+ *
+ * TRUST       None. A segment cannot shrink under its reader. What lies there may change while it is looked at: it is copied first, or is a plain
+ *             string, in which nothing is looked for. A flag that the other side resets too early spoils what it reads itself.
+ *
+ * REJECTED    Files that are written and read (two copies more, and a system call for each: 1.5 GB/s); the same with new memory each time
+ *             (256 page faults for a MiB on either side); lending from every place (a receiver that keeps a few strings would have all
+ *             others sent by new memory). */
 #include "host/large.h"
 
 #include <errno.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "core/check.h"
 #include "core/error.h"
+#include "core/list.h"
+#include "core/memory.h"
 
-enum { FILE_MAX = 4 * 1024 * 1024 }; /* bytes of a frame whose file is kept */
+enum {
+    ROOM_LEAST = 64 * 1024,    /* bytes of a place */
+    KEPT_MAX = 4 * 1024 * 1024 /* at most */
+};
 
-void neap_large_init(struct neap_large *large, neap_large_flags *ours, neap_large_flags *theirs) {
-    for (int i = 0; i < NEAP_LARGE_FILES; i++) {
-        large->sent[i].fd = large->received[i].fd = -1;
-        atomic_init(&large->sent[i].taken, false);
-    }
+void neap_large_init(struct neap_large *large, struct neap_segment *shared, neap_large_flags *ours,
+                     neap_large_flags *theirs) {
+    memset(large, 0, sizeof *large);
+    large->shared = neap_segment_ref(shared);
     large->ours = *ours;
     large->theirs = *theirs;
+    for (int i = 0; i < NEAP_LARGE_PLACES; i++) atomic_init(&large->sent[i].is_claimed, false);
+}
+
+static void drop(struct neap_segment *segment) {
+    if (segment != NULL) neap_segment_unref(segment);
 }
 
 void neap_large_fini(struct neap_large *large) {
-    for (int i = 0; i < NEAP_LARGE_FILES; i++) {
-        if (large->sent[i].fd >= 0) close(large->sent[i].fd);
-        if (large->received[i].fd >= 0) close(large->received[i].fd);
+    for (int i = 0; i < NEAP_LARGE_PLACES; i++) {
+        drop(large->sent[i].segment);
+        drop(large->received[i]);
     }
+    neap_segment_unref(large->shared);
 }
 
 /* --- sending --- */
 
-/* Writes the bytes of `pieces` to a file, from its beginning. 0, NEAP_NOMEM, or what the system said. */
-static int write_file(int fd, const struct iovec *pieces, unsigned count) {
+/* The number of a place that nobody uses, for this thread; NEAP_LARGE_PLACES: there is none. */
+static uint32_t claim(struct neap_large *large) {
+    for (uint32_t i = 0; i < NEAP_LARGE_PLACES; i++) {
+        bool claimed = false;
+        if (!atomic_compare_exchange_strong_explicit(&large->sent[i].is_claimed, &claimed, true, memory_order_acquire,
+                                                     memory_order_relaxed))
+            continue;
+        /* acquire: what the reader did there comes before what we do */
+        if (atomic_load_explicit(&large->ours[i], memory_order_acquire) == 0) return i;
+        atomic_store_explicit(&large->sent[i].is_claimed, false, memory_order_release);
+    }
+    return NEAP_LARGE_PLACES;
+}
+
+/* A segment of at least `size` bytes in the place. */
+static int prepare(struct neap_large_place *place, size_t size) {
+    size_t room = ROOM_LEAST;
+    struct neap_segment *segment;
+    if (place->segment != NULL && place->segment->size >= size) return 0;
+    while (room < size) room *= 2;
+    int code = neap_segment_new(room, &segment);
+    if (code != 0) return code;
+    drop(place->segment);
+    place->segment = segment;
+    place->is_known = false;
+    return 0;
+}
+
+static void copy(char *to, const struct iovec *pieces, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        if (pieces[i].iov_len > 0) memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
+        to += pieces[i].iov_len;
+    }
+}
+
+/* Writes to a file, from its beginning: to new memory that costs less than copying. 0, NEAP_NOMEM, or what the system said. */
+static int write_all(int fd, const struct iovec *pieces, unsigned count) {
     off_t at = 0;
     for (unsigned i = 0; i < count; i++) {
         const char *bytes = pieces[i].iov_base;
@@ -51,82 +115,125 @@ static int write_file(int fd, const struct iovec *pieces, unsigned count) {
     return 0;
 }
 
-static int open_file(void) {
-    int fd = memfd_create("neap frame", MFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-/* A file that nobody uses, for this thread; NEAP_LARGE_FILES: there is none. */
-static uint32_t claim_file(struct neap_large *large) {
-    for (uint32_t i = 0; i < NEAP_LARGE_FILES; i++) {
-        bool taken = false;
-        if (!atomic_compare_exchange_strong_explicit(&large->sent[i].taken, &taken, true, memory_order_acquire,
-                                                     memory_order_relaxed))
-            continue;
-        if (atomic_load_explicit(&large->ours[i], memory_order_acquire) == 0) return i;
-        atomic_store_explicit(&large->sent[i].taken, false, memory_order_release);
+static int write_once(struct neap_large_outgoing *outgoing, const struct iovec *pieces, unsigned count) {
+    struct neap_segment *segment;
+    int code = neap_segment_new(outgoing->note.size, &segment);
+    if (code != 0) return code;
+    code = write_all(segment->fd, pieces, count);
+    if (code != 0) {
+        neap_segment_unref(segment);
+        return code;
     }
-    return NEAP_LARGE_FILES;
+    outgoing->segment = segment;
+    outgoing->note.passes = 1;
+    return 0;
 }
 
 int neap_large_write(struct neap_large *large, const struct iovec *pieces, unsigned count, size_t size,
-                     struct neap_large_frame *frame) {
-    uint32_t number = size <= FILE_MAX ? claim_file(large) : NEAP_LARGE_FILES;
-    bool is_kept = number < NEAP_LARGE_FILES;
-    frame->note = (struct neap_large_note){.size = size, .file = number};
-    frame->passes = !is_kept || large->sent[number].fd < 0;
-    frame->fd = frame->passes ? open_file() : large->sent[number].fd;
-    int code = frame->fd < 0 ? frame->fd : write_file(frame->fd, pieces, count);
-    if (is_kept) atomic_store_explicit(&large->ours[number], 1, memory_order_relaxed);
-    if (code != 0) neap_large_settle(large, frame, false);
-    return code;
+                     struct neap_large_outgoing *outgoing) {
+    uint32_t number = size <= KEPT_MAX ? claim(large) : NEAP_LARGE_PLACES;
+    outgoing->note = (struct neap_large_note){.size = size, .place = number};
+    if (number == NEAP_LARGE_PLACES) return write_once(outgoing, pieces, count);
+    struct neap_large_place *place = &large->sent[number];
+    int code = prepare(place, size);
+    if (code != 0) {
+        atomic_store_explicit(&place->is_claimed, false, memory_order_release);
+        return code;
+    }
+    copy(place->segment->base, pieces, count);
+    outgoing->segment = neap_segment_ref(place->segment);
+    outgoing->note.passes = !place->is_known;
+    /* what is published afterwards, in the ring, orders it for the reader */
+    atomic_store_explicit(&large->ours[number], 1, memory_order_relaxed);
+    return 0;
 }
 
-void neap_large_settle(struct neap_large *large, const struct neap_large_frame *frame, bool sent) {
-    uint32_t number = frame->note.file;
-    bool is_kept = number < NEAP_LARGE_FILES;
-    if (frame->passes && frame->fd >= 0 && !(is_kept && sent)) close(frame->fd);
-    if (!is_kept) return;
+void neap_large_settle(struct neap_large *large, struct neap_large_outgoing *outgoing, bool sent) {
+    uint32_t number = outgoing->note.place;
+    neap_segment_unref(outgoing->segment);
+    if (number == NEAP_LARGE_PLACES) return;
+    struct neap_large_place *place = &large->sent[number];
+    if (sent && !place->is_known) neap_segment_detach(place->segment);
     if (sent)
-        large->sent[number].fd = frame->fd;
+        place->is_known = true;
     else
         atomic_store_explicit(&large->ours[number], 0, memory_order_relaxed);
-    atomic_store_explicit(&large->sent[number].taken, false, memory_order_release);
+    atomic_store_explicit(&place->is_claimed, false, memory_order_release);
 }
 
 /* --- receiving --- */
 
-static bool is_regular(int fd) {
-    struct stat stat;
-    return fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode);
-}
-
-bool neap_large_find(const struct neap_large *large, const struct neap_large_note *note, const int *passed, int *fd) {
-    if (note->size > NEAP_LARGE_MAX || note->file > NEAP_LARGE_FILES || note->zero != 0) return false;
-    *fd = note->file < NEAP_LARGE_FILES ? large->received[note->file].fd : -1;
-    if (*fd >= 0) return true;
-    if (passed != NULL) *fd = *passed;
-    return passed != NULL && (*fd < 0 || is_regular(*fd));
-}
-
-static int read_file(int fd, char *bytes, size_t size) {
-    for (size_t at = 0; at < size;) {
-        ssize_t taken = pread(fd, bytes + at, size - at, (off_t)at);
-        if (taken < 0 && errno == EINTR) continue;
-        if (taken <= 0) return UV_EPROTO;
-        at += (size_t)taken;
-    }
+/* Makes a segment of the first descriptor that came. It is not sent on: only the mapping is kept. */
+static int take_segment(int *fds, unsigned fd_count, struct neap_segment **segment) {
+    if (fd_count == 0) return UV_EPROTO;
+    if (fds[0] < 0) return UV_EMFILE;
+    int code = neap_segment_from_fd(fds[0], 0, segment);
+    if (code != 0) return code == NEAP_NOMEM ? code : UV_EPROTO;
+    fds[0] = -1;
+    neap_segment_detach(*segment);
     return 0;
 }
 
-int neap_large_read(struct neap_large *large, const struct neap_large_note *note, int fd, int *passed, char *bytes) {
-    if (fd < 0) return UV_EMFILE;
-    int code = read_file(fd, bytes, note->size);
-    if (code != 0 || note->file == NEAP_LARGE_FILES) return code;
-    if (large->received[note->file].fd < 0) {
-        large->received[note->file].fd = fd;
-        *passed = -1;
+int neap_large_open(struct neap_large *large, const struct neap_large_note *note, int *fds, unsigned fd_count,
+                    struct neap_large_incoming *incoming) {
+    struct neap_segment *segment = NULL;
+    bool once = note->place == NEAP_LARGE_PLACES;
+    if (note->place > NEAP_LARGE_PLACES || note->size > NEAP_LARGE_MAX || note->passes > 1) return UV_EPROTO;
+    int code = note->passes ? take_segment(fds, fd_count, &segment) : 0;
+    if (code != 0) return code;
+    if (!once && segment != NULL) {
+        drop(large->received[note->place]);
+        large->received[note->place] = segment;
     }
-    atomic_store_explicit(&large->theirs[note->file], 0, memory_order_release);
+    if (!once) segment = large->received[note->place];
+    if (segment == NULL || note->size > segment->size) {
+        if (once) drop(segment);
+        return UV_EPROTO;
+    }
+    incoming->bytes = segment->base;
+    incoming->size = note->size;
+    incoming->at = note->at;
+    incoming->large = large;
+    incoming->segment = once ? segment : neap_segment_ref(segment);
+    incoming->flag = once ? NULL : &large->theirs[note->place];
+    incoming->can_be_lent = once ? note->size > KEPT_MAX : note->place < NEAP_LARGE_LENT;
     return 0;
+}
+
+/* What has been lent to a message. */
+struct loan {
+    struct neap_store store;
+    struct neap_segment *segment; /* in which it lies; a reference */
+    struct neap_segment *shared;  /* in which the flag lies; a reference */
+    _Atomic uint32_t *flag;       /* NULL: there is none */
+};
+
+/* Release: the next one to write there comes after who read. */
+static void set_free(_Atomic uint32_t *flag) {
+    if (flag != NULL) atomic_store_explicit(flag, 0, memory_order_release);
+}
+
+static void release(struct neap_store *store) {
+    struct loan *loan = NEAP_CONTAINER_OF(store, struct loan, store);
+    set_free(loan->flag);
+    neap_segment_unref(loan->segment);
+    neap_segment_unref(loan->shared);
+    neap_free(loan);
+}
+
+struct neap_store *neap_large_lend(struct neap_large_incoming *incoming) {
+    struct loan *loan = incoming->can_be_lent ? neap_alloc(sizeof *loan) : NULL;
+    if (loan == NULL) return NULL;
+    loan->store = (struct neap_store){.bytes = incoming->bytes, .release = release};
+    loan->segment = neap_segment_ref(incoming->segment);
+    loan->shared = neap_segment_ref(incoming->large->shared);
+    loan->flag = incoming->flag;
+    incoming->flag = NULL;
+    incoming->can_be_lent = false;
+    return &loan->store;
+}
+
+void neap_large_close(struct neap_large_incoming *incoming) {
+    set_free(incoming->flag);
+    neap_segment_unref(incoming->segment);
 }

@@ -156,7 +156,7 @@ void neap_job_take_name(struct neap_job *job, const struct neap_message *message
     if (!is_long && message->kind != NEAP_MESSAGE_TEXT) return;
     size_t size = is_long ? message->parcel->size : message->length;
     if (size > NEAP_JOB_NAME_MAX) size = NEAP_JOB_NAME_MAX;
-    memcpy(name, is_long ? message->parcel->bytes : message->text, size);
+    memcpy(name, is_long ? neap_parcel_string(message->parcel) : message->text, size);
     name[size] = '\0';
     neap_job_set_name(job, name);
 }

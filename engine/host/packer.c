@@ -48,7 +48,8 @@ int neap_packer_send(struct neap_packer *packer, uint8_t type) {
         {packer->bytes + first, packer->used - first},
     };
     if (packer->code != 0) return packer->code;
-    int code = neap_wire_send(packer->wire, type, pieces, in_between ? 3 : 1, packer->fds, packer->fd_count);
+    int code = in_between ? neap_wire_send_bulk(packer->wire, type, pieces, packer->fds, packer->fd_count)
+                          : neap_wire_send(packer->wire, type, pieces, 1, packer->fds, packer->fd_count);
     if (code == 0 && packer->note_count > 0)
         neap_session_sent(packer->wire->session, packer->notes, packer->note_count);
     return code;
@@ -123,10 +124,11 @@ static void pack_parcel(struct neap_packer *packer, const struct neap_parcel *pa
     neap_pack_u32(packer, parcel->object_count);
     for (uint32_t i = 0; i < parcel->object_count; i++) pack_object(packer, parcel->objects[i]);
     neap_pack_u64(packer, parcel->size);
+    const char *bytes = neap_parcel_string(parcel);
     if (parcel->size < NEAP_PACKER_BULK || packer->bulk != NULL) {
-        neap_pack(packer, parcel->bytes, parcel->size);
+        neap_pack(packer, bytes, parcel->size);
     } else {
-        packer->bulk = parcel->bytes;
+        packer->bulk = bytes;
         packer->bulk_size = parcel->size;
         packer->bulk_at = packer->used;
     }
@@ -162,6 +164,8 @@ void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, 
     unpacker->wire = wire;
     unpacker->at = frame->bytes;
     unpacker->end = frame->bytes + frame->size;
+    unpacker->bulk = frame->bulk;
+    unpacker->bulk_at = frame->bulk != NULL ? frame->bytes + frame->bulk->at : NULL;
     unpacker->fds = frame->fds;
     unpacker->fd_count = frame->fd_count;
     unpacker->depth = 0;
@@ -277,19 +281,31 @@ static struct neap_object **unpack_objects(struct neap_unpacker *unpacker, uint3
     return NULL;
 }
 
-static struct neap_parcel *unpack_parcel(struct neap_unpacker *unpacker) {
+/* A parcel of the next `size` bytes. Those of a plain string may stay where they are. NULL: an error. */
+static struct neap_parcel *unpack_bytes(struct neap_unpacker *unpacker, size_t size, bool is_plain) {
+    struct neap_large_incoming *bulk = unpacker->at == unpacker->bulk_at ? unpacker->bulk : NULL;
+    bool is_bulk = unpacker->code == 0 && bulk != NULL && bulk->size == size;
+    const char *bytes = is_bulk ? bulk->bytes : neap_unpack(unpacker, size);
+    if (bytes == NULL) return NULL;
+    struct neap_store *store = is_bulk && is_plain ? neap_large_lend(bulk) : NULL;
+    struct neap_parcel *parcel = store != NULL ? neap_parcel_new_stored(size, store) : neap_parcel_new(size, 0);
+    if (is_bulk) unpacker->bulk = NULL;
+    if (parcel != NULL && store == NULL) memcpy(parcel->bytes, bytes, size);
+    if (parcel == NULL && store != NULL) store->release(store);
+    if (parcel == NULL) neap_unpack_nomem(unpacker);
+    return parcel;
+}
+
+static struct neap_parcel *unpack_parcel(struct neap_unpacker *unpacker, bool is_plain) {
     uint32_t count = neap_unpack_u32(unpacker);
     struct neap_object **objects = unpack_objects(unpacker, count);
     size_t size = neap_unpack_u64(unpacker);
-    const char *bytes = neap_unpack(unpacker, size);
-    struct neap_parcel *parcel = bytes != NULL ? neap_parcel_new(size, 0) : NULL;
+    struct neap_parcel *parcel = unpack_bytes(unpacker, size, is_plain);
     if (parcel == NULL) {
-        neap_unpack_nomem(unpacker);
         for (uint32_t i = 0; objects != NULL && i < count; i++) neap_object_unref(objects[i]);
         neap_free(objects);
         return NULL;
     }
-    memcpy(parcel->bytes, bytes, size);
     parcel->objects = objects;
     parcel->object_count = count;
     return parcel;
@@ -330,8 +346,8 @@ static void unpack_list(struct neap_unpacker *unpacker, struct neap_message *lis
 void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *message) {
     message->kind = neap_unpack_u8(unpacker);
     switch (message->kind) {
-        case NEAP_MESSAGE_BYTES:
-        case NEAP_MESSAGE_PARCEL: message->parcel = unpack_parcel(unpacker); break;
+        case NEAP_MESSAGE_BYTES: message->parcel = unpack_parcel(unpacker, true); break;
+        case NEAP_MESSAGE_PARCEL: message->parcel = unpack_parcel(unpacker, false); break;
         case NEAP_MESSAGE_LIST: unpack_list(unpacker, message); break;
         case NEAP_MESSAGE_OBJECT: message->object = neap_unpack_object(unpacker); break;
         default: unpack_inline(unpacker, message);

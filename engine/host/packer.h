@@ -68,11 +68,13 @@ void neap_pack_fd(struct neap_packer *packer, int fd);
 /* A frame that is being read. */
 struct neap_unpacker {
     struct neap_wire *wire;
-    const char *at, *end; /* what is left */
-    int *fds;             /* of the frame, those that were not taken yet */
-    unsigned fd_count;    /* of fds */
-    unsigned depth;       /* objects within one another that are being read */
-    int code;             /* 0; UV_EPROTO: it makes no sense; NEAP_NOMEM, UV_EMFILE */
+    const char *at, *end;             /* what is left */
+    struct neap_large_incoming *bulk; /* of the frame, unless it has been read; NULL */
+    const char *bulk_at;              /* where it belongs; NULL */
+    int *fds;                         /* of the frame, those that were not taken yet */
+    unsigned fd_count;                /* of fds */
+    unsigned depth;                   /* objects within one another that are being read */
+    int code;                         /* 0; UV_EPROTO: it makes no sense; NEAP_NOMEM, UV_EMFILE */
 };
 
 void neap_unpacker_init(struct neap_unpacker *unpacker, struct neap_wire *wire, const struct neap_wire_frame *frame);

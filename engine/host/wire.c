@@ -24,7 +24,9 @@
  *             and looks at `head` once more; the reader that has moved head and finds that said rings, and the pump of the other
  *             side sends on. Again one of the two sees the other. How much is kept is bounded by who sends (credits).
  *
- * LARGE       A frame from NEAP_WIRE_INLINE_MAX bytes on travels beside the ring (large.c), where only a note of it stands.
+ * LARGE       What is large travels beside the ring, in memory that both sides have mapped (large.c): a whole frame, from
+ *             NEAP_WIRE_INLINE_MAX bytes on, which is copied as the others are; or of such a frame one piece of plain bytes, which the user may
+ *             take as it lies.
  *
  * THE END     The socket ends when the other process has died or has closed it. What it has published by then lies in the ring,
  *             and is read; then the user is told. A frame that was being written was not published: it never was.
@@ -69,7 +71,8 @@ enum {
     FDS_LIMIT = 4096,           /* more than so many without their frames make no sense */
     BELLS = 64,                 /* bytes that are read from the socket at a time */
     ROOM_MAX = 4 * 1024 * 1024, /* bytes: no larger frame leaves its room behind */
-    FILES_AT = 3072             /* of the flags of the files of large frames, in the segment */
+    FLAGS_AT = 3072,            /* those of large.h, in the segment */
+    REST_MAX = NEAP_WIRE_INLINE_MAX / 2 /* bytes of a split frame that are not beside the ring */
 };
 
 #ifdef NEAP_CHECK
@@ -90,9 +93,16 @@ struct neap_wire_ring {
 struct header {
     uint32_t size; /* bytes that follow; without what is added to align the next */
     uint8_t type;
-    uint8_t fds;   /* descriptors */
-    uint8_t large; /* the bytes are a note of large.h, and the first descriptor is the file, unless that is known */
+    uint8_t fds; /* descriptors */
+    uint8_t way; /* enum way */
     uint8_t zero;
+};
+
+/* Where the bytes of a frame are. See LARGE. */
+enum way {
+    INLINE, /* in the ring */
+    BESIDE, /* beside it; in the ring stands a note (large.h) */
+    SPLIT   /* a part is beside it; in the ring stand a note, and the rest */
 };
 
 /* A frame that waits for room. */
@@ -123,8 +133,8 @@ static struct neap_wire *make(int socket, struct neap_segment *segment, int in) 
     neap_guard_init(&wire->writing);
     wire->in = lane_at(segment, in);
     wire->out = lane_at(segment, 1 - in);
-    neap_large_flags *flags = (void *)(segment->base + FILES_AT);
-    neap_large_init(&wire->large, &flags[1 - in], &flags[in]);
+    neap_large_flags *flags = (void *)(segment->base + FLAGS_AT);
+    neap_large_init(&wire->large, segment, &flags[1 - in], &flags[in]);
     atomic_init(&wire->attended, 0);
     atomic_init(&wire->is_queued, false);
     atomic_init(&wire->is_closed, false);
@@ -351,7 +361,7 @@ static void publish(struct neap_wire *wire, const struct header *header, const s
     copy_in(lane, at, header, sizeof *header);
     at += sizeof *header;
     for (unsigned i = 0; i < count; i++) {
-        copy_in(lane, at, pieces[i].iov_base, pieces[i].iov_len);
+        if (pieces[i].iov_len > 0) copy_in(lane, at, pieces[i].iov_base, pieces[i].iov_len);
         at += pieces[i].iov_len;
     }
     lane->at += sizeof *header + padded(header->size);
@@ -382,7 +392,7 @@ static int keep(struct neap_wire *wire, const struct header *header, const struc
     queued->header.fds = 0;
     size_t at = 0;
     for (unsigned i = 0; i < count; i++) {
-        memcpy(queued->bytes + at, pieces[i].iov_base, pieces[i].iov_len);
+        if (pieces[i].iov_len > 0) memcpy(queued->bytes + at, pieces[i].iov_base, pieces[i].iov_len);
         at += pieces[i].iov_len;
     }
     for (; queued->header.fds < header->fds; queued->header.fds++) {
@@ -436,36 +446,63 @@ static int send_frame(struct neap_wire *wire, const struct header *header, const
     return code;
 }
 
-static int send_large(struct neap_wire *wire, uint8_t type, size_t size, const struct iovec *pieces, unsigned count,
-                      const int *fds, unsigned fd_count) {
-    struct neap_large_frame frame;
-    int all[NEAP_WIRE_FDS_MAX], code = neap_large_write(&wire->large, pieces, count, size, &frame);
+/* What of a frame lies beside the ring, and what does not. */
+struct split {
+    const struct iovec *large; /* pieces */
+    unsigned large_count;
+    size_t large_size, at; /* at: its place in the frame */
+    struct iovec rest[2];  /* in front of it, behind it */
+};
+
+static int send_split(struct neap_wire *wire, uint8_t type, enum way way, const struct split *split, const int *fds,
+                      unsigned fd_count) {
+    struct neap_large_outgoing outgoing;
+    int code = neap_large_write(&wire->large, split->large, split->large_count, split->large_size, &outgoing);
     if (code != 0) return code;
-    const struct iovec piece = {.iov_base = &frame.note, .iov_len = sizeof frame.note};
+    outgoing.note.at = split->at;
+    const struct iovec pieces[] = {{&outgoing.note, sizeof outgoing.note}, split->rest[0], split->rest[1]};
+    size_t size = sizeof outgoing.note + split->rest[0].iov_len + split->rest[1].iov_len;
+    unsigned passes = outgoing.note.passes;
     const struct header header = {
-        .size = sizeof frame.note, .type = type, .fds = (uint8_t)(fd_count + frame.passes), .large = 1, .zero = 0};
-    all[0] = frame.fd;
-    if (fd_count > 0) memcpy(all + frame.passes, fds, fd_count * sizeof *fds);
-    code = send_frame(wire, &header, &piece, 1, all);
-    neap_large_settle(&wire->large, &frame, code == 0);
+        .size = (uint32_t)size, .type = type, .fds = (uint8_t)(fd_count + passes), .way = (uint8_t)way};
+    int all[NEAP_WIRE_FDS_MAX] = {outgoing.segment->fd};
+    if (fd_count > 0) memcpy(all + passes, fds, fd_count * sizeof *fds);
+    code = send_frame(wire, &header, pieces, 3, all);
+    neap_large_settle(&wire->large, &outgoing, code == 0);
     return code;
+}
+
+static size_t size_of(const struct iovec *pieces, unsigned count) {
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++) size += pieces[i].iov_len;
+    return size;
 }
 
 int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pieces, unsigned piece_count,
                    const int *fds, unsigned fd_count) {
-    size_t size = 0;
-    for (unsigned i = 0; i < piece_count; i++) size += pieces[i].iov_len;
+    size_t size = size_of(pieces, piece_count);
     bool is_large = size >= NEAP_WIRE_INLINE_MAX;
     NEAP_ASSERT(fd_count + is_large <= NEAP_WIRE_FDS_MAX, "a frame has few descriptors");
     if (size > NEAP_LARGE_MAX) return NEAP_RANGE;
-    if (is_large) return send_large(wire, type, size, pieces, piece_count, fds, fd_count);
-    const struct header header = {
-        .size = (uint32_t)size, .type = type, .fds = (uint8_t)fd_count, .large = 0, .zero = 0};
+    if (is_large) {
+        const struct split split = {.large = pieces, .large_count = piece_count, .large_size = size};
+        return send_split(wire, type, BESIDE, &split, fds, fd_count);
+    }
+    const struct header header = {.size = (uint32_t)size, .type = type, .fds = (uint8_t)fd_count, .way = INLINE};
     return send_frame(wire, &header, pieces, piece_count, fds);
 }
 
+int neap_wire_send_bulk(struct neap_wire *wire, uint8_t type, const struct iovec pieces[3], const int *fds,
+                        unsigned fd_count) {
+    size_t rest = pieces[0].iov_len + pieces[2].iov_len, size = rest + pieces[1].iov_len;
+    if (size < NEAP_WIRE_INLINE_MAX || size > NEAP_LARGE_MAX || rest >= REST_MAX || pieces[1].iov_len == 0)
+        return neap_wire_send(wire, type, pieces, 3, fds, fd_count);
+    const struct split split = {&pieces[1], 1, pieces[1].iov_len, pieces[0].iov_len, {pieces[0], pieces[2]}};
+    return send_split(wire, type, SPLIT, &split, fds, fd_count);
+}
+
 int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece) {
-    const struct header header = {.size = (uint32_t)piece->iov_len, .type = type, .fds = 0, .large = 0, .zero = 0};
+    const struct header header = {.size = (uint32_t)piece->iov_len, .type = type, .fds = 0, .way = INLINE};
     int code = 0;
     NEAP_ASSERT(piece->iov_len < NEAP_WIRE_INLINE_MAX, "what is offered is small");
     neap_guard_lock(&wire->writing);
@@ -515,24 +552,12 @@ static int look(const struct neap_wire *wire, size_t *size) {
     return 0;
 }
 
-/* The frame's bytes, from the ring. */
-static int read_inline(struct neap_wire *wire, const struct header *header) {
-    int code = make_frame_room(wire, header->size > 0 ? header->size : 1);
-    if (code == 0) copy_out(&wire->in, wire->in.at + sizeof *header, wire->frame, header->size);
+/* Copies the bytes of a frame that stand in the ring, from `from` of them on. */
+static int read_ring(struct neap_wire *wire, const struct header *header, size_t from) {
+    size_t size = header->size - from;
+    int code = make_frame_room(wire, size > 0 ? size : 1);
+    if (code == 0) copy_out(&wire->in, wire->in.at + sizeof *header + from, wire->frame, size);
     return code;
-}
-
-/* The frame's bytes, from beside the ring. `*passed`: the first of its descriptors was only there for that. */
-static int read_large(struct neap_wire *wire, const struct header *header, size_t *size, bool *passed) {
-    struct neap_large_note note;
-    int fd, *first = header->fds > 0 ? wire->arrived : NULL;
-    if (header->size != sizeof note) return UV_EPROTO;
-    copy_out(&wire->in, wire->in.at + sizeof *header, &note, sizeof note);
-    if (!neap_large_find(&wire->large, &note, first, &fd)) return UV_EPROTO;
-    *passed = first != NULL && fd == *first;
-    *size = note.size;
-    int code = make_frame_room(wire, note.size);
-    return code == 0 ? neap_large_read(&wire->large, &note, fd, first, wire->frame) : code;
 }
 
 /* Sees that the descriptors of the next frame are there: see 1. */
@@ -553,23 +578,61 @@ static void forget_fds(struct neap_wire *wire, unsigned count) {
     if (count > 0) memmove(wire->arrived, wire->arrived + count, wire->arrived_count * sizeof *wire->arrived);
 }
 
+/* The frame's bytes are in wire->frame. The first descriptor may have served another purpose. */
+static int hand_over(struct neap_wire *wire, const struct header *header, size_t size, bool passed,
+                     struct neap_large_incoming *bulk) {
+    const struct neap_wire_frame frame = {.bytes = wire->frame,
+                                          .size = size,
+                                          .bulk = bulk,
+                                          .fds = passed ? wire->arrived + 1 : wire->arrived,
+                                          .fd_count = (uint8_t)(header->fds - passed),
+                                          .type = header->type};
+    return wire->user->receive(wire, &frame) ? 0 : UV_EPROTO;
+}
+
+static int deliver_whole(struct neap_wire *wire, const struct header *header) {
+    int code = read_ring(wire, header, 0);
+    return code == 0 ? hand_over(wire, header, header->size, false, NULL) : code;
+}
+
+/* All of it lies beside the ring, and is copied. */
+static int deliver_beside(struct neap_wire *wire, const struct header *header, bool passed,
+                          struct neap_large_incoming *incoming) {
+    size_t size = incoming->size;
+    int code = header->size == sizeof(struct neap_large_note) ? make_frame_room(wire, size) : UV_EPROTO;
+    if (code == 0) memcpy(wire->frame, incoming->bytes, size);
+    neap_large_close(incoming);
+    if (code == 0) code = hand_over(wire, header, size, passed, NULL);
+    trim_frame_room(wire, size);
+    return code;
+}
+
+static int deliver_split(struct neap_wire *wire, const struct header *header, bool passed,
+                         struct neap_large_incoming *incoming) {
+    size_t rest = header->size - sizeof(struct neap_large_note);
+    int code = incoming->at <= rest ? read_ring(wire, header, sizeof(struct neap_large_note)) : UV_EPROTO;
+    if (code == 0) code = hand_over(wire, header, rest, passed, incoming);
+    neap_large_close(incoming);
+    return code;
+}
+
+static int deliver_large(struct neap_wire *wire, const struct header *header) {
+    struct neap_large_note note;
+    struct neap_large_incoming incoming;
+    if (header->size < sizeof note) return UV_EPROTO;
+    copy_out(&wire->in, wire->in.at + sizeof *header, &note, sizeof note);
+    int code = neap_large_open(&wire->large, &note, wire->arrived, header->fds, &incoming);
+    if (code != 0) return code;
+    bool passed = note.passes != 0;
+    return header->way == BESIDE ? deliver_beside(wire, header, passed, &incoming)
+                                 : deliver_split(wire, header, passed, &incoming);
+}
+
 static int deliver(struct neap_wire *wire, const struct header *header) {
-    struct neap_wire_frame frame = {.size = header->size, .type = header->type, .fd_count = header->fds};
     int code = header->fds > 0 ? await_fds(wire, header->fds) : 0;
     if (code != 0) return code;
-    bool passed = false;
-    code = header->large ? read_large(wire, header, &frame.size, &passed) : read_inline(wire, header);
-    if (code == 0) {
-        frame.bytes = wire->frame;
-        frame.fds = wire->arrived;
-        if (passed) {
-            frame.fds++;
-            frame.fd_count--;
-        }
-        code = wire->user->receive(wire, &frame) ? 0 : UV_EPROTO;
-    }
+    code = header->way == INLINE ? deliver_whole(wire, header) : deliver_large(wire, header);
     forget_fds(wire, header->fds);
-    trim_frame_room(wire, frame.size);
     return code;
 }
 
@@ -579,7 +642,7 @@ static int read_frame(struct neap_wire *wire, size_t published) {
     if (published < sizeof header) return UV_EPROTO;
     copy_out(&wire->in, wire->in.at, &header, sizeof header);
     size_t whole = sizeof header + padded(header.size);
-    if (whole > published || header.size >= NEAP_WIRE_INLINE_MAX || header.large > 1 || header.zero != 0 ||
+    if (whole > published || header.size >= NEAP_WIRE_INLINE_MAX || header.way > SPLIT || header.zero != 0 ||
         header.fds > NEAP_WIRE_FDS_MAX)
         return UV_EPROTO;
     int code = deliver(wire, &header);

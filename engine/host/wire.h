@@ -33,7 +33,9 @@ enum {
 struct neap_wire_frame {
     const char *bytes; /* not aligned */
     size_t size;
-    int *fds; /* who keeps one puts -1 in its place; the rest is closed. -1: we had no room for it (EMFILE) */
+    struct neap_large_incoming
+        *bulk; /* a piece that is not in `bytes`, but belongs there after so many (bulk->at); NULL: none */
+    int *fds;  /* who keeps one puts -1 in its place; the rest is closed. -1: we had no room for it (EMFILE) */
     uint8_t fd_count;
     uint8_t type;
 };
@@ -100,6 +102,11 @@ void neap_wire_start(struct neap_wire *wire, const struct neap_wire_user *user, 
  * NEAP_NOMEM, or what the system said: nothing was sent. */
 int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pieces, unsigned piece_count,
                    const int *fds, unsigned fd_count);
+
+/* The same for three pieces, of which the one in the middle may be large, and is plain bytes: they may arrive as frame->bulk, and in the
+ * other process be kept where they lie. */
+int neap_wire_send_bulk(struct neap_wire *wire, uint8_t type, const struct iovec pieces[3], const int *fds,
+                        unsigned fd_count);
 
 /* The same for what the other side is going to look for anyway: nobody is woken for it. UV_EAGAIN: there is not much room left, and
  * nothing was sent. A frame of at most NEAP_WIRE_INLINE_MAX - 1 bytes. */

@@ -22,7 +22,7 @@ bool neap_key_read(const struct neap_message *message, struct neap_key *key) {
             return true;
         case NEAP_MESSAGE_BYTES:
             key->size = message->parcel->size;
-            key->bytes = message->parcel->bytes;
+            key->bytes = neap_parcel_string(message->parcel);
             return true;
         default: return false;
     }

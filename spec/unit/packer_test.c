@@ -69,9 +69,9 @@ static void ended(struct neap_wire *wire, int code) {
 
 static const struct neap_wire_user user = {.receive = receive, .ended = ended};
 
-static int make(void **state) {
+static int make_wires(void) {
     int socket;
-    if (set_up(state) != 0 || neap_wire_new(&near, &socket) != 0) return -1;
+    if (neap_wire_new(&near, &socket) != 0) return -1;
     if (neap_wire_open(socket, dup(near->segment->fd), &far) != 0) return -1;
     neap_wire_start(near, &user, NULL, classes);
     neap_wire_start(far, &user, NULL, classes);
@@ -79,9 +79,15 @@ static int make(void **state) {
     return 0;
 }
 
-static int drop(void **state) {
+static void drop_wires(void) {
     neap_wire_unref(near);
     neap_wire_unref(far);
+}
+
+static int make(void **state) { return set_up(state) == 0 ? make_wires() : -1; }
+
+static int drop(void **state) {
+    drop_wires();
     return tear_down(state);
 }
 
@@ -164,7 +170,7 @@ static void read_messages(struct neap_unpacker *unpacker) {
         }
         if (message.kind == NEAP_MESSAGE_PARCEL || message.kind == NEAP_MESSAGE_BYTES) {
             assert_int_equal(message.parcel->size, sent[i].parcel->size);
-            assert_memory_equal(message.parcel->bytes, sent[i].parcel->bytes, message.parcel->size);
+            assert_memory_equal(neap_parcel_string(message.parcel), sent[i].parcel->bytes, message.parcel->size);
             assert_int_equal(message.parcel->object_count, sent[i].parcel->object_count);
             for (uint32_t o = 0; o < message.parcel->object_count; o++)
                 assert_true(((struct thing *)message.parcel->objects[o])->number ==
@@ -221,6 +227,143 @@ static void messages_of_every_kind_arrive(void **state) {
     for (int i = 0; i < 11; i++) neap_pack_message(&packer, &sent[i]);
     deliver(&packer, read_messages);
     drop_messages();
+}
+
+/* --- long strings --- */
+
+enum { LONG = 100000, LONGER = 5 << 20 }; /* bytes; of the second kind are no places used again */
+
+static struct neap_message got; /* the last one that was read */
+
+static void read_one(struct neap_unpacker *unpacker) {
+    neap_message_clear(&got);
+    neap_unpack_message(unpacker, &got);
+    assert_int_equal(unpacker->code, 0);
+    assert_ptr_equal(unpacker->at, unpacker->end);
+}
+
+static void send_long(enum neap_message_kind kind, size_t size, char fill) {
+    struct neap_packer packer;
+    struct neap_message message;
+    neap_message_set_kind(&message, kind);
+    message.parcel = neap_parcel_new(size, 0);
+    memset(message.parcel->bytes, fill, size);
+    neap_packer_init(&packer, near);
+    neap_pack_message(&packer, &message);
+    assert_int_equal(neap_packer_send(&packer, 1), 0);
+    neap_packer_fini(&packer);
+    neap_message_fini(&message);
+}
+
+/* Sends one, and reads it into `got`. */
+static void pass_long(enum neap_message_kind kind, size_t size, char fill) {
+    read_frame = read_one;
+    send_long(kind, size, fill);
+    neap_wire_pump(far);
+    assert_int_equal(got.kind, kind);
+}
+
+static void check_long(const struct neap_message *message, size_t size, char fill) {
+    const char *bytes = neap_parcel_string(message->parcel);
+    assert_int_equal(message->parcel->size, size);
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != fill) fail_msg("byte %zu is %d, not %d", i, bytes[i], fill);
+}
+
+static bool is_lent(const struct neap_message *message) { return message->parcel->store != NULL; }
+
+static void a_long_string_is_read_where_it_lies(void **state) {
+    static const size_t sizes[] = {NEAP_WIRE_INLINE_MAX, LONG, 1 << 20, LONG, LONGER};
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        size_t size = sizes[i % 5];
+        pass_long(NEAP_MESSAGE_BYTES, size, (char)i);
+        assert_true(is_lent(&got));
+        check_long(&got, size, (char)i);
+        neap_message_fini(&got);
+    }
+}
+
+static void what_is_looked_into_is_copied(void **state) {
+    (void)state;
+    pass_long(NEAP_MESSAGE_PARCEL, LONG, 'p');
+    assert_false(is_lent(&got));
+    check_long(&got, LONG, 'p');
+    neap_message_fini(&got);
+}
+
+static void strings_that_are_kept_leave_places_for_others(void **state) {
+    struct neap_message kept[NEAP_LARGE_LENT];
+    (void)state;
+    for (int i = 0; i < NEAP_LARGE_LENT; i++) {
+        pass_long(NEAP_MESSAGE_BYTES, LONG, (char)i);
+        assert_true(is_lent(&got));
+        kept[i] = got;
+    }
+    for (int i = 0; i < 20; i++) {
+        pass_long(NEAP_MESSAGE_BYTES, LONG, 'o');
+        assert_false(is_lent(&got));
+        check_long(&got, LONG, 'o');
+        neap_message_fini(&got);
+    }
+    neap_message_fini(&kept[1]);
+    pass_long(NEAP_MESSAGE_BYTES, LONG, 'n');
+    assert_true(is_lent(&got));
+    check_long(&kept[0], LONG, 0);
+    check_long(&got, LONG, 'n');
+    check_long(&kept[2], LONG, 2);
+    neap_message_fini(&got);
+    neap_message_fini(&kept[0]);
+    neap_message_fini(&kept[2]);
+}
+
+static void read_in_order(struct neap_unpacker *unpacker) {
+    read_one(unpacker);
+    check_long(&got, LONG, (char)frames);
+    neap_message_fini(&got);
+}
+
+static void more_may_be_under_way_than_there_are_places(void **state) {
+    (void)state;
+    read_frame = read_in_order;
+    for (int i = 0; i < 4 * NEAP_LARGE_PLACES; i++) send_long(NEAP_MESSAGE_BYTES, LONG, (char)i);
+    neap_wire_pump(far);
+    assert_int_equal(frames, 4 * NEAP_LARGE_PLACES);
+}
+
+static void a_string_outlives_the_wire_it_came_through(void **state) {
+    struct neap_message longer;
+    (void)state;
+    pass_long(NEAP_MESSAGE_BYTES, LONGER, 'l');
+    longer = got;
+    pass_long(NEAP_MESSAGE_BYTES, LONG, 's');
+    drop_wires();
+    check_long(&got, LONG, 's');
+    check_long(&longer, LONGER, 'l');
+    neap_message_fini(&got);
+    neap_message_fini(&longer);
+    assert_int_equal(make_wires(), 0);
+}
+
+static void read_without_memory(struct neap_unpacker *unpacker) {
+    neap_memory_fail_after((long)unpacker->fd_count + frames);
+    neap_unpack_message(unpacker, &got);
+    neap_memory_fail_after(-1);
+    if (got.kind == NEAP_MESSAGE_EMPTY) assert_int_equal(unpacker->code, NEAP_NOMEM);
+    neap_message_fini(&got);
+}
+
+static void without_memory_no_place_is_lost(void **state) {
+    (void)state;
+    read_frame = read_without_memory;
+    for (int i = 0; i < 6; i++) {
+        send_long(NEAP_MESSAGE_BYTES, LONG, 'm');
+        neap_wire_pump(far);
+    }
+    assert_int_equal(frames, 6);
+    pass_long(NEAP_MESSAGE_BYTES, LONG, 'f');
+    assert_true(is_lent(&got));
+    neap_message_fini(&got);
 }
 
 static void an_object_that_cannot_travel_is_named(void **state) {
@@ -292,9 +435,18 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest packing[] = {
-        PACK(numbers_texts_and_descriptors_arrive), PACK(reading_past_the_end_is_an_error),
-        PACK(messages_of_every_kind_arrive),        PACK(an_object_that_cannot_travel_is_named),
-        PACK(nonsense_is_a_message_or_an_error),    PACK(every_allocation_may_fail),
+        PACK(numbers_texts_and_descriptors_arrive),
+        PACK(reading_past_the_end_is_an_error),
+        PACK(messages_of_every_kind_arrive),
+        PACK(an_object_that_cannot_travel_is_named),
+        PACK(nonsense_is_a_message_or_an_error),
+        PACK(every_allocation_may_fail),
+        PACK(a_long_string_is_read_where_it_lies),
+        PACK(what_is_looked_into_is_copied),
+        PACK(strings_that_are_kept_leave_places_for_others),
+        PACK(more_may_be_under_way_than_there_are_places),
+        PACK(a_string_outlives_the_wire_it_came_through),
+        PACK(without_memory_no_place_is_lost),
     };
     return run_once(packing);
 }

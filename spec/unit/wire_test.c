@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { PATIENCE_MS = 20000, SENDERS = 4, NUMBERED = 1, FILED = 2, LARGE = 3 };
+enum { PATIENCE_MS = 20000, SENDERS = 4, NUMBERED = 1, FILED = 2, LARGE = 3, PIECED = 4 };
 
 /* What one end has received. */
 struct end {
@@ -26,6 +26,7 @@ struct end {
     size_t bytes;               /* of large frames */
     int file;                   /* the last descriptor that came; -1 */
     int ended;                  /* the code of the end; 0: it goes on */
+    long answered;              /* frames, by the test */
     int refuse_after;           /* frames after which one makes no sense; 0: never */
     struct neap_wire *reply_on; /* each numbered frame is sent back; NULL: it is not */
 };
@@ -52,6 +53,36 @@ static void check_number(struct end *end, const struct neap_wire_frame *frame) {
     for (size_t i = offsetof(struct number, filler); i < frame->size; i++) CHECK(frame->bytes[i] == (char)got.number);
 }
 
+static void fill_large(char *bytes, size_t size) {
+    for (size_t at = 0; at < size; at++) bytes[at] = (char)(at >> 8);
+}
+
+static void check_large(struct end *end, const char *bytes, size_t size) {
+    for (size_t i = 0; i < size; i += 4093) CHECK(bytes[i] == (char)(i >> 8));
+    end->bytes += size;
+}
+
+/* A frame of a number, something large, and a number once more. */
+static int send_pieced(struct neap_wire *wire, long number, char *large, size_t size) {
+    const struct iovec pieces[] = {{&number, sizeof number}, {large, size}, {&number, sizeof number}};
+    return neap_wire_send_bulk(wire, PIECED, pieces, NULL, 0);
+}
+
+static void check_pieced(struct end *end, const struct neap_wire_frame *frame) {
+    const struct neap_large_incoming *bulk = frame->bulk;
+    size_t inside = frame->size - 2 * sizeof(long);
+    long before, after;
+    memcpy(&before, frame->bytes, sizeof before);
+    memcpy(&after, frame->bytes + frame->size - sizeof after, sizeof after);
+    CHECK(before == end->next[0] && after == before);
+    CHECK(bulk == NULL || (bulk->at == sizeof before && inside == 0));
+    end->next[0]++;
+    if (bulk != NULL)
+        check_large(end, bulk->bytes, bulk->size);
+    else
+        check_large(end, frame->bytes + sizeof before, inside);
+}
+
 static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame) {
     struct end *end = wire->context;
     CHECK(end->ended == 0);
@@ -62,10 +93,8 @@ static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame)
         end->file = frame->fds[0];
         frame->fds[0] = -1;
     }
-    if (frame->type == LARGE) {
-        for (size_t i = 0; i < frame->size; i += 4093) CHECK(frame->bytes[i] == (char)(i >> 8));
-        end->bytes += frame->size;
-    }
+    if (frame->type == LARGE) check_large(end, frame->bytes, frame->size);
+    if (frame->type == PIECED) check_pieced(end, frame);
     if (end->reply_on != NULL) {
         const struct iovec piece = {.iov_base = (void *)(uintptr_t)frame->bytes, .iov_len = frame->size};
         CHECK(neap_wire_send(end->reply_on, frame->type, &piece, 1, NULL, 0) == 0);
@@ -163,13 +192,32 @@ static void a_large_frame_arrives_whole(void **state) {
     make_pair(&near, &far);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         char *bytes = malloc(sizes[i]);
-        for (size_t at = 0; at < sizes[i]; at++) bytes[at] = (char)(at >> 8);
+        fill_large(bytes, sizes[i]);
         const struct iovec piece = {.iov_base = bytes, .iov_len = sizes[i]};
         assert_int_equal(neap_wire_send(near.wire, LARGE, &piece, 1, NULL, 0), 0);
         sum += sizes[i];
         free(bytes);
     }
     await_frames(&far, sizeof sizes / sizeof sizes[0]);
+    assert_int_equal(far.bytes, sum);
+    drop_pair(&near, &far);
+}
+
+static void a_large_piece_arrives_in_its_place(void **state) {
+    struct end near, far;
+    (void)state;
+    static const size_t sizes[] = {0, 1, NEAP_WIRE_INLINE_MAX - 17, NEAP_WIRE_INLINE_MAX - 16, 1 << 20, 5 << 20};
+    static char bytes[5 << 20];
+    size_t sum = 0;
+    make_pair(&near, &far);
+    fill_large(bytes, sizeof bytes);
+    for (long i = 0; i < 60; i++) {
+        size_t size = sizes[i % 6];
+        assert_int_equal(send_pieced(near.wire, i, bytes, size), 0);
+        sum += size;
+        await_frames(&far, i + 1);
+    }
+    await_frames(&far, 60);
     assert_int_equal(far.bytes, sum);
     drop_pair(&near, &far);
 }
@@ -214,7 +262,7 @@ static void send_filled(struct neap_wire *wire, long number, size_t size) {
     free(bytes);
 }
 
-static void large_frames_use_the_same_files_again(void **state) {
+static void large_frames_use_the_same_places_again(void **state) {
     static const struct neap_wire_user user_of_filled = {.receive = check_fill, .ended = ended};
     struct end near, far;
     long sent[2] = {0, 0};
@@ -352,12 +400,14 @@ static void garbage_ends_it_at_worst(void **state) {
         make_pair(&near, &far);
         neap_wire_start(far.wire, &careless, &far, NULL);
         for (long i = 0; i < (long)chance(50); i++) send_number(near.wire, 0, i, chance(48));
+        for (long i = 0; i < (long)chance(4); i++) send_filled(near.wire, i, NEAP_WIRE_INLINE_MAX);
         char *base = near.wire->segment->base;
         for (uint32_t i = 0, count = chance(40); i < count; i++) {
             size_t within = chance(2) == 0 ? 512 : near.wire->segment->size;
-            size_t at = chance((uint32_t)within);
-            if (chance(2) == 0) at = 4096 + (size_t)(256 * 1024) + chance(512); /* where the frames are */
-            base[at] = (char)chance(256);
+            if (chance(2) == 0)
+                near.wire->out.bytes[chance((uint32_t)near.wire->out.at + 64)] = (char)chance(256);
+            else
+                base[chance((uint32_t)within)] = (char)chance(256);
         }
         for (uint32_t i = 0, count = chance(4); i < count; i++) {
             char byte = (char)chance(12);
@@ -571,13 +621,49 @@ static void a_killed_sender_leaves_whole_frames(void **state) {
     }
 }
 
+static void chatter_large(struct neap_wire *wire) {
+    static char bytes[1 << 20];
+    struct end end;
+    end_init(&end, wire);
+    fill_large(bytes, sizeof bytes);
+    for (long i = 0;; i++) {
+        if (send_pieced(wire, i, bytes, NEAP_WIRE_INLINE_MAX + chance(sizeof bytes - NEAP_WIRE_INLINE_MAX)) != 0)
+            _exit(1);
+        neap_wire_pump(wire);
+        while (i - end.frames > 8) { /* not too many ahead */
+            struct pollfd polled = {.fd = wire->socket, .events = POLLIN};
+            poll(&polled, 1, -1);
+            neap_wire_pump(wire);
+        }
+    }
+}
+
+static void a_killed_sender_leaves_whole_pieces(void **state) {
+    (void)state;
+    for (int round = 0; round < repeated(40); round++) {
+        struct end near;
+        pid_t child = fork_end(&near, chatter_large);
+        for (long frames = (long)chance(100); near.frames < frames && near.ended == 0;) {
+            await_frames(&near, near.frames + 1);
+            while (near.answered < near.frames) assert_int_equal(send_number(near.wire, 0, near.answered++, 0), 0);
+        }
+        dawdle(chance(4) == 0 ? 200000 : 2000);
+        kill(child, SIGKILL);
+        await_end(&near);
+        assert_int_equal(near.next[0], near.frames);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        neap_wire_unref(near.wire);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest wires[] = {
         TEST(frames_arrive_whole_and_in_order),
         TEST(a_frame_may_be_empty),
         TEST(what_finds_no_room_follows),
         TEST(a_large_frame_arrives_whole),
-        TEST(large_frames_use_the_same_files_again),
+        TEST(large_frames_use_the_same_places_again),
+        TEST(a_large_piece_arrives_in_its_place),
         TEST(a_descriptor_arrives_with_its_frame),
         TEST(a_descriptor_that_nobody_keeps_is_closed),
         TEST(a_descriptor_that_finds_no_room_is_missing),
@@ -590,6 +676,7 @@ int main(void) {
         TEST(no_frame_is_missed_between_glances),
         TEST(a_child_answers),
         TEST(a_killed_sender_leaves_whole_frames),
+        TEST(a_killed_sender_leaves_whole_pieces),
     };
     return run_once(wires);
 }
