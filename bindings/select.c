@@ -209,12 +209,21 @@ static int finish(lua_State *L, struct neap_task *task, int code) {
     return count;
 }
 
+/* Who means to wait for ever may have taken the timeout for an option. */
+static void check_list(lua_State *L) {
+    lua_pushliteral(L, "timeout");
+    if (lua_rawget(L, CASES) != LUA_TNIL)
+        neap_argument_error(L, CASES, "a list of cases expected, without 'timeout': that is argument #2");
+    lua_pop(L, 1);
+}
+
 /* neap.select(cases[, timeout]) */
 int neap_select(lua_State *L) {
     neap_argument_type(L, CASES, LUA_TTABLE);
     lua_settop(L, TIMEOUT);
     int64_t deadline = neap_check_timeout(L, TIMEOUT);
     size_t count = lua_rawlen(L, CASES);
+    if (deadline == NEAP_FOREVER) check_list(L);
     neap_argument_check(L, count > 0, CASES, "at least one case expected");
     neap_argument_check(L, count <= INT32_MAX / sizeof(struct neap_link), CASES, "too many cases");
     struct links *links = push_links(L, count);

@@ -95,8 +95,8 @@ for name, case in pairs(waits) do
         assert.is_truthy(message:find("^[^%s]*spec/gather_spec.lua:%d+: bad argument #1 to '" .. name .. "' "), message)
         assert.is_truthy(message:find(expected, 1, true), message)
       end
-      says("(table expected, got nil)")
-      says("(table expected, got userdata)", neap.current())
+      says("(list of tasks, threads, processes or futures expected, got nil)")
+      says("(list of tasks, threads, processes or futures expected, got task)", neap.current())
       says("(list[1]: task, thread, process or future expected, got number)", { 1 })
       says("(list[2]: task, thread, process or future expected, got channel)", { neap.spawn(print), neap.channel() })
       says("(list[1] is the task itself: it would never end)", { neap.current() })

@@ -398,6 +398,10 @@ describe("select", function()
       assert_refuses("bad argument #1 to 'neap.select' (at least one case expected)", {})
     end)
 
+    it("a timeout among the cases", function()
+      assert_refuses("a list of cases expected, without 'timeout': that is argument #2", { neap.channel(), timeout = 0 })
+    end)
+
     it("what is no list", function()
       assert_refuses("table expected, got no value")
       assert_refuses("table expected, got channel", neap.channel())
