@@ -399,7 +399,8 @@ describe("select", function()
     end)
 
     it("a timeout among the cases", function()
-      assert_refuses("a list of cases expected, without 'timeout': that is argument #2", { neap.channel(), timeout = 0 })
+      local cases = { neap.channel(), timeout = 0 }
+      assert_refuses("a list of cases expected, without 'timeout': that is argument #2", cases)
     end)
 
     it("what is no list", function()

@@ -19,7 +19,9 @@ local run_options = {
 
 --- The words of the command, and the options beside them.
 local function check_command(command, known, name)
-  if type(command) ~= "table" then check.refuse(1, name, "table of words expected, as { \"ls\", \"-l\" }, got " .. type(command)) end
+  if type(command) ~= "table" then
+    check.refuse(1, name, 'table of words expected, as { "ls", "-l" }, got ' .. type(command))
+  end
   local words, options = {}, {}
   for key, value in pairs(command) do
     if math.type(key) ~= "integer" then options[key] = value end
