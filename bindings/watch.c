@@ -292,8 +292,9 @@ static struct keeper *push_keeper(lua_State *L) {
 int neap_watch_open(lua_State *L) {
     lua_settop(L, NAME);
     if (!lua_istable(L, LIST)) {
-        const char *type = luaL_getmetafield(L, LIST, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, LIST);
-        lua_pushfstring(L, "list of tasks, threads, processes or futures expected, got %s", type);
+        bool named = luaL_getmetafield(L, LIST, "__name") == LUA_TSTRING;
+        lua_pushfstring(L, "list of tasks, threads, processes or futures expected, got %s",
+                        named ? lua_tostring(L, -1) : luaL_typename(L, LIST));
         refuse(L, NAME);
     }
     int count = (int)lua_rawlen(L, LIST);
