@@ -241,18 +241,19 @@ static int finish_read_turn(lua_State *L, struct neap_task *task, int code);
 
 /* In one's turn. */
 static int read_in_turn(lua_State *L, struct neap_file *file) {
+    lua_Integer what = neap_reading_what(L);
     int code = 0, count;
-    while ((count = neap_reading_take(L, &file->inbox)) == 0 &&
-           (code = read_now(file, neap_reading_wanted(L, &file->inbox))) == 0) {}
+    while ((count = neap_reading_take(L, what, &file->inbox)) == 0 &&
+           (code = read_now(file, neap_reading_wanted(what, &file->inbox))) == 0) {}
     if (count == 0 && code == UV_EAGAIN)
         return await(L, push_transfer(L, file, PIECE, run_read, after_read), finish_fetch);
-    if (count == 0) count = code == UV_EOF ? neap_reading_take_rest(L, &file->inbox) : neap_push_code(L, code);
+    if (count == 0) count = code == UV_EOF ? neap_reading_take_rest(L, what, &file->inbox) : neap_push_code(L, code);
     neap_file_end(file);
     return neap_await_served(L, count);
 }
 
 static int go_on_reading(lua_State *L, struct neap_file *file) {
-    int count = neap_reading_take(L, &file->inbox);
+    int count = neap_reading_take(L, neap_reading_what(L), &file->inbox);
     if (count > 0) return neap_await_served(L, count);
     return neap_file_begin(file) ? read_in_turn(L, file) : await_turn(L, file, finish_read_turn);
 }
@@ -260,7 +261,7 @@ static int go_on_reading(lua_State *L, struct neap_file *file) {
 static int finish_fetch(lua_State *L, struct neap_task *task, int code) {
     struct transfer *transfer = (struct transfer *)task->link.object;
     if (code >= 0) code = transfer->offload.code;
-    if (code == UV_EOF) return neap_reading_take_rest(L, &transfer->file->inbox);
+    if (code == UV_EOF) return neap_reading_take_rest(L, neap_reading_what(L), &transfer->file->inbox);
     return code != 0 ? neap_push_code(L, code) : go_on_reading(L, transfer->file);
 }
 

@@ -258,17 +258,18 @@ static int push_broken(lua_State *L, int status) {
 
 static int go_on_reading(lua_State *L, struct incoming *incoming) {
     struct neap_byte_stream *stream = incoming->stream;
+    lua_Integer what = neap_reading_what(L);
     int count, code;
     if (incoming->discards || lua_tointeger(L, NUMBER) != incoming->number) return neap_push_code(L, NEAP_CLOSED);
-    while ((count = neap_reading_take(L, &incoming->body)) == 0) {
+    while ((count = neap_reading_take(L, what, &incoming->body)) == 0) {
         code = neap_http_request_parse_body(&incoming->request, &stream->inbox, &incoming->body);
         if (code == 0) {
-            count = neap_reading_take(L, &incoming->body);
-            return count > 0 ? count : neap_reading_take_rest(L, &incoming->body);
+            count = neap_reading_take(L, what, &incoming->body);
+            return count > 0 ? count : neap_reading_take_rest(L, what, &incoming->body);
         }
         if (code != UV_EAGAIN) return push_broken(L, code);
-        if (neap_inbox_size(&incoming->body) > 0 && (count = neap_reading_take(L, &incoming->body)) > 0) break;
-        code = neap_byte_stream_fill(stream, neap_reading_wanted(L, &incoming->body));
+        if (neap_inbox_size(&incoming->body) > 0 && (count = neap_reading_take(L, what, &incoming->body)) > 0) break;
+        code = neap_byte_stream_fill(stream, neap_reading_wanted(what, &incoming->body));
         if (code == 0) continue;
         if (code != UV_EAGAIN) return neap_stream_push_failure(L, stream, code == UV_EOF ? UV_ECONNRESET : code);
         struct neap_task *task = neap_await_begin(L);

@@ -10,21 +10,24 @@ enum { WHAT = NEAP_READING_WHAT, DEADLINE = NEAP_READING_DEADLINE };
 
 enum { LINE_BYTES_MAX = 1024 * 1024 /* of a line */ };
 
-void neap_reading_begin(lua_State *L) {
+enum { SOME = -1, LINE = -2, ALL = -3 }; /* at WHAT, for the words */
+
+static lua_Integer check_what(lua_State *L) {
     static const char *const words[] = {"some", "line", "all", NULL};
-    lua_settop(L, DEADLINE);
-    if (lua_type(L, WHAT) == LUA_TNUMBER) {
-        neap_argument_check(L, neap_argument_integer(L, WHAT) >= 0, WHAT, "number of bytes must not be negative");
-    } else {
-        lua_pushstring(L, words[neap_argument_option(L, WHAT, "some", words)]);
-        lua_replace(L, WHAT);
-    }
-    lua_pushinteger(L, neap_check_timeout(L, DEADLINE));
-    lua_replace(L, DEADLINE);
+    if (lua_isnoneornil(L, WHAT)) return SOME;
+    if (lua_type(L, WHAT) != LUA_TNUMBER) return SOME - neap_argument_option(L, WHAT, NULL, words);
+    lua_Integer count = neap_argument_integer(L, WHAT);
+    neap_argument_check(L, count >= 0, WHAT, "number of bytes must not be negative");
+    return count;
 }
 
-/* The first letter of a word; 0: a number of bytes is asked for. */
-static char letter(lua_State *L) { return lua_type(L, WHAT) == LUA_TNUMBER ? '\0' : lua_tostring(L, WHAT)[0]; }
+void neap_reading_begin(lua_State *L) {
+    lua_Integer what = check_what(L);
+    int64_t deadline = neap_check_timeout(L, DEADLINE);
+    lua_settop(L, NEAP_READING_SELF);
+    lua_pushinteger(L, what);
+    lua_pushinteger(L, deadline);
+}
 
 /* Pushes the first `size` bytes. */
 static int push_bytes(lua_State *L, struct neap_inbox *inbox, size_t size) {
@@ -54,30 +57,21 @@ static int take_line(lua_State *L, struct neap_inbox *inbox) {
     return 3;
 }
 
-int neap_reading_take(lua_State *L, struct neap_inbox *inbox) {
+int neap_reading_take(lua_State *L, lua_Integer what, struct neap_inbox *inbox) {
     size_t held = neap_inbox_size(inbox);
-    switch (letter(L)) {
-        case '\0': {
-            size_t wanted = (size_t)lua_tointeger(L, WHAT);
-            return held >= wanted ? push_bytes(L, inbox, wanted) : 0;
-        }
-        case 's': return held > 0 ? push_bytes(L, inbox, held) : 0;
-        case 'l': return take_line(L, inbox);
-        default: return 0;
+    switch (what) {
+        case SOME: return held > 0 ? push_bytes(L, inbox, held) : 0;
+        case LINE: return take_line(L, inbox);
+        case ALL: return 0;
+        default: return held >= (size_t)what ? push_bytes(L, inbox, (size_t)what) : 0;
     }
 }
 
-int neap_reading_take_rest(lua_State *L, struct neap_inbox *inbox) {
+int neap_reading_take_rest(lua_State *L, lua_Integer what, struct neap_inbox *inbox) {
     size_t held = neap_inbox_size(inbox);
-    if (letter(L) == 'a') return push_bytes(L, inbox, held);
+    if (what == ALL) return push_bytes(L, inbox, held);
     if (held == 0) return neap_push_code(L, NEAP_CLOSED);
-    return letter(L) == 'l' ? push_line(L, inbox, held, held) : push_bytes(L, inbox, held);
-}
-
-/* Of a long line or all of it as much again as there is: so reads are few. */
-size_t neap_reading_wanted(lua_State *L, const struct neap_inbox *inbox) {
-    size_t held = neap_inbox_size(inbox);
-    return letter(L) == '\0' ? (size_t)lua_tointeger(L, WHAT) - held : held;
+    return what == LINE ? push_line(L, inbox, held, held) : push_bytes(L, inbox, held);
 }
 
 /* --- lines --- */

@@ -77,11 +77,12 @@ static int finish_read(lua_State *L, struct neap_task *task, int code);
 
 static int go_on_reading(lua_State *L, struct neap_byte_stream *stream) {
     struct neap_inbox *inbox = &stream->inbox;
+    lua_Integer what = neap_reading_what(L);
     int count, code = 0;
-    while ((count = neap_reading_take(L, inbox)) == 0 &&
-           (code = neap_byte_stream_fill(stream, neap_reading_wanted(L, inbox))) == 0) {}
+    while ((count = neap_reading_take(L, what, inbox)) == 0 &&
+           (code = neap_byte_stream_fill(stream, neap_reading_wanted(what, inbox))) == 0) {}
     if (count > 0) return neap_await_served(L, count);
-    if (code == UV_EOF) return neap_reading_take_rest(L, inbox);
+    if (code == UV_EOF) return neap_reading_take_rest(L, what, inbox);
     if (code != UV_EAGAIN) return neap_stream_push_failure(L, stream, code);
     struct neap_task *task = neap_await_begin(L);
     task->link.object = &stream->poll.object;
@@ -124,6 +125,14 @@ static int end_write(lua_State *L, struct neap_byte_stream *stream, int code) {
 
 static int finish_write(lua_State *L, struct neap_task *task, int code);
 
+static int wait_to_write(lua_State *L, struct neap_task *task, struct neap_byte_stream *stream) {
+    int64_t deadline = (int64_t)lua_tointeger(L, DEADLINE);
+    task->link.object = &stream->poll.object;
+    task->link.op = (uint8_t)stream->blocked;
+    int code = neap_wait_begin(&task->wait, &task->link, 1, neap_await_limit(task, deadline));
+    return code == NEAP_PARKED ? neap_await_parked(L, finish_write) : finish_write(L, task, code);
+}
+
 /* In one's turn. */
 static int go_on_writing(lua_State *L, struct neap_task *task, struct neap_byte_stream *stream) {
     size_t size, done = (size_t)lua_tointeger(L, DONE);
@@ -132,12 +141,7 @@ static int go_on_writing(lua_State *L, struct neap_task *task, struct neap_byte_
     int code = neap_byte_stream_write(stream, &bytes, &left);
     lua_pushinteger(L, (lua_Integer)(size - left));
     lua_replace(L, DONE);
-    if (code != UV_EAGAIN) return end_write(L, stream, code);
-    int64_t deadline = (int64_t)lua_tointeger(L, DEADLINE);
-    task->link.object = &stream->poll.object;
-    task->link.op = (uint8_t)stream->blocked;
-    code = neap_wait_begin(&task->wait, &task->link, 1, neap_await_limit(task, deadline));
-    return code == NEAP_PARKED ? neap_await_parked(L, finish_write) : finish_write(L, task, code);
+    return code == UV_EAGAIN ? wait_to_write(L, task, stream) : end_write(L, stream, code);
 }
 
 /* Told of a cancellation too. The turn is ours. */
@@ -159,19 +163,33 @@ static int finish_turn(lua_State *L, struct neap_task *task, int code) {
     return count + 1;
 }
 
+/* Makes the stack of a write, of which so many bytes are written. */
+static void stack_write(lua_State *L, int64_t deadline, size_t done) {
+    lua_settop(L, BYTES);
+    lua_pushinteger(L, deadline);
+    lua_pushinteger(L, (lua_Integer)done);
+}
+
+/* In one's turn: mostly there is room for all of it. */
+static int begin_writing(lua_State *L, struct neap_task *task, struct neap_byte_stream *stream, int64_t deadline) {
+    size_t size, left;
+    const char *bytes = lua_tolstring(L, BYTES, &size);
+    left = size;
+    int code = neap_byte_stream_write(stream, &bytes, &left);
+    if (code != 0) stack_write(L, deadline, size - left);
+    return code == UV_EAGAIN ? wait_to_write(L, task, stream) : end_write(L, stream, code);
+}
+
 /* stream:write(bytes[, timeout]) */
 static int stream_write(lua_State *L) {
     struct neap_byte_stream *stream = check(L);
     neap_argument_type(L, BYTES, LUA_TSTRING);
-    lua_settop(L, DEADLINE);
     int64_t deadline = neap_check_timeout(L, DEADLINE);
     if (stream->shut) return luaL_error(L, "the stream was shut down for writing");
-    lua_pushinteger(L, deadline);
-    lua_replace(L, DEADLINE);
-    lua_pushinteger(L, 0);
     neap_await_check(L);
     struct neap_task *task = neap_await_begin(L);
-    if (neap_byte_stream_begin_write(stream)) return go_on_writing(L, task, stream);
+    if (neap_byte_stream_begin_write(stream)) return begin_writing(L, task, stream, deadline);
+    stack_write(L, deadline, 0);
     task->link.object = &stream->poll.object;
     task->link.op = NEAP_BYTE_STREAM_TURN;
     return neap_await(L, &task->link, 1, deadline, finish_turn);

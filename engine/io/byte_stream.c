@@ -19,7 +19,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 
-enum { APPETITE_MIN = 1024, APPETITE_MAX = 64 * 1024 }; /* bytes */
+enum { APPETITE_MIN = NEAP_INBOX_ROOM_MIN, APPETITE_MAX = 64 * 1024 }; /* bytes */
 
 static bool is_socket(int fd) {
     struct stat info;
@@ -76,7 +76,7 @@ static int read_into(struct neap_byte_stream *stream, struct neap_inbox *inbox, 
     char *bytes = neap_inbox_room(inbox, wanted > stream->appetite ? wanted : stream->appetite, &room);
     if (bytes == NULL) return NEAP_NOMEM;
     ssize_t count;
-    do count = read(stream->poll.fd, bytes, room);
+    do count = stream->socket ? recv(stream->poll.fd, bytes, room, 0) : read(stream->poll.fd, bytes, room);
     while (count < 0 && errno == EINTR);
     neap_inbox_put(inbox, count > 0 ? (size_t)count : 0);
     if (count <= 0) return failed_read(stream, count == 0 ? UV_EOF : -errno);

@@ -4,7 +4,7 @@
 
 #include "core/memory.h"
 
-enum { READ_MIN = 1024, READ_MAX = 256 * 1024 /* bytes that room is made for at once */ };
+enum { READ_MIN = NEAP_INBOX_ROOM_MIN, READ_MAX = 256 * 1024 /* bytes that room is made for at once */ };
 
 void neap_inbox_fini(struct neap_inbox *inbox) {
     neap_free(inbox->bytes);

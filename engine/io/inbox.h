@@ -4,6 +4,10 @@
 
 #include <stddef.h>
 
+enum {
+    NEAP_INBOX_ROOM_MIN = 1000
+}; /* bytes that a read has room for, at least: a block that is had and given back for little */
+
 struct neap_inbox {
     char *bytes;             /* those from start to end are there. NULL while there is none. Owned */
     size_t start, end, room; /* in bytes */
