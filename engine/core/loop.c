@@ -18,7 +18,11 @@
  * IDLE       With nothing to run the loop spins while that has been paying off, then parks: on a futex when it has no
  *            libuv handles, in uv_run otherwise. Waking a parked thread costs 25-40 us on virtual machines, a spin that
  *            sees its message costs nothing; but a spin in vain takes a core from others. So the spin outlasts a wake-up,
- *            is halved each time it found nothing, and is tried again after a number of parks.
+ *            is halved each time it found nothing, and is tried again after a number of parks. That number doubles with every
+ *            try in vain, until a post ends a spin or a short park: whom descriptors wake, and no other thread, does not spin.
+ * LOOKING    A park looks at libuv's descriptors, and so does a spin before it begins. A turn that leaves nothing to be run leaves that to
+ *            them, once: the system is asked once for what has come, and not first whether there is something. What a spin has found there
+ *            may be what the loop is run for.
  * CLOCK      Deadlines are compared with a fresh clock, never with a cached one, and never fire early. A park until a
  *            deadline more than two milliseconds away, or of one sleeper among many, is rounded up to a whole
  *            millisecond, so that they share a wake-up.
@@ -40,14 +44,16 @@
 enum {
     UV_DESCRIPTORS = 8, /* at most, that making a loop of libuv takes */
     RUNS_PER_TURN = 256,
-    SPIN_MAX_NS = 60000,    /* outlasts a wake-up */
-    SPIN_MIN_NS = 2000,     /* below this it is not tried */
-    PARKS_PER_PROBE = 32,   /* after so many parks without spinning, try again */
-    CROWD = 64,             /* deadlines: so many that a millisecond has several */
-    PAUSES_PER_LOOK = 16,   /* between two looks at the clock */
-    SHALLOW = 16 * 1024,    /* bytes of stack; see PASSING */
-    TRUST_MAX = 4,          /* passes in vain before there are no more; see PASSING */
-    UNPASSED_PER_PROBE = 64 /* then, try again after so many that were not tried */
+    SPIN_MAX_NS = 60000,       /* outlasts a wake-up */
+    SPIN_MIN_NS = 2000,        /* below this it is not tried */
+    PROBE_MIN = 32,            /* after so many parks without spinning, try again, at first */
+    PROBE_MAX = 4096,          /* and at last */
+    SOON_NS = 4 * SPIN_MAX_NS, /* a park that a post ends within that time is a short one: both sides had to wake up */
+    CROWD = 64,                /* deadlines: so many that a millisecond has several */
+    PAUSES_PER_LOOK = 16,      /* between two looks at the clock */
+    SHALLOW = 16 * 1024,       /* bytes of stack; see PASSING */
+    TRUST_MAX = 4,             /* passes in vain before there are no more; see PASSING */
+    UNPASSED_PER_PROBE = 64    /* then, try again after so many that were not tried */
 };
 
 _Thread_local struct neap_loop *neap_loop_here;
@@ -55,7 +61,7 @@ _Thread_local struct neap_loop *neap_loop_here;
 void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, void (*stuck)(struct neap_loop *)) {
     loop->mailbox = mailbox;
     loop->ready.first = loop->due.first = loop->late.first = loop->recalled = NULL;
-    loop->was_due = loop->passing = false;
+    loop->was_due = loop->passing = loop->owes_look = false;
     loop->left = 0;
     loop->floor = NULL;
     loop->trust = TRUST_MAX;
@@ -66,6 +72,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
     loop->looks_in_vain = 0;
     loop->idle_parks = 0;
+    loop->probe_parks = PROBE_MIN;
     loop->parks_at_once = false;
     loop->busy = mailbox->busy;
     loop->stuck = stuck;
@@ -170,7 +177,14 @@ uv_loop_t *neap_loop_uv(struct neap_loop *loop) { return neap_loop_open_uv(loop)
 /* Is there a handle or request of libuv that something may come from? */
 static bool has_io(const struct neap_loop *loop) { return loop->uv != NULL && uv_loop_alive(loop->uv); }
 
+/* Without waiting. */
+static void look_at_uv(struct neap_loop *loop) {
+    loop->owes_look = false;
+    if (has_io(loop) && !neap_guest_is_inside(loop)) uv_run(loop->uv, UV_RUN_NOWAIT);
+}
+
 static void sleep_in_uv(struct neap_loop *loop, int64_t deadline) {
+    loop->owes_look = false;
     if (loop->guest != NULL) {
         neap_guest_sleep(loop, deadline);
         return;
@@ -209,25 +223,39 @@ static bool spin_until(struct neap_loop *loop, int64_t until, bool looks) {
     return false;
 }
 
+/* See IDLE. */
+static void lose_faith(struct neap_loop *loop) {
+    loop->spin_ns /= 2;
+    if (loop->spin_ns < SPIN_MIN_NS && loop->probe_parks < PROBE_MAX) loop->probe_parks *= 2;
+}
+
+/* For as long as has been paying off, and not past `next`. */
+static bool spin_and_learn(struct neap_loop *loop, int64_t next, bool looks) {
+    int64_t until = neap_clock_now() + loop->spin_ns;
+    bool found = spin_until(loop, next < until ? next : until, looks);
+    if (found) {
+        loop->spin_ns = SPIN_MAX_NS;
+        loop->probe_parks = PROBE_MIN;
+    } else if (until <= next) {
+        lose_faith(loop);
+    }
+    return found;
+}
+
 static bool spin(struct neap_loop *loop, int64_t next) {
     if (loop->parks_at_once) return false;
     bool alone = loop->busy != NULL && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1;
     if (alone && loop->watch == NULL) return false; /* who would? */
     if (loop->spin_ns < SPIN_MIN_NS) {
-        if (++loop->idle_parks < PARKS_PER_PROBE) return false;
+        if (++loop->idle_parks < loop->probe_parks) return false;
         loop->idle_parks = 0;
         loop->spin_ns = SPIN_MAX_NS;
     }
     bool looks = loop->watch != NULL && loop->watch->begin(loop->watched);
     if (alone && !looks) return false;
-    int64_t begun = neap_clock_now(), until = begun + loop->spin_ns;
-    if (next < until) until = next;
-    bool found = spin_until(loop, until, looks);
+    look_at_uv(loop);
+    bool found = has_something(loop) || spin_and_learn(loop, next, looks);
     if (looks) loop->watch->end(loop->watched);
-    if (found)
-        loop->spin_ns = SPIN_MAX_NS;
-    else if (until != next)
-        loop->spin_ns /= 2;
     return found || has_something(loop);
 }
 
@@ -246,7 +274,9 @@ static bool park(struct neap_loop *loop) {
             neap_mailbox_sleep(loop->mailbox, next);
     }
     neap_mailbox_rise(loop->mailbox);
-    return stuck && neap_mailbox_is_empty(loop->mailbox);
+    bool posted = !neap_mailbox_is_empty(loop->mailbox);
+    if (posted && neap_clock_now() - loop->now < SOON_NS) loop->probe_parks = PROBE_MIN;
+    return stuck && !posted;
 }
 
 /* --- turns --- */
@@ -301,7 +331,10 @@ static void turn(struct neap_loop *loop) {
     collect(loop);
     while (may_go_on(loop)) run_first(loop);
     fire(loop);
-    if (loop->uv != NULL && !neap_guest_is_inside(loop) && uv_loop_alive(loop->uv)) uv_run(loop->uv, UV_RUN_NOWAIT);
+    if (loop->owes_look || neap_loop_has_ready(loop))
+        look_at_uv(loop);
+    else
+        loop->owes_look = true; /* see LOOKING */
     recall(loop);
 }
 
@@ -350,9 +383,10 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
     while (!done(argument)) {
         bool idle = is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !is_useful(loop) &&
                     !spin(loop, neap_timers_next(&loop->timers));
-        if (idle && park(loop) && !done(argument)) loop->stuck(loop);
+        if (idle && !done(argument) && park(loop) && !done(argument)) loop->stuck(loop);
         turn(loop);
     }
+    if (loop->owes_look) look_at_uv(loop); /* nobody may come back */
     loop->floor = outer_floor;
     neap_loop_here = outer;
 }
@@ -374,6 +408,7 @@ bool neap_loop_step(struct neap_loop *loop) {
         uv_run(loop->uv, UV_RUN_NOWAIT);
         uv_unref((uv_handle_t *)&loop->alarm);
     }
+    loop->owes_look = true; /* nothing follows that would */
     turn(loop);
     neap_loop_here = outer;
     return neap_loop_rest(loop);

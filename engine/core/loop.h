@@ -57,6 +57,7 @@ struct neap_loop {
     uint32_t look_pauses;              /* how long a wait looks before it parks; see SPINNING in wait.c. Own thread */
     uint32_t looks_in_vain;            /* since that became the least. Own thread */
     uint32_t idle_parks;               /* parks since spinning was last tried */
+    uint32_t probe_parks;              /* as many until it is tried again; adapts, see IDLE. Own thread */
     bool parks_at_once;                /* never spins. Constant once it runs */
     atomic_int *busy;                  /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
@@ -68,6 +69,7 @@ struct neap_loop {
     volatile sig_atomic_t cut; /* this turn ends after the present runnable. Own thread, signal handlers too */
     bool was_due;              /* the last runnable came from `due`. Own thread */
     bool passing;              /* see PASSING. Own thread */
+    bool owes_look;            /* the last turn has not looked at libuv: see LOOKING. Own thread */
     const void
         *floor; /* where the frame of neap_loop_run lies, on a stack that grows downwards; NULL: outside. Own thread */
     uint8_t trust,

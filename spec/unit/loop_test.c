@@ -302,19 +302,16 @@ static void none_fires_early_and_all_in_order(void **state) {
     }
     for (int i = 0; i < MANY; i++)
         if (deadlines[i] > last) last = deadlines[i];
-    for (int left = MANY; left > 0;) {
+    while (here.timers.count > 0) { /* some may have passed already, or all */
         assert_true(neap_timers_next(&here.timers) <= last);
         struct neap_wait *next = here.timers.heap[0].wait;
         finish(NEAP_CONTAINER_OF(next, struct actor, wait));
         int64_t now = neap_clock_now();
-        left = 0;
-        for (int i = 0; i < MANY; i++) {
-            if (sleepers[i].code == NEAP_PARKED)
-                left++;
-            else
-                assert_true(now >= deadlines[i]);
-        }
+        for (int i = 0; i < MANY; i++)
+            if (sleepers[i].code != NEAP_PARKED) assert_true(now >= deadlines[i]);
     }
+    settle(&here);
+    for (int i = 0; i < MANY; i++) assert_int_equal(sleepers[i].code, NEAP_TIMEOUT);
 }
 
 static void a_sleep_can_be_interrupted(void **state) {
@@ -449,6 +446,40 @@ static void a_flood_does_not_keep_libuv_from_its_turn(void **state) {
     close_handle((uv_handle_t *)&timer);
 }
 
+/* Each time that its timer fires it is made ready, and sets that again. */
+struct chain {
+    struct neap_runnable runnable;
+    uv_timer_t timer;
+    uv_prepare_t look;
+    int left, looks; /* looks: of libuv at what has come */
+};
+
+static void count_look(uv_prepare_t *look) { ((struct chain *)look->data)->looks++; }
+
+static void push_next(uv_timer_t *timer) { neap_loop_push(&here, &((struct chain *)timer->data)->runnable); }
+
+static void set_timer_again(struct neap_runnable *runnable) {
+    struct chain *chain = NEAP_CONTAINER_OF(runnable, struct chain, runnable);
+    if (--chain->left > 0) uv_timer_start(&chain->timer, push_next, 1, 0);
+}
+
+static bool is_at_its_end(void *argument) { return ((struct chain *)argument)->left == 0; }
+
+static void what_has_come_is_asked_for_once(void **state) {
+    (void)state;
+    struct chain chain = {.runnable = {.run = set_timer_again}, .left = 101};
+    here.parks_at_once = true;
+    uv_timer_init(neap_loop_uv(&here), &chain.timer);
+    uv_prepare_init(here.uv, &chain.look);
+    chain.timer.data = chain.look.data = &chain;
+    uv_prepare_start(&chain.look, count_look);
+    neap_loop_push(&here, &chain.runnable);
+    neap_loop_run(&here, is_at_its_end, &chain);
+    assert_in_range(chain.looks, 100, 150); /* not twice as many */
+    close_handle((uv_handle_t *)&chain.timer);
+    close_handle((uv_handle_t *)&chain.look);
+}
+
 static void out_of_memory_is_an_answer(void **state) {
     (void)state;
     struct neap_loop loop;
@@ -533,9 +564,8 @@ static bool has_flipped(void *argument) {
     return atomic_load_explicit(&flipping->value, memory_order_relaxed) == flipping->expected;
 }
 
-static void notifications_are_never_slept_through(void **state) {
-    (void)state;
-    struct flipping flipping = {.mailbox = here.mailbox, .rounds = repeated(2000)};
+static void see_flips(int rounds) {
+    struct flipping flipping = {.mailbox = here.mailbox, .rounds = rounds};
     struct helper helper;
     helper_start(&helper, flip, &flipping);
     for (int i = 1; i <= flipping.rounds; i++) {
@@ -544,6 +574,23 @@ static void notifications_are_never_slept_through(void **state) {
         atomic_store(&flipping.seen, true);
     }
     helper_join(&helper);
+}
+
+static void notifications_are_never_slept_through(void **state) {
+    (void)state;
+    see_flips(repeated(2000));
+}
+
+static void spins_less_and_less_often_until_another_thread_wakes_it(void **state) {
+    (void)state;
+    struct actor sleeper;
+    actor_init(&sleeper, &here);
+    uint32_t first = here.probe_parks;
+    while (here.probe_parks < 4 * first) {
+        start_links(&sleeper, 0, soon(150));
+        assert_int_equal(finish(&sleeper), NEAP_TIMEOUT);
+    }
+    while (here.probe_parks > first) see_flips(100);
 }
 
 /* --- nothing can happen any more --- */
@@ -658,10 +705,12 @@ int main(void) {
         TEST(a_deadline_that_passes_on_the_way_into_libuv_is_not_slept_over),
         TEST(what_libuv_makes_ready_on_the_way_to_sleep_is_not_slept_over),
         TEST(a_flood_does_not_keep_libuv_from_its_turn),
+        TEST(what_has_come_is_asked_for_once),
         TEST(out_of_memory_is_an_answer),
         TEST(posts_wake_a_loop_that_is_parked),
         TEST(posts_wake_a_loop_that_is_parked_in_libuv),
         TEST(notifications_are_never_slept_through),
+        TEST(spins_less_and_less_often_until_another_thread_wakes_it),
         TEST(loops_that_wait_for_each_other_are_found),
         TEST(a_deadline_or_a_handle_is_something_that_can_happen),
         TEST(who_is_done_is_not_stuck),
