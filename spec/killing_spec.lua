@@ -83,6 +83,61 @@ local function kill_at_random(kills)
   assert.are.equal("alive", pool:apply(function() return "alive" end))
 end
 
+--- Takes turns with others until it is over. Who died in its turn has abandoned it, and then nobody is inside.
+local function take_turns(lock, over, inside, guarded, done, abandoned, wrong)
+  while not over:get() do
+    local _, how = lock:acquire()
+    if how == "abandoned" then
+      abandoned:add(1)
+      inside:set(0)
+    end
+    if inside:add(1) ~= 1 then wrong:add(1) end
+    guarded:set(guarded:get() + 1)
+    done:add(1)
+    inside:add(-1)
+    lock:release()
+  end
+end
+
+local function kill_in_turn(kills)
+  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
+  print("# NEAP_SEED=" .. seed)
+  math.randomseed(seed)
+  local lock, over, inside = neap.lock(), neap.value("bool"), neap.value("i64")
+  local guarded, done = neap.value("i64"), neap.value("i64")
+  local abandoned, wrong = neap.value("i64"), neap.value("i64")
+  local function start()
+    return neap.process(take_turns, lock, over, inside, guarded, done, abandoned, wrong)
+  end
+  local running = { start(), start(), start(), start() }
+
+  for _ = 1, kills do
+    local before, limit = done:get(), neap.now() + 30
+    while done:get() == before and neap.now() < limit do neap.sleep(0.0005) end
+    assert.is_true(done:get() > before, "nobody gets on")
+    neap.sleep(math.random() * 0.003)
+    local at = math.random(#running)
+    running[at]:kill(9)
+    assert.is_true((running[at]:wait(30)))
+    running[at] = start()
+  end
+  over:set(true)
+  for _, process in ipairs(running) do assert.is_true((process:wait(30)), "one waits for ever") end
+
+  assert.are.equal(0, wrong:get())
+  assert.is_true((lock:acquire(10)))
+  lock:release()
+  -- Whoever was killed between the two had counted in one of them only.
+  local difference = guarded:get() - done:get()
+  assert.is_true(difference >= 0 and difference <= kills, ("%d counts too many"):format(difference))
+  assert.is_true(abandoned:get() <= kills, ("%d abandoned by %d"):format(abandoned:get(), kills))
+end
+
+describe("kill -9 at random instants of processes that all want one lock", function()
+  it("loses no turn but the victim's, and tells who is next", function() kill_in_turn(15) end)
+  it("loses no turn but the victim's, and tells who is next, often #stress", function() kill_in_turn(400) end)
+end)
+
 describe("kill -9 at random instants of a busy run of pools and locks", function()
   it("loses nothing but the victims' own jobs", function() kill_at_random(20) end)
   it("loses nothing but the victims' own jobs, often #stress", function() kill_at_random(500) end)

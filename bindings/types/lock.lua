@@ -16,7 +16,8 @@ function Guard:release() end
 ---One holder at a time: a task. First come, first served. Works between the tasks of all threads.
 ---
 ---Who finds it held by another thread's task looks again for some microseconds before it waits in line. It may be passed
----by others that look, or come just then; who waits in line is passed by nobody.
+---by others that look, or come just then; who waits in line is passed by nobody. Processes that all want it take it in
+---runs: after one turn in line others may come in between, for a quarter of a millisecond, before the next in line has its own.
 ---
 ---When its holder ends without releasing it, however it ends, the next one to acquire it is told: `true, "abandoned"`.
 ---What the lock protects may then be half done.

@@ -7,6 +7,7 @@
 
 #include "core/message.h"
 
+struct neap_alarms;
 struct neap_cell;
 struct neap_cells;
 struct neap_hold;
@@ -77,9 +78,10 @@ struct neap_remote {
         lending; /* the operation whose results may be sent ahead, plus 1; 0: none. Its objects are struct neap_channel */
     uint8_t adopting; /* the call that makes its owner a holder, plus 1; 0: none does */
     /* The other process may change a word of the object's state by itself: this moves it into a cell, which is the object's. The number by
-     * which that process is known there; 0: it may not, there is no memory or no number left. It leaves when it has no reference any more. Any
-     * thread, no guard held. NULL: it may not change anything. */
-    uint32_t (*join)(struct neap_object *object, struct neap_cells *cells, const struct neap_cell **cell);
+     * which that process is known there; 0: it may not, there is no memory or no number left. It leaves when it has no reference any more.
+     * `alarms` last as long as there are other processes; may be NULL. Any thread, no guard held. NULL: it may not change anything. */
+    uint32_t (*join)(struct neap_object *object, struct neap_cells *cells, struct neap_alarms *alarms,
+                     const struct neap_cell **cell);
     void (*leave)(struct neap_object *object, uint32_t party);
     /* May be NULL: it has none. */
     void (*constants)(struct neap_object *object, struct neap_constants *constants);

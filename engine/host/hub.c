@@ -19,16 +19,23 @@ static bool is_stopping(void *argument) {
 
 static bool has_no_watches(void *argument) { return ((struct neap_hub *)argument)->watches == 0; }
 
+static void on_alarm(struct neap_watch *watch) { neap_alarms_ring(&watch->hub->alarms); }
+
+static void on_stopped(struct neap_watch *watch) { (void)watch; }
+
 static void *run(void *argument) {
     struct neap_hub *hub = argument;
+    if (neap_watch_start(&hub->alarm_watch, hub, hub->alarms.fd, on_alarm) != 0) neap_alarms_end(&hub->alarms);
     neap_loop_run(&hub->loop, is_stopping, hub);
     neap_loop_drain(&hub->loop);
+    if (neap_watch_is_on(&hub->alarm_watch)) neap_watch_stop(&hub->alarm_watch, on_stopped);
     while (!neap_list_is_empty(&hub->drains))
         neap_drain_stop(NEAP_CONTAINER_OF(hub->drains.next, struct neap_drain, node));
     neap_signals_unwatch(hub->engine);
     neap_loop_run(&hub->loop, has_no_watches, hub);
     neap_loop_drain(&hub->loop);
     neap_launcher_end(hub);
+    neap_alarms_fini(&hub->alarms);
     neap_loop_fini(&hub->loop);
     return NULL;
 }
@@ -47,12 +54,14 @@ static int make(struct neap_engine *engine, struct neap_hub **made) {
     struct neap_hub *hub = neap_alloc_zeroed(sizeof *hub);
     if (hub == NULL) return NEAP_NOMEM;
     hub->engine = engine;
+    neap_alarms_init(&hub->alarms);
     neap_list_init(&hub->drains);
     atomic_init(&hub->launcher, NULL);
     atomic_init(&hub->stopping, false);
     int code =
         neap_loop_init(&hub->loop, NULL, NULL); /* not counted: it serves the others, and starts nothing by itself */
     if (code != 0) {
+        neap_alarms_fini(&hub->alarms);
         neap_free(hub);
         return code;
     }
@@ -60,6 +69,7 @@ static int make(struct neap_engine *engine, struct neap_hub **made) {
     code = neap_loop_open_uv(&hub->loop);
     if (code == 0) code = create(hub);
     if (code != 0) {
+        neap_alarms_fini(&hub->alarms);
         neap_loop_fini(&hub->loop);
         neap_free(hub);
         return code;

@@ -8,15 +8,26 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "core/alarm.h"
 #include "core/loop.h"
 
 struct neap_engine;
 struct neap_launcher;
 
+/* A descriptor that the hub looks after. All of it is for the hub's thread. */
+struct neap_watch {
+    uv_poll_t poll;                            /* first */
+    struct neap_hub *hub;                      /* NULL: does not watch */
+    void (*ready)(struct neap_watch *watch);   /* it can be read from, or has ended, or failed */
+    void (*stopped)(struct neap_watch *watch); /* see neap_watch_stop */
+};
+
 struct neap_hub {
     struct neap_engine *engine;               /* constant */
     struct neap_loop loop;                    /* of its thread, but for the mailbox */
     pthread_t thread;                         /* constant */
+    struct neap_alarms alarms;                /* of its thread */
+    struct neap_watch alarm_watch;            /* own thread */
     unsigned watches;                         /* that have not been closed. Own thread */
     struct neap_list drains;                  /* neap_drain.node. Own thread */
     _Atomic(struct neap_launcher *) launcher; /* made on first use; see launcher.c. Release, acquire */
@@ -30,14 +41,6 @@ void neap_hub_end(struct neap_engine *engine);
 
 /* Any thread: the hub's thread will run `runnable` once. */
 void neap_hub_post(struct neap_hub *hub, struct neap_runnable *runnable);
-
-/* A descriptor that the hub looks after. All of it is for the hub's thread. */
-struct neap_watch {
-    uv_poll_t poll;                            /* first */
-    struct neap_hub *hub;                      /* NULL: does not watch */
-    void (*ready)(struct neap_watch *watch);   /* it can be read from, or has ended, or failed */
-    void (*stopped)(struct neap_watch *watch); /* see neap_watch_stop */
-};
 
 /* Calls ready(watch) whenever `fd` has something for us. If it fails you owe nothing; else neap_watch_stop must follow, before
  * the descriptor is closed. 0, or what the system said. */

@@ -122,6 +122,7 @@ int neap_parent_attach(struct neap_parent *parent, struct neap_engine *engine, s
     if (parent->self == NULL) return NEAP_NOMEM;
     parent->engine = engine;
     parent->session->cells = neap_engine_cells(engine);
+    parent->session->alarms = &parent->hub->alarms;
     neap_job_watch(&parent->self->job, neap_wire_flag(parent->wire));
     atomic_store_explicit(&engine->board, parent->session->board, memory_order_release);
     if (parent->is_cancelled && !neap_job_cancel(&parent->self->job, &parent->reason))

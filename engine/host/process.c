@@ -443,6 +443,7 @@ static int start_session(struct neap_process *process) {
     process->session = neap_session_new(process->wire, board, process->engine->makers);
     if (process->session == NULL) return NEAP_NOMEM;
     process->session->cells = neap_engine_cells(process->engine);
+    process->session->alarms = &process->hub->alarms;
     return neap_session_give_board(process->session);
 }
 

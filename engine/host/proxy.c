@@ -9,7 +9,7 @@
  *             asked of that process next. When an owner ends, its holds are given up one by one, as any.
  *             A rwlock has many readers: their records are in memory of their own.
  *             A free lock of a process that we are linked to is acquired, and released while nobody waits for it, without asking: in its word
- *             (OTHERS in sync/lock.c). What must be seen over there in order, as a release behind the wait on a condition, is told.
+ *             (OTHERS in sync/lock.c), or while it is open (OPEN there). What must be seen over there in order, as a release behind the wait on a condition, is told.
  * LOCKS       The guard of a proxy covers its list. What is asked is sent without it; that it is not wanted any more, with it:
  *             then it cannot overtake the answer's taking of the link. */
 #include "host/proxy.h"
@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/borrower.h"
@@ -71,13 +72,26 @@ bool neap_proxy_is_held_by(const struct neap_proxy *proxy, const struct neap_own
     return holder_of(proxy) == owner;
 }
 
-static _Atomic uint64_t *word_of(const struct neap_proxy *proxy) { return proxy->word.at; }
+static struct neap_lock_shared *shared_of(const struct neap_proxy *proxy) { return proxy->word.at; }
 
-/* The word of who holds by itself: from `holder` to free; false: somebody waits. */
-static bool free_word(const struct neap_proxy *proxy, uint64_t holder, uint8_t method) {
-    uint64_t expected = holder, next = method == NEAP_LOCK_ABANDON ? NEAP_LOCK_ABANDONED : 0;
-    return atomic_compare_exchange_strong_explicit(word_of(proxy), &expected, next, memory_order_acq_rel,
+/* NULL: there is none. */
+static _Atomic uint64_t *word_of(const struct neap_proxy *proxy) {
+    return shared_of(proxy) != NULL ? &shared_of(proxy)->word : NULL;
+}
+
+/* *word: what it says, if that is not what it was. */
+static bool change_word(const struct neap_proxy *proxy, uint64_t *word, uint64_t next) {
+    return atomic_compare_exchange_strong_explicit(word_of(proxy), word, next, memory_order_acq_rel,
                                                    memory_order_relaxed);
+}
+
+/* The word of who holds by itself: from `holder` to free; false: somebody waits, and it is not open. */
+static bool free_word(const struct neap_proxy *proxy, uint64_t holder, uint8_t method) {
+    bool abandons = method == NEAP_LOCK_ABANDON;
+    uint64_t word = holder;
+    if (change_word(proxy, &word, abandons ? NEAP_LOCK_ABANDONED : 0)) return true;
+    return !abandons && word == (holder | NEAP_LOCK_WAITED | NEAP_LOCK_OPEN) &&
+           change_word(proxy, &word, NEAP_LOCK_WAITED);
 }
 
 /* Over there, in the order of what is asked. */
@@ -86,7 +100,7 @@ static void tell_let_go(struct neap_proxy *proxy, uint8_t method) {
     uint64_t holder = neap_lock_word(proxy->party, owner);
     set_holder(proxy, NULL);
     if (!proxy->by_word)
-        tell(proxy, method, owner, 0);
+        tell(proxy, method, owner, neap_clock_now() - proxy->since);
     else
         tell(proxy, method == NEAP_LOCK_ABANDON ? NEAP_LOCK_ABANDON_WORD : NEAP_LOCK_RELEASE_WORD, NULL,
              (int64_t)holder);
@@ -246,10 +260,10 @@ static enum neap_quick quick_lock(struct neap_proxy *proxy, struct neap_link *li
     if (is_decided(proxy, link)) return NEAP_QUICK_DONE;
     if (neap_wire_has_ended(proxy->import.session->wire)) return NEAP_QUICK_ASK;
     if (neap_lock_holder_in(word) != 0 ||
-        !atomic_compare_exchange_strong_explicit(word_of(proxy), &word, neap_lock_word(proxy->party, owner),
-                                                 memory_order_acq_rel, memory_order_relaxed))
+        !change_word(proxy, &word, neap_lock_taken(word, neap_lock_word(proxy->party, owner))))
         return link->op & NEAP_OP_TRY ? NEAP_QUICK_ASK : NEAP_QUICK_LATER;
     if (word & NEAP_LOCK_ABANDONED) link->result = NEAP_ABANDONED;
+    if (word & NEAP_LOCK_WAITED) atomic_store_explicit(&shared_of(proxy)->taken, 1, memory_order_relaxed);
     take_lock(proxy, link, true);
     return NEAP_QUICK_DONE;
 }
@@ -387,6 +401,7 @@ static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_
     set_holder(proxy, link->wait->owner);
     proxy->depth = 1;
     proxy->by_word = by_word;
+    if (!by_word) proxy->since = neap_clock_now();
     neap_owner_enter(link->wait->owner, &proxy->hold);
 }
 
@@ -452,7 +467,9 @@ static bool revived(struct neap_object *object) { return neap_import_revived(imp
 
 /* It is for us alone: who gets the proxy from us asks us. */
 static void find_word(struct neap_proxy *proxy, struct neap_session *session) {
-    if (!neap_session_find_word(session, &proxy->constants, &proxy->word, &proxy->party)) proxy->word.at = NULL;
+    if (!neap_session_find_word(session, &proxy->constants, sizeof(struct neap_lock_shared), &proxy->word,
+                                &proxy->party))
+        proxy->word.at = NULL;
     proxy->constants.numbers[0] = proxy->constants.numbers[1] = 0;
     atomic_store_explicit(&proxy->object.far, word_of(proxy) != NULL, memory_order_relaxed);
 }
@@ -474,6 +491,7 @@ struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, u
     atomic_init(&proxy->holder, NULL);
     proxy->depth = 0;
     proxy->by_word = false;
+    proxy->since = 0;
     proxy->word.at = NULL;
     if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK) find_word(proxy, session);
     atomic_init(&proxy->closed, false);

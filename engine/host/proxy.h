@@ -28,6 +28,7 @@ struct neap_proxy {
     _Atomic(struct neap_owner *) holder; /* NULL: nobody here holds it. Exact for the holder's own thread; relaxed */
     uint32_t depth;                      /* levels; holder's thread */
     bool by_word;                        /* it has acquired it by itself; holder's thread */
+    int64_t since;                       /* else: when it learnt that it holds; holder's thread */
     uint32_t party;                      /* as what: see OTHERS in sync/lock.c. Constant */
     struct neap_cell word;               /* which we may change ourselves; word.at is NULL: there is none. Constant */
     _Atomic bool closed;                 /* a pipe's end: it has been closed by this process. Relaxed */

@@ -238,7 +238,7 @@ static void take_part(struct neap_session *session, struct neap_object *object, 
     neap_guard_lock(&session->guard);
     bool done = session->exports[place - 1].party != 0;
     neap_guard_unlock(&session->guard);
-    if (!done) spare = remote->join(object, session->cells, &cell);
+    if (!done) spare = remote->join(object, session->cells, session->alarms, &cell);
     neap_guard_lock(&session->guard);
     struct neap_export *export = &session->exports[place - 1];
     bool there = export->object == object && !session->ended;
@@ -256,13 +256,13 @@ static void take_part(struct neap_session *session, struct neap_object *object, 
     if (spare != 0) remote->leave(object, spare);
 }
 
-bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants,
+bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants, size_t size,
                             struct neap_cell *cell, uint32_t *party) {
     uint64_t where = (uint64_t)constants->numbers[1];
     *party = (uint32_t)(where & ((1u << PARTY_BITS) - 1));
     struct neap_segment *segment = *party != 0 ? neap_mapping_find(session, (uint64_t)constants->numbers[0]) : NULL;
     if (segment == NULL) return false;
-    int code = neap_cell_find(segment, where >> PARTY_BITS, sizeof(uint64_t), sizeof(uint64_t), cell);
+    int code = neap_cell_find(segment, where >> PARTY_BITS, size, sizeof(uint64_t), cell);
     neap_segment_unref(segment);
     return code == 0;
 }

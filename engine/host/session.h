@@ -74,9 +74,10 @@ struct neap_session {
     struct neap_board *board; /* of the family; outlives it. In a child NULL until its frame has come; else constant */
     const struct neap_makers *makers; /* constant */
     struct neap_cells
-        *cells;              /* where words of ours that the other side may change are put; NULL: nowhere. Constant once
+        *cells; /* where words of ours that the other side may change are put; NULL: nowhere. Constant once
                                           something is exported */
-    struct neap_guard guard; /* of all that follows. Taken after the guards of objects, before the wire's */
+    struct neap_alarms *alarms;        /* of the hub. With `cells` */
+    struct neap_guard guard;           /* of all that follows. Taken after the guards of objects, before the wire's */
     struct neap_export *exports;       /* by id; owned */
     uint32_t export_room, export_free; /* allocated; the first free place plus 1 */
     uint32_t values;                   /* exports that travel as themselves, since they were last looked through */
@@ -136,8 +137,9 @@ struct neap_object *neap_session_imported(struct neap_session *session, uint32_t
 
 /* --- for proxies --- */
 
-/* Where the word is that we may change ourselves, as what `party`, if `constants` say so: true, and *cell is to be freed. */
-bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants,
+/* Where the word is that we may change ourselves, in a cell of `size` bytes, as what `party`, if `constants` say so: true, and
+ * *cell is to be freed. */
+bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants, size_t size,
                             struct neap_cell *cell, uint32_t *party);
 
 /* By `make`: fills it in. */

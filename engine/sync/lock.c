@@ -3,9 +3,9 @@
  * WORD        Who holds it and whether that is all stands in one word, so that acquiring a free lock and releasing one that nobody
  *             waits for is one compare-and-swap each, past the guard. The holder's number is the address of its owner, whose three
  *             lowest bits are free for flags; the upper sixteen say in which process that is (OTHERS).
- *             Past the guard only 0 (or ABANDONED) becomes a holder, and a holder without flags 0 (or ABANDONED). Everything else, so
- *             every change of a word with flags, is made under the guard.
- * INVARIANTS  1. A free lock has no waiters: attempt sets WAITED before its link is enlisted, under the same guard, and then
+ *             Past the guard only 0 (or ABANDONED) becomes a holder, and a holder without flags 0 (or ABANDONED), and what is open
+ *             changes as OPEN says. Everything else is made under the guard.
+ * INVARIANTS  1. A free lock has no waiters, unless it is open: attempt sets WAITED before its link is enlisted, under the same guard, and then
  *                releasing hands the lock to the first waiter that can still be claimed.
  *             2. The word names an owner from the moment of the hand-over on, before that owner runs again. It becomes another only by the
  *                holder's own release or end. So an owner that reads itself there holds, and one that does not, does not.
@@ -24,6 +24,14 @@
  *             nothing in our eyes.
  *             Moving: under the guard, the word is written to the cell, and then swapped for MOVED where it was. Whoever reads that looks
  *             there; whoever was about to change it fails.
+ * OPEN        Processes that want it all the time would hand it to each other for each turn: two messages and a wake-up, a hundred
+ *             times as long as the turn itself. So after a short turn of a guest that had waited the lock is not handed to the next one, but is
+ *             open: it is free for anybody (the word is WAITED alone), who takes it, lets it go and takes it again unseen by us
+ *             (holder|WAITED|OPEN, and back to WAITED). After a moment an alarm looks whether anybody has. If not it is handed on at
+ *             once, else after a quarter of a millisecond: OPEN is taken out of the word, so that whoever holds it then tells us. So
+ *             it is one turn in line, and then some out of line; nobody starves, and those who wait are served in order.
+ *             Between threads it is never open: those find it by looking. Whoever dies while it is open leaves nothing behind: the
+ *             alarm is ours, and what it held is abandoned as ever.
  * LIFE        A hold counts no reference: that would be two more atomic operations on the word's cache line. So the last reference may go
  *             while the lock is held, by an owner that can no longer release it, but will end. `revived` then gives it one reference that is
  *             the hold's, and says so in the word (FORGOTTEN), under the guard: `abandon` either came before, and was done
@@ -33,12 +41,16 @@
 #include <stddef.h>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/remote.h"
 #include "sync/condition.h"
 
 enum { CELL_SIZE = 64 }; /* bytes: a cache line */
+
+/* See OPEN; ns. BRIEF: what a short turn takes at most; PROBE: when the alarm looks first. */
+enum { BRIEF_NS = 20000, PROBE_NS = 40000, OPEN_NS = 250000 };
 
 static uint64_t number_of(const struct neap_owner *owner) {
     NEAP_ASSERT(((uintptr_t)owner & NEAP_LOCK_FLAGS) == 0, "an owner is aligned");
@@ -87,6 +99,7 @@ static void enter(struct neap_lock *lock, struct neap_owner *owner) {
 static void got(struct neap_lock *lock, struct neap_link *link, uint64_t before) {
     lock->depth = 1;
     if (before & NEAP_LOCK_ABANDONED) link->result = NEAP_ABANDONED;
+    if (before & NEAP_LOCK_WAITED) atomic_store_explicit(&neap_lock_shared(lock)->taken, 1, memory_order_relaxed);
     enter(lock, link->wait->owner);
 }
 
@@ -106,7 +119,8 @@ static enum neap_quick quick(struct neap_object *object, struct neap_link *link)
     if (holder_in(word) == owner) {
         again(lock, link);
     } else {
-        while (holder_in(word) == 0 && !change_word(lock, &word, owner)) continue; /* it may just be moving */
+        while (holder_in(word) == 0 && !change_word(lock, &word, neap_lock_taken(word, owner)))
+            continue; /* it may just be moving */
         if (holder_in(word) != 0) return NEAP_QUICK_LATER;
         got(lock, link, word);
     }
@@ -121,13 +135,16 @@ static bool is_orphan(const struct neap_lock *lock, uint64_t word) {
 
 /* Guard held. Makes `owner` the holder, or sees to it that the holder lets go under the guard; false. *word: what it said before. */
 static bool take(struct neap_lock *lock, uint64_t owner, uint64_t *word) {
+    uint64_t flags = NEAP_LOCK_WAITED | (lock->open_until != 0 ? NEAP_LOCK_OPEN : 0);
     for (;;) {
         if (holder_in(*word) == 0) {
-            NEAP_ASSERT(neap_list_is_empty(&lock->waiters), "lock 1: a free lock has no waiters");
+            bool waited = !neap_list_is_empty(&lock->waiters);
+            NEAP_ASSERT(!waited || *word == NEAP_LOCK_WAITED, "lock 1: a free lock has no waiters, unless it is open");
+            if (waited) return false;
             if (change_word(lock, word, owner)) return true;
         } else if (is_orphan(lock, *word)) {
             if (change_word(lock, word, NEAP_LOCK_ABANDONED)) *word = NEAP_LOCK_ABANDONED;
-        } else if (*word & NEAP_LOCK_WAITED || change_word(lock, word, *word | NEAP_LOCK_WAITED)) {
+        } else if (*word & NEAP_LOCK_WAITED || change_word(lock, word, *word | flags)) {
             return false;
         }
     }
@@ -179,11 +196,18 @@ static void pass_on(struct neap_lock *lock, int result, struct neap_batch *batch
     neap_batch_add(batch, next->wait);
 }
 
+/* Past the guard, where that may be. */
+static bool free_word(struct neap_lock *lock, int result) {
+    uint64_t holder = holder_in(read_word(lock)), word = holder;
+    if (change_word(lock, &word, result == NEAP_ABANDONED ? NEAP_LOCK_ABANDONED : 0)) return true;
+    return result == 0 && word == (holder | NEAP_LOCK_WAITED | NEAP_LOCK_OPEN) &&
+           change_word(lock, &word, NEAP_LOCK_WAITED);
+}
+
 /* `hold` is unlinked. The lock may be gone after that, unless the caller has a reference. */
 static void let_go(struct neap_lock *lock, int result) {
     struct neap_batch batch = {NULL, NULL};
-    uint64_t word = holder_in(read_word(lock));
-    if (change_word(lock, &word, result == NEAP_ABANDONED ? NEAP_LOCK_ABANDONED : 0)) return;
+    if (free_word(lock, result)) return;
     neap_object_lock(&lock->object);
     bool forgotten = (read_word(lock) & NEAP_LOCK_FORGOTTEN) != 0;
     pass_on(lock, result, &batch);
@@ -214,6 +238,65 @@ int neap_lock_release(struct neap_lock *lock, struct neap_owner *owner) {
 
 void neap_lock_restore(struct neap_lock *lock, uint32_t depth) { lock->depth = depth; }
 
+/* --- open; see OPEN --- */
+
+static bool is_open(uint64_t word) {
+    return holder_in(word) == 0 ? word == NEAP_LOCK_WAITED : (word & NEAP_LOCK_OPEN) != 0;
+}
+
+/* Guard held. If somebody holds it, it is handed on when that lets go. */
+static void close_up(struct neap_lock *lock, struct neap_batch *batch) {
+    const uint64_t nobody = (uintptr_t)lock; /* a holder that is none: nobody else takes it or lets it go */
+    const uint64_t open = NEAP_LOCK_OPEN;
+    uint64_t word = read_word(lock);
+    lock->open_until = 0;
+    while (is_open(word)) {
+        bool orphan = is_orphan(lock, word), free = holder_in(word) == 0 || orphan;
+        if (!change_word(lock, &word, free ? nobody : word & ~open)) continue;
+        if (free) pass_on(lock, orphan ? NEAP_ABANDONED : 0, batch);
+        return;
+    }
+}
+
+/* Guard held; it is open. Does it stay so? */
+static bool stays_open(struct neap_lock *lock) {
+    bool taken = atomic_exchange_explicit(&neap_lock_shared(lock)->taken, 0, memory_order_relaxed) != 0;
+    if (!taken || neap_clock_now() >= lock->open_until) return false;
+    return neap_alarms_set(lock->alarms, &lock->alarm, lock->open_until);
+}
+
+static void ring(struct neap_alarm *alarm) {
+    struct neap_lock *lock = NEAP_CONTAINER_OF(alarm, struct neap_lock, alarm);
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(&lock->object);
+    bool stays = stays_open(lock);
+    if (!stays) close_up(lock, &batch);
+    neap_object_unlock(&lock->object);
+    neap_batch_flush(&batch);
+    if (!stays) neap_object_unref(&lock->object);
+}
+
+/* Guard held, by whoever pumps: somebody of another process held it for `held_ns`, and lets go. */
+static bool opens(struct neap_lock *lock, int64_t held_ns) {
+    if (held_ns > BRIEF_NS || lock->alarms == NULL || lock->open_until != 0 || neap_list_is_empty(&lock->waiters))
+        return false;
+    int64_t now = neap_clock_now();
+    if (!neap_alarms_set(lock->alarms, &lock->alarm, now + PROBE_NS)) return false;
+    neap_object_ref(&lock->object);
+    lock->open_until = now + OPEN_NS;
+    atomic_store_explicit(&neap_lock_shared(lock)->taken, 0, memory_order_relaxed);
+    write_word(lock, NEAP_LOCK_WAITED);
+    return true;
+}
+
+/* The same without the guard. */
+static bool open_up(struct neap_lock *lock, int64_t held_ns) {
+    neap_object_lock(&lock->object);
+    bool opened = opens(lock, held_ns);
+    neap_object_unlock(&lock->object);
+    return opened;
+}
+
 struct neap_lock *neap_lock_new(const struct neap_class *class) {
     struct neap_lock *lock = neap_alloc(sizeof *lock);
     if (lock == NULL) return NULL;
@@ -222,6 +305,9 @@ struct neap_lock *neap_lock_new(const struct neap_class *class) {
     atomic_init(&lock->word, 0);
     lock->cell.at = NULL;
     lock->parties = 0;
+    lock->alarms = NULL;
+    neap_alarm_init(&lock->alarm, ring);
+    lock->open_until = 0;
     lock->depth = 0;
     neap_list_init(&lock->hold.node);
     lock->hold.object = &lock->object;
@@ -269,7 +355,8 @@ static uint32_t add_party(struct neap_lock *lock) {
     return party;
 }
 
-static uint32_t join(struct neap_object *object, struct neap_cells *cells, const struct neap_cell **cell) {
+static uint32_t join(struct neap_object *object, struct neap_cells *cells, struct neap_alarms *alarms,
+                     const struct neap_cell **cell) {
     struct neap_lock *lock = (struct neap_lock *)object;
     struct neap_cell made;
     if (neap_cell_alloc(cells, CELL_SIZE, &made) != 0) return 0;
@@ -277,6 +364,7 @@ static uint32_t join(struct neap_object *object, struct neap_cells *cells, const
     bool first = lock->cell.at == NULL;
     if (first) {
         lock->cell = made;
+        lock->alarms = alarms;
         move_word(lock);
     }
     uint32_t party = add_party(lock);
@@ -337,7 +425,8 @@ static void serve(struct neap_object *object, struct neap_call *call) {
         call->result = NEAP_NOT_OWNER;
     } else {
         neap_list_remove(&lock->hold.node);
-        let_go(lock, call->method == NEAP_LOCK_ABANDON ? NEAP_ABANDONED : 0);
+        bool abandons = call->method == NEAP_LOCK_ABANDON;
+        if (abandons || !open_up(lock, call->number)) let_go(lock, abandons ? NEAP_ABANDONED : 0);
     }
 }
 

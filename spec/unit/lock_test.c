@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include <poll.h>
+
 #include "core/cell.h"
 #include "core/remote.h"
 #include "sync/lock.h"
@@ -415,10 +417,10 @@ static void move_it(void *argument) {
     const struct neap_remote *remote = moving->lock->object.class->remote;
     const struct neap_cell *cell;
     dawdle(200);
-    CHECK(remote->join(&moving->lock->object, moving->cells, &cell) == 1);
-    CHECK(remote->join(&moving->lock->object, moving->cells, &cell) == 2);
+    CHECK(remote->join(&moving->lock->object, moving->cells, NULL, &cell) == 1);
+    CHECK(remote->join(&moving->lock->object, moving->cells, NULL, &cell) == 2);
     remote->leave(&moving->lock->object, 1);
-    CHECK(remote->join(&moving->lock->object, moving->cells, &cell) == 1);
+    CHECK(remote->join(&moving->lock->object, moving->cells, NULL, &cell) == 1);
 }
 
 static void check_moved(void *argument) {
@@ -433,6 +435,164 @@ static void its_word_moves_while_it_is_in_use(void **state) {
     struct moving moving = {.cells = neap_cells_new()};
     run_race(&(struct race){begin_moving, go_on_locking, move_it, check_moved}, &moving, repeated(1500));
     neap_cells_close(moving.cells);
+}
+
+/* --- open, to other processes --- */
+
+/* A lock that another process knows: `guest` holds it in its name, and b and c wait. */
+struct opening {
+    struct neap_cells *cells;
+    struct neap_alarms alarms;
+    const struct neap_cell *cell;
+    uint32_t party;
+    struct actor guest, b, c;
+};
+
+static void begin_opening(struct opening *opening) {
+    const struct neap_remote *remote = lock->object.class->remote;
+    neap_object_share(&lock->object);
+    neap_alarms_init(&opening->alarms);
+    opening->cells = neap_cells_new();
+    opening->party = remote->join(&lock->object, opening->cells, &opening->alarms, &opening->cell);
+    assert_int_equal(opening->party, 1);
+    actor_init(&opening->guest, &here);
+    actor_init(&opening->b, &here);
+    actor_init(&opening->c, &here);
+    assert_int_equal(acquire(&opening->guest, lock, NEAP_FOREVER), 0);
+    assert_int_equal(acquire(&opening->b, lock, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(acquire(&opening->c, lock, NEAP_FOREVER), NEAP_PARKED);
+}
+
+/* b has been served, with this result, and then c. */
+static void end_opening(struct opening *opening, int result) {
+    assert_int_equal(finish(&opening->b), result);
+    neap_lock_release(lock, &opening->b.owner);
+    assert_int_equal(finish(&opening->c), 0);
+    neap_lock_release(lock, &opening->c.owner);
+    neap_alarms_fini(&opening->alarms);
+    neap_cells_close(opening->cells);
+}
+
+static int tell(int method, struct neap_owner *owner, int64_t number) {
+    struct neap_call call = {.method = (uint8_t)method, .owner = owner, .number = number};
+    lock->object.class->remote->serve(&lock->object, &call);
+    return call.result;
+}
+
+static void ring(struct opening *opening) {
+    struct pollfd polled = {.fd = opening->alarms.fd, .events = POLLIN};
+    assert_int_equal(poll(&polled, 1, 10000), 1);
+    neap_alarms_ring(&opening->alarms);
+}
+
+static bool take_as(uint64_t holder) {
+    struct neap_lock_shared *shared = neap_lock_shared(lock);
+    uint64_t word = atomic_load(&shared->word);
+    if (neap_lock_holder_in(word) != 0) return false;
+    bool taken = atomic_compare_exchange_strong(&shared->word, &word, neap_lock_taken(word, holder));
+    if (taken) atomic_store(&shared->taken, 1);
+    return taken;
+}
+
+static void after_a_short_turn_of_another_process_it_is_open(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    assert_int_equal(tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0), 0);
+    assert_null(neap_lock_holder(lock));
+    assert_int_equal(neap_lock_read(lock), NEAP_LOCK_WAITED);
+    assert_int_equal(acquire(&a, lock, 0), 0); /* whoever comes */
+    assert_int_equal(neap_lock_release(lock, &a.owner), 0);
+    assert_int_equal(neap_lock_read(lock), NEAP_LOCK_WAITED);
+    settle(&here);
+    assert_int_equal(outcome(&opening.b), NEAP_PARKED);
+    while (!neap_lock_is_held_by(lock, &opening.b.owner)) ring(&opening);
+    end_opening(&opening, 0);
+}
+
+static void nobody_comes_and_it_is_handed_on(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
+    ring(&opening);
+    assert_true(neap_lock_is_held_by(lock, &opening.b.owner));
+    end_opening(&opening, 0);
+}
+
+static void who_waits_is_not_passed_for_long(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    uint64_t holder = neap_lock_word(opening.party, &opening.guest.owner);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
+    assert_true(take_as(holder));
+    assert_int_equal(neap_lock_read(lock), holder | NEAP_LOCK_WAITED | NEAP_LOCK_OPEN);
+    while (neap_lock_read(lock) != (holder | NEAP_LOCK_WAITED)) ring(&opening);
+    assert_int_equal(tell(NEAP_LOCK_RELEASE_WORD, NULL, (int64_t)holder), 0);
+    assert_true(neap_lock_is_held_by(lock, &opening.b.owner));
+    end_opening(&opening, 0);
+}
+
+static void after_a_long_turn_it_is_handed_on(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, NEAP_SECOND);
+    assert_true(neap_lock_is_held_by(lock, &opening.b.owner));
+    end_opening(&opening, 0);
+}
+
+static void who_dies_while_it_is_open_abandons_it(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
+    assert_true(take_as(neap_lock_word(opening.party, &opening.guest.owner)));
+    lock->object.class->remote->leave(&lock->object, opening.party);
+    assert_true(neap_lock_is_held_by(lock, &opening.b.owner));
+    while (!neap_list_is_empty(&opening.alarms.waiting)) ring(&opening);
+    end_opening(&opening, NEAP_ABANDONED);
+}
+
+/* It has left already, and takes it all the same before it dies. */
+static void who_has_left_holds_nothing(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
+    lock->object.class->remote->leave(&lock->object, opening.party);
+    assert_true(take_as(neap_lock_word(opening.party, &opening.guest.owner)));
+    while (!neap_lock_is_held_by(lock, &opening.b.owner)) ring(&opening);
+    end_opening(&opening, NEAP_ABANDONED);
+}
+
+static void who_gives_up_while_it_is_open_leaves_it_free(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
+    assert_true(cancel(&opening.b));
+    assert_true(cancel(&opening.c));
+    assert_int_equal(finish(&opening.b), NEAP_CANCELLED);
+    assert_int_equal(finish(&opening.c), NEAP_CANCELLED);
+    assert_int_equal(acquire(&opening.b, lock, 0), 0);
+    while (!neap_list_is_empty(&opening.alarms.waiting)) ring(&opening);
+    assert_int_equal(acquire(&opening.c, lock, NEAP_FOREVER), NEAP_PARKED);
+    end_opening(&opening, 0);
+}
+
+static void it_is_handed_on_when_the_alarms_end(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
+    assert_true(take_as(neap_lock_word(opening.party, &opening.guest.owner)));
+    neap_alarms_end(&opening.alarms);
+    uint64_t holder = neap_lock_word(opening.party, &opening.guest.owner);
+    assert_int_equal(neap_lock_read(lock), holder | NEAP_LOCK_WAITED);
+    tell(NEAP_LOCK_RELEASE_WORD, NULL, (int64_t)holder);
+    end_opening(&opening, 0);
 }
 
 #define LOCK_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop)
@@ -456,6 +616,16 @@ int main(void) {
         LOCK_TEST(all_levels_are_given_up_and_restored),
         LOCK_TEST(out_of_memory_is_an_answer),
     };
+    const struct CMUnitTest open_locks[] = {
+        LOCK_TEST(after_a_short_turn_of_another_process_it_is_open),
+        LOCK_TEST(nobody_comes_and_it_is_handed_on),
+        LOCK_TEST(who_waits_is_not_passed_for_long),
+        LOCK_TEST(after_a_long_turn_it_is_handed_on),
+        LOCK_TEST(who_dies_while_it_is_open_abandons_it),
+        LOCK_TEST(who_has_left_holds_nothing),
+        LOCK_TEST(who_gives_up_while_it_is_open_leaves_it_free),
+        LOCK_TEST(it_is_handed_on_when_the_alarms_end),
+    };
     const struct CMUnitTest lock_races[] = {
         TEST(threads_exclude_each_other),
         TEST(host_threads_exclude_each_other),
@@ -464,5 +634,5 @@ int main(void) {
         TEST(a_lock_is_never_lost_to_a_wait_that_gives_up),
         TEST(its_word_moves_while_it_is_in_use),
     };
-    return run_local_and_shared(lock_tests) + run_once(lock_races);
+    return run_local_and_shared(lock_tests) + run_once(open_locks) + run_once(lock_races);
 }
