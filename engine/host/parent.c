@@ -83,7 +83,7 @@ int neap_parent_open(struct neap_parent *parent, const struct neap_makers *maker
 bool neap_parent_await_start(struct neap_parent *parent) {
     bool goes_on = neap_wire_glance(parent->wire);
     if (goes_on) return !parent->is_gone;
-    struct pollfd polled = {.fd = parent->wire->socket, .events = POLLIN};
+    struct pollfd polled = {.fd = parent->wire->bell.socket, .events = POLLIN};
     while (poll(&polled, 1, -1) < 0 && errno == EINTR) {}
     return neap_wire_pump(parent->wire);
 }
@@ -100,7 +100,7 @@ static void start_watching(struct neap_runnable *runnable) {
     uv_timer_init(parent->hub->loop.uv, &parent->patience);
     uv_unref((uv_handle_t *)&parent->patience);
     if (parent->is_gone) ended(parent->wire, NEAP_BROKEN);
-    if (neap_watch_start(&parent->watch, parent->hub, parent->wire->socket, on_ready) != 0)
+    if (neap_watch_start(&parent->watch, parent->hub, parent->wire->bell.socket, on_ready) != 0)
         neap_engine_exit(parent->engine, 1);
 }
 

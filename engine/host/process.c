@@ -409,7 +409,7 @@ static void adopt(struct neap_runnable *runnable) {
         neap_job_look(job);
     start_drain(process, &process->output_fd, stdout, &process->output);
     start_drain(process, &process->error_output_fd, stderr, &process->error_output);
-    if (neap_watch_start(&process->wire_watch, process->hub, process->wire->socket, wire_ready) == 0)
+    if (neap_watch_start(&process->wire_watch, process->hub, process->wire->bell.socket, wire_ready) == 0)
         process->watching++;
     else
         neap_wire_close(process->wire); /* the child ends */

@@ -4,11 +4,8 @@
  *             is killed at any instant; the death of one is seen by the other at once.
  *
  * MODEL       A segment holds a ring for each direction. Whoever has something to say copies a frame into the ring and then
- *             publishes it by moving `tail`; the reader copies it out and gives the room back by moving `head`. The private
- *             socket pair carries no frames, but
- *               bells         a zero byte: look into your rings;
- *               descriptors   a byte that says how many, and with it (SCM_RIGHTS) so many; in the order of their frames;
- *               the end       which the system sends when a process dies, however.
+ *             publishes it by moving `tail`; the reader copies it out and gives the room back by moving `head`. A socket beside
+ *             them (bell.c) carries bells, descriptors and the end.
  *
  * BELLS       cost a system call, and the reader a wake-up. So the reader says that it is `asleep` once it has found its ring
  *             empty, and who publishes a frame and finds that said takes it back and rings. Whoever pumps in between leaves it as
@@ -48,7 +45,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -67,9 +63,6 @@ enum {
     GIVE_BACK = RING_SIZE / 8,  /* the reader moves head at least once in so many bytes */
     KEPT_FRAME = 256 * 1024,    /* bytes: a larger frame leaves its room behind for as long as others like it come */
     SMALL_FRAMES = 256,         /* in a row: none like it comes any more */
-    FDS_ROOM = 16,              /* of descriptors that came: allocated first */
-    FDS_LIMIT = 4096,           /* more than so many without their frames make no sense */
-    BELLS = 64,                 /* bytes that are read from the socket at a time */
     ROOM_MAX = 4 * 1024 * 1024, /* bytes: no larger frame leaves its room behind */
     FLAGS_AT = 3072,            /* those of large.h, in the segment */
     REST_MAX = NEAP_WIRE_INLINE_MAX / 2 /* bytes of a split frame that are not beside the ring */
@@ -127,7 +120,7 @@ static struct neap_wire *make(int socket, struct neap_segment *segment, int in) 
     struct neap_wire *wire = neap_alloc_zeroed(sizeof *wire);
     if (wire == NULL) return NULL;
     atomic_init(&wire->refs, 1);
-    wire->socket = socket;
+    neap_bell_init(&wire->bell, socket);
     wire->segment = segment;
     neap_guard_init(&wire->reading);
     neap_guard_init(&wire->writing);
@@ -204,12 +197,9 @@ static void drop_queue(struct neap_wire *wire) {
 void neap_wire_unref(struct neap_wire *wire) {
     if (atomic_fetch_sub_explicit(&wire->refs, 1, memory_order_acq_rel) != 1) return;
     drop_queue(wire);
-    for (uint32_t i = 0; i < wire->arrived_count; i++)
-        if (wire->arrived[i] >= 0) close(wire->arrived[i]);
     neap_large_fini(&wire->large);
-    close(wire->socket);
+    neap_bell_fini(&wire->bell);
     neap_segment_unref(wire->segment);
-    neap_free(wire->arrived);
     neap_free(wire->frame);
     neap_free(wire);
 }
@@ -233,91 +223,7 @@ void *neap_wire_slot(const struct neap_wire *wire, bool ours, uint32_t number) {
 
 void neap_wire_close(struct neap_wire *wire) {
     atomic_store_explicit(&wire->is_closed, true, memory_order_relaxed);
-    shutdown(wire->socket, SHUT_RDWR);
-}
-
-/* --- the socket --- */
-
-/* Sends a byte, and with it so many descriptors. 0, or what the system said; UV_EAGAIN when the other side has a lot to read there. */
-static int send_byte(int socket, const int *fds, unsigned count) {
-    char byte = (char)count;
-    struct iovec data = {.iov_base = &byte, .iov_len = 1};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int) * NEAP_WIRE_FDS_MAX)];
-    } control;
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-    if (count > 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int) * count);
-        memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * count);
-    }
-    for (;;) {
-        if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) return 0;
-        if (errno != EINTR) return -errno;
-    }
-}
-
-/* Where the socket is full the other side is going to look anyway; where it has ended there is nobody. */
-static void ring_bell(const struct neap_wire *wire) { (void)send_byte(wire->socket, NULL, 0); }
-
-static int keep_fd(struct neap_wire *wire, int fd) {
-    if (wire->arrived_count == wire->arrived_room) {
-        uint32_t room = wire->arrived_room == 0 ? FDS_ROOM : wire->arrived_room * 2;
-        int *wider = room > FDS_LIMIT ? NULL : neap_realloc(wire->arrived, room * sizeof *wider);
-        if (wider == NULL) {
-            if (fd >= 0) close(fd);
-            return room > FDS_LIMIT ? UV_EPROTO : NEAP_NOMEM;
-        }
-        wire->arrived = wider;
-        wire->arrived_room = room;
-    }
-    wire->arrived[wire->arrived_count++] = fd;
-    return 0;
-}
-
-/* `wanted` descriptors were sent. Those that are not there any more were lost for want of room in our table. */
-static int keep_fds(struct neap_wire *wire, struct msghdr *message, unsigned wanted) {
-    unsigned found = 0;
-    int code = 0;
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++, found++) {
-            int fd, kept;
-            memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-            kept = keep_fd(wire, fd);
-            if (code == 0) code = kept;
-        }
-    }
-    for (; code == 0 && found < wanted; found++) code = keep_fd(wire, -1);
-    return code == 0 && found > wanted ? UV_EPROTO : code;
-}
-
-/* Takes what the socket has to say, in one go. The last byte belongs to the descriptors that came with it: what follows those
- * is not read together with them. 0; UV_EAGAIN: nothing; NEAP_BROKEN: it has ended; UV_EPROTO; NEAP_NOMEM. */
-static int hear(struct neap_wire *wire) {
-    char bells[BELLS];
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int) * NEAP_WIRE_FDS_MAX)];
-    } control;
-    struct iovec data = {.iov_base = bells, .iov_len = sizeof bells};
-    struct msghdr message = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-    ssize_t size;
-    do {
-        size = recvmsg(wire->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (size < 0 && errno == EINTR);
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return UV_EAGAIN;
-    if (size <= 0) return NEAP_BROKEN;
-    unsigned count = (unsigned char)bells[size - 1];
-    if (count > NEAP_WIRE_FDS_MAX) return UV_EPROTO;
-    return keep_fds(wire, &message, count);
+    neap_bell_end(&wire->bell);
 }
 
 /* --- sending --- */
@@ -339,7 +245,7 @@ static bool has_room(const struct neap_wire_lane *lane, size_t size, uint64_t mo
 
 static void wake_reader(const struct neap_wire *wire) {
     struct neap_wire_ring *ring = wire->out.ring;
-    if (atomic_load(&ring->asleep) != 0 && atomic_exchange(&ring->asleep, 0) != 0) ring_bell(wire);
+    if (atomic_load(&ring->asleep) != 0 && atomic_exchange(&ring->asleep, 0) != 0) neap_bell_ring(&wire->bell);
 }
 
 /* Is there room? When there is none the reader, who may sleep over what was only offered, will ring the bell once it has made some.
@@ -373,7 +279,7 @@ static int put(struct neap_wire *wire, const struct header *header, const struct
                const int *fds) {
     if (!claim_room(wire, sizeof *header + padded(header->size))) return UV_EAGAIN;
     if (header->fds > 0) {
-        int code = send_byte(wire->socket, fds, header->fds);
+        int code = neap_bell_send(&wire->bell, fds, header->fds);
         /* full: the other side has to read it first, and rings when it has read on in the ring */
         if (code == UV_EAGAIN || code == -ETOOMANYREFS) atomic_store(&wire->out.ring->starved, 1);
         if (code != 0) return code == -EPIPE || code == -ECONNRESET ? NEAP_BROKEN : code;
@@ -423,7 +329,7 @@ static void send_kept(struct neap_wire *wire) {
             return;      /* so many of this user's are under way: they arrive first */
         if (code != 0) { /* a frame is lost: so is all that follows */
             drop_queue(wire);
-            shutdown(wire->socket, SHUT_RDWR);
+            neap_bell_end(&wire->bell);
             return;
         }
         wire->first = queued->next;
@@ -560,31 +466,13 @@ static int read_ring(struct neap_wire *wire, const struct header *header, size_t
     return code;
 }
 
-/* Sees that the descriptors of the next frame are there: see 1. */
-static int await_fds(struct neap_wire *wire, unsigned count) {
-    while (wire->arrived_count < count) {
-        int code = hear(wire);
-        if (code == NEAP_BROKEN) wire->hung_up = true;
-        if (code != 0) return code == NEAP_NOMEM ? code : UV_EPROTO;
-    }
-    return 0;
-}
-
-/* The first descriptors were those of a frame that has been dealt with. */
-static void forget_fds(struct neap_wire *wire, unsigned count) {
-    for (unsigned i = 0; i < count; i++)
-        if (wire->arrived[i] >= 0) close(wire->arrived[i]);
-    wire->arrived_count -= count;
-    if (count > 0) memmove(wire->arrived, wire->arrived + count, wire->arrived_count * sizeof *wire->arrived);
-}
-
 /* The frame's bytes are in wire->frame. The first descriptor may have served another purpose. */
 static int hand_over(struct neap_wire *wire, const struct header *header, size_t size, bool passed,
                      struct neap_large_incoming *bulk) {
     const struct neap_wire_frame frame = {.bytes = wire->frame,
                                           .size = size,
                                           .bulk = bulk,
-                                          .fds = passed ? wire->arrived + 1 : wire->arrived,
+                                          .fds = passed ? wire->bell.arrived + 1 : wire->bell.arrived,
                                           .fd_count = (uint8_t)(header->fds - passed),
                                           .type = header->type};
     return wire->user->receive(wire, &frame) ? 0 : UV_EPROTO;
@@ -621,7 +509,7 @@ static int deliver_large(struct neap_wire *wire, const struct header *header) {
     struct neap_large_incoming incoming;
     if (header->size < sizeof note) return UV_EPROTO;
     copy_out(&wire->in, wire->in.at + sizeof *header, &note, sizeof note);
-    int code = neap_large_open(&wire->large, &note, wire->arrived, header->fds, &incoming);
+    int code = neap_large_open(&wire->large, &note, wire->bell.arrived, header->fds, &incoming);
     if (code != 0) return code;
     bool passed = note.passes != 0;
     return header->way == BESIDE ? deliver_beside(wire, header, passed, &incoming)
@@ -629,10 +517,10 @@ static int deliver_large(struct neap_wire *wire, const struct header *header) {
 }
 
 static int deliver(struct neap_wire *wire, const struct header *header) {
-    int code = header->fds > 0 ? await_fds(wire, header->fds) : 0;
+    int code = neap_bell_await(&wire->bell, header->fds);
     if (code != 0) return code;
     code = header->way == INLINE ? deliver_whole(wire, header) : deliver_large(wire, header);
-    forget_fds(wire, header->fds);
+    neap_bell_forget(&wire->bell, header->fds);
     return code;
 }
 
@@ -655,7 +543,7 @@ static int read_frame(struct neap_wire *wire, size_t published) {
 static void give_back(struct neap_wire *wire) {
     struct neap_wire_ring *ring = wire->in.ring;
     atomic_store(&ring->head, wire->in.at);
-    if (atomic_load(&ring->starved) != 0 && atomic_exchange(&ring->starved, 0) != 0) ring_bell(wire);
+    if (atomic_load(&ring->starved) != 0 && atomic_exchange(&ring->starved, 0) != 0) neap_bell_ring(&wire->bell);
 }
 
 /* Reads all that is in the ring. */
@@ -684,7 +572,7 @@ static void end(struct neap_wire *wire, int code) {
     drop_queue(wire);
     neap_guard_unlock(&wire->writing);
     if (code == NEAP_BROKEN && atomic_load_explicit(&wire->is_closed, memory_order_relaxed)) code = NEAP_CLOSED;
-    shutdown(wire->socket, SHUT_RDWR);
+    neap_bell_end(&wire->bell);
     wire->user->ended(wire, code);
 }
 
@@ -705,11 +593,10 @@ static int read_and_retire(struct neap_wire *wire) {
 bool neap_wire_pump(struct neap_wire *wire) {
     neap_guard_lock(&wire->reading);
     if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
-        int code = wire->hung_up ? NEAP_BROKEN : hear(wire);
-        if (code == NEAP_BROKEN) wire->hung_up = true;
+        int code = neap_bell_hear(&wire->bell);
         if (code == UV_EAGAIN || code == NEAP_BROKEN) code = 0;
         if (code == 0) code = read_and_retire(wire);
-        if (code != 0 || wire->hung_up) end(wire, code != 0 ? code : NEAP_BROKEN);
+        if (code != 0 || wire->bell.hung_up) end(wire, code != 0 ? code : NEAP_BROKEN);
     }
     bool goes_on = !atomic_load_explicit(&wire->has_ended, memory_order_relaxed);
     neap_guard_unlock(&wire->reading);

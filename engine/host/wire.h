@@ -14,6 +14,7 @@
 
 #include "core/guard.h"
 #include "core/segment.h"
+#include "host/bell.h"
 #include "host/large.h"
 
 struct neap_class;
@@ -58,7 +59,7 @@ struct neap_wire_lane {
 
 struct neap_wire {
     atomic_uint refs;
-    int socket;                        /* owned. Constant */
+    struct neap_bell bell;             /* the socket; what came: reading */
     struct neap_segment *segment;      /* with both rings; a reference. Constant */
     const struct neap_wire_user *user; /* constant once started */
     void *context;                     /* the user's. Constant once started */
@@ -71,12 +72,9 @@ struct neap_wire {
     char *frame;               /* a copy of the frame that is being read; owned. reading */
     size_t frame_room;         /* allocated for it. reading */
     uint32_t small_frames;     /* that came since a large one. reading */
-    int *arrived;              /* descriptors that came, and whose frame has not been read; owned. reading */
-    uint32_t arrived_count, arrived_room;
-    bool hung_up;                          /* the socket has ended: what is in the ring is all there is. reading */
-    atomic_uint attended;                  /* by so many threads; relaxed */
-    struct neap_guard writing;             /* of what is written. Taken last of all */
-    struct neap_wire_lane out;             /* writing */
+    atomic_uint attended;      /* by so many threads; relaxed */
+    struct neap_guard writing; /* of what is written. Taken last of all */
+    struct neap_wire_lane out; /* writing */
     struct neap_wire_queued *first, *last; /* frames that found no room. writing */
     _Atomic bool is_queued;                /* there are some. Written under `writing`; relaxed */
     _Atomic bool is_closed;                /* by us; relaxed */
@@ -90,7 +88,7 @@ int neap_wire_new(struct neap_wire **wire, int *socket);
 int neap_wire_open(int socket, int fd, struct neap_wire **wire);
 
 struct neap_wire *neap_wire_ref(struct neap_wire *wire);
-/* The last one closes the descriptors: nobody polls wire->socket any more. */
+/* The last one closes the descriptors: nobody polls wire->bell.socket any more. */
 void neap_wire_unref(struct neap_wire *wire);
 
 /* Before the first pump. `classes` may be NULL. */
@@ -112,7 +110,7 @@ int neap_wire_send_bulk(struct neap_wire *wire, uint8_t type, const struct iovec
  * nothing was sent. A frame of at most NEAP_WIRE_INLINE_MAX - 1 bytes. */
 int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece);
 
-/* Any thread: receives what has come, and sends what was kept. The hub's thread calls it whenever wire->socket can be read; it
+/* Any thread: receives what has come, and sends what was kept. The hub's thread calls it whenever wire->bell.socket can be read; it
  * will be readable when the next frame comes. False once the wire has ended. */
 bool neap_wire_pump(struct neap_wire *wire);
 
@@ -136,7 +134,7 @@ _Atomic bool *neap_wire_flag(const struct neap_wire *wire);
 void *neap_wire_slot(const struct neap_wire *wire, bool ours, uint32_t number);
 
 /* Any thread: it ends, on both sides; what was sent before and has not arrived yet may be lost. The hub's thread finds
- * wire->socket readable, pumps, and so ends it here. Idempotent. */
+ * wire->bell.socket readable, pumps, and so ends it here. Idempotent. */
 void neap_wire_close(struct neap_wire *wire);
 
 #endif

@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint64_t published = far->out.at + size;
     if (size > 0) memcpy(wire->in.bytes + far->out.at, data, size);
     memcpy(wire->in.ring, &published, sizeof published); /* its tail comes first */
-    if (size > 0 && (data[size - 1] & 2) != 0 && write(far->socket, data, 1) != 1) abort();
+    if (size > 0 && (data[size - 1] & 2) != 0 && write(far->bell.socket, data, 1) != 1) abort();
     for (int i = 0; i < 3 && neap_wire_pump(wire); i++) {}
     neap_wire_unref(far);
     neap_wire_unref(wire);

@@ -136,7 +136,7 @@ static void drop_pair(struct end *near, struct end *far) {
 /* Pumps when the socket says so, until so many frames have come or the wire has ended. */
 static void await_frames(struct end *end, long frames) {
     while (end->frames < frames && end->ended == 0) {
-        struct pollfd polled = {.fd = end->wire->socket, .events = POLLIN};
+        struct pollfd polled = {.fd = end->wire->bell.socket, .events = POLLIN};
         CHECK(poll(&polled, 1, PATIENCE_MS) == 1); /* else a bell was lost */
         neap_wire_pump(end->wire);
     }
@@ -177,7 +177,7 @@ static void what_finds_no_room_follows(void **state) {
     for (long i = 0; i < 20000; i++) assert_int_equal(send_number(near.wire, 2, i, 48), 0);
     while (far.frames < 20000) {
         await_frames(&far, far.frames + 1);
-        struct pollfd polled = {.fd = near.wire->socket, .events = POLLIN};
+        struct pollfd polled = {.fd = near.wire->bell.socket, .events = POLLIN};
         if (poll(&polled, 1, 0) == 1) neap_wire_pump(near.wire); /* rung for, since there is room */
     }
     assert_int_equal(far.next[2], 20000);
@@ -411,7 +411,7 @@ static void garbage_ends_it_at_worst(void **state) {
         }
         for (uint32_t i = 0, count = chance(4); i < count; i++) {
             char byte = (char)chance(12);
-            CHECK(write(near.wire->socket, &byte, 1) == 1);
+            CHECK(write(near.wire->bell.socket, &byte, 1) == 1);
         }
         for (int i = 0; i < 20 && far.ended == 0; i++) neap_wire_pump(far.wire);
         for (int i = 0; i < 5 && far.ended == 0; i++) send_number(far.wire, 1, i, 0);
@@ -483,8 +483,8 @@ static void many_may_send_at_once(void **state) {
         pthread_create(&threads[i], NULL, send_many, &senders[i]);
     }
     while (far.frames < SENDERS * each) {
-        struct pollfd polled[] = {{.fd = far.wire->socket, .events = POLLIN},
-                                  {.fd = near.wire->socket, .events = POLLIN}};
+        struct pollfd polled[] = {{.fd = far.wire->bell.socket, .events = POLLIN},
+                                  {.fd = near.wire->bell.socket, .events = POLLIN}};
         CHECK(poll(polled, 2, PATIENCE_MS) > 0);
         if (polled[0].revents != 0) neap_wire_pump(far.wire);
         if (polled[1].revents != 0) neap_wire_pump(near.wire);
@@ -530,8 +530,8 @@ static void no_frame_is_missed_between_glances(void **state) {
     for (long i = 0; i < repeated(3000); i++) {
         CHECK(send_number(near.wire, 0, i, 0) == 0);
         while (near.frames <= i) {
-            struct pollfd polled[] = {{.fd = far.wire->socket, .events = POLLIN},
-                                      {.fd = near.wire->socket, .events = POLLIN}};
+            struct pollfd polled[] = {{.fd = far.wire->bell.socket, .events = POLLIN},
+                                      {.fd = near.wire->bell.socket, .events = POLLIN}};
             CHECK(poll(polled, 2, PATIENCE_MS) > 0);
             if (polled[0].revents != 0) neap_wire_pump(far.wire);
             if (polled[1].revents != 0) neap_wire_pump(near.wire);
@@ -556,7 +556,7 @@ static pid_t fork_end(struct end *near, void (*body)(struct neap_wire *wire)) {
     pid_t child = fork();
     if (child == 0) {
         alarm(60);
-        close(wire->socket);
+        close(wire->bell.socket);
         if (neap_wire_open(socket, segment, &other) == 0) body(other);
         _exit(0);
     }
@@ -594,7 +594,7 @@ static void chatter(struct neap_wire *wire) {
         if (send_number(wire, 0, i, (size_t)i % 48) != 0) _exit(1);
         if (i % 16 == 0) neap_wire_pump(wire);
         while (atomic_load(&wire->is_queued)) { /* nobody wants more than there is room for */
-            struct pollfd polled = {.fd = wire->socket, .events = POLLIN};
+            struct pollfd polled = {.fd = wire->bell.socket, .events = POLLIN};
             poll(&polled, 1, -1);
             neap_wire_pump(wire);
         }
@@ -631,7 +631,7 @@ static void chatter_large(struct neap_wire *wire) {
             _exit(1);
         neap_wire_pump(wire);
         while (i - end.frames > 8) { /* not too many ahead */
-            struct pollfd polled = {.fd = wire->socket, .events = POLLIN};
+            struct pollfd polled = {.fd = wire->bell.socket, .events = POLLIN};
             poll(&polled, 1, -1);
             neap_wire_pump(wire);
         }
