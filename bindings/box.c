@@ -5,7 +5,9 @@
  *            have been taken out (neap_vm_close). A finaliser below which there is no frame runs because the state is being
  *            closed, or because a host has called the collector: then it is dropped with the next box.
  * CLOSING    While a state is being closed its finalisers may use the handles that they have, but get no new ones: those would never be
- *            finalised. What they take is released when the state has gone (vm->ghost). */
+ *            finalised. What they take is released when the state has gone (vm->ghost).
+ * PLACES     The key that is put first into a table which has room for all of them is always found at the first look, whatever
+ *            the seed of the state's hashes. In a metatable that is __index, among the methods the one that its file names first. */
 #include "bindings/box.h"
 
 #include <stdio.h>
@@ -16,7 +18,8 @@
 enum {
     OBJECT_SIZE = 384,         /* about what an object with a little in it takes */
     LOT_SIZE = 32 * 1024,      /* bytes of objects */
-    MOST_AT_ONCE = 1024 * 1024 /* kilobytes that the collector is told of in one step */
+    MOST_AT_ONCE = 1024 * 1024, /* kilobytes that the collector is told of in one step */
+    METAFIELDS = 6              /* of every metatable, at most; see make_metatable */
 };
 
 /* Registry keys, by address. */
@@ -87,9 +90,29 @@ static int index_with_fields(lua_State *L) {
     return 1;
 }
 
+static int count_methods(const luaL_Reg *methods) {
+    int count = 0;
+    while (methods != NULL && methods[count].name != NULL) count++;
+    return count;
+}
+
+/* Pushes a table of the kind's methods, with room for `more`. */
+static void make_methods(lua_State *L, const struct neap_binding *binding, int more) {
+    lua_createtable(L, 0, count_methods(binding->methods) + count_methods(binding->more_methods) + more);
+    luaL_setfuncs(L, binding->methods, 0);
+    if (binding->more_methods != NULL) luaL_setfuncs(L, binding->more_methods, 0);
+}
+
+/* Pushes an empty metatable of the kind. Every call of a method looks __index up: see PLACES. */
+static void make_empty_metatable(lua_State *L, const struct neap_binding *binding) {
+    lua_createtable(L, 0, METAFIELDS + count_methods(binding->metamethods));
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__index");
+}
+
 static void make_metatable(lua_State *L, enum neap_handle kind) {
     const struct neap_binding *binding = neap_bindings[kind];
-    lua_createtable(L, 0, 6);
+    make_empty_metatable(L, binding);
     lua_pushstring(L, binding->name);
     lua_setfield(L, -2, "__name");
     lua_pushcfunction(L, neap_box_tostring);
@@ -99,9 +122,7 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
         lua_setfield(L, -2, "__metatable");
     }
     if (binding->metamethods != NULL) luaL_setfuncs(L, binding->metamethods, 0);
-    lua_newtable(L);
-    luaL_setfuncs(L, binding->methods, 0);
-    if (binding->more_methods != NULL) luaL_setfuncs(L, binding->more_methods, 0);
+    make_methods(L, binding, 0);
     if (binding->half != NULL) {
         lua_createtable(L, 0, 1);
         lua_pushcfunction(L, binding->half);
@@ -177,13 +198,9 @@ static void copy_fields(lua_State *L, int from) {
 /* Pushes a metatable like the kind's own, but for an __index table that has the constant beside the methods. */
 static void make_variant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value) {
     push_metatable(L, kind);
-    lua_newtable(L);
+    make_empty_metatable(L, neap_bindings[kind]);
     copy_fields(L, -2);
-    lua_newtable(L);
-    lua_getfield(L, -2, "__methods");
-    lua_insert(L, -2);
-    copy_fields(L, -2);
-    lua_remove(L, -2);
+    make_methods(L, neap_bindings[kind], 1);
     lua_pushinteger(L, value);
     lua_setfield(L, -2, field);
     lua_setfield(L, -2, "__index");
