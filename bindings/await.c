@@ -121,19 +121,24 @@ static void drop(struct neap_link *links, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) neap_message_fini(&links[i].message);
 }
 
+/* For other threads. */
+static inline void tell_waiting(const struct neap_task *task, bool waits) {
+    if (task->job != NULL) atomic_store_explicit(task->job->waiting, waits, memory_order_relaxed);
+}
+
 /* Ends the wait: the index of a link, NEAP_TIMEOUT, or NEAP_CANCELLED, also when it was a deadline of the code around. */
 static int end(struct neap_task *task) {
     if (task->flags & NEAP_TASK_LENDS) neap_worker_take_back(task);
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     int code = neap_wait_end(&task->wait);
-    if (task->job != NULL) atomic_store_explicit(task->job->waiting, false, memory_order_relaxed);
+    tell_waiting(task, false);
     if (code != NEAP_TIMEOUT || task->unwinding != 0 || task->wait.deadline != neap_cancel_deadline(task)) return code;
     neap_cancel_expire(task);
     return NEAP_CANCELLED;
 }
 
-/* The wait is over: gets its results to the caller. */
-static int conclude(lua_State *L, struct neap_task *task, neap_finish finish) {
+/* Somebody else, or something, may have to do with how the wait ends. Not inlined: see conclude. */
+static __attribute__((noinline)) int conclude_slowly(lua_State *L, struct neap_task *task, neap_finish finish) {
     struct neap_link *links = task->wait.links;
     uint32_t count = task->wait.link_count;
     int code = end(task);
@@ -145,6 +150,14 @@ static int conclude(lua_State *L, struct neap_task *task, neap_finish finish) {
         NEAP_ASSERT(false, "a task is interrupted only when there is something to raise");
     }
     return finish(L, task, NEAP_TIMEOUT);
+}
+
+/* The wait is over: gets its results to the caller. */
+static inline int conclude(lua_State *L, struct neap_task *task, neap_finish finish) {
+    if (task->flags & NEAP_TASK_LENDS || !neap_ring_is_out_of(task) || !neap_wait_end_served(&task->wait))
+        return conclude_slowly(L, task, finish);
+    tell_waiting(task, false);
+    return finish(L, task, 0);
 }
 
 static int resumed(lua_State *L, int status, lua_KContext context) {
@@ -166,6 +179,12 @@ static bool has_turn(void *argument) {
         atomic_load_explicit(&engine->exit_status, memory_order_acquire) >= 0)
         neap_wait_interrupt(&task->wait, NEAP_WAIT_INTERRUPTED);
     return (task->flags & NEAP_TASK_TURN) != 0;
+}
+
+/* Outside of tasks. */
+static void turn(struct neap_task *root) {
+    root->flags &= (uint16_t)~NEAP_TASK_TURN;
+    neap_loop_run(root->wait.loop, has_turn, root);
 }
 
 static int results_kept(lua_State *L, int status, lua_KContext count) {
@@ -209,9 +228,9 @@ int64_t neap_await_limit(const struct neap_task *task, int64_t deadline) {
 }
 
 /* Lets another task run right here: see PASSING in core/loop.c. Not below frames of the user's own coroutines. */
-static bool pass(lua_State *L, struct neap_task *task) {
+static inline bool pass(lua_State *L, struct neap_task *task) {
     struct neap_vm *vm = neap_task_vm(task);
-    if (L != task->coroutine) return false;
+    if (L != task->coroutine || neap_loop_is_passing(&vm->loop)) return false;
     vm->current = vm->root;
     vm->running = NULL;
     bool served = neap_loop_pass(&vm->loop, &task->wait.runnable);
@@ -222,17 +241,14 @@ static bool pass(lua_State *L, struct neap_task *task) {
 }
 
 /* The wait is parked. Returns when it has been claimed; in a task it may not return, but go on in `again`. */
-static void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lua_KFunction again) {
-    struct neap_vm *vm = neap_task_vm(task);
-    if (task->job != NULL) atomic_store_explicit(task->job->waiting, true, memory_order_relaxed);
+static inline void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lua_KFunction again) {
+    tell_waiting(task, true);
     if (!neap_ring_is_out_of(task)) neap_ring_enter(L, task);
     if (task->pool != 0) neap_worker_lend(L, task);
-    if (task != vm->root) {
-        if (!pass(L, task)) lua_yieldk(L, 0, (lua_KContext)finish, again);
-        return;
-    }
-    task->flags &= (uint16_t)~NEAP_TASK_TURN;
-    neap_loop_run(&vm->loop, has_turn, task);
+    if (task == neap_task_vm(task)->root)
+        turn(task);
+    else if (!pass(L, task))
+        lua_yieldk(L, 0, (lua_KContext)finish, again);
 }
 
 /* To look at an object of another process takes a round trip: that has to be waited for. */
@@ -246,23 +262,42 @@ static int64_t deadline_of_try(struct neap_link *links, uint32_t count) {
     return remote ? NEAP_FOREVER : 0;
 }
 
-/* What one local object can do at once needs neither a place to wait in nor a deadline. */
-int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
+/* What is left of a wait that neither was served nor parked. */
+static int give_up(lua_State *L, struct neap_task *task, struct neap_link *links, uint32_t count, int code,
+                   neap_finish finish) {
+    drop(links, count);
+    if (code == NEAP_TIMEOUT) return finish(L, task, code);
+    return luaL_error(L, "not enough memory");
+}
+
+int neap_await_refused(lua_State *L, struct neap_link *link, int64_t deadline, neap_finish finish) {
     struct neap_task *task = neap_task_current(L);
-    bool local = count == 1 && !links->object->shared;
-    if (local && neap_wait_attempt(&task->wait, links)) return neap_await_served(L, finish(L, task, 0));
+    if (!can_wait(L, task)) return await_blocked(L, task, link, 1, deadline, finish);
+    int code = neap_wait_park(&task->wait, link, neap_await_limit(task, deadline));
+    if (code != NEAP_PARKED) return give_up(L, task, link, 1, code, finish);
+    suspend(L, task, finish, resumed);
+    return conclude(L, task, finish);
+}
+
+/* What one local object can do at once needs neither a place to wait in nor a deadline. */
+static int await_local(lua_State *L, struct neap_link *link, int64_t deadline, neap_finish finish) {
+    struct neap_task *task = neap_task_current(L);
+    if (neap_wait_attempt(&task->wait, link)) return neap_await_served(L, finish(L, task, 0));
+    return neap_await_refused(L, link, deadline, finish);
+}
+
+int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish) {
+    if (count == 1 && !links->object->shared) return await_local(L, links, deadline, finish);
+    struct neap_task *task = neap_task_current(L);
     if (deadline == 0) deadline = deadline_of_try(links, count);
     if (!can_wait(L, task)) return await_blocked(L, task, links, count, deadline, finish);
-    int64_t limit = neap_await_limit(task, deadline);
-    int code = local ? neap_wait_park(&task->wait, links, limit) : neap_wait_begin(&task->wait, links, count, limit);
+    int code = neap_wait_begin(&task->wait, links, count, neap_await_limit(task, deadline));
     if (code == NEAP_PARKED) {
         suspend(L, task, finish, resumed);
         return conclude(L, task, finish);
     }
     if (code >= 0) return neap_await_served(L, finish(L, task, code));
-    drop(links, count);
-    if (code == NEAP_TIMEOUT) return finish(L, task, code);
-    return luaL_error(L, "not enough memory");
+    return give_up(L, task, links, count, code, finish);
 }
 
 void neap_await_check(lua_State *L) {

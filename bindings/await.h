@@ -17,7 +17,8 @@ typedef int (*neap_finish)(lua_State *L, struct neap_task *task, int code);
 /* The deadline of the timeout at `index`: nil or none: NEAP_FOREVER; 0: 0. Negative, NaN or no number raises. */
 int64_t neap_read_timeout(lua_State *L, int index);
 static inline int64_t neap_check_timeout(lua_State *L, int index) {
-    return lua_isnoneornil(L, index) ? NEAP_FOREVER : neap_read_timeout(L, index);
+    if (lua_gettop(L) < index) return NEAP_FOREVER;
+    return lua_isnil(L, index) ? NEAP_FOREVER : neap_read_timeout(L, index);
 }
 
 /* To be called first by everything that waits: raises the cancellation that is pending. Returns the running task, whose `link` is
@@ -32,6 +33,9 @@ static inline struct neap_task *neap_await_begin(lua_State *L) {
 /* Waits for one of `links`; they stay in place until `finish`. Returns what the C function must return. Raises when the
  * task was cancelled, when Lua cannot yield here, and when out of memory; what links carry is then dropped. */
 int neap_await(lua_State *L, struct neap_link *links, uint32_t count, int64_t deadline, neap_finish finish);
+
+/* The rest of it for one link of a local object, which has just refused or would refuse. */
+int neap_await_refused(lua_State *L, struct neap_link *link, int64_t deadline, neap_finish finish);
 
 /* The common case: begins, and waits for `op` of `object` on the task's own link, with the timeout at `timeout_index`. */
 int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int timeout_index, neap_finish finish);

@@ -16,8 +16,8 @@
 #include "core/memory.h"
 
 enum {
-    OBJECT_SIZE = 384,         /* about what an object with a little in it takes */
-    LOT_SIZE = 32 * 1024,      /* bytes of objects */
+    OBJECT_SIZE = 384,          /* about what an object with a little in it takes */
+    LOT_SIZE = 32 * 1024,       /* bytes of objects */
     MOST_AT_ONCE = 1024 * 1024, /* kilobytes that the collector is told of in one step */
     METAFIELDS = 6              /* of every metatable, at most; see make_metatable */
 };

@@ -10,6 +10,7 @@
 #include "bindings/codec.h"
 #include "bindings/remote.h"
 #include "core/error.h"
+#include "sync/meeting.h"
 
 static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_CHANNEL); }
 
@@ -33,12 +34,22 @@ static void push_reason(lua_State *L, const struct neap_link *link) {
                                                           : &((const struct neap_channel *)link->object)->reason);
 }
 
-int neap_channel_push_code(lua_State *L, const struct neap_link *link, int code) {
+__attribute__((noinline)) int neap_channel_push_code(lua_State *L, const struct neap_link *link, int code) {
     int count = neap_push_code(L, code);
     if (code != NEAP_CLOSED) return count;
     push_reason(L, link);
     if (!lua_isnil(L, -1)) return count + 1;
     lua_pop(L, 1);
+    return count;
+}
+
+static __attribute__((noinline)) int finish_unsent(lua_State *L, struct neap_task *task, int code) {
+    if (code == UV_EMSGSIZE) {
+        neap_message_fini(&task->link.message);
+        return neap_remote_refuse_size(L, "value");
+    }
+    int count = neap_channel_push_code(L, &task->link, code);
+    neap_message_fini(&task->link.message);
     return count;
 }
 
@@ -48,13 +59,7 @@ int neap_finish_sent(lua_State *L, struct neap_task *task, int code) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (code == UV_EMSGSIZE) {
-        neap_message_fini(&task->link.message);
-        return neap_remote_refuse_size(L, "value");
-    }
-    int count = neap_channel_push_code(L, &task->link, code);
-    neap_message_fini(&task->link.message);
-    return count;
+    return finish_unsent(L, task, code);
 }
 
 int neap_finish_received(lua_State *L, struct neap_task *task, int code) {
@@ -115,16 +120,28 @@ static int channel_send(lua_State *L) {
     struct neap_task *task = neap_await_begin(L);
     neap_encode_leaving(L, 2, neap_remote_test(channel) != NULL, &task->link.message, "value");
     if (task->link.message.kind == NEAP_MESSAGE_EMPTY) neap_channel_check_value(L, 2); /* which raises */
+    enum neap_quick met = neap_meeting_send((struct neap_channel *)channel, &task->link.message);
+    if (met == NEAP_QUICK_DONE) {
+        lua_pushboolean(L, 1);
+        return neap_await_served(L, 1);
+    }
     task->link.object = channel;
     task->link.op = NEAP_CHANNEL_SEND;
+    if (met == NEAP_QUICK_LATER) return neap_await_refused(L, &task->link, deadline, neap_finish_sent);
     return neap_await(L, &task->link, 1, deadline, neap_finish_sent);
 }
 
 static int receive(lua_State *L, int64_t deadline) {
     struct neap_object *channel = check(L);
     struct neap_task *task = neap_await_begin(L);
+    enum neap_quick met = neap_meeting_receive((struct neap_channel *)channel, &task->link.message);
+    if (met == NEAP_QUICK_DONE) {
+        neap_decode_take(L, &task->link.message);
+        return neap_await_served(L, 1);
+    }
     task->link.object = channel;
     task->link.op = NEAP_CHANNEL_RECV;
+    if (met == NEAP_QUICK_LATER) return neap_await_refused(L, &task->link, deadline, neap_finish_received);
     return neap_await(L, &task->link, 1, deadline, neap_finish_received);
 }
 

@@ -473,7 +473,7 @@ static int decode_one(lua_State *L) {
     return 1;
 }
 
-void neap_decode_take(lua_State *L, struct neap_message *message) {
+void neap_decode_take_other(lua_State *L, struct neap_message *message) {
     struct neap_message taken;
     neap_message_move(&taken, message);
     if (taken.kind < NEAP_MESSAGE_BYTES) {

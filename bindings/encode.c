@@ -431,7 +431,7 @@ static void encode_userdata(lua_State *L, int index, bool leaves, struct neap_me
     neap_message_set_kind(message, NEAP_MESSAGE_OBJECT);
 }
 
-void neap_encode_leaving(lua_State *L, int index, bool leaves, struct neap_message *message, const char *what) {
+void neap_encode_other(lua_State *L, int index, bool leaves, struct neap_message *message, const char *what) {
     switch (lua_type(L, index)) {
         case LUA_TNONE:
         case LUA_TNIL: neap_message_clear(message); return;
@@ -439,22 +439,13 @@ void neap_encode_leaving(lua_State *L, int index, bool leaves, struct neap_messa
             neap_message_set_kind(message, lua_toboolean(L, index) ? NEAP_MESSAGE_TRUE : NEAP_MESSAGE_FALSE);
             return;
         case LUA_TNUMBER:
-            if (lua_isinteger(L, index)) {
-                neap_message_set_kind(message, NEAP_MESSAGE_INTEGER);
-                message->integer = lua_tointeger(L, index);
-            } else {
-                neap_message_set_kind(message, NEAP_MESSAGE_NUMBER);
-                message->number = lua_tonumber(L, index);
-            }
+            neap_message_set_kind(message, NEAP_MESSAGE_NUMBER);
+            message->number = lua_tonumber(L, index);
             return;
         case LUA_TSTRING: encode_string(L, index, message, what); return;
         case LUA_TUSERDATA: encode_userdata(L, lua_absindex(L, index), leaves, message, what); return;
         default: encode_parcel(L, index, leaves, message, what);
     }
-}
-
-void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what) {
-    neap_encode_leaving(L, index, false, message, what);
 }
 
 /* Whether neap_encode writes the value at `index` into the message itself, and so that it is not taken for no value. */

@@ -226,17 +226,21 @@ static void resume(struct neap_task *task, int arguments) {
     }
 }
 
-static void run(struct neap_runnable *runnable) {
-    struct neap_task *task = NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable);
-    if (neap_task_has_begun(task)) {
-        resume(task, 0);
-        return;
-    }
+/* Not inlined: what is run again and again should save no registers for it. */
+static __attribute__((noinline)) void begin(struct neap_task *task) {
     if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
     if (!start(task)) return;
     int arguments = task->values + 2; /* the box, the handler, the function and its arguments */
     task->values = 0;
     resume(task, arguments);
+}
+
+static void run(struct neap_runnable *runnable) {
+    struct neap_task *task = NEAP_CONTAINER_OF(runnable, struct neap_task, wait.runnable);
+    if (neap_task_has_begun(task))
+        resume(task, 0);
+    else
+        begin(task);
 }
 
 /* --- making --- */

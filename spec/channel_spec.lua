@@ -249,6 +249,47 @@ describe("senders and receivers", function()
     end
   end)
 
+  -- Each is one that waits in a way of its own, and returns what it received.
+  local ways = {
+    recv,
+    function(channel) return channel:recv(3600) end,
+    function(channel) return select(2, neap.select({ channel })) end,
+    function(channel) return select(2, neap.select({ neap.channel(), channel }, 3600)) end,
+    function(channel) return neap.timeout(3600, recv, channel) end,
+    function(channel) return coroutine.wrap(recv)(channel) end,
+    function(channel) return (channel:iter())(channel) end,
+  }
+
+  it("are served in the order of their coming, in whatever way they wait", function()
+    local channel, tasks = neap.channel(), {}
+    for i = 1, #ways * 3 do tasks[i] = grid.parked_task(ways[i % #ways + 1], channel) end
+    for i = 1, #tasks do
+      if i % 2 == 0 then neap.select({ { channel, i } }) else channel:send(i) end
+    end
+    for i = 1, #tasks do assert.are.equal(i, (tasks[i]:join())) end
+  end)
+
+  it("are served in the order of their coming, whichever of them are cancelled meanwhile", function()
+    local channel, tasks, rest = neap.channel(), {}, {}
+    for i = 1, #ways * 3 do tasks[i] = grid.parked_task(ways[i % #ways + 1], channel) end
+    for i = 1, #tasks do
+      if i % 3 == 0 then tasks[i]:cancel() else rest[#rest + 1] = tasks[i] end
+    end
+    for i = 1, #rest do channel:send(i) end
+    for i = 1, #rest do assert.are.equal(i, (rest[i]:join())) end
+  end)
+
+  it("that wait are served from another thread as well, once that has the channel", function()
+    local channel, tasks = neap.channel(), {}
+    for i = 1, #ways do tasks[i] = grid.parked_task(ways[i], channel) end
+    channel:send(1)
+    local thread = neap.thread(function(c, first, last)
+      for i = first, last do c:send(i) end
+    end, channel, 2, #ways)
+    for i = 1, #ways do assert.are.equal(i, (tasks[i]:join())) end
+    thread:join()
+  end)
+
   it("of several threads are served in the order of their coming", function()
     local channel, threads = neap.channel(), {}
     for i = 1, 4 do threads[i] = grid.parked_thread(recv, channel) end

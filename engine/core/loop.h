@@ -115,6 +115,9 @@ static inline void neap_loop_push_late(struct neap_loop *loop, struct neap_runna
  * `runnable`: it was queued meanwhile, and has been taken out again. Own thread. */
 bool neap_loop_pass(struct neap_loop *loop, struct neap_runnable *runnable);
 
+/* Own thread: does the running code run so? Then it cannot do the same: neap_loop_pass says no. */
+static inline bool neap_loop_is_passing(const struct neap_loop *loop) { return loop->passing; }
+
 /* Own thread: is anything waiting for its turn, in the queues or in the mailbox? */
 static inline bool neap_loop_has_ready(const struct neap_loop *loop) {
     return loop->ready.first != 0 || loop->due.first != 0 || loop->late.first != 0 ||

@@ -16,7 +16,7 @@
  *             owner's own thread only: a canceller elsewhere posts to the owner's loop and the claim is made there.
  *
  *             A wait on one object that is local is claimed without the compare-and-swap: all who could claim it run on the
- *             owner's thread.
+ *             owner's thread. sync/meeting.h does so where two tasks of one thread meet at a channel.
  *
  *             A wait that has a link on an object of another process is claimed by its ticket instead, by everybody (ticket.c).
  *             Who claims it there cannot write here: `state` follows when its word comes back (neap_link_complete).
@@ -294,12 +294,17 @@ static void drop_ticket(struct neap_wait *wait) {
 
 /* --- trying --- */
 
-static void prepare(struct neap_wait *wait, struct neap_link *link) {
+/* All but the node: for a link that is enlisted at once. */
+static void prepare_to_enlist(struct neap_wait *wait, struct neap_link *link) {
     NEAP_ASSERT(atomic_load(&wait->state) == NEAP_WAIT_IDLE, "wait 1: a wait ends before it begins again");
-    neap_list_init(&link->node);
     link->wait = wait;
     link->result = 0;
     link->foreign = false;
+}
+
+static void prepare(struct neap_wait *wait, struct neap_link *link) {
+    prepare_to_enlist(wait, link);
+    neap_list_init(&link->node);
 }
 
 /* A shared object's own way past its guard, where it has one. */
@@ -414,8 +419,20 @@ static int opened(struct neap_link *link, int code) {
     return code;
 }
 
-int neap_wait_park(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
+static __attribute__((noinline)) int park_slowly(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
     return opened(link, open_one(wait, link, deadline));
+}
+
+int neap_wait_park(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {
+    struct neap_object *object = link->object;
+    const struct neap_class *class = object->class;
+    prepare_to_enlist(wait, link);
+    if (deadline != NEAP_FOREVER || wait->loop == NULL || class->board != NULL || class->enlisted != NULL)
+        return park_slowly(wait, link, deadline);
+    wait->deadline = deadline;
+    open_wait(wait, link, 1);
+    class->enlist(object, link);
+    return NEAP_PARKED;
 }
 
 static int begin_shared(struct neap_wait *wait, struct neap_link *link, int64_t deadline) {

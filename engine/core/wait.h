@@ -88,7 +88,7 @@ int neap_wait_begin(struct neap_wait *wait, struct neap_link *links, uint32_t co
 /* Begins with no link at all, and only sleeps. */
 int neap_wait_sleep(struct neap_wait *wait, int64_t deadline);
 
-/* The rest of begin for one link of a local object, which neap_wait_attempt has just refused. */
+/* The rest of begin for one link of a local object, which neap_wait_attempt has just refused or would refuse. */
 int neap_wait_park(struct neap_wait *wait, struct neap_link *link, int64_t deadline);
 
 enum { NEAP_PARKED = 1 << 30 };
@@ -96,6 +96,17 @@ enum { NEAP_PARKED = 1 << 30 };
 /* After run(): withdraws from the objects that did not serve. Returns the index of the link that was served,
  * NEAP_TIMEOUT, or NEAP_CANCELLED when it was interrupted. Owner's thread. */
 int neap_wait_end(struct neap_wait *wait);
+
+/* The same where the wait was served, through its only link, by an object that has nothing to do about it: true, and it has ended. Else
+ * false, and neap_wait_end is to be called. */
+static inline bool neap_wait_end_served(struct neap_wait *wait) {
+    if (atomic_load_explicit(&wait->state, memory_order_acquire) != NEAP_WAIT_WOKEN || wait->link_count != 1 ||
+        wait->timer != NEAP_NO_TIMER || wait->ticket != 0 || wait->links->object->class->resumed != 0)
+        return false;
+    atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
+    wait->link_count = 0;
+    return true;
+}
 
 /* Claims an open wait for `outcome` and queues it. False when it was not open, or somebody else was faster. Owner's thread. */
 bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome);

@@ -297,10 +297,6 @@ size_t neap_channel_length(struct neap_channel *channel) {
     return atomic_load_explicit(&channel->held, memory_order_relaxed);
 }
 
-bool neap_channel_is_closed(const struct neap_channel *channel) {
-    return atomic_load_explicit(&channel->closed, memory_order_acquire);
-}
-
 /* --- from other processes --- */
 
 void neap_channel_lend(struct neap_channel *channel, struct neap_loan *loan) {

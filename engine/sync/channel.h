@@ -55,7 +55,9 @@ bool neap_channel_close(struct neap_channel *channel, struct neap_message *reaso
 
 /* Any thread, a snapshot. */
 size_t neap_channel_length(struct neap_channel *channel);
-bool neap_channel_is_closed(const struct neap_channel *channel);
+static inline bool neap_channel_is_closed(const struct neap_channel *channel) {
+    return atomic_load_explicit(&channel->closed, memory_order_acquire);
+}
 
 extern const struct neap_class neap_channel_class;
 
