@@ -32,6 +32,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
+#include "io/borrowed.h"
 #include "sync/event.h"
 
 enum { PATH_MAX_LENGTH = 4096 };
@@ -40,15 +41,16 @@ enum { PATH_MAX_LENGTH = 4096 };
 
 /* --- poll --- */
 
-/* Outlives its userdata until libuv has closed the handle. Unlike engine/io/poll.h it neither owns the descriptor nor makes it
- * non-blocking: it is shared with other processes. */
+/* Outlives its userdata until libuv has closed the handle. The descriptor is borrowed: other processes have the terminal too. */
 struct poll_handle {
     uv_poll_t uv;             /* valid when `polls` */
     struct neap_event *event; /* a reference */
+    int watch;                /* what libuv polls: watches the descriptor. -1: none. Owned */
     bool polls;               /* false: the descriptor cannot be waited for */
 };
 
 static void free_handle(struct poll_handle *handle) {
+    if (handle->watch >= 0) close(handle->watch);
     neap_object_unref(&handle->event->object);
     neap_free(handle);
 }
@@ -77,8 +79,7 @@ static int poll_close(lua_State *L) {
 static int poll_start(lua_State *L) {
     struct poll_handle **keeper = luaL_checkudata(L, 1, POLL_TYPE), *handle = *keeper;
     if (handle == NULL) return luaL_error(L, "it is closed");
-    if (!handle->polls || uv_poll_start(&handle->uv, UV_READABLE | UV_DISCONNECT, on_readable) != 0)
-        neap_event_set(handle->event);
+    if (!handle->polls || uv_poll_start(&handle->uv, UV_READABLE, on_readable) != 0) neap_event_set(handle->event);
     return 0;
 }
 
@@ -108,10 +109,8 @@ static int open_poll(lua_State *L) {
     struct poll_handle *handle = uv == NULL ? NULL : neap_alloc_zeroed(sizeof *handle);
     if (handle == NULL) return luaL_error(L, "not enough memory");
     handle->event = (struct neap_event *)neap_object_ref(event);
-    /* libuv makes the descriptor non-blocking, for all who share it; polling does not need that */
-    int flags = fcntl(descriptor, F_GETFL);
-    handle->polls = uv_poll_init(uv, &handle->uv, descriptor) == 0;
-    if (flags >= 0) fcntl(descriptor, F_SETFL, flags);
+    handle->watch = neap_borrowed_watch(&(struct neap_interest){.fd = descriptor, .ops = 1u << NEAP_POLL_READ}, 1);
+    handle->polls = handle->watch >= 0 && uv_poll_init(uv, &handle->uv, handle->watch) == 0;
     *keeper = handle;
     return 1;
 }

@@ -20,13 +20,21 @@ static int watch(int epoll, const struct neap_interest *interest) {
     return epoll_ctl(epoll, EPOLL_CTL_ADD, interest->fd, &event) == 0 ? 0 : -errno;
 }
 
-int neap_borrowed_poll(struct neap_loop *loop, const struct neap_interest *interests, size_t count,
-                       struct neap_poll **result) {
+int neap_borrowed_watch(const struct neap_interest *interests, size_t count) {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     int code = epoll < 0 ? -errno : 0;
     for (size_t i = 0; i < count && code == 0; i++) code = watch(epoll, &interests[i]);
-    if (code == 0) code = neap_poll_new(loop, epoll, result);
-    if (code != 0 && epoll >= 0) close(epoll);
+    if (code == 0) return epoll;
+    if (epoll >= 0) close(epoll);
+    return code;
+}
+
+int neap_borrowed_poll(struct neap_loop *loop, const struct neap_interest *interests, size_t count,
+                       struct neap_poll **result) {
+    int epoll = neap_borrowed_watch(interests, count);
+    if (epoll < 0) return epoll;
+    int code = neap_poll_new(loop, epoll, result);
+    if (code != 0) close(epoll);
     return code;
 }
 

@@ -19,6 +19,10 @@ struct neap_interest {
 int neap_borrowed_poll(struct neap_loop *loop, const struct neap_interest *interests, size_t count,
                        struct neap_poll **result);
 
+/* The descriptor that such a poll is made of, for whoever waits in another way: it can be read when one of them is ready. The caller's to
+ * close; or what the system says. Any thread. */
+int neap_borrowed_watch(const struct neap_interest *interests, size_t count);
+
 /* Is the descriptor ready for `op` right now? What cannot be waited for is. Any thread. */
 bool neap_borrowed_is_ready(int fd, enum neap_poll_op op);
 
