@@ -272,6 +272,7 @@ void neap_box_push(lua_State *L, struct neap_object *object) {
     if (lua_rawgetp(L, -1, object) == LUA_TNIL) {
         lua_pop(L, 1);
         enum neap_handle kind = kind_of(object);
+        if (kind == NEAP_HANDLE_COUNT) luaL_error(L, "malformed message"); /* of another process */
         struct neap_box *box = neap_box_new(L, kind, sizeof *box, neap_bindings[kind]->uservalues);
         box->object = neap_object_ref(object);
         if (box->binding->arrived != NULL) box->binding->arrived(L, object);

@@ -434,9 +434,9 @@ int neap_engine_spawn(struct neap_engine *engine, neap_function function, const 
 /* --- running --- */
 
 static bool is_over(void *argument) {
-    const struct neap_host *host = argument;
+    struct neap_host *host = argument;
     if (atomic_load_explicit(&host->engine.exit_status, memory_order_acquire) >= 0) return true;
-    return host->vm->needed == 0 && atomic_load_explicit(&host->engine.jobs_needed, memory_order_acquire) == 0;
+    return host->vm->needed == 0 && !neap_engine_is_needed(&host->engine);
 }
 
 int neap_engine_run(struct neap_engine *engine) {

@@ -487,8 +487,21 @@ void neap_decode_take_other(lua_State *L, struct neap_message *message) {
     if (status != LUA_OK) lua_error(L);
 }
 
+/* See neap_encode_call. What this state knows already came from itself, or has been looked at. */
+static void push_code(lua_State *L, struct neap_object *object) {
+    luaL_checkstack(L, STACK_SPARE, "functions");
+    if (neap_function_push_known(L, object)) return;
+    struct neap_code *code = neap_function_test(object);
+    if (code == NULL || neap_function_upvalues(code) > 1) malformed(L);
+    neap_function_push(L, code, true);
+}
+
 int neap_decode_all(lua_State *L, const struct neap_message *message) {
     if (message->kind == NEAP_MESSAGE_EMPTY) return 0;
+    if (message->kind == NEAP_MESSAGE_CODE) {
+        push_code(L, message->object);
+        return 1;
+    }
     if (message->kind != NEAP_MESSAGE_PARCEL) {
         neap_decode(L, message);
         return 1;

@@ -23,9 +23,7 @@ static bool is_stopped(const struct neap_host *host) {
     return atomic_load_explicit(&host->engine.exit_status, memory_order_acquire) >= 0;
 }
 
-static bool is_busy(const struct neap_host *host) {
-    return host->vm->needed > 0 || atomic_load_explicit(&host->engine.jobs_needed, memory_order_acquire) > 0;
-}
+static bool is_busy(struct neap_host *host) { return host->vm->needed > 0 || neap_engine_is_needed(&host->engine); }
 
 /* --- in the host's libuv loop --- */
 
@@ -39,7 +37,7 @@ static bool after_turn(struct neap_loop *loop) {
 bool neap_engine_is_busy(const struct neap_engine *engine) {
     if (engine == NULL) return false;
     NEAP_CONTRACT_THREAD(engine, false);
-    return is_busy((const struct neap_host *)engine);
+    return is_busy((struct neap_host *)engine); /* counting changes nothing that a host could see */
 }
 
 int neap_engine_descriptor(const struct neap_engine *engine) {

@@ -3,7 +3,8 @@
  * PURPOSE     What a script sends is copied, whole and once: the receiver shares nothing with the sender but handles.
  *             What cannot be copied raises here, with its path, before anything is sent.
  *
- * MODEL       Small values stand in the message itself (neap_encode decides in a few comparisons; nothing is set up).
+ * MODEL       Small values stand in the message itself (neap_encode decides in a few comparisons; nothing is set up), and so does
+ *             the call of a function without upvalues and arguments: its code.
  *             All else is a parcel, written by walking the value: depth first, each container once, with a frame for
  *             each container that is open. The frames are ours and the values lie on the Lua stack, so that depth costs
  *             no C stack. A container that was met before is written as a reference to it, which keeps cycles and
@@ -479,6 +480,25 @@ void neap_encode_all(lua_State *L, int first, int count, struct neap_message *me
     neap_encode_all_leaving(L, first, count, false, message, what);
 }
 
+/* The code of the plain function at `index`, with a reference, where that says all; NULL: it has a name, or more to it. */
+static struct neap_object *take_plain(lua_State *L, int index) {
+    struct neap_encoder *encoder = neap_encoder_of(L);
+    if (encoder->modules_stale || !encoder->modules_watched) return NULL;
+    if (lua_iscfunction(L, index) || neap_filter_has(encoder, lua_topointer(L, index))) return NULL;
+    bool plain;
+    lua_pushvalue(L, index);
+    neap_scratch_begin(L, encoder->scratch, "function");
+    struct neap_code *code = neap_function_code(L, encoder->scratch, &plain);
+    lua_pop(L, 1);
+    return plain ? neap_object_ref((struct neap_object *)code) : NULL;
+}
+
 void neap_encode_call(lua_State *L, int function, int arguments, bool leaves, struct neap_message *message) {
+    struct neap_object *code = arguments == 0 ? take_plain(L, function) : NULL;
+    if (code != NULL) {
+        message->object = code;
+        neap_message_set_kind(message, NEAP_MESSAGE_CODE);
+        return;
+    }
     encode_list(L, function, 1 + arguments, true, leaves, message, "args");
 }

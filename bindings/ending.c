@@ -42,7 +42,7 @@ static bool has_rung(void *argument) { return ((struct alarm *)argument)->rung; 
 bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *argument), void *argument) {
     struct alarm alarm = {.rung = false, .done = done, .argument = argument};
     neap_wait_init(&alarm.wait, &vm->loop, NULL, ring);
-    if (neap_wait_begin(&alarm.wait, NULL, 0, neap_clock_after(seconds)) != NEAP_PARKED) return done(argument);
+    if (neap_wait_sleep(&alarm.wait, neap_clock_after(seconds)) != NEAP_PARKED) return done(argument);
     neap_loop_run(&vm->loop, is_done_or_late, &alarm);
     if (alarm.rung || !neap_wait_abandon(&alarm.wait)) {
         neap_loop_run(&vm->loop, has_rung, &alarm); /* it was queued */
@@ -53,7 +53,7 @@ bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *arg
 
 bool neap_ending_is_near(const struct neap_vm *vm) {
     struct neap_engine *engine = vm->engine;
-    return vm->needed == 0 && atomic_load_explicit(&engine->jobs_needed, memory_order_acquire) == 0 &&
+    return vm->needed == 0 && !neap_engine_is_needed(engine) &&
            atomic_load_explicit(&engine->reports, memory_order_relaxed) == 0;
 }
 

@@ -37,6 +37,7 @@ struct neap_code {
 
 struct box {
     struct neap_kept kept; /* the code; none before it is filled and after it was collected */
+    uint32_t upvalues;     /* the code's: others write beside its own, as they count it */
 };
 
 static const char box_key; /* registry key: the metatable of boxes */
@@ -215,6 +216,7 @@ static int make_code(lua_State *L) {
     struct neap_code *code = dump_function(L);
     lua_pop(L, 1);
     if (code == NULL) return luaL_error(L, "not enough memory");
+    box->upvalues = code->upvalues;
     neap_encoder_keep(L, &box->kept, &code->object);
     if (push_equal(L, code)) {
         neap_encoder_drop(neap_encoder_of(L), &box->kept);
@@ -235,9 +237,9 @@ bool neap_function_is_environment(lua_State *L, const char *name) {
     return same;
 }
 
-static bool is_plain(lua_State *L, const struct neap_code *code) {
-    if (code->upvalues == 0) return true;
-    if (code->upvalues > 1) return false;
+static bool is_plain(lua_State *L, uint32_t upvalues) {
+    if (upvalues == 0) return true;
+    if (upvalues > 1) return false;
     bool plain = neap_function_is_environment(L, lua_getupvalue(L, -1, 1));
     lua_pop(L, 1);
     return plain;
@@ -255,7 +257,7 @@ struct neap_code *neap_function_code(lua_State *L, struct neap_scratch *scratch,
         code = lua_touserdata(L, -1);
         lua_pop(L, 1);
     }
-    *plain = is_plain(L, code);
+    *plain = is_plain(L, code->upvalues);
     return code;
 }
 
@@ -269,6 +271,7 @@ static void push_box(lua_State *L, struct neap_code *code) {
     if (code_of(lua_touserdata(L, -1)) != NULL) return;
     lua_pop(L, 1);
     struct box *box = new_box(L);
+    box->upvalues = code->upvalues;
     neap_encoder_keep(L, &box->kept, neap_object_ref(&code->object));
     keep_box(L, code);
 }
@@ -287,15 +290,28 @@ static const char *give(lua_State *L, void *data, size_t *size) {
 }
 
 /* Pushes the plain function that the box on top of the stack keeps, if it is fit for use. */
-static bool push_kept(lua_State *L, const struct neap_code *code) {
-    if (lua_getiuservalue(L, -1, 1) == LUA_TFUNCTION && is_plain(L, code)) return true;
+static bool push_kept(lua_State *L, uint32_t upvalues) {
+    if (lua_getiuservalue(L, -1, 1) == LUA_TFUNCTION && is_plain(L, upvalues)) return true;
     lua_pop(L, 1);
     return false;
 }
 
+bool neap_function_push_known(lua_State *L, const struct neap_object *object) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, neap_encoder_of(L)->boxes_ref);
+    lua_rawgetp(L, -1, object);
+    lua_remove(L, -2);
+    const struct box *box = lua_touserdata(L, -1);
+    if (code_of(box) == NULL || !push_kept(L, box->upvalues)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_remove(L, -2);
+    return true;
+}
+
 void neap_function_push(lua_State *L, struct neap_code *code, bool plain) {
     push_box(L, code);
-    if (plain && push_kept(L, code)) {
+    if (plain && push_kept(L, code->upvalues)) {
         lua_remove(L, -2);
         return;
     }

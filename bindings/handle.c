@@ -56,7 +56,14 @@ static bool find_target(lua_State *L, int index, struct target *target) {
 static struct target check_target(lua_State *L) {
     struct target target = {.kind = NEAP_HANDLE_TASK};
     struct neap_object *task = neap_box_test(L, 1, NEAP_HANDLE_TASK);
-    if (task != NULL) { /* the common case */
+    struct neap_object *future = task == NULL ? neap_box_test(L, 1, NEAP_HANDLE_FUTURE) : NULL;
+    if (future != NULL && future->class == &neap_work_class) { /* a common case */
+        target.work = NEAP_CONTAINER_OF(future, struct neap_work, future.object);
+        target.future = &target.work->future;
+        target.kind = NEAP_HANDLE_FUTURE;
+        return target;
+    }
+    if (task != NULL) { /* the other one */
         target.task = NEAP_CONTAINER_OF(task, struct neap_task, future.object);
         target.job = target.task->job;
         target.future = &target.task->future;

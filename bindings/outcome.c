@@ -39,6 +39,14 @@ static void encode_error(lua_State *L, struct neap_message *message) {
     if (!encode(L, 1, false, message)) lua_pop(L, 1);
 }
 
+void neap_outcome_write(lua_State *L, int count, enum neap_future_state *state, struct neap_outcome *outcome) {
+    if (*state == NEAP_FUTURE_DONE) {
+        if (encode(L, count, true, &outcome->value)) return;
+        *state = NEAP_FUTURE_FAILED;
+    }
+    encode_error(L, &outcome->value);
+}
+
 struct neap_outcome *neap_outcome_make(lua_State *L, int count, enum neap_future_state *state) {
     struct neap_outcome *outcome = neap_outcome_new();
     if (outcome == NULL) {
@@ -46,16 +54,11 @@ struct neap_outcome *neap_outcome_make(lua_State *L, int count, enum neap_future
         lua_pop(L, count);
         return NULL;
     }
-    if (*state == NEAP_FUTURE_DONE) {
-        if (encode(L, count, true, &outcome->value)) return outcome;
-        *state = NEAP_FUTURE_FAILED;
-    }
-    encode_error(L, &outcome->value);
+    neap_outcome_write(L, count, state, outcome);
     return outcome;
 }
 
-/* Why; NULL: not because of what is in it. */
-static const char *reason_of(int code) {
+const char *neap_outcome_refusal(int code) {
     switch (code) {
         case UV_ENOTSUP: return "cannot send result: a handle in it cannot go to another process";
         case UV_EMSGSIZE: return "cannot send result: there are too many listeners in it";
@@ -65,7 +68,7 @@ static const char *reason_of(int code) {
 }
 
 struct neap_outcome *neap_outcome_refused(int code) {
-    const char *reason = reason_of(code);
+    const char *reason = neap_outcome_refusal(code);
     struct neap_outcome *outcome = reason != NULL ? neap_outcome_new() : NULL;
     if (outcome != NULL) neap_message_set_text(&outcome->value, reason);
     return outcome;

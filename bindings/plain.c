@@ -111,7 +111,7 @@ static int plain_exit(lua_State *L) {
 
 static bool needs_no_thread(void *argument) {
     struct plain *plain = argument;
-    return exit_was_asked(plain) || atomic_load_explicit(&plain->engine.jobs_needed, memory_order_acquire) == 0;
+    return exit_was_asked(plain) || !neap_engine_is_needed(&plain->engine);
 }
 
 static void free_plain(struct plain *plain) {

@@ -129,7 +129,8 @@ struct promise {
 static void end_promise(struct promise *promise, enum neap_future_state state, struct neap_outcome *outcome) {
     struct neap_work *work = promise->work;
     promise->work = NULL;
-    neap_pool_finish(work->pool, work->id, state, outcome);
+    neap_pool_finish(work->pool, work->id, state, outcome, NULL);
+    neap_outcome_free(outcome);
     neap_object_unref(&work->future.object);
 }
 

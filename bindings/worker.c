@@ -43,12 +43,13 @@ struct worker {
 };
 
 struct runner {
-    struct neap_list node;     /* in worker->runners, while it waits for work or does it */
-    struct worker *worker;     /* kept by a user value */
-    struct neap_task *task;    /* whose step is under way */
-    struct neap_region region; /* around the work */
-    struct neap_message call;  /* taken and not decoded yet; owned */
-    uint64_t work;             /* the id of what it does; 0: nothing */
+    struct neap_list node;       /* in worker->runners, while it waits for work or does it */
+    struct worker *worker;       /* kept by a user value */
+    struct neap_task *task;      /* whose step is under way */
+    struct neap_region region;   /* around the work */
+    struct neap_message call;    /* what was taken, until it is finished; a parcel only until it is decoded. Owned */
+    struct neap_outcome outcome; /* what came out, until the pool has it. Owned */
+    uint64_t work;               /* the id of what it does; 0: nothing */
     bool extra;
     bool dropped; /* the work need not go on */
 };
@@ -99,16 +100,8 @@ static int work_returned(lua_State *L, int status, lua_KContext context) {
 /* (runner): decodes the call, and calls. */
 static int do_work(lua_State *L) {
     struct runner *runner = lua_touserdata(L, 1);
-    struct neap_message call;
-    neap_message_move(&call, &runner->call);
-    int count;
-    if (call.kind == NEAP_MESSAGE_PARCEL) { /* stays where the runner drops it, should decoding fail */
-        neap_message_move(&runner->call, &call);
-        count = neap_decode_all(L, &runner->call);
-        neap_message_fini(&runner->call);
-    } else {
-        count = neap_decode_all(L, &call);
-    }
+    int count = neap_decode_all(L, &runner->call);
+    if (runner->call.kind == NEAP_MESSAGE_PARCEL) neap_message_fini(&runner->call);
     lua_callk(L, count - 1, LUA_MULTRET, 0, work_returned);
     return work_returned(L, LUA_OK, 0);
 }
@@ -125,54 +118,61 @@ static int take_traceback(lua_State *L) {
 }
 
 /* What came out of the work: `count` results on top, or an error. Pops them. */
-static struct neap_outcome *make_outcome(lua_State *L, struct neap_task *task, int count,
-                                         enum neap_future_state *state) {
+static void write_outcome(lua_State *L, struct neap_task *task, int count, enum neap_future_state *state,
+                          struct neap_outcome *outcome) {
     bool failed = *state == NEAP_FUTURE_FAILED;
-    struct neap_outcome *outcome = neap_outcome_make(L, count, state);
-    if (outcome == NULL || !failed) return outcome;
+    neap_outcome_write(L, count, state, outcome);
+    if (!failed) return;
     lua_pushcfunction(L, take_traceback);
     lua_pushlightuserdata(L, task);
     lua_pushlightuserdata(L, outcome);
     if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
-    return outcome;
 }
 
-/* FINISH or BREAK. What a process that has gone should have heard is dropped. */
-static void tell_outcome(lua_State *L, const struct worker *worker, uint8_t method, uint64_t work,
+/* FINISH or BREAK, for a pool of another process; one that has gone hears nothing. `outcome` is empty afterwards. */
+static void tell_outcome(lua_State *L, struct neap_proxy *proxy, uint8_t method, uint64_t work,
                          enum neap_future_state state, struct neap_outcome *outcome) {
-    struct neap_proxy *proxy = neap_remote_test(worker->pool);
-    if (proxy == NULL && method == NEAP_POOL_FINISH) {
-        neap_pool_finish((struct neap_pool *)worker->pool, work, state, outcome);
-        return;
-    }
-    if (proxy == NULL) {
-        neap_pool_break((struct neap_pool *)worker->pool, outcome);
-        return;
-    }
     for (int tries = 0; tries < 2; tries++) {
         struct neap_call call = neap_remote_begin(L);
         call.number = (int64_t)work;
         if (neap_pool_pack_outcome(&call.message, state, outcome) != 0) {
-            neap_outcome_free(outcome);
-            outcome = NULL;
+            neap_outcome_fini(outcome);
             state = NEAP_FUTURE_FAILED;
             continue;
         }
         neap_proxy_call(proxy, method, &call);
         neap_message_fini(&call.message);
-        outcome = neap_outcome_refused(call.result);
-        if (outcome == NULL) return;
+        const char *reason = neap_outcome_refusal(call.result);
+        if (reason == NULL) return;
         state = NEAP_FUTURE_FAILED;
+        neap_message_set_text(&outcome->value, reason);
     }
+    neap_outcome_fini(outcome);
+}
+
+/* The runner has done its work. */
+static void finish(lua_State *L, struct runner *runner, enum neap_future_state state) {
+    struct neap_object *pool = runner->worker->pool;
+    struct neap_proxy *proxy = neap_remote_test(pool);
+    if (proxy != NULL)
+        tell_outcome(L, proxy, NEAP_POOL_FINISH, runner->work, state, &runner->outcome);
+    else
+        neap_pool_finish((struct neap_pool *)pool, runner->work, state, &runner->outcome, &runner->call);
 }
 
 enum { RUNNER = 1, HANDLER }; /* the stack of step; then the results of the work, or its error */
+
+/* What it still has of its work. */
+static void forget(struct runner *runner) {
+    neap_message_fini(&runner->call);
+    neap_outcome_fini(&runner->outcome);
+    runner->work = 0;
+}
 
 static void leave_region(lua_State *L, struct neap_task *task, struct runner *runner, lua_KContext depth, bool failed) {
     neap_region_leave(task, &runner->region);
     neap_cancel_leave(task, (uint16_t)depth, failed);
     if (runner->region.reason != 0) luaL_unref(L, LUA_REGISTRYINDEX, runner->region.reason);
-    neap_message_fini(&runner->call);
 }
 
 static int work_ended(lua_State *L, int status, lua_KContext depth) {
@@ -185,16 +185,13 @@ static int work_ended(lua_State *L, int status, lua_KContext depth) {
     enum neap_future_state state = !failed                                    ? NEAP_FUTURE_DONE
                                    : cancelled && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED
                                                                               : NEAP_FUTURE_FAILED;
-    struct neap_outcome *outcome = make_outcome(L, task, failed ? 1 : lua_gettop(L) - HANDLER, &state);
+    write_outcome(L, task, failed ? 1 : lua_gettop(L) - HANDLER, &state, &runner->outcome);
     neap_owner_end(&task->owner);
-    uint64_t work = runner->work;
-    runner->work = 0;
     neap_list_remove(&runner->node);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
-    if (state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled)
-        neap_outcome_free(outcome); /* the worker itself ends: who buries it knows why */
-    else
-        tell_outcome(L, worker, NEAP_POOL_FINISH, work, state, outcome);
+    bool worker_ends = state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled; /* who buries it knows why */
+    if (!worker_ends) finish(L, runner, state);
+    forget(runner);
     lua_settop(L, RUNNER);
     lua_pushboolean(L, 1);
     return 1;
@@ -262,7 +259,7 @@ static int runner_collected(lua_State *L) {
     if (runner->worker == NULL) return 0;
     neap_list_remove(&runner->node);
     if (runner->extra) runner->worker->extras--;
-    neap_message_fini(&runner->call);
+    forget(runner);
     runner->worker = NULL;
     return 0;
 }
@@ -289,6 +286,7 @@ static void push_runner(lua_State *L, int index, bool extra) {
     struct runner *runner = lua_newuserdatauv(L, sizeof *runner, 1);
     memset(runner, 0, sizeof *runner);
     neap_list_init(&runner->node);
+    neap_outcome_init(&runner->outcome);
     set_class(L, &runner_key, methods, metamethods);
     lua_pushvalue(L, index);
     lua_setiuservalue(L, -2, 1);
@@ -432,7 +430,13 @@ static int worker_give_up(lua_State *L) {
     struct neap_outcome *outcome = neap_outcome_make(L, 1, &state);
     if (outcome == NULL) return luaL_error(L, "not enough memory");
     neap_outcome_add_traceback(L, outcome, 2);
-    tell_outcome(L, worker, NEAP_POOL_BREAK, 0, state, outcome);
+    struct neap_proxy *proxy = neap_remote_test(worker->pool);
+    if (proxy == NULL) {
+        neap_pool_break((struct neap_pool *)worker->pool, outcome);
+        return 0;
+    }
+    tell_outcome(L, proxy, NEAP_POOL_BREAK, 0, state, outcome);
+    neap_outcome_free(outcome);
     return 0;
 }
 

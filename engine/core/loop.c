@@ -244,7 +244,7 @@ static bool spin_and_learn(struct neap_loop *loop, int64_t next, bool looks) {
 
 static bool spin(struct neap_loop *loop, int64_t next) {
     if (loop->parks_at_once) return false;
-    bool alone = loop->busy != NULL && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1;
+    bool alone = neap_loop_is_alone(loop);
     if (alone && loop->watch == NULL) return false; /* who would? */
     if (loop->spin_ns < SPIN_MIN_NS) {
         if (++loop->idle_parks < loop->probe_parks) return false;

@@ -124,6 +124,11 @@ static inline bool neap_loop_has_ready(const struct neap_loop *loop) {
            !neap_mailbox_is_empty(loop->mailbox);
 }
 
+/* No other loop of the engine is busy: nobody could send it anything. */
+static inline bool neap_loop_is_alone(const struct neap_loop *loop) {
+    return loop->busy != 0 && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1;
+}
+
 /* Own thread: turns until `done(argument)`. Whoever makes that true cuts the turn, or what is queued behind it runs first, for as
  * long as that takes. May be called from within a turn (a host's frame that must wait). */
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument);

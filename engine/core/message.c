@@ -70,7 +70,8 @@ static void unref_list(struct neap_parcel *parcel) {
 
 void neap_message_release(struct neap_message *message) {
     switch (message->kind) {
-        case NEAP_MESSAGE_OBJECT: neap_object_unref(message->object); return;
+        case NEAP_MESSAGE_OBJECT:
+        case NEAP_MESSAGE_CODE: neap_object_unref(message->object); return;
         case NEAP_MESSAGE_LIST: unref_list(message->parcel); return;
         default: unref_parcel(message->parcel); return;
     }
@@ -79,7 +80,7 @@ void neap_message_release(struct neap_message *message) {
 void neap_message_copy(struct neap_message *to, const struct neap_message *from) {
     *to = *from;
     if (from->kind < NEAP_MESSAGE_BYTES) return;
-    if (from->kind == NEAP_MESSAGE_OBJECT)
+    if (from->kind == NEAP_MESSAGE_OBJECT || from->kind == NEAP_MESSAGE_CODE)
         neap_object_ref(from->object);
     else
         atomic_fetch_add_explicit(&from->parcel->refs, 1, memory_order_relaxed);

@@ -28,7 +28,8 @@ enum neap_message_kind {
     NEAP_MESSAGE_BYTES,  /* a longer string: a parcel that holds just its bytes */
     NEAP_MESSAGE_PARCEL, /* what the codec wrote */
     NEAP_MESSAGE_LIST,   /* several messages as one, none of which is a list: see neap_message_pack */
-    NEAP_MESSAGE_OBJECT  /* a handle: one reference */
+    NEAP_MESSAGE_OBJECT, /* a handle: one reference */
+    NEAP_MESSAGE_CODE    /* the call of a function that is nothing but its code: one reference to that */
 };
 
 enum { NEAP_MESSAGE_TEXT_MAX = 30 };

@@ -26,9 +26,10 @@ struct neap_unpacker;
 
 /* What came of a quick attempt. */
 enum neap_quick {
-    NEAP_QUICK_ASK,  /* nothing: ask attempt */
-    NEAP_QUICK_DONE, /* it was carried out */
-    NEAP_QUICK_LATER /* nothing: attempt would say no too */
+    NEAP_QUICK_ASK,   /* nothing: ask attempt */
+    NEAP_QUICK_DONE,  /* it was carried out */
+    NEAP_QUICK_LATER, /* nothing: attempt would say no too */
+    NEAP_QUICK_SOON /* nothing yet, but very soon perhaps: worth looking all the time. Attempt is asked in the end, whatever comes */
 };
 
 struct neap_class {
@@ -94,6 +95,7 @@ struct neap_object {
     atomic_bool far;
     /* Free for the class; so called because futures use them all, see sync/future.h. */
     bool loops;
+    bool in_place;
     atomic_bool observed;
     _Atomic uint8_t state;
 #ifdef NEAP_CHECK

@@ -44,7 +44,9 @@
  * SPINNING    Where an object is shared, nothing else is ready on this loop and the class can tell cheaply (hint), begin looks
  *             for some microseconds before it parks: being handed a value costs more than seeing it arrive. Nobody who waits is
  *             overtaken: attempt and quick refuse while others wait. It does not look all the time, so that whoever keeps it
- *             waiting has the memory to itself and gets something done between two looks. Where it was in vain it looks half as
+ *             waiting has the memory to itself and gets something done between two looks. Where what it waits for is a matter of
+ *             moments and nobody is held up by that (NEAP_QUICK_SOON: the next work of a pool, and what comes out of it) it does look
+ *             all the time, until something else is ready here. Where it was in vain it looks half as
  *             long the next time, and after many times once as long as at first. What another process lets go of is looked for
  *             four times as long: that much longer it takes to be handed it.
  *
@@ -299,7 +301,7 @@ static void prepare_to_enlist(struct neap_wait *wait, struct neap_link *link) {
     NEAP_ASSERT(atomic_load(&wait->state) == NEAP_WAIT_IDLE, "wait 1: a wait ends before it begins again");
     link->wait = wait;
     link->result = 0;
-    link->foreign = false;
+    link->foreign = link->looking = false;
 }
 
 static void prepare(struct neap_wait *wait, struct neap_link *link) {
@@ -327,7 +329,7 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
     struct neap_batch batch = {NULL, NULL};
     prepare(wait, link);
     enum neap_quick quick = try_quick(link);
-    if (quick != NEAP_QUICK_ASK) return quick == NEAP_QUICK_DONE;
+    if (quick == NEAP_QUICK_DONE || quick == NEAP_QUICK_LATER) return quick == NEAP_QUICK_DONE;
     neap_object_lock(link->object);
     bool done = link->object->class->attempt(link->object, link, &batch);
     neap_object_unlock(link->object);
@@ -371,8 +373,23 @@ static enum neap_quick look(struct neap_loop *loop, struct neap_link *link, enum
     return quick;
 }
 
+/* The same, all the time. Attempt is asked next, unless it was DONE. */
+static enum neap_quick watch(struct neap_loop *loop, struct neap_link *link) {
+    if (neap_loop_is_alone(loop) || loop->parks_at_once) return NEAP_QUICK_SOON;
+    for (uint32_t i = 0; i < loop->look_pauses && !neap_loop_has_ready(loop); i++) {
+        enum neap_quick quick = try_quick(link);
+        if (quick != NEAP_QUICK_SOON) {
+            loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
+            return quick;
+        }
+        neap_relax();
+    }
+    look_less(loop);
+    return NEAP_QUICK_SOON;
+}
+
 static bool is_worth_looking(const struct neap_wait *wait, const struct neap_link *link) {
-    return link->object->class->hint != NULL && wait->loop != NULL && !neap_loop_has_ready(wait->loop);
+    return link->object->class->hint != NULL && !neap_loop_has_ready(wait->loop);
 }
 
 /* --- opening --- */
@@ -440,7 +457,11 @@ static int begin_shared(struct neap_wait *wait, struct neap_link *link, int64_t 
     struct neap_object *object = link->object;
     prepare(wait, link);
     enum neap_quick quick = try_quick(link);
-    if (quick != NEAP_QUICK_DONE && deadline > 0 && is_worth_looking(wait, link)) quick = look(wait->loop, link, quick);
+    bool waits = quick != NEAP_QUICK_DONE && deadline > 0 && wait->loop != NULL;
+    if (waits && quick == NEAP_QUICK_SOON)
+        quick = watch(wait->loop, link);
+    else if (waits && is_worth_looking(wait, link))
+        quick = look(wait->loop, link, quick);
     if (quick == NEAP_QUICK_DONE) return 0;
     if (quick == NEAP_QUICK_LATER && deadline <= 0) return NEAP_TIMEOUT;
     neap_object_lock(object);

@@ -49,6 +49,7 @@ struct neap_link {
     uint8_t op;   /* the class's own number of the operation */
     bool guarded; /* neap_wait_begin holds the object's guard through this link */
     bool foreign; /* served for another process: to be committed, see neap_link_commit */
+    bool looking; /* quick has said NEAP_QUICK_SOON: for the class, false at first. Owner's thread */
 };
 
 struct neap_wait {

@@ -45,6 +45,8 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_guard_init(&engine->guard);
     neap_list_init(&engine->threads);
     neap_list_init(&engine->ended);
+    neap_list_init(&engine->needs);
+    atomic_init(&engine->attended, false);
     neap_list_init(&engine->states);
     neap_list_init(&engine->processes);
     atomic_init(&engine->process_count, 0);
@@ -340,13 +342,33 @@ void neap_engine_each_thread(struct neap_engine *engine, void (*visit)(struct ne
     neap_guard_unlock(&engine->guard);
 }
 
-void neap_engine_need(struct neap_engine *engine) {
-    atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
+void neap_engine_add_need(struct neap_engine *engine, struct neap_need *need) {
+    atomic_init(&need->count, 0);
+    neap_guard_lock(&engine->guard);
+    neap_list_push_back(&engine->needs, &need->node);
+    neap_guard_unlock(&engine->guard);
 }
 
-void neap_engine_relent(struct neap_engine *engine) {
-    bool last = atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_acq_rel) == 1;
-    if (last && engine->main != NULL) neap_mailbox_notify(engine->main);
+void neap_engine_remove_need(struct neap_engine *engine, struct neap_need *need) {
+    neap_guard_lock(&engine->guard);
+    neap_list_remove(&need->node);
+    neap_guard_unlock(&engine->guard);
+}
+
+/* Who asks writes `attended` and then reads the count, we write the count and then read `attended`: one of us sees the other. */
+void neap_engine_relent(struct neap_engine *engine, struct neap_need *need, uint64_t count) {
+    bool last = atomic_fetch_sub(&need->count, count) == count;
+    if (last && atomic_load(&engine->attended) && engine->main != NULL) neap_mailbox_notify(engine->main);
+}
+
+bool neap_engine_is_needed(struct neap_engine *engine) {
+    atomic_store(&engine->attended, true);
+    bool needed = atomic_load(&engine->jobs_needed) != 0;
+    neap_guard_lock(&engine->guard);
+    for (struct neap_list *node = engine->needs.next; node != &engine->needs && !needed; node = node->next)
+        needed = atomic_load(&NEAP_CONTAINER_OF(node, struct neap_need, node)->count) != 0;
+    neap_guard_unlock(&engine->guard);
+    return needed;
 }
 
 struct neap_channel *neap_engine_helpers(struct neap_engine *engine) {

@@ -26,14 +26,19 @@ struct neap_process;
 struct neap_signals;
 struct neap_thread;
 
+/* Something whose work the program stays alive for, such as a pool. */
+struct neap_need {
+    struct neap_list node;  /* in engine->needs; its guard */
+    _Atomic uint64_t count; /* of what has not ended. Sequentially consistent, as is engine->attended */
+};
+
 struct neap_engine {
-    atomic_int busy;      /* loops that are not idle: see COUNTING in core/mailbox.c */
-    _Atomic uint64_t ids; /* the last id given to a task, thread or process; relaxed */
-    atomic_int failures;  /* tasks, threads and processes that failed and that nobody has joined; relaxed */
-    atomic_int
-        jobs_needed; /* threads and processes that have not ended and are not daemon, pools with work; who leaves releases */
-    atomic_int reports;             /* failures on their way to the main state; who sent one leaves jobs_needed later */
-    _Atomic uint32_t alive;         /* threads whose body has not ended; who leaves releases */
+    atomic_int busy;        /* loops that are not idle: see COUNTING in core/mailbox.c */
+    _Atomic uint64_t ids;   /* the last id given to a task, thread or process; relaxed */
+    atomic_int failures;    /* tasks, threads and processes that failed and that nobody has joined; relaxed */
+    atomic_int jobs_needed; /* threads and processes that have not ended and are not daemon; who leaves releases */
+    atomic_int reports;     /* failures on their way to the main state; who sent one leaves jobs_needed later */
+    _Atomic uint32_t alive; /* threads whose body has not ended; who leaves releases */
     _Atomic uint32_t process_count; /* in `processes`; written under guard, who leaves releases */
     _Atomic bool stopping;          /* no thread or process may start any more; set under guard */
     _Atomic int exit_status;        /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
@@ -41,23 +46,25 @@ struct neap_engine {
     struct neap_mailbox *main;      /* of the loop that stays to the end; counted. Constant once set */
     struct neap_job
         *main_job; /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
-    struct neap_guard guard;               /* of the lists */
-    struct neap_list threads;              /* neap_thread.node: started, not ended */
-    struct neap_list ended;                /* neap_thread.node: ended, not joined by the system */
-    struct neap_list processes;            /* neap_process.node: started, not ended */
-    struct neap_list states;               /* neap_vm.node, for the bindings: the Lua states that are open; guard */
-    _Atomic(struct neap_cells *) cells;    /* NULL until the first is asked for; see neap_engine_cells */
-    struct neap_hub *hub;                  /* made by neap_hub_get, under the guard; NULL: nobody has needed it */
-    _Atomic(struct neap_spare *) spare;    /* NULL: none is ready. Exchanged, acquire and release */
-    _Atomic bool spare_wanted;             /* a thread was started, and will take it; relaxed */
-    _Atomic(struct neap_kept *) kept;      /* the newest first; entries are constant and stay as long as the engine */
-    struct neap_signals *signals;          /* likewise, by neap_signal_open */
-    struct neap_channel *helpers;          /* likewise, by neap_engine_helpers: a reference */
-    struct neap_list unread;               /* neap_work.unread: failed, nobody has seen it; a reference each. guard */
-    uint32_t unread_count;                 /* of unread; guard */
-    struct neap_list unjoined;             /* neap_unjoined.node; guard */
-    uint32_t unjoined_count;               /* of unjoined; guard */
-    struct neap_rings rings;               /* who waits for a lock while holding others */
+    struct neap_guard guard;            /* of the lists */
+    struct neap_list threads;           /* neap_thread.node: started, not ended */
+    struct neap_list ended;             /* neap_thread.node: ended, not joined by the system */
+    struct neap_list processes;         /* neap_process.node: started, not ended */
+    struct neap_list needs;             /* neap_need.node */
+    _Atomic bool attended;              /* somebody waits until nothing is needed: `main` is told. Never false again */
+    struct neap_list states;            /* neap_vm.node, for the bindings: the Lua states that are open; guard */
+    _Atomic(struct neap_cells *) cells; /* NULL until the first is asked for; see neap_engine_cells */
+    struct neap_hub *hub;               /* made by neap_hub_get, under the guard; NULL: nobody has needed it */
+    _Atomic(struct neap_spare *) spare; /* NULL: none is ready. Exchanged, acquire and release */
+    _Atomic bool spare_wanted;          /* a thread was started, and will take it; relaxed */
+    _Atomic(struct neap_kept *) kept;   /* the newest first; entries are constant and stay as long as the engine */
+    struct neap_signals *signals;       /* likewise, by neap_signal_open */
+    struct neap_channel *helpers;       /* likewise, by neap_engine_helpers: a reference */
+    struct neap_list unread;            /* neap_work.unread: failed, nobody has seen it; a reference each. guard */
+    uint32_t unread_count;              /* of unread; guard */
+    struct neap_list unjoined;          /* neap_unjoined.node; guard */
+    uint32_t unjoined_count;            /* of unjoined; guard */
+    struct neap_rings rings;            /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */
     void (*overdue)(
@@ -147,9 +154,15 @@ const struct neap_kept *neap_engine_find_kept(const struct neap_engine *engine, 
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
                       void *argument);
 
-/* Any thread of the engine: there is something more that the program stays alive for; and there is that no longer. */
-void neap_engine_need(struct neap_engine *engine);
-void neap_engine_relent(struct neap_engine *engine);
+/* Any thread: `need` counts from now on; and no longer, which must be before the engine ends. Its count is 0. */
+void neap_engine_add_need(struct neap_engine *engine, struct neap_need *need);
+void neap_engine_remove_need(struct neap_engine *engine, struct neap_need *need);
+/* Any thread of the engine: the program stays alive for one thing more, or `count` less. */
+static inline void neap_engine_need(struct neap_need *need) { atomic_fetch_add(&need->count, 1); }
+void neap_engine_relent(struct neap_engine *engine, struct neap_need *need, uint64_t count);
+/* Is there anything that the program stays alive for: threads and processes that are not daemon, work of pools? Once this has been
+ * asked the loop `main` looks around when it may have become false. Any thread; acquires what they have done. */
+bool neap_engine_is_needed(struct neap_engine *engine);
 
 /* Any thread, which is counted itself or serves others: one thing more, or less, that something may happen to by itself: see `busy`. */
 void neap_engine_count_in(struct neap_engine *engine);

@@ -153,7 +153,8 @@ void neap_pack_message(struct neap_packer *packer, const struct neap_message *me
         case NEAP_MESSAGE_BYTES:
         case NEAP_MESSAGE_PARCEL: pack_parcel(packer, message->parcel); break;
         case NEAP_MESSAGE_LIST: pack_list(packer, message); break;
-        case NEAP_MESSAGE_OBJECT: pack_object(packer, message->object); break;
+        case NEAP_MESSAGE_OBJECT:
+        case NEAP_MESSAGE_CODE: pack_object(packer, message->object); break;
         default: break;
     }
 }
@@ -349,7 +350,8 @@ void neap_unpack_message(struct neap_unpacker *unpacker, struct neap_message *me
         case NEAP_MESSAGE_BYTES: message->parcel = unpack_parcel(unpacker, true); break;
         case NEAP_MESSAGE_PARCEL: message->parcel = unpack_parcel(unpacker, false); break;
         case NEAP_MESSAGE_LIST: unpack_list(unpacker, message); break;
-        case NEAP_MESSAGE_OBJECT: message->object = neap_unpack_object(unpacker); break;
+        case NEAP_MESSAGE_OBJECT:
+        case NEAP_MESSAGE_CODE: message->object = neap_unpack_object(unpacker); break;
         default: unpack_inline(unpacker, message);
     }
     if (unpacker->code != 0) neap_message_clear(message);

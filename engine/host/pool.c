@@ -8,12 +8,15 @@
  *            ENDED ends the future after that: so it ends once, be it that a worker finishes, dies and is cancelled at the same time.
  *            A promise is RUNNING from the start.
  * INVARIANTS (under the guard)
- *            1. Takers wait only while the queue is empty, and submitters only while it is full.
+ *            1. Takers wait only while there is no more in the queue than there are lookers, and submitters only while it is full.
  *            2. Once the pool is closed nobody submits; once the queue is empty as well, nobody takes.
  *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
  *            4. Once the pool is terminated nobody listens in vain: who has been told all that is asked of its work is told that.
  * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
- * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_need). Idle workers do not keep it.
+ * LOOKERS    A thread that wants work looks at the length of the queue for a while before it waits in the list of takers: that costs
+ *            neither side a wake-up. Who looks is counted, and always comes for work under the guard in the end. So what is submitted
+ *            is left in the queue for it, rather than given to a taker who sleeps.
+ * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_is_needed). Idle workers do not keep it.
  * LOCKS      The pool's guard. Futures are ended, and engine and mailboxes called, once it is free.
  * REJECTED   A queue for each worker and stealing (a chunk is large, one queue is not contended); a hold in the worker's name, as a
  *            permit has (it does not know the cause of a death, nor what was taken and never arrived). */
@@ -53,7 +56,7 @@ static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitt
     }
     pool->last_id++;
     pool->stats.submitted++;
-    if (pool->unfinished++ == 0) neap_engine_need(pool->engine);
+    neap_engine_need(&pool->unfinished);
     neap_message_set_kind(&submitter->message, NEAP_MESSAGE_OBJECT);
     submitter->message.object = neap_object_ref(&work->future.object);
     return work;
@@ -117,19 +120,16 @@ static void after_queue(struct neap_pool *pool, struct neap_batch *batch) {
 
 /* So many have ended. */
 static void count_down(struct neap_pool *pool, uint64_t count) {
-    neap_object_lock(&pool->object);
-    pool->unfinished -= count;
-    bool last = count > 0 && pool->unfinished == 0;
-    neap_object_unlock(&pool->object);
-    if (last) neap_engine_relent(pool->engine);
+    if (count > 0) neap_engine_relent(pool->engine, &pool->unfinished, count);
 }
 
-static struct neap_outcome *copy_outcome(const struct neap_outcome *outcome) {
-    struct neap_outcome *copy = outcome == NULL ? NULL : neap_outcome_new();
-    if (copy == NULL) return NULL;
-    neap_message_copy(&copy->value, &outcome->value);
-    neap_message_copy(&copy->traceback, &outcome->traceback);
-    return copy;
+static void end_with_copy(struct neap_work *work, enum neap_future_state state, const struct neap_outcome *outcome) {
+    struct neap_outcome copy;
+    if (outcome != NULL) {
+        neap_message_copy(&copy.value, &outcome->value);
+        neap_message_copy(&copy.traceback, &outcome->traceback);
+    }
+    neap_work_end(work, state, outcome != NULL ? &copy : NULL);
 }
 
 /* Ends all of a list of retired work: failed with copies of `outcome`, or cancelled where that is NULL. */
@@ -138,7 +138,7 @@ static void end_all(struct neap_pool *pool, struct neap_list *list, const struct
     struct neap_list *node;
     uint64_t count = 0;
     while ((node = neap_list_pop_front(list)) != NULL) {
-        neap_work_end(work_at(node), state, copy_outcome(outcome));
+        end_with_copy(work_at(node), state, outcome);
         count++;
     }
     count_down(pool, count);
@@ -175,15 +175,18 @@ static struct neap_work *find_running(struct neap_pool *pool, uint64_t id) {
     return NULL;
 }
 
-bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome) {
+bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome,
+                      struct neap_message *call) {
     neap_object_lock(&pool->object);
     struct neap_work *work = find_running(pool, id);
     if (work != NULL) retire(pool, work, state);
     neap_object_unlock(&pool->object);
     if (work == NULL) {
-        neap_outcome_free(outcome);
+        if (outcome != NULL) neap_outcome_fini(outcome);
+        if (call != NULL) neap_message_fini(call);
         return false;
     }
+    if (call != NULL) neap_message_move(&work->call, call);
     neap_work_end(work, state, outcome);
     count_down(pool, 1);
     return true;
@@ -294,7 +297,8 @@ struct neap_work *neap_pool_promise(struct neap_pool *pool, struct neap_job *job
     if (work != NULL) {
         pool->last_id++;
         work->promised = (struct neap_job *)neap_object_ref(&job->future.object);
-        if (pool->unfinished++ == 0) neap_engine_need(pool->engine);
+        work->near = false;
+        neap_engine_need(&pool->unfinished);
         run(pool, work, work->submitted);
         neap_object_ref(&work->future.object);
     }
@@ -383,7 +387,7 @@ struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *ca
     work->phase = NEAP_WORK_ENDED;
     neap_object_unlock(&pool->object);
     neap_object_ref(&work->future.object);
-    neap_work_end(work, NEAP_FUTURE_FAILED, copy_outcome(pool->broken));
+    end_with_copy(work, NEAP_FUTURE_FAILED, pool->broken);
     return work;
 }
 
@@ -437,18 +441,20 @@ static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_b
     if (full || !neap_link_commit(link)) return false;
     struct neap_work *work = admit(pool, link);
     if (work == NULL) return true;
-    struct neap_link *taker = neap_waiters_claim(&pool->takers);
+    bool is_looked_for = atomic_load_explicit(&pool->lookers, memory_order_relaxed) > queued(pool);
+    struct neap_link *taker = is_looked_for ? NULL : neap_waiters_claim(&pool->takers);
     if (taker == NULL) {
         enqueue(pool, work);
         return true;
     }
-    NEAP_ASSERT(queued(pool) == 0, "pool 1: takers wait only while the queue is empty");
     hand_over(pool, work, taker, work->submitted);
     neap_batch_add(batch, taker->wait);
     return true;
 }
 
 static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
+    if (link->looking) atomic_fetch_sub_explicit(&pool->lookers, 1, memory_order_relaxed);
+    link->looking = false;
     bool empty = neap_list_is_empty(&pool->queue);
     if (empty && !is_closed(pool) && pool->broken == NULL) return false;
     if (!neap_link_commit(link)) return false;
@@ -474,6 +480,16 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     return atomic_load_explicit(&pool->ended, memory_order_relaxed) && neap_link_commit(link);
 }
 
+/* See LOOKERS. */
+static enum neap_quick quick(struct neap_object *object, struct neap_link *link) {
+    struct neap_pool *pool = (struct neap_pool *)object;
+    if (link->op != NEAP_POOL_TAKE || pool->kind != NEAP_POOL_THREADS) return NEAP_QUICK_ASK;
+    if (queued(pool) > 0 || is_closed(pool)) return NEAP_QUICK_ASK;
+    if (!link->looking) atomic_fetch_add_explicit(&pool->lookers, 1, memory_order_relaxed);
+    link->looking = true;
+    return NEAP_QUICK_SOON;
+}
+
 static void enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_pool *pool = (struct neap_pool *)object;
     struct neap_list *const lists[] = {&pool->submitters, &pool->takers, &pool->listeners, &pool->joiners};
@@ -491,34 +507,44 @@ int neap_pool_pack_outcome(struct neap_message *message, enum neap_future_state 
     if (outcome == NULL) return 0;
     neap_message_move(&parts[1], &outcome->value);
     neap_message_move(&parts[2], &outcome->traceback);
-    neap_outcome_free(outcome);
     return 0;
 }
 
-/* NULL: there is none. False: the message makes no sense. */
+/* `exists`: there is one. False: the message makes no sense. */
 static bool unpack_outcome(const struct neap_message *message, enum neap_future_state *state,
-                           struct neap_outcome **outcome) {
+                           struct neap_outcome *outcome, bool *exists) {
     size_t count = 0;
     const struct neap_message *parts = message->kind == NEAP_MESSAGE_LIST ? neap_message_items(message, &count) : NULL;
-    *outcome = NULL;
     if (count != 3 || parts[0].kind != NEAP_MESSAGE_INTEGER) return false;
     *state = (enum neap_future_state)(parts[0].integer >> 1);
     if (*state < NEAP_FUTURE_DONE || *state > NEAP_FUTURE_CANCELLED) return false;
-    if ((parts[0].integer & 1) == 0 || (*outcome = neap_outcome_new()) == NULL) return true;
-    neap_message_copy(&(*outcome)->value, &parts[1]);
-    neap_message_copy(&(*outcome)->traceback, &parts[2]);
+    *exists = (parts[0].integer & 1) != 0;
+    neap_message_copy(&outcome->value, &parts[1]);
+    neap_message_copy(&outcome->traceback, &parts[2]);
     return true;
+}
+
+/* No memory: it stays as it is, and its workers give up one after the other. */
+static void break_with(struct neap_pool *pool, struct neap_outcome *outcome) {
+    struct neap_outcome *kept = neap_outcome_new();
+    if (kept == NULL) return;
+    neap_message_move(&kept->value, &outcome->value);
+    neap_message_move(&kept->traceback, &outcome->traceback);
+    neap_pool_break(pool, kept);
 }
 
 static void serve_outcome(struct neap_pool *pool, struct neap_call *call) {
     enum neap_future_state state;
-    struct neap_outcome *outcome;
-    if (!unpack_outcome(&call->message, &state, &outcome))
+    struct neap_outcome outcome;
+    bool exists = false;
+    neap_outcome_init(&outcome);
+    if (!unpack_outcome(&call->message, &state, &outcome, &exists))
         call->result = NEAP_RANGE;
     else if (call->method == NEAP_POOL_FINISH)
-        (void)neap_pool_finish(pool, (uint64_t)call->number, state, outcome);
-    else if (outcome != NULL)
-        neap_pool_break(pool, outcome);
+        (void)neap_pool_finish(pool, (uint64_t)call->number, state, exists ? &outcome : NULL, NULL);
+    else if (exists)
+        break_with(pool, &outcome);
+    neap_outcome_fini(&outcome);
     neap_message_fini(&call->message);
 }
 
@@ -583,7 +609,8 @@ static const struct neap_remote remote = {
 
 static void destroy(struct neap_object *object) {
     struct neap_pool *pool = (struct neap_pool *)object;
-    NEAP_ASSERT(pool->unfinished == 0, "pool 3: work has a reference to its pool");
+    NEAP_ASSERT(atomic_load(&pool->unfinished.count) == 0, "pool 3: work has a reference to its pool");
+    neap_engine_remove_need(pool->engine, &pool->unfinished);
     neap_outcome_free(pool->broken);
     neap_free(pool);
 }
@@ -594,6 +621,7 @@ const struct neap_class neap_pool_class = {
     .name = "pool",
     .verbs = verbs,
     .destroy = destroy,
+    .quick = quick,
     .attempt = attempt,
     .enlist = enlist,
     .remote = &remote,
@@ -620,5 +648,6 @@ struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind 
     neap_list_init(&pool->takers);
     neap_list_init(&pool->listeners);
     neap_list_init(&pool->joiners);
+    neap_engine_add_need(engine, &pool->unfinished);
     return pool;
 }

@@ -13,9 +13,8 @@
 #include "core/histogram.h"
 #include "core/object.h"
 #include "core/wait.h"
+#include "host/engine.h"
 #include "host/work.h"
-
-struct neap_engine;
 
 /* Operations of a link.
  * SUBMIT  link->message is the call, link->number NEAP_POOL_QUIET or 0. Waits while the queue is full. Afterwards message is a
@@ -55,9 +54,11 @@ struct neap_pool {
     struct neap_list submitters, takers, listeners, joiners; /* links, by operation */
     struct neap_outcome *broken; /* why no work can be done: with it all fails. NULL: it can. Owned */
     struct neap_pool_stats stats;
-    bool terminated;       /* all that it had is cancelled; closed as well */
-    uint64_t last_id;      /* given to work */
-    uint64_t unfinished;   /* work that has not ended */
+    bool terminated;             /* all that it had is cancelled; closed as well */
+    uint64_t last_id;            /* given to work */
+    struct neap_need unfinished; /* work that has not ended */
+    _Atomic uint32_t
+        lookers; /* takers that look at `queued` and will come for work: see LOOKERS. Fewer under the guard only */
     _Atomic size_t queued; /* length of the queue. Written under the guard, as the next ones */
     _Atomic bool closed;   /* takes no work any more; what it has is done */
     _Atomic bool ended;    /* no worker is left */
@@ -69,8 +70,10 @@ struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind 
 
 /* --- any thread, no guard held --- */
 
-/* A worker has done the work `id`: ends its future. Takes over `outcome`. False when it has ended already. */
-bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome);
+/* A worker has done the work `id`: ends its future. False when it has ended already. What came out, NULL for nothing, and what is
+ * left of the call, or NULL, are empty afterwards: that goes with the work, so that it is dropped where it was made. */
+bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome,
+                      struct neap_message *call);
 
 /* Work that no worker does, but the task of `job`, which calls neap_pool_finish; cancelling it cancels that task. A new reference,
  * for the caller. NULL: no memory. */
@@ -110,7 +113,7 @@ enum neap_pool_call {
 };
 enum { NEAP_POOL_IS_CLOSED = 1, NEAP_POOL_HAS_ENDED = 2, NEAP_POOL_IS_BROKEN = 4 };
 
-/* For FINISH and BREAK: takes over `outcome`, which may be NULL, on success. 0 or NEAP_NOMEM. */
+/* For FINISH and BREAK: `outcome`, which may be NULL, is empty afterwards. 0; or NEAP_NOMEM, and it is as it was. */
 int neap_pool_pack_outcome(struct neap_message *message, enum neap_future_state state, struct neap_outcome *outcome);
 
 /* For constants: what numbers[1] of a proxy says. */

@@ -60,10 +60,19 @@ static const struct neap_remote remote = {
     .put_more = put_end,
 };
 
+/* That it has ended needs no guard to be seen: who ends it has a reference. Threads of ours may be done in a moment. */
+static enum neap_quick quick(struct neap_object *object, struct neap_link *link) {
+    const struct neap_work *work = (struct neap_work *)object;
+    (void)link;
+    if (neap_future_has_ended(&work->future)) return NEAP_QUICK_DONE;
+    return work->near ? NEAP_QUICK_SOON : NEAP_QUICK_ASK;
+}
+
 const struct neap_class neap_work_class = {
     .name = "future",
     .verbs = neap_future_verbs,
     .destroy = destroy,
+    .quick = quick,
     .attempt = neap_future_attempt,
     .enlist = neap_future_enlist,
     .remote = &remote,
@@ -74,6 +83,8 @@ struct neap_work *neap_work_new(struct neap_pool *pool, uint64_t id, struct neap
     if (work == NULL) return NULL;
     neap_future_init(&work->future, &neap_work_class);
     neap_object_share(&work->future.object);
+    work->future.object.in_place = true;
+    work->near = pool->kind == NEAP_POOL_THREADS;
     neap_list_init(&work->node);
     neap_list_init(&work->unread);
     work->pool = (struct neap_pool *)neap_object_ref(&pool->object);
@@ -116,8 +127,8 @@ static bool take_out(struct neap_engine *engine, struct neap_work *work) {
 }
 
 void neap_work_observe(struct neap_work *work) {
+    if (neap_future_state(&work->future) != NEAP_FUTURE_FAILED || work->quiet) return;
     struct neap_engine *engine = work->pool->engine;
-    if (work->quiet || neap_future_state(&work->future) != NEAP_FUTURE_FAILED) return;
     if (atomic_exchange_explicit(&work->future.object.observed, true, memory_order_relaxed)) return;
     atomic_fetch_sub_explicit(&engine->failures, 1, memory_order_relaxed);
     if (take_out(engine, work)) neap_object_unref(&work->future.object);
@@ -136,6 +147,10 @@ struct neap_work *neap_work_next_unread(struct neap_engine *engine) {
 /* The failure is noted first: who sees the end may observe it at once. */
 void neap_work_end(struct neap_work *work, enum neap_future_state state, struct neap_outcome *outcome) {
     if (state == NEAP_FUTURE_FAILED && !work->quiet) note_failure(work->pool->engine, work);
-    neap_future_end(&work->future, state, outcome);
+    if (outcome != NULL) {
+        neap_message_move(&work->result.value, &outcome->value);
+        neap_message_move(&work->result.traceback, &outcome->traceback);
+    }
+    neap_future_end(&work->future, state, outcome != NULL ? &work->result : NULL);
     neap_object_unref(&work->future.object);
 }

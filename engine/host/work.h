@@ -25,11 +25,13 @@ enum neap_work_request {
 
 struct neap_work {
     struct neap_future future; /* first; shared from the start */
+    bool near; /* a thread of ours does it, and may be done in a moment. Constant once others know of it */
     struct neap_list
         node; /* in a list of its pool, with a reference, until it has ended. The pool's guard, as all below */
-    struct neap_list unread;  /* in engine->unread, with a reference; the engine's guard */
-    struct neap_pool *pool;   /* a reference; constant */
-    struct neap_message call; /* what is to be done; empty once a worker has taken it */
+    struct neap_list unread;    /* in engine->unread, with a reference; the engine's guard */
+    struct neap_pool *pool;     /* a reference; constant */
+    struct neap_message call;   /* what is to be done; once a worker has taken it: what it has given back */
+    struct neap_outcome result; /* what future.outcome refers to, if anything came out */
     struct neap_message
         reason; /* of a cancellation; constant once the future has ended, and once CANCEL is requested */
     struct neap_job
@@ -50,7 +52,7 @@ enum { NEAP_WORK_GIVE_UP = 32 };
 struct neap_work *neap_work_new(struct neap_pool *pool, uint64_t id, struct neap_message *call, bool quiet);
 
 /* No guard held; the phase is ENDED, by the caller. Ends the future, and gives back the reference of the list it was in. Counts a
- * failure as unread, until neap_work_observe. Takes over `outcome`, which may be NULL for a cancellation. */
+ * failure as unread, until neap_work_observe. `outcome` is empty afterwards; NULL: there is none. */
 void neap_work_end(struct neap_work *work, enum neap_future_state state, struct neap_outcome *outcome);
 
 /* Any thread: somebody has seen how it ended. */

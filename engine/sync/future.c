@@ -13,7 +13,7 @@ const char *const neap_future_verbs[] = {"join"};
 void neap_future_init(struct neap_future *future, const struct neap_class *class) {
     neap_object_init(&future->object, class);
     neap_list_init(&future->waiters);
-    future->object.loops = false;
+    future->object.loops = future->object.in_place = false;
     atomic_init(&future->object.state, NEAP_FUTURE_NEW);
     atomic_init(&future->object.observed, false);
 }
@@ -42,7 +42,10 @@ void neap_future_fini(struct neap_future *future) {
     NEAP_ASSERT(neap_future_has_ended(future) || neap_list_is_empty(&future->waiters),
                 "wait 2: who waits keeps the object alive");
     if (future->object.loops) forget_references(&outcome->value, &future->object);
-    neap_outcome_free(outcome);
+    if (!future->object.in_place)
+        neap_outcome_free(outcome);
+    else if (outcome != NULL)
+        neap_outcome_fini(outcome);
 }
 
 bool neap_future_end(struct neap_future *future, enum neap_future_state state, struct neap_outcome *outcome) {
@@ -79,15 +82,22 @@ bool neap_future_is_awaited(struct neap_future *future) {
 
 struct neap_outcome *neap_outcome_new(void) {
     struct neap_outcome *outcome = neap_alloc(sizeof *outcome);
-    if (outcome == NULL) return NULL;
-    neap_message_clear(&outcome->value);
-    neap_message_clear(&outcome->traceback);
+    if (outcome != NULL) neap_outcome_init(outcome);
     return outcome;
 }
 
 void neap_outcome_free(struct neap_outcome *outcome) {
     if (outcome == NULL) return;
+    neap_outcome_fini(outcome);
+    neap_free(outcome);
+}
+
+void neap_outcome_init(struct neap_outcome *outcome) {
+    neap_message_clear(&outcome->value);
+    neap_message_clear(&outcome->traceback);
+}
+
+void neap_outcome_fini(struct neap_outcome *outcome) {
     neap_message_fini(&outcome->value);
     neap_message_fini(&outcome->traceback);
-    neap_free(outcome);
 }

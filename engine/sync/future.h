@@ -28,7 +28,8 @@ struct neap_outcome {
 
 /* `object` has more of it: state, an enum neap_future_state, of which those that say ended are written under the guard, release;
  * observed: somebody has taken note of how it ended, joined or asked for the error, relaxed; loops: the outcome refers to the future
- * itself, see future.c, written as the outcome is. */
+ * itself, see future.c, written as the outcome is; in_place: the outcome lies in what the future is embedded in, and is only emptied,
+ * constant. */
 struct neap_future {
     struct neap_object object; /* first; embedded by what it is the future of */
     union {
@@ -62,6 +63,9 @@ bool neap_future_is_awaited(struct neap_future *future);
 
 struct neap_outcome *neap_outcome_new(void); /* both messages empty; NULL: no memory */
 void neap_outcome_free(struct neap_outcome *outcome);
+/* One that lies somewhere: its messages empty; and what they hold dropped. */
+void neap_outcome_init(struct neap_outcome *outcome);
+void neap_outcome_fini(struct neap_outcome *outcome);
 
 /* neap_class functions */
 bool neap_future_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);

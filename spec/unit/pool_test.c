@@ -82,6 +82,19 @@ static struct neap_outcome *outcome_with(int64_t value) {
     return made_outcome;
 }
 
+/* Takes over `outcome`, which may be NULL. */
+static bool end_work_of(struct neap_pool *where, uint64_t id, enum neap_future_state state,
+                        struct neap_outcome *result) {
+    bool finished = neap_pool_finish(where, id, state, result, NULL);
+    CHECK(result == NULL || result->value.kind == NEAP_MESSAGE_EMPTY);
+    neap_outcome_free(result);
+    return finished;
+}
+
+static bool end_work(uint64_t id, enum neap_future_state state, struct neap_outcome *result) {
+    return end_work_of(pool, id, state, result);
+}
+
 static enum neap_future_state state_of(const struct neap_work *work) { return neap_future_state(&work->future); }
 
 static void let_go(struct neap_work *work) { neap_object_unref(&work->future.object); }
@@ -103,10 +116,10 @@ static void work_goes_from_submitter_to_worker_and_back(void **state) {
     assert_int_equal(take(&a, 1, 0), 0);
     assert_int_equal(taken(&a, &id), 5);
     assert_int_equal(state_of(work), NEAP_FUTURE_RUNNING);
-    assert_true(neap_pool_finish(pool, id, NEAP_FUTURE_DONE, outcome_with(6)));
+    assert_true(end_work(id, NEAP_FUTURE_DONE, outcome_with(6)));
     assert_int_equal(state_of(work), NEAP_FUTURE_DONE);
     assert_int_equal(value_of(&neap_future_outcome(&work->future)->value), 6);
-    assert_false(neap_pool_finish(pool, id, NEAP_FUTURE_DONE, outcome_with(7)));
+    assert_false(end_work(id, NEAP_FUTURE_DONE, outcome_with(7)));
     let_go(work);
 }
 
@@ -121,8 +134,8 @@ static void a_worker_that_waits_is_served_in_order_of_arrival(void **state) {
     assert_int_equal(outcome(&b), 0);
     assert_int_equal(taken(&a, &first), 1);
     assert_int_equal(taken(&b, &second), 2);
-    assert_int_equal(neap_pool_finish(pool, second, NEAP_FUTURE_DONE, NULL), true);
-    assert_int_equal(neap_pool_finish(pool, first, NEAP_FUTURE_FAILED, NULL), true);
+    assert_int_equal(end_work(second, NEAP_FUTURE_DONE, NULL), true);
+    assert_int_equal(end_work(first, NEAP_FUTURE_FAILED, NULL), true);
     assert_int_equal(state_of(one), NEAP_FUTURE_FAILED);
     assert_int_equal(state_of(two), NEAP_FUTURE_DONE);
     let_go(one);
@@ -139,21 +152,84 @@ static void a_worker_whose_wait_is_over_is_passed_over(void **state) {
     settle(&here);
     assert_int_equal(outcome(&a), NEAP_CANCELLED);
     assert_int_equal(taken(&b, &id), 1);
-    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+    end_work(id, NEAP_FUTURE_DONE, NULL);
     let_go(work);
+}
+
+static void what_is_left_of_the_call_goes_with_the_work(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *work = submit(5);
+    assert_int_equal(take(&a, 1, 0), 0);
+    id = (uint64_t)a.links[0].number;
+    assert_true(neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL, &a.links[0].message));
+    assert_int_equal(a.links[0].message.kind, NEAP_MESSAGE_EMPTY);
+    assert_int_equal(value_of(&work->call), 5);
+    let_go(work);
+}
+
+/* What neap_wait_begin does, step by step. */
+static void work_is_left_for_who_looks_rather_than_given_to_who_waits(void **state) {
+    (void)state;
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_link *link = &b.links[0];
+    uint64_t first, second;
+    take(&a, 1, NEAP_FOREVER);
+    memset(link, 0, sizeof *link);
+    link->op = NEAP_POOL_TAKE;
+    link->number = 2;
+    assert_int_equal(neap_pool_class.quick(&pool->object, link), NEAP_QUICK_SOON);
+    assert_int_equal(neap_pool_class.quick(&pool->object, link), NEAP_QUICK_SOON);
+    struct neap_work *one = submit(1);
+    assert_int_equal(state_of(one), NEAP_FUTURE_NEW);
+    struct neap_work *two = submit(2); /* there is one who looks, and no more */
+    settle(&here);
+    assert_int_equal(outcome(&a), 0);
+    assert_int_equal(taken(&a, &second), 2);
+    assert_int_equal(neap_pool_class.quick(&pool->object, link), NEAP_QUICK_ASK);
+    neap_object_lock(&pool->object);
+    assert_true(neap_pool_class.attempt(&pool->object, link, &batch));
+    neap_object_unlock(&pool->object);
+    assert_int_equal(taken(&b, &first), 1);
+    take(&a, 1, NEAP_FOREVER);
+    struct neap_work *three = submit(3); /* nobody looks any more */
+    settle(&here);
+    assert_int_equal(outcome(&a), 0);
+    neap_pool_end(pool);
+    neap_message_fini(&a.links[0].message);
+    let_go(one);
+    let_go(two);
+    let_go(three);
+}
+
+static void who_waits_for_the_end_of_all_work_is_told(void **state) {
+    (void)state;
+    uint64_t id;
+    engine.main = neap_mailbox_ref(here.mailbox);
+    for (int i = 0; i < 2; i++) {
+        struct neap_work *work = submit(1);
+        take(&a, 1, 0);
+        (void)taken(&a, &id);
+        if (i == 1) assert_true(neap_engine_is_needed(&engine));
+        end_work(id, NEAP_FUTURE_DONE, NULL);
+        assert_int_equal(neap_mailbox_is_empty(here.mailbox), i == 0); /* nobody had asked */
+        let_go(work);
+    }
+    assert_false(neap_engine_is_needed(&engine));
+    settle(&here);
 }
 
 static void the_program_is_needed_while_work_is_unfinished(void **state) {
     (void)state;
     uint64_t id;
     struct neap_work *one = submit(1), *two = submit(2);
-    assert_int_equal(atomic_load(&engine.jobs_needed), 1);
+    assert_true(neap_engine_is_needed(&engine));
     take(&a, 1, 0);
     (void)taken(&a, &id);
-    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
-    assert_int_equal(atomic_load(&engine.jobs_needed), 1);
+    end_work(id, NEAP_FUTURE_DONE, NULL);
+    assert_true(neap_engine_is_needed(&engine));
     request(two, NEAP_WORK_CANCEL, 0);
-    assert_int_equal(atomic_load(&engine.jobs_needed), 0);
+    assert_false(neap_engine_is_needed(&engine));
     let_go(one);
     let_go(two);
 }
@@ -171,7 +247,7 @@ static void a_full_queue_makes_submitters_wait(void **state) {
     for (int64_t i = 0; i < 3; i++) {
         assert_int_equal(take(&c, 1, 0), 0);
         assert_int_equal(taken(&c, &id), i);
-        neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+        end_work(id, NEAP_FUTURE_DONE, NULL);
         settle(&here);
         if (i == 0) works[1] = work_of(&a);
         if (i == 1) works[2] = work_of(&b);
@@ -227,7 +303,7 @@ static void the_worker_that_runs_it_is_told(void **state) {
     assert_int_equal(asked(&c, id), NEAP_WORK_CANCEL);
     assert_int_equal(value_of(&c.links[0].message), 5);
     assert_int_equal(listen_as(&c, 1, 0), NEAP_TIMEOUT);
-    neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL);
+    end_work(id, NEAP_FUTURE_CANCELLED, NULL);
     cancel(&b);
     finish(&b);
     let_go(work);
@@ -254,7 +330,7 @@ static void a_listener_that_could_not_do_it_is_told_again(void **state) {
     }
     assert_int_equal(listen_again(&b, 2, id), NEAP_TIMEOUT); /* it is another's */
     assert_int_equal(listen_as(&c, 1, 0), NEAP_TIMEOUT);
-    neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL);
+    end_work(id, NEAP_FUTURE_CANCELLED, NULL);
     assert_int_equal(listen_again(&c, 1, id), NEAP_TIMEOUT); /* it has ended */
     let_go(work);
 }
@@ -274,7 +350,7 @@ static void a_dead_worker_costs_what_it_ran(void **state) {
     assert_int_equal(value_of(&neap_future_outcome(&one->future)->value), 99);
     assert_int_equal(state_of(two), NEAP_FUTURE_RUNNING);
     assert_int_equal(state_of(three), NEAP_FUTURE_NEW);
-    assert_false(neap_pool_finish(pool, first, NEAP_FUTURE_DONE, NULL)); /* its last word comes too late */
+    assert_false(end_work(first, NEAP_FUTURE_DONE, NULL)); /* its last word comes too late */
     assert_true(neap_pool_wants_workers(pool));
     struct neap_pool_stats stats;
     neap_pool_read_stats(pool, &stats);
@@ -311,7 +387,7 @@ static void failures_count_until_somebody_looks(void **state) {
         works[i] = work_of(&a);
         take(&b, 1, 0);
         (void)taken(&b, &id);
-        neap_pool_finish(pool, id, NEAP_FUTURE_FAILED, outcome_with(i));
+        end_work(id, NEAP_FUTURE_FAILED, outcome_with(i));
     }
     assert_int_equal(atomic_load(&engine.failures), count);
     neap_work_observe(works[0]);
@@ -334,7 +410,7 @@ static void quiet_failures_do_not_count(void **state) {
     struct neap_work *work = submit(1);
     take(&a, 1, 0);
     (void)taken(&a, &id);
-    neap_pool_finish(pool, id, NEAP_FUTURE_FAILED, NULL);
+    end_work(id, NEAP_FUTURE_FAILED, NULL);
     assert_int_equal(atomic_load(&engine.failures), 0);
     neap_work_observe(work);
     assert_int_equal(atomic_load(&engine.failures), 0);
@@ -358,9 +434,9 @@ static void a_closed_pool_does_what_it_has(void **state) {
     neap_message_fini(&d.links[0].message);
     assert_false(neap_pool_wants_workers(pool));
     (void)taken(&a, &id);
-    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+    end_work(id, NEAP_FUTURE_DONE, NULL);
     (void)taken(&b, &id);
-    neap_pool_finish(pool, id, NEAP_FUTURE_DONE, NULL);
+    end_work(id, NEAP_FUTURE_DONE, NULL);
     assert_int_equal(take(&a, 1, NEAP_FOREVER), NEAP_CLOSED);
     assert_int_equal(start(&a, pool, NEAP_POOL_JOIN, NEAP_FOREVER), NEAP_PARKED);
     neap_pool_end(pool);
@@ -394,7 +470,7 @@ static void terminating_cancels_what_is_queued_and_asks_what_runs(void **state) 
     assert_int_equal(state_of(two), NEAP_FUTURE_CANCELLED);
     assert_int_equal(listen_as(&b, 1, 0), 0);
     assert_int_equal(asked(&b, id), NEAP_WORK_CANCEL);
-    assert_true(neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL));
+    assert_true(end_work(id, NEAP_FUTURE_CANCELLED, NULL));
     let_go(one);
     let_go(two);
 }
@@ -413,7 +489,7 @@ static void who_listens_learns_that_nothing_more_will_be_asked(void **state) {
     assert_int_equal(asked(&b, id), NEAP_WORK_CANCEL);
     assert_int_equal(outcome(&c), NEAP_CLOSED);
     assert_int_equal(listen_as(&b, 1, 0), NEAP_CLOSED);
-    neap_pool_finish(pool, id, NEAP_FUTURE_CANCELLED, NULL);
+    end_work(id, NEAP_FUTURE_CANCELLED, NULL);
     let_go(work);
 }
 
@@ -447,7 +523,7 @@ static void out_of_memory_is_an_answer(void **state) {
     neap_memory_fail_after(0);
     assert_int_equal(start(&a, pool, NEAP_POOL_SUBMIT, 0), NEAP_NOMEM);
     assert_int_equal(value_of(&a.links[0].message), 1); /* as it was */
-    assert_int_equal(atomic_load(&engine.jobs_needed), 0);
+    assert_false(neap_engine_is_needed(&engine));
 }
 
 /* --- races --- */
@@ -504,7 +580,7 @@ static void do_pieces(void *argument) {
         dawdle(100);
         if (chance(4) == 0)
             neap_pool_bury(contest->pool, 1, true, outcome_with(value));
-        else if (neap_pool_finish(contest->pool, id, NEAP_FUTURE_DONE, outcome_with(value)))
+        else if (end_work_of(contest->pool, id, NEAP_FUTURE_DONE, outcome_with(value)))
             contest->ended++;
     }
     neap_pool_end(contest->pool);
@@ -525,7 +601,7 @@ static void check_contest(void *argument) {
     }
     CHECK(done == contest->ended);
     CHECK(stats.done + stats.failed + stats.cancelled == PIECES && stats.running == 0 && stats.queued == 0);
-    CHECK(atomic_load(&contest->engine.jobs_needed) == 0);
+    CHECK(!neap_engine_is_needed(&contest->engine));
     neap_object_unref(&contest->pool->object);
     neap_engine_fini(&contest->engine);
 }
@@ -544,6 +620,9 @@ int main(void) {
         POOL_TEST(work_goes_from_submitter_to_worker_and_back),
         POOL_TEST(a_worker_that_waits_is_served_in_order_of_arrival),
         POOL_TEST(a_worker_whose_wait_is_over_is_passed_over),
+        POOL_TEST(what_is_left_of_the_call_goes_with_the_work),
+        POOL_TEST(work_is_left_for_who_looks_rather_than_given_to_who_waits),
+        POOL_TEST(who_waits_for_the_end_of_all_work_is_told),
         POOL_TEST(the_program_is_needed_while_work_is_unfinished),
         SHORT_TEST(a_full_queue_makes_submitters_wait),
         SHORT_TEST(work_that_is_cancelled_in_the_queue_makes_room),
