@@ -8,16 +8,25 @@
 
 #ifdef __linux__
 #include <sys/timerfd.h>
+#endif
+
+/* Guard held. NULL: none waits. */
+static struct neap_alarm *first_of(const struct neap_alarms *alarms) {
+    struct neap_list *node = alarms->waiting.next;
+    return node != &alarms->waiting ? NEAP_CONTAINER_OF(node, struct neap_alarm, node) : NULL;
+}
+
+#ifdef __linux__
 
 static int open_timer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
 
 /* Guard held: the descriptor can be read from when the first one is due. */
 static void wind(const struct neap_alarms *alarms) {
     struct itimerspec spec = {{0, 0}, {0, 0}};
-    if (neap_list_is_empty(&alarms->waiting)) return; /* it has been read: nothing comes any more */
-    int64_t at = NEAP_CONTAINER_OF(alarms->waiting.next, struct neap_alarm, node)->at;
-    spec.it_value.tv_sec = (time_t)(at / NEAP_SECOND);
-    spec.it_value.tv_nsec = (long)(at % NEAP_SECOND);
+    const struct neap_alarm *first = first_of(alarms);
+    if (first == NULL) return; /* it has been read: nothing comes any more */
+    spec.it_value.tv_sec = (time_t)(first->at / NEAP_SECOND);
+    spec.it_value.tv_nsec = (long)(first->at % NEAP_SECOND);
     timerfd_settime(alarms->fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
@@ -62,9 +71,8 @@ bool neap_alarms_set(struct neap_alarms *alarms, struct neap_alarm *alarm, int64
 
 /* Out of the list: the first one that is due at `now`; NULL: none is, and the descriptor is wound for the next one. */
 static struct neap_alarm *take_due(struct neap_alarms *alarms, int64_t now) {
-    struct neap_alarm *alarm = NULL;
     neap_guard_lock(&alarms->guard);
-    if (!neap_list_is_empty(&alarms->waiting)) alarm = NEAP_CONTAINER_OF(alarms->waiting.next, struct neap_alarm, node);
+    struct neap_alarm *alarm = first_of(alarms);
     if (alarm != NULL && alarm->at > now) alarm = NULL;
     if (alarm != NULL)
         neap_list_remove(&alarm->node);
