@@ -93,6 +93,13 @@ void neap_scalar_push(lua_State *L, enum neap_type type, union neap_scalar value
 /* --- methods --- */
 
 int neap_scalar_method_add(lua_State *L, int index, enum neap_type type, void *at) {
+    int64_t wide;
+    neap_scalar_expect(at);
+    if (neap_type_is_wide(type) && lua_isinteger(L, index) &&
+        neap_scalar_add_wide(type, at, lua_tointeger(L, index), &wide)) {
+        lua_pushinteger(L, wide);
+        return 1;
+    }
     union neap_scalar by = neap_scalar_check_step(L, index, type), sum;
     if (neap_scalar_add(type, at, by, &sum) < 0)
         return luaL_error(L, "overflow: with %s added it would be out of the range of %s",

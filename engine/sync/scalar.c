@@ -142,6 +142,12 @@ static int add(enum neap_type type, union neap_scalar one, union neap_scalar oth
 }
 
 int neap_scalar_add(enum neap_type type, void *at, union neap_scalar by, union neap_scalar *sum) {
+    int64_t wide;
+    if (neap_type_is_wide(type)) {
+        if (!neap_scalar_add_wide(type, at, by.integer, &wide)) return NEAP_RANGE;
+        sum->integer = wide;
+        return 0;
+    }
     size_t size = neap_types[type].size;
     uint64_t bits = load_bits(size, at);
     for (;;) {

@@ -8,6 +8,7 @@
 #ifndef NEAP_SYNC_SCALAR_H
 #define NEAP_SYNC_SCALAR_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,5 +54,29 @@ bool neap_scalar_swap(enum neap_type type, void *at, union neap_scalar old, unio
 /* Adds `by`, which need not fit; not for booleans. NEAP_RANGE, and nothing has changed: the sum does not fit; of finite numbers it is
  * finite. */
 int neap_scalar_add(enum neap_type type, void *at, union neap_scalar by, union neap_scalar *sum);
+
+/* --- the widest integers, which are their bits --- */
+
+static inline bool neap_type_is_wide(enum neap_type type) { return type == NEAP_I64 || type == NEAP_U64; }
+
+/* As neap_scalar_add; false: the sum does not fit. */
+static inline bool neap_scalar_add_wide(enum neap_type type, void *at, int64_t by, int64_t *sum) {
+    _Atomic int64_t *cell = at;
+    int64_t before = atomic_load(cell);
+    do {
+        if (__builtin_add_overflow(before, by, sum) || (type == NEAP_U64 && *sum < 0)) return false;
+    } while (!atomic_compare_exchange_weak(cell, &before, *sum));
+    return true;
+}
+
+/* What is `at` is going to be changed in a moment: by then it may have come from the processor that changed it last. To read it first and
+ * then to change it would have it come twice. */
+static inline void neap_scalar_expect(const void *at) {
+#if defined(__x86_64__)
+    __asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)at)); /* __builtin_prefetch would only read */
+#else
+    __builtin_prefetch(at, 1);
+#endif
+}
 
 #endif
