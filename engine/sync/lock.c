@@ -31,7 +31,7 @@
  *             once, else after a quarter of a millisecond: OPEN is taken out of the word, so that whoever holds it then tells us. So
  *             it is one turn in line, and then some out of line; nobody starves, and those who wait are served in order.
  *             Between threads it is never open: those find it by looking. Whoever dies while it is open leaves nothing behind: the
- *             alarm is ours, and what it held is abandoned as ever.
+ *             alarm is ours, what it held is abandoned as ever, and it is open no more.
  * LIFE        A hold counts no reference: that would be two more atomic operations on the word's cache line. So the last reference may go
  *             while the lock is held, by an owner that can no longer release it, but will end. `revived` then gives it one reference that is
  *             the hold's, and says so in the word (FORGOTTEN), under the guard: `abandon` either came before, and was done
@@ -258,7 +258,7 @@ static void close_up(struct neap_lock *lock, struct neap_batch *batch) {
     }
 }
 
-/* Guard held; it is open. Does it stay so? */
+/* Guard held; it has been open. Does it stay so? */
 static bool stays_open(struct neap_lock *lock) {
     bool taken = atomic_exchange_explicit(&neap_lock_shared(lock)->taken, 0, memory_order_relaxed) != 0;
     if (!taken || neap_clock_now() >= lock->open_until) return false;
@@ -270,7 +270,10 @@ static void ring(struct neap_alarm *alarm) {
     struct neap_batch batch = {NULL, NULL};
     neap_object_lock(&lock->object);
     bool stays = stays_open(lock);
-    if (!stays) close_up(lock, &batch);
+    if (!stays) {
+        lock->is_alarmed = false;
+        close_up(lock, &batch);
+    }
     neap_object_unlock(&lock->object);
     neap_batch_flush(&batch);
     if (!stays) neap_object_unref(&lock->object);
@@ -278,11 +281,12 @@ static void ring(struct neap_alarm *alarm) {
 
 /* Guard held, by whoever pumps: somebody of another process held it for `held_ns`, and lets go. */
 static bool opens(struct neap_lock *lock, int64_t held_ns) {
-    if (held_ns > BRIEF_NS || lock->alarms == NULL || lock->open_until != 0 || neap_list_is_empty(&lock->waiters))
+    if (held_ns > BRIEF_NS || lock->alarms == NULL || lock->is_alarmed || neap_list_is_empty(&lock->waiters))
         return false;
     int64_t now = neap_clock_now();
     if (!neap_alarms_set(lock->alarms, &lock->alarm, now + PROBE_NS)) return false;
     neap_object_ref(&lock->object);
+    lock->is_alarmed = true;
     lock->open_until = now + OPEN_NS;
     atomic_store_explicit(&neap_lock_shared(lock)->taken, 0, memory_order_relaxed);
     write_word(lock, NEAP_LOCK_WAITED);
@@ -307,6 +311,7 @@ struct neap_lock *neap_lock_new(const struct neap_class *class) {
     lock->parties = 0;
     lock->alarms = NULL;
     neap_alarm_init(&lock->alarm, ring);
+    lock->is_alarmed = false;
     lock->open_until = 0;
     lock->depth = 0;
     neap_list_init(&lock->hold.node);
@@ -391,6 +396,7 @@ static void leave(struct neap_object *object, uint32_t party) {
     neap_object_lock(object);
     lock->parties &= ~((uint64_t)1 << party);
     if (read_word(lock) >> NEAP_LOCK_PARTY_SHIFT == party) pass_on(lock, NEAP_ABANDONED, &batch);
+    close_up(lock, &batch); /* it may have been the last: until the alarm all would seem to wait for ever */
     neap_object_unlock(object);
     neap_batch_flush(&batch);
 }

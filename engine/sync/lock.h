@@ -76,7 +76,8 @@ struct neap_lock {
     struct neap_cell cell;
     uint64_t parties;           /* a bit for each of them. guard */
     struct neap_alarms *alarms; /* of who looks after the other processes. With the cell; NULL: it is never open */
-    struct neap_alarm alarm;    /* while it is open, and then with a reference */
+    struct neap_alarm alarm;    /* while `is_alarmed`, and then with a reference */
+    bool is_alarmed;            /* the alarm is set, or rings. guard */
     int64_t open_until;         /* 0: it is not. guard */
     struct neap_list waiters;   /* links with ACQUIRE; empty while it is free. guard */
 };

@@ -555,13 +555,25 @@ static void who_dies_while_it_is_open_abandons_it(void **state) {
     end_opening(&opening, NEAP_ABANDONED);
 }
 
-/* It has left already, and takes it all the same before it dies. */
-static void who_has_left_holds_nothing(void **state) {
+static void it_is_handed_on_when_another_process_leaves(void **state) {
     struct opening opening;
     (void)state;
     begin_opening(&opening);
     tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
     lock->object.class->remote->leave(&lock->object, opening.party);
+    assert_true(neap_lock_is_held_by(lock, &opening.b.owner));
+    ring(&opening);
+    assert_true(neap_lock_is_held_by(lock, &opening.b.owner));
+    end_opening(&opening, 0);
+}
+
+/* It is about to die, and takes it all the same. */
+static void who_has_left_holds_nothing(void **state) {
+    struct opening opening;
+    (void)state;
+    begin_opening(&opening);
+    lock->object.class->remote->leave(&lock->object, opening.party);
+    tell(NEAP_LOCK_RELEASE, &opening.guest.owner, 0);
     assert_true(take_as(neap_lock_word(opening.party, &opening.guest.owner)));
     while (!neap_lock_is_held_by(lock, &opening.b.owner)) ring(&opening);
     end_opening(&opening, NEAP_ABANDONED);
@@ -622,6 +634,7 @@ int main(void) {
         LOCK_TEST(who_waits_is_not_passed_for_long),
         LOCK_TEST(after_a_long_turn_it_is_handed_on),
         LOCK_TEST(who_dies_while_it_is_open_abandons_it),
+        LOCK_TEST(it_is_handed_on_when_another_process_leaves),
         LOCK_TEST(who_has_left_holds_nothing),
         LOCK_TEST(who_gives_up_while_it_is_open_leaves_it_free),
         LOCK_TEST(it_is_handed_on_when_the_alarms_end),
