@@ -16,6 +16,11 @@
  *             between holding and taking lie a few instructions, no lock and no call. A process that dies there leaves a
  *             word held; the process whose wait it is takes it back when it learns of the death (neap_ticket_settle).
  *             Who meets a held word spins: longer than that it cannot be held.
+ * RECEIPT     Who has claimed a word keeps what he gave until the wait has ended: closing it is the receipt, without a message. A process that was
+ *             killed before it came to that has left its word TAKEN, and whoever gave it something takes it back: one
+ *             compare-and-swap again, between that and the closing. A waiting process that learns that it will not be told what it was given (the
+ *             one in between has died, there was no memory) says so in the word: FREE, but with a `by`. It does not use that word again,
+ *             so that the giver finds it whenever he looks. Nor does who takes over a page of the dead use what was claimed for a link there.
  * ORDER       A claim acquires what the opening released, and releases what the claimer has read.
  *
  * REJECTED    Asking the waiting process for leave before a value is handed over (a round trip more for each value); a segment of
@@ -122,6 +127,17 @@ static uint32_t take_page(struct neap_board *board) {
     return 0;
 }
 
+/* Of a page that nobody had, or whose owner is dead: is the word free, or can be? See RECEIPT. */
+static bool can_be_used(_Atomic uint64_t *word) {
+    uint64_t last = atomic_load_explicit(word, memory_order_acquire);
+    if ((last & STATES) == OPEN) {
+        uint64_t closed = last & ~(uint64_t)STATES;
+        return atomic_compare_exchange_strong_explicit(word, &last, closed, memory_order_acq_rel, memory_order_relaxed);
+    }
+    uint64_t by_and_state = last & (((uint64_t)1 << ROUND_SHIFT) - 1);
+    return by_and_state == FREE || by_and_state == ((uint64_t)NEAP_TICKET_SELF << BY_SHIFT | TAKEN);
+}
+
 /* Guard held. */
 static bool add_page(struct neap_board *board) {
     struct page *page = neap_alloc(sizeof *page);
@@ -135,10 +151,12 @@ static bool add_page(struct neap_board *board) {
     board->pages = page;
     for (uint32_t i = WORDS_PER_PAGE; i-- > 0;) {
         struct neap_ticket *ticket = &page->tickets[i];
+        ticket->spent = false;
         ticket->place = (uint64_t)page->number * PAGE_SIZE + i * sizeof(uint64_t);
         ticket->word = word_at(board, ticket->place);
         ticket->by = NEAP_TICKET_SELF + 1;
         ticket->board = board;
+        if (!can_be_used(ticket->word)) continue;
         ticket->next = board->spare;
         board->spare = ticket;
     }
@@ -196,11 +214,31 @@ void neap_ticket_let_go(const struct neap_ticket *ticket, uint32_t by) {
     change(ticket, word_of(ticket, by, HELD), word_of(ticket, 0, OPEN));
 }
 
-bool neap_ticket_settle(const struct neap_ticket *ticket, uint32_t by, bool died) {
+/* Ours; claimed, or about to be, by somebody who may be alive and keeps what he gave: he is to find out. */
+static bool give_up(struct neap_ticket *ticket, uint32_t by) {
+    uint64_t unread = word_of(ticket, by, FREE);
+    if (ticket->board == NULL) return false;
+    ticket->spent = change(ticket, word_of(ticket, by, TAKEN), unread) || change(ticket, word_of(ticket, by, HELD), unread);
+    return ticket->spent;
+}
+
+/* The wait has not ended: if its word is free, what was given has been taken back already. */
+bool neap_ticket_settle(struct neap_ticket *ticket, uint32_t by, bool unread) {
     uint64_t taken = word_of(ticket, by, TAKEN);
+    if (unread && give_up(ticket, by)) return true;
     if (look(ticket) == taken) return true;
-    if (died && change(ticket, word_of(ticket, by, HELD), taken)) return true;
-    return claim_as(ticket, taken) || look(ticket) == taken;
+    if (unread && change(ticket, word_of(ticket, by, HELD), taken)) return true;
+    return claim_as(ticket, taken) || look(ticket) == taken || look(ticket) == word_of(ticket, 0, FREE);
+}
+
+bool neap_ticket_is_unread(const struct neap_ticket *ticket, uint32_t by) {
+    uint64_t word = look(ticket);
+    return word == word_of(ticket, by, TAKEN) || word == word_of(ticket, by, FREE);
+}
+
+bool neap_ticket_revoke(const struct neap_ticket *ticket, uint32_t by) {
+    uint64_t closed = word_of(ticket, 0, FREE);
+    return change(ticket, word_of(ticket, by, TAKEN), closed) || change(ticket, word_of(ticket, by, FREE), closed);
 }
 
 bool neap_ticket_is_open(const struct neap_ticket *ticket) {
@@ -212,7 +250,8 @@ bool neap_ticket_is_open(const struct neap_ticket *ticket) {
 
 struct neap_ticket *neap_ticket_open(struct neap_board *board, uint32_t tries) {
     neap_guard_lock(&board->guard);
-    struct neap_ticket *ticket = board->spare != NULL || add_page(board) ? board->spare : NULL;
+    while (board->spare == NULL && add_page(board)) {}
+    struct neap_ticket *ticket = board->spare;
     if (ticket != NULL) board->spare = ticket->next;
     neap_guard_unlock(&board->guard);
     if (ticket == NULL) return NULL;
@@ -225,14 +264,15 @@ struct neap_ticket *neap_ticket_open(struct neap_board *board, uint32_t tries) {
 
 /* A ticket that was never claimed is over too. A page that was taken over from the dead may still be written to by who
  * served them: such a claim fails, or comes before a round begins. */
-void neap_ticket_close(struct neap_ticket *ticket) {
+bool neap_ticket_close(struct neap_ticket *ticket) {
     struct neap_board *board = ticket->board;
-    if (board == NULL) return;
-    atomic_store_explicit(ticket->word, word_of(ticket, 0, FREE), memory_order_release);
+    if (board == NULL || ticket->spent) return true;
+    uint64_t last = atomic_exchange_explicit(ticket->word, word_of(ticket, 0, FREE), memory_order_acq_rel);
     neap_guard_lock(&board->guard);
     ticket->next = board->spare;
     board->spare = ticket;
     neap_guard_unlock(&board->guard);
+    return (last & STATES) != FREE;
 }
 
 bool neap_ticket_find(struct neap_board *board, uint64_t place, uint64_t round, uint32_t by,
@@ -248,5 +288,6 @@ bool neap_ticket_find(struct neap_board *board, uint64_t place, uint64_t round, 
     atomic_init(&ticket->tries, 0);
     ticket->board = NULL;
     ticket->next = NULL;
+    ticket->spent = false;
     return true;
 }

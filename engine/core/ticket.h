@@ -25,6 +25,7 @@ struct neap_ticket {
         tries; /* of the wait: links with NEAP_OP_TRY that have not been refused yet; 0: of another process. Relaxed */
     struct neap_board *board; /* whom it is given back to; NULL: the wait is another process's */
     struct neap_ticket *next; /* while it is spare: the next one. The board's guard */
+    bool spent;               /* the word is not used again: see RECEIPT. By who settles it; then the waiting thread */
 };
 
 /* The board of a new family, and one that was handed down by the parent process (takes over one reference on success). 0 or what
@@ -40,8 +41,9 @@ struct neap_segment *neap_board_segment(struct neap_board *board);
 
 /* A ticket with a new round, which is open; NULL: no memory, or every word of the family is in use. `tries`: for the wait. */
 struct neap_ticket *neap_ticket_open(struct neap_board *board, uint32_t tries);
-/* The wait is over: who still tries to claim it fails. A ticket of another process is left alone. */
-void neap_ticket_close(struct neap_ticket *ticket);
+/* The wait is over: who still tries to claim it fails, and who has claimed it learns that what he gave was received. False: he has
+ * taken it back (neap_ticket_revoke). A ticket of another process is left alone. */
+bool neap_ticket_close(struct neap_ticket *ticket);
 
 /* --- processes that serve it --- */
 
@@ -53,8 +55,9 @@ bool neap_ticket_find(struct neap_board *board, uint64_t place, uint64_t round, 
 
 /* False: somebody else was faster, or the round is over. */
 bool neap_ticket_claim(const struct neap_ticket *ticket, uint32_t by);
-/* Has it been claimed as `by`, or is open and now is? `died`: whoever might just hold it as `by` is dead. */
-bool neap_ticket_settle(const struct neap_ticket *ticket, uint32_t by, bool died);
+/* Has it been claimed as `by`, or is open and now is? `unread`: what it was claimed for will not be received; whoever might just hold it as
+ * `by` is dead, or further off. */
+bool neap_ticket_settle(struct neap_ticket *ticket, uint32_t by, bool unread);
 bool neap_ticket_is_open(const struct neap_ticket *ticket);
 
 /* Holds an open ticket: it can be claimed by nobody until it is taken, or let go. Never wait for anything meanwhile but a
@@ -62,5 +65,10 @@ bool neap_ticket_is_open(const struct neap_ticket *ticket);
 bool neap_ticket_hold(const struct neap_ticket *ticket, uint32_t by);
 void neap_ticket_take(const struct neap_ticket *ticket, uint32_t by);
 void neap_ticket_let_go(const struct neap_ticket *ticket, uint32_t by);
+
+/* Of who has claimed it as `by`, and has sent what it was claimed for: has the wait not ended yet? */
+bool neap_ticket_is_unread(const struct neap_ticket *ticket, uint32_t by);
+/* Then it is his again: true, once; and the wait will end without. False: it has been received. */
+bool neap_ticket_revoke(const struct neap_ticket *ticket, uint32_t by);
 
 #endif

@@ -254,11 +254,11 @@ struct neap_link *neap_waiters_exchange_foreign(struct neap_list *waiters, struc
     return NULL;
 }
 
-bool neap_link_complete(struct neap_link *link, bool died) {
+bool neap_link_complete(struct neap_link *link, bool unread) {
     struct neap_wait *wait = link->wait;
     if (wait->ticket == NULL) return neap_link_claim(link);
     if (atomic_load_explicit(&wait->state, memory_order_relaxed) != NEAP_WAIT_OPEN ||
-        !neap_ticket_settle(wait->ticket, by_of(link), died))
+        !neap_ticket_settle(wait->ticket, by_of(link), unread))
         return false;
     win_by_ticket(link);
     return true;
@@ -288,10 +288,19 @@ bool neap_link_refuse(struct neap_link *link) {
     return false;
 }
 
-static void drop_ticket(struct neap_wait *wait) {
-    if (wait->ticket == NULL) return;
-    neap_ticket_close(wait->ticket);
+/* False: who has served the wait has taken back what he gave. */
+static bool drop_ticket(struct neap_wait *wait) {
+    if (wait->ticket == NULL) return true;
+    bool received = neap_ticket_close(wait->ticket);
     wait->ticket = NULL;
+    return received;
+}
+
+/* Both sides have given up on each other: see RECEIPT in ticket.c. */
+static void lose(struct neap_link *link) {
+    if (link->result != 0) return;
+    neap_message_fini(&link->message);
+    link->result = NEAP_BROKEN;
 }
 
 /* --- trying --- */
@@ -685,12 +694,13 @@ int neap_wait_end(struct neap_wait *wait) {
         withdraw_others(wait, UINT32_MAX);
     else if (wait->link_count > 1)
         withdraw_others(wait, outcome - NEAP_WAIT_WOKEN);
-    drop_ticket(wait);
+    bool received = drop_ticket(wait);
     atomic_store_explicit(&wait->state, NEAP_WAIT_IDLE, memory_order_relaxed);
     wait->link_count = 0;
     if (outcome < NEAP_WAIT_WOKEN) return outcome == NEAP_WAIT_TIMEDOUT ? NEAP_TIMEOUT : NEAP_CANCELLED;
     struct neap_link *winner = &wait->links[outcome - NEAP_WAIT_WOKEN];
     const struct neap_class *class = winner->object->class;
+    if (!received) lose(winner);
     if (class->resumed != NULL) class->resumed(winner->object, winner);
     return (int)(outcome - NEAP_WAIT_WOKEN);
 }

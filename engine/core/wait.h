@@ -14,6 +14,7 @@ struct neap_hold;
 struct neap_loan;
 struct neap_loop;
 struct neap_owner;
+struct neap_returned;
 struct neap_ticket;
 
 /* Something that a loop will run once. `next` belongs to the queue that it is in. */
@@ -40,8 +41,13 @@ struct neap_link {
         double priority; /* operand and result of queues */
         int64_t number;  /* result (arrival index) */
     };
-    struct neap_hold *hold; /* operand and result of what is held; see the classes */
     union {
+        struct neap_hold *hold; /* operand and result of what is held; see the classes */
+        struct neap_returned
+            *room; /* foreign, of who receives: for what comes back; owned by who serves it. See sync/channel.c */
+    };
+    union {
+        uint64_t turn;          /* result of who receives: when it left the channel; see sync/channel.c */
         uint64_t request;       /* of a proxy: what it has asked for the link; see host/request.h */
         struct neap_loan *loan; /* foreign: what is lent to whom it is served for; NULL: nothing. See sync/channel.c */
     };
@@ -152,9 +158,10 @@ static inline bool neap_link_commit(struct neap_link *link) { return !link->fore
  * or as before. False: it has been, and link->result is NEAP_GONE. Not for one without a ticket. Nothing is waited for in between. */
 bool neap_link_hold(struct neap_link *link);
 void neap_link_settle(struct neap_link *link, bool served);
-/* For proxies: the process that was asked says that it has claimed `link`'s wait (or is dead, and may have; or could not serve it).
- * False when it was claimed elsewhere. Takes the link out of its list; the caller fills in the results. */
-bool neap_link_complete(struct neap_link *link, bool died);
+/* For proxies: the process that was asked says that it has claimed `link`'s wait, or could not serve it; `unread`: it may have claimed it,
+ * but what it gave for that is not to be had (it is dead, or there is no memory). False when it was claimed elsewhere. Takes the link out
+ * of its list; the caller fills in the results. */
+bool neap_link_complete(struct neap_link *link, bool unread);
 /* For proxies: the process that was asked whether `link` can be served now has said no. True: so have all, and the wait is to be
  * completed with NEAP_TIMEOUT; false: the link has been taken out of its list. */
 bool neap_link_refuse(struct neap_link *link);

@@ -32,6 +32,8 @@
 #include "sync/semaphore.h"
 #include "sync/sequence.h"
 
+enum { KEPT_SIZE = 4096 }; /* bytes of a message that may stay over there a little */
+
 struct reading {
     struct neap_hold hold;    /* in the reader's list */
     struct neap_owner *owner; /* the reader. Constant */
@@ -405,6 +407,12 @@ static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_
     neap_owner_enter(link->wait->owner, &proxy->hold);
 }
 
+/* It is kept over there until we say so: see GIVEN in serving.c. */
+static bool is_worth_telling(const struct neap_message *message) {
+    if (message->kind < NEAP_MESSAGE_BYTES) return false;
+    return message->kind > NEAP_MESSAGE_PARCEL || message->parcel->size > KEPT_SIZE || message->parcel->object_count > 0;
+}
+
 /* The other process has answered: what it has given is held from now on. */
 static void resumed(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
@@ -413,7 +421,9 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
         drop_reading(link);
         return;
     }
-    if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
+    if (is_receiving(link) && !link->foreign && is_worth_telling(&link->message))
+        neap_request_received(proxy->import.session, link->request);
+    else if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
         take_lock(proxy, link, false);
     else if (kind == NEAP_KIND_RWLOCK || is_holding(link))
         neap_owner_enter(link->wait->owner, link->hold);
@@ -515,13 +525,19 @@ static const char *const wait_verbs[] = {"wait", "wait"};
 static const char *const dict_verbs[] = {"update", "wait"};
 static const char *const pool_verbs[] = {"submit", "take", "listen", "join"};
 
-#define PLAIN(kind_, ops_) [(kind_)] = {.kind = (kind_), .ops = (ops_), .constants = constants}
-#define LENDING(kind_, ops_, lending_) \
-    [(kind_)] = {.kind = (kind_), .ops = (ops_), .lending = (lending_), .constants = constants}
-#define HOLDING(kind_, ops_, holding_, serve_) \
+#define PLAIN(kind_, ops_, taking_) \
+    [(kind_)] = {.kind = (kind_), .ops = (ops_), .taking = (taking_), .constants = constants}
+#define LENDING(kind_, ops_, lent_)       \
+    [(kind_)] = {.kind = (kind_),         \
+                 .ops = (ops_),           \
+                 .lending = (lent_) + 1,  \
+                 .taking = 1 << (lent_),  \
+                 .constants = constants}
+#define HOLDING(kind_, ops_, holding_, taking_, serve_) \
     [(kind_)] = {.kind = (kind_),              \
                  .ops = (ops_),                \
                  .holding = (holding_),        \
+                 .taking = (taking_),          \
                  .constants = constants,       \
                  .serve = (serve_),            \
                  .make_hold = make_hold}
@@ -534,23 +550,23 @@ static struct neap_hold *make_hold(struct neap_object *object) {
 }
 
 static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
-    LENDING(NEAP_KIND_CHANNEL, 2, NEAP_CHANNEL_RECV + 1),
-    LENDING(NEAP_KIND_QUEUE, 3, NEAP_QUEUE_GET + 1),
-    PLAIN(NEAP_KIND_PIPE, 0),
-    LENDING(NEAP_KIND_STREAM, 3, NEAP_STREAM_RECV + 1),
-    HOLDING(NEAP_KIND_LOCK, 1, 0, serve_lock),
-    HOLDING(NEAP_KIND_RLOCK, 1, 0, serve_lock),
-    HOLDING(NEAP_KIND_RWLOCK, 2, 0, serve_rwlock),
-    PLAIN(NEAP_KIND_CONDITION, 1),
-    HOLDING(NEAP_KIND_SEMAPHORE, 2, NEAP_SEMAPHORE_HOLD + 1, NULL),
-    HOLDING(NEAP_KIND_BOUNDED_SEMAPHORE, 2, NEAP_SEMAPHORE_HOLD + 1, NULL),
-    PLAIN(NEAP_KIND_EVENT, 1),
-    PLAIN(NEAP_KIND_SIGNAL, 1),
-    PLAIN(NEAP_KIND_BARRIER, 2),
-    PLAIN(NEAP_KIND_POOL, 4),
-    PLAIN(NEAP_KIND_MAPPED, 0),
-    HOLDING(NEAP_KIND_DICT, NEAP_DICT_IDLE + 1, NEAP_DICT_UPDATE + 1, NULL),
-    HOLDING(NEAP_KIND_LIST, NEAP_SEQUENCE_UPDATE + 1, NEAP_SEQUENCE_UPDATE + 1, NULL),
+    LENDING(NEAP_KIND_CHANNEL, 2, NEAP_CHANNEL_RECV),
+    LENDING(NEAP_KIND_QUEUE, 3, NEAP_QUEUE_GET),
+    PLAIN(NEAP_KIND_PIPE, 0, 0),
+    LENDING(NEAP_KIND_STREAM, 3, NEAP_STREAM_RECV),
+    HOLDING(NEAP_KIND_LOCK, 1, 0, 0, serve_lock),
+    HOLDING(NEAP_KIND_RLOCK, 1, 0, 0, serve_lock),
+    HOLDING(NEAP_KIND_RWLOCK, 2, 0, 0, serve_rwlock),
+    PLAIN(NEAP_KIND_CONDITION, 1, 1 << NEAP_CONDITION_WAIT),
+    HOLDING(NEAP_KIND_SEMAPHORE, 2, NEAP_SEMAPHORE_HOLD + 1, 1 << NEAP_SEMAPHORE_ACQUIRE, NULL),
+    HOLDING(NEAP_KIND_BOUNDED_SEMAPHORE, 2, NEAP_SEMAPHORE_HOLD + 1, 1 << NEAP_SEMAPHORE_ACQUIRE, NULL),
+    PLAIN(NEAP_KIND_EVENT, 1, 0),
+    PLAIN(NEAP_KIND_SIGNAL, 1, 0),
+    PLAIN(NEAP_KIND_BARRIER, 2, 0),
+    PLAIN(NEAP_KIND_POOL, 4, 0),
+    PLAIN(NEAP_KIND_MAPPED, 0, 0),
+    HOLDING(NEAP_KIND_DICT, NEAP_DICT_IDLE + 1, NEAP_DICT_UPDATE + 1, 0, NULL),
+    HOLDING(NEAP_KIND_LIST, NEAP_SEQUENCE_UPDATE + 1, NEAP_SEQUENCE_UPDATE + 1, 0, NULL),
 };
 
 #define CLASS(kind_, name_, verbs_)           \

@@ -95,7 +95,8 @@ bool neap_request_remove(struct neap_session *session, uint64_t id) {
 
 /* The answer to a wait, as far as it does not lie in the message. */
 struct answer {
-    bool claimed, died;
+    bool claimed;
+    bool unread; /* what it was claimed for is not to be had */
     int result;
     uint64_t number;
 };
@@ -131,7 +132,7 @@ static void complete(struct neap_session *session, struct neap_object *proxy, ui
     neap_object_lock(proxy);
     struct neap_link *link = take_link(session, id);
     bool refused = link != NULL && !answer->claimed && answer->result == NEAP_TIMEOUT && !neap_link_refuse(link);
-    if (link != NULL && !refused && neap_link_complete(link, answer->died)) {
+    if (link != NULL && !refused && neap_link_complete(link, answer->unread)) {
         link->result = answer->result;
         if (answer->result == 0 || answer->claimed) {
             neap_message_move(&before, &link->message);
@@ -218,9 +219,22 @@ int neap_request_send(struct neap_import *import, const struct neap_link *link, 
     return code;
 }
 
-void neap_request_withdraw(struct neap_session *session, uint64_t id) {
+static void send_id(struct neap_session *session, uint8_t type, uint64_t id) {
     struct iovec piece = {&id, sizeof id};
-    neap_wire_send(session->wire, NEAP_FRAME_WITHDRAW, &piece, 1, NULL, 0);
+    neap_wire_send(session->wire, type, &piece, 1, NULL, 0);
+}
+
+void neap_request_withdraw(struct neap_session *session, uint64_t id) { send_id(session, NEAP_FRAME_WITHDRAW, id); }
+
+void neap_request_received(struct neap_session *session, uint64_t id) { send_id(session, NEAP_FRAME_RECEIVED, id); }
+
+void neap_request_return(struct neap_import *import, const struct neap_message *message) {
+    struct neap_packer packer;
+    neap_packer_init(&packer, import->session->wire);
+    neap_pack_u32(&packer, import->id);
+    neap_pack_message(&packer, message);
+    neap_packer_send(&packer, NEAP_FRAME_RETURN);
+    neap_packer_fini(&packer);
 }
 
 void neap_request_fail(struct neap_session *session, uint64_t id, int code) {
@@ -312,21 +326,26 @@ void neap_request_tell(struct neap_import *import, struct neap_call *call) {
 /* --- answers --- */
 
 bool neap_request_reply(struct neap_session *session, struct neap_unpacker *unpacker) {
-    struct answer answer = {.died = false};
+    struct answer answer = {.unread = false};
     struct neap_message message;
     uint64_t id = neap_unpack_u64(unpacker);
     answer.claimed = neap_unpack_u8(unpacker) != 0;
     answer.result = (int)neap_unpack_u32(unpacker);
     answer.number = neap_unpack_u64(unpacker);
     neap_unpack_message(unpacker, &message);
-    if (unpacker->code != 0) return unpacker->code == NEAP_NOMEM;
+    bool lost = unpacker->code == NEAP_NOMEM; /* there is something in it, for which there is no room */
+    if (unpacker->code != 0 && !lost) return false;
+    if (lost) answer.result = unpacker->code;
+    answer.unread = lost;
+    unpacker->code = 0;
     struct neap_object *proxy = find_proxy(session, id);
     if (proxy != NULL) {
         complete(session, proxy, id, &answer, &message);
+        if (lost) neap_request_withdraw(session, id);
         neap_object_unref(proxy);
     } else {
         struct neap_pending *pending = take_pending(session, id);
-        if (pending != NULL) answer_call(pending, answer.result, answer.number, &message, unpacker);
+        if (pending != NULL) answer_call(pending, answer.result, answer.number, &message, lost ? NULL : unpacker);
     }
     neap_message_fini(&message); /* nobody wanted it */
     return true;
@@ -345,7 +364,7 @@ static uint64_t any(struct neap_session *session, uint32_t *from) {
 }
 
 void neap_requests_end(struct neap_session *session) {
-    const struct answer answer = {.claimed = false, .died = true, .result = NEAP_BROKEN};
+    const struct answer answer = {.claimed = false, .unread = true, .result = NEAP_BROKEN};
     struct neap_message none;
     uint32_t from = 0;
     uint64_t id;

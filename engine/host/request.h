@@ -17,7 +17,7 @@ struct neap_pending {
     struct neap_call call;                      /* its result and message are filled in, and number, before `done` */
     void (*done)(struct neap_pending *pending); /* by whoever pumps, or ends the session; once */
     struct neap_unpacker
-        *more;   /* in `done`: what the class has added (neap_remote.put_more); NULL: the session has ended */
+        *more;   /* in `done`: what the class has added (neap_remote.put_more); NULL: the session has ended, or there was no memory */
     uint64_t id; /* of the request; set before it is sent */
 };
 
@@ -46,6 +46,10 @@ bool neap_request_unwatch(struct neap_import *import, struct neap_pending *pendi
 int neap_request_send(struct neap_import *import, const struct neap_link *link, bool owned);
 /* What was sent is not to be served any more. */
 void neap_request_withdraw(struct neap_session *session, uint64_t id);
+/* The answer has been received, and what was in it need not be kept over there any longer. */
+void neap_request_received(struct neap_session *session, uint64_t id);
+/* A message of the channel of `import`, which was sent ahead, and taken here for a process that has not received it. */
+void neap_request_return(struct neap_import *import, const struct neap_message *message);
 /* Could not be sent: the wait ends with `code`, if the request stands. No guard held. */
 void neap_request_fail(struct neap_session *session, uint64_t id, int code);
 /* The same, and blocks this thread until it is over: a call is short. Fills in the results; call->result is NEAP_BROKEN when the

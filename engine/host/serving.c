@@ -9,9 +9,16 @@
  *             written), else whoever pumps. A permit that comes back by itself, from a finaliser, may come while the task waits:
  *             it is put aside until that is over (asides).
  *             Guests stay until the session ends: their number is that of addresses that such tasks ever had.
+ * GIVEN       An answer that gives something out of the object (neap_remote.taking: a message, a permit) may never be received: its process may
+ *             be killed first. So the serving is kept, with what it gave, until the wait over there has ended, which its ticket says (RECEIPT
+ *             in core/ticket.c). Nobody tells: each new request has two of those that are kept looked at; so there are never many more than
+ *             tasks over there that are just waking up. Only what is large, or refers to objects, is told (RECEIVED), as it should not
+ *             stay until something else happens. What has not been received goes back (neap_remote.restore) at the end of the link; at once, when
+ *             the answer could not be sent; and when it is withdrawn: by a process in between whose own asker has died, or that could not take it
+ *             in. Such a process keeps the serving too, and withdraws what it had asked for itself.
  * LIVES       A serving is freed by whoever is last of two: the thread that pumps, when it is done with beginning it (begun), and the
- *             one that answers it, or withdraws it.
- * THE END     What can be withdrawn is; what has been claimed by somebody who has still to run it ends there: `unfinished` of its
+ *             one that answers it, or withdraws it; or, given, by the thread that pumps, later.
+ * THE END     What has not been received goes back. What can be withdrawn is; what has been claimed by somebody who has still to run it ends there: `unfinished` of its
  *             guest says so, and the last one abandons what the guest holds. */
 #include "host/serving.h"
 
@@ -23,7 +30,10 @@
 #include "host/lender.h"
 #include "host/request.h"
 #include "host/session.h"
+#include "sync/channel.h"
 #include "sync/owner.h"
+
+enum { LOOKS = 2 }; /* at what is given, for each request */
 
 struct neap_guest {
     struct neap_owner owner;
@@ -55,8 +65,10 @@ struct neap_serving {
     struct neap_owner nobody;     /* then */
     uint64_t id;                  /* of the request */
     uint64_t hold;                /* the number of link.hold, if there is one */
+    struct neap_list given;       /* in session->given. The session's guard */
     bool begun;                   /* whoever pumps is done with it. The session's guard */
     bool over;                    /* it has been answered or withdrawn. The session's guard */
+    bool unwanted;                /* withdrawn when it had been claimed already. The session's guard */
 };
 
 /* A call that is passed on. */
@@ -102,8 +114,9 @@ void neap_guests_free(struct neap_session *session) {
 
 /* --- answers --- */
 
-static void answer(struct neap_session *session, uint64_t id, bool claimed, int result, int64_t number,
-                   const struct neap_message *message, struct neap_object *more) {
+/* 0, or why it could not be sent. */
+static int reply(struct neap_session *session, uint64_t id, bool claimed, int result, int64_t number,
+                 const struct neap_message *message, struct neap_object *more) {
     struct neap_packer packer;
     neap_packer_init(&packer, session->wire);
     packer.is_late = true;
@@ -115,22 +128,159 @@ static void answer(struct neap_session *session, uint64_t id, bool claimed, int 
     if (more != NULL && more->class->remote->put_more != NULL) more->class->remote->put_more(more, &packer);
     int code = neap_packer_send(&packer, NEAP_FRAME_REPLY);
     neap_packer_fini(&packer);
-    if (code == 0 || code == NEAP_BROKEN || result == code) return;
-    struct neap_message none; /* too large for this moment: that is what it is told */
-    neap_message_clear(&none);
-    answer(session, id, claimed, code, 0, &none, NULL);
+    return code;
 }
 
-/* --- the end of a serving --- */
+static void refuse(struct neap_session *session, uint64_t id, bool claimed, int code) {
+    struct neap_message none;
+    neap_message_clear(&none);
+    reply(session, id, claimed, code, 0, &none, NULL);
+}
+
+/* What is too large for this moment: that is what it is told. */
+static void answer_call(struct neap_session *session, uint64_t id, const struct neap_call *call) {
+    int code = reply(session, id, true, call->result, call->number, &call->message, NULL);
+    if (code != 0 && code != NEAP_BROKEN) refuse(session, id, true, code);
+}
+
+/* --- what is given --- */
+
+static uint8_t op_of(const struct neap_link *link) { return link->op & NEAP_OP_MASK; }
+
+static bool is_proxy(const struct neap_object *object) { return object->class->import != NULL; }
+
+static bool gives(const struct neap_serving *serving) {
+    return serving->ticket.word != NULL && serving->link.object->class->remote->taking >> op_of(&serving->link) & 1;
+}
+
+/* Does the operation receive from a channel of this process? */
+static bool takes_message(const struct neap_link *link) {
+    return !is_proxy(link->object) && link->object->class->remote->lending == op_of(link) + 1;
+}
 
 static void free_serving(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     if (serving->lender != NULL) neap_lender_unref(serving->lender);
+    struct neap_object *object = serving->link.object;
+    if (object != NULL && takes_message(&serving->link)) neap_free(serving->link.room);
     neap_message_fini(&serving->link.message);
-    neap_object_unref(serving->link.object);
+    if (object != NULL) neap_object_unref(object);
     neap_free(serving);
     neap_session_unref(session);
 }
+
+/* It has been given, and nobody but us knows it any more: back it goes, unless it was received. */
+static void take_back(struct neap_serving *serving) {
+    struct neap_link *link = &serving->link;
+    struct neap_object *object = link->object;
+    struct neap_import *import = is_proxy(object) ? object->class->import(object) : NULL;
+    if (import != NULL && link->request != 0)
+        neap_request_withdraw(import->session, link->request);
+    else if (!neap_ticket_revoke(&serving->ticket, serving->ticket.by))
+        return;
+    else if (import != NULL)
+        neap_request_return(import, &link->message); /* it had been sent ahead */
+    else
+        object->class->remote->restore(object, link);
+}
+
+/* The session's guard is held. */
+static void stop_keeping(struct neap_session *session, struct neap_serving *serving) {
+    if (session->looked_at == &serving->given) session->looked_at = serving->given.prev;
+    neap_list_remove(&serving->given);
+    neap_idmap_remove(&session->servings, serving->id);
+}
+
+/* The session's guard is held: the next one, in a circle; NULL: there is none. */
+static struct neap_serving *look_at_next(struct neap_session *session) {
+    struct neap_list *node = session->looked_at->next;
+    if (node == &session->given) node = node->next;
+    session->looked_at = node;
+    return node == &session->given ? NULL : NEAP_CONTAINER_OF(node, struct neap_serving, given);
+}
+
+/* Looks at so many of those that are kept. By who pumps: he is done with beginning them. */
+static void sweep(struct neap_session *session, size_t looks) {
+    struct neap_serving *serving;
+    struct neap_list received;
+    neap_list_init(&received);
+    neap_guard_lock(&session->guard);
+    while (looks-- > 0 && (serving = look_at_next(session)) != NULL) {
+        if (neap_ticket_is_unread(&serving->ticket, serving->ticket.by)) continue;
+        stop_keeping(session, serving);
+        neap_list_push_back(&received, &serving->given);
+    }
+    neap_guard_unlock(&session->guard);
+    while (!neap_list_is_empty(&received))
+        free_serving(NEAP_CONTAINER_OF(neap_list_pop_front(&received), struct neap_serving, given));
+}
+
+void neap_servings_sweep(struct neap_session *session) {
+    size_t count = 0;
+    neap_guard_lock(&session->guard);
+    for (const struct neap_list *node = session->given.next; node != &session->given; node = node->next) count++;
+    neap_guard_unlock(&session->guard);
+    if (count > 0) sweep(session, count);
+}
+
+/* By who pumps: it is given, and is not any more, if there is one of that number; NULL. */
+static struct neap_serving *take_given(struct neap_session *session, uint64_t id) {
+    neap_guard_lock(&session->guard);
+    struct neap_serving *serving = neap_idmap_get(&session->servings, id);
+    if (serving != NULL && !neap_list_is_linked(&serving->given)) serving = NULL;
+    if (serving != NULL) stop_keeping(session, serving);
+    neap_guard_unlock(&session->guard);
+    return serving;
+}
+
+void neap_serving_received(struct neap_session *session, uint64_t id) {
+    struct neap_serving *serving = take_given(session, id);
+    if (serving == NULL) return; /* it will be found out */
+    struct neap_object *object = serving->link.object;
+    bool asked = is_proxy(object) && serving->link.request != 0;
+    if (asked) neap_request_received(object->class->import(object)->session, serving->link.request);
+    free_serving(serving);
+}
+
+static void take_all_back(struct neap_session *session) {
+    struct neap_serving *serving;
+    do {
+        neap_guard_lock(&session->guard);
+        struct neap_list *node = session->given.next;
+        serving = node != &session->given ? NEAP_CONTAINER_OF(node, struct neap_serving, given) : NULL;
+        if (serving != NULL) stop_keeping(session, serving);
+        neap_guard_unlock(&session->guard);
+        if (serving != NULL) {
+            take_back(serving);
+            free_serving(serving);
+        }
+    } while (serving != NULL);
+}
+
+/* NULL: no memory. */
+static struct neap_returned *new_room(void) {
+    struct neap_returned *room = neap_alloc(sizeof *room);
+    if (room != NULL) neap_list_init(&room->node);
+    return room;
+}
+
+/* It is older than all that is there. */
+bool neap_serving_return(struct neap_session *session, struct neap_unpacker *unpacker) {
+    struct neap_link link = {.turn = 0};
+    struct neap_object *object = neap_session_exported(session, neap_unpack_u32(unpacker));
+    neap_unpack_message(unpacker, &link.message);
+    bool good = unpacker->code == 0 && object != NULL && !is_proxy(object) && object->class->remote->lending != 0;
+    if (good && (link.room = new_room()) == NULL)
+        neap_unpack_nomem(unpacker);
+    else if (good)
+        object->class->remote->restore(object, &link);
+    neap_free(link.room);
+    neap_message_fini(&link.message);
+    if (object != NULL) neap_object_unref(object);
+    return good;
+}
+
+/* --- the end of a serving --- */
 
 static void carry_out_or_pass(struct neap_session *session, uint64_t id, struct neap_object *object,
                               struct neap_call *call);
@@ -151,27 +301,37 @@ static bool release_guest(struct neap_session *session, struct neap_guest *guest
     }
 }
 
-/* Nothing more will come of it: takes it out of the table. False: whoever pumps still needs it, and frees it. */
-static bool leave(struct neap_serving *serving) {
+/* Nothing more will come of it: takes it out of the table, and frees it, unless whoever pumps still needs it, and does that. */
+static void leave(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     neap_guard_lock(&session->guard);
     if (neap_idmap_get(&session->servings, serving->id) == serving) neap_idmap_remove(&session->servings, serving->id);
     serving->over = true;
     bool begun = serving->begun;
     neap_guard_unlock(&session->guard);
-    return begun;
+    if (begun) free_serving(serving);
+}
+
+/* It has been answered, and is kept; false: it was received already, or withdrawn, or the session has ended. */
+static bool keep(struct neap_serving *serving) {
+    struct neap_session *session = serving->session;
+    neap_guard_lock(&session->guard);
+    bool kept = !session->ended && !serving->unwanted && neap_ticket_is_unread(&serving->ticket, serving->ticket.by);
+    if (kept) neap_list_push_back(&session->given, &serving->given);
+    neap_guard_unlock(&session->guard);
+    return kept;
 }
 
 /* What is left of the operand is not sent back. */
-static void answer_wait(struct neap_session *session, uint64_t id, struct neap_link *link) {
+static int answer_wait(struct neap_session *session, uint64_t id, struct neap_link *link) {
     const struct neap_class *class = link->object->class;
     const struct neap_message *message = &link->message, *reason = NULL;
     if (link->result != 0 && class->import == NULL) {
         neap_message_fini(&link->message);
         if (link->result == NEAP_CLOSED && class->remote->reason != NULL) reason = class->remote->reason(link->object);
     }
-    answer(session, id, true, link->result, link->number, reason != NULL ? reason : message,
-           link->result == 0 ? link->object : NULL);
+    return reply(session, id, true, link->result, link->number, reason != NULL ? reason : message,
+                 link->result == 0 ? link->object : NULL);
 }
 
 /* It has been served: by the thread that did so, no guard held. Whoever calls keeps the session. */
@@ -179,10 +339,14 @@ static void finish(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     struct neap_link *link = &serving->link;
     struct neap_guest *guest = serving->guest;
-    bool orphan = guest != NULL && release_guest(session, guest);
-    answer_wait(session, serving->id, link);
+    bool orphan = guest != NULL && release_guest(session, guest), given = link->result == 0 && gives(serving);
+    int code = answer_wait(session, serving->id, link);
     if (serving->lender != NULL && link->result == 0) neap_lender_served(serving->lender);
-    if (leave(serving)) free_serving(serving);
+    if (!given || code != 0 || !keep(serving)) {
+        if (given) take_back(serving);
+        if (code != 0 && code != NEAP_BROKEN) refuse(session, serving->id, true, code);
+        leave(serving);
+    }
     if (orphan) neap_owner_end(&guest->owner);
 }
 
@@ -190,6 +354,7 @@ static void run(struct neap_runnable *runnable) {
     struct neap_wait *wait = NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable);
     struct neap_serving *serving = NEAP_CONTAINER_OF(wait, struct neap_serving, wait);
     struct neap_session *session = neap_session_ref(serving->session);
+    serving->link.foreign = true; /* it is not received here */
     neap_wait_end(wait);
     finish(serving);
     neap_session_unref(session);
@@ -209,7 +374,7 @@ static void give_up(struct neap_serving *serving) {
     struct neap_guest *guest = serving->guest;
     bool orphan = guest != NULL && release_guest(session, guest);
     if (serving->link.hold != NULL) free_held(take_hold(session, serving->hold));
-    if (leave(serving)) free_serving(serving);
+    leave(serving);
     if (orphan) neap_owner_end(&guest->owner);
 }
 
@@ -218,9 +383,7 @@ static void give_up(struct neap_serving *serving) {
 /* For the link's operation on what is exported as `id`. */
 static void find_lender(struct neap_serving *serving, uint32_t id) {
     struct neap_link *link = &serving->link;
-    const struct neap_class *class = link->object->class;
-    bool lends = class->import == NULL && class->remote->lending == (link->op & NEAP_OP_MASK) + 1;
-    serving->lender = lends ? neap_lender_get(serving->session, id, link->object) : NULL;
+    serving->lender = takes_message(link) ? neap_lender_get(serving->session, id, link->object) : NULL;
     link->loan = serving->lender != NULL ? neap_lender_loan(serving->lender) : NULL;
 }
 
@@ -238,6 +401,7 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
     link->object = neap_session_exported(session, object);
     if (link->object == NULL || (link->op & NEAP_OP_MASK) >= link->object->class->remote->ops) return NEAP_BROKEN;
     if (place != 0 && !neap_ticket_find(session->board, place, round, by, &serving->ticket)) return NEAP_BROKEN;
+    if (takes_message(link) && (link->room = new_room()) == NULL) return NEAP_NOMEM;
     find_lender(serving, object);
     serving->guest = owner != 0 ? find_guest(session, owner, true) : NULL;
     if (owner != 0 && serving->guest == NULL) return NEAP_NOMEM;
@@ -251,6 +415,7 @@ static struct neap_serving *new_serving(struct neap_session *session) {
     if (serving == NULL) return NULL;
     neap_owner_init(&serving->nobody);
     neap_message_clear(&serving->link.message);
+    neap_list_init(&serving->given);
     serving->session = neap_session_ref(session);
     return serving;
 }
@@ -301,31 +466,24 @@ static void put_down(struct neap_serving *serving) {
 
 static void begin(struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
-    bool once = (link->op & NEAP_OP_TRY) != 0, is_proxy = link->object->class->import != NULL;
-    struct neap_message none;
-    neap_message_clear(&none);
-    if (!is_proxy) link->op &= NEAP_OP_MASK; /* a proxy passes it on */
-    int code = neap_wait_serve(&serving->wait, link, once && !is_proxy);
+    bool once = (link->op & NEAP_OP_TRY) != 0, passes = is_proxy(link->object);
+    if (!passes) link->op &= NEAP_OP_MASK; /* a proxy passes it on */
+    int code = neap_wait_serve(&serving->wait, link, once && !passes);
     if (code == 0) {
         finish(serving);
     } else if (code != NEAP_PARKED) {
-        if (code == NEAP_TIMEOUT) answer(serving->session, serving->id, false, NEAP_TIMEOUT, 0, &none, NULL);
+        if (code == NEAP_TIMEOUT) refuse(serving->session, serving->id, false, NEAP_TIMEOUT);
         give_up(serving);
     }
     put_down(serving);
 }
 
-static void refuse(struct neap_session *session, uint64_t id, int code) {
-    struct neap_message none;
-    neap_message_clear(&none);
-    answer(session, id, false, code, 0, &none, NULL);
-}
-
 /* Out of memory is the asker's trouble; anything else that is wrong is the end of the link. */
 bool neap_serving_request(struct neap_session *session, struct neap_unpacker *unpacker) {
     struct neap_serving *serving = new_serving(session);
+    sweep(session, LOOKS);
     if (serving == NULL) {
-        refuse(session, neap_unpack_u64(unpacker), NEAP_NOMEM);
+        refuse(session, neap_unpack_u64(unpacker), false, NEAP_NOMEM);
         return true;
     }
     int code = read_request(session, unpacker, serving);
@@ -334,27 +492,32 @@ bool neap_serving_request(struct neap_session *session, struct neap_unpacker *un
         begin(serving);
         return true;
     }
-    if (code == NEAP_NOMEM) refuse(session, serving->id, code);
+    if (code == NEAP_NOMEM) refuse(session, serving->id, false, code);
     unpacker->code = 0;
-    if (serving->lender != NULL) neap_lender_unref(serving->lender);
-    neap_message_fini(&serving->link.message);
-    if (serving->link.object != NULL) neap_object_unref(serving->link.object);
-    neap_session_unref(session);
-    neap_free(serving);
+    free_serving(serving);
     return code == NEAP_NOMEM;
 }
 
-/* The serving of `id`, which is not freed before it is put down; NULL: it is over. */
+/* The serving of `id`, which is unwanted, and not freed before it is put down; NULL: it is over. */
 static struct neap_serving *pick_up(struct neap_session *session, uint64_t id) {
     neap_guard_lock(&session->guard);
     struct neap_serving *serving = neap_idmap_get(&session->servings, id);
-    if (serving != NULL) serving->begun = false;
+    if (serving != NULL) {
+        serving->begun = false;
+        serving->unwanted = true;
+    }
     neap_guard_unlock(&session->guard);
     return serving;
 }
 
 void neap_serving_withdraw(struct neap_session *session, uint64_t id) {
-    struct neap_serving *serving = pick_up(session, id);
+    struct neap_serving *serving = take_given(session, id);
+    if (serving != NULL) {
+        take_back(serving);
+        free_serving(serving);
+        return;
+    }
+    serving = pick_up(session, id);
     if (serving == NULL) return;
     if (neap_wait_withdraw(&serving->wait)) give_up(serving);
     put_down(serving);
@@ -379,16 +542,16 @@ static void give_back(struct neap_session *session, uint64_t number) {
 
 /* A proxy sets NEAP_GONE where whoever it stands for is to be asked. */
 static void carry_out(struct neap_session *session, struct neap_object *object, struct neap_call *call) {
-    bool is_proxy = object->class->import != NULL;
-    call->result = is_proxy ? NEAP_GONE : 0;
+    bool passes = is_proxy(object);
+    call->result = passes ? NEAP_GONE : 0;
     if (call->method == NEAP_CALL_GIVE_BACK) {
         call->result = 0;
         give_back(session, (uint64_t)call->number);
-    } else if (call->method == NEAP_CALL_DESCRIBE && !is_proxy) {
+    } else if (call->method == NEAP_CALL_DESCRIBE && !passes) {
         describe(session, object, call);
     } else if (object->class->remote->serve != NULL) {
         object->class->remote->serve(object, call);
-    } else if (!is_proxy) {
+    } else if (!passes) {
         call->result = NEAP_RANGE;
     }
 }
@@ -397,7 +560,7 @@ static void carry_out(struct neap_session *session, struct neap_object *object, 
 static void passed(struct neap_pending *pending) {
     struct passing *passing = NEAP_CONTAINER_OF(pending, struct passing, pending);
     struct neap_call *call = &pending->call;
-    answer(passing->session, passing->id, true, call->result, call->number, &call->message, NULL);
+    answer_call(passing->session, passing->id, call);
     neap_message_fini(&call->message);
     neap_session_unref(passing->session);
     neap_free(passing);
@@ -417,7 +580,7 @@ static void pass_on(struct neap_session *session, struct neap_import *import, ui
         neap_free(passing);
     }
     neap_message_fini(&call->message);
-    refuse(session, id, code);
+    refuse(session, id, false, code);
 }
 
 /* True: the call is kept until its guest does not wait any more. */
@@ -469,7 +632,7 @@ static void carry_out_or_pass(struct neap_session *session, uint64_t id, struct 
         neap_request_tell(import, call);
         return;
     }
-    if (id != 0) answer(session, id, true, call->result, call->number, &call->message, NULL);
+    if (id != 0) answer_call(session, id, call);
     neap_message_fini(&call->message);
 }
 
@@ -492,7 +655,7 @@ bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpac
     call.number = (int64_t)neap_unpack_u64(unpacker);
     neap_unpack_message(unpacker, &call.message);
     if (unpacker->code == NEAP_NOMEM) {
-        if (id != 0) refuse(session, id, NEAP_NOMEM);
+        if (id != 0) refuse(session, id, false, NEAP_NOMEM);
         unpacker->code = 0;
         return true;
     }
@@ -504,7 +667,7 @@ bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpac
     bool adopts = call.method + 1 == object->class->remote->adopting;
     struct neap_guest *guest = owner != 0 ? find_guest(session, owner, adopts) : NULL;
     if (adopts && guest == NULL) {
-        if (id != 0) refuse(session, id, NEAP_NOMEM);
+        if (id != 0) refuse(session, id, false, NEAP_NOMEM);
         neap_message_fini(&call.message);
         neap_object_unref(object);
         return true;
@@ -544,6 +707,7 @@ static struct neap_guest *any_guest(struct neap_session *session) {
 void neap_servings_end(struct neap_session *session) {
     struct neap_serving *serving;
     struct neap_guest *guest;
+    take_all_back(session);
     while ((serving = pick_any(session)) != NULL) {
         if (neap_wait_withdraw(&serving->wait)) give_up(serving);
         put_down(serving);

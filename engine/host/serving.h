@@ -11,8 +11,13 @@ struct neap_session;
 
 /* For the session: frames, as request.c writes them. False: they make no sense. */
 bool neap_serving_request(struct neap_session *session, struct neap_unpacker *unpacker);
+bool neap_serving_return(struct neap_session *session, struct neap_unpacker *unpacker);
 bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpacker);
 void neap_serving_withdraw(struct neap_session *session, uint64_t id);
+void neap_serving_received(struct neap_session *session, uint64_t id);
+
+/* Frees what is kept of answers that have been received. */
+void neap_servings_sweep(struct neap_session *session);
 
 /* The session has ended: withdraws what is served, and abandons what is held over there. */
 void neap_servings_end(struct neap_session *session);

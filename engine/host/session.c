@@ -66,6 +66,8 @@ struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board 
     neap_idmap_init(&session->servings);
     neap_idmap_init(&session->owners);
     neap_idmap_init(&session->holds);
+    neap_list_init(&session->given);
+    session->looked_at = &session->given;
     wire->session = session;
     return session;
 }
@@ -539,10 +541,13 @@ bool neap_session_receive(struct neap_session *session, const struct neap_wire_f
         case NEAP_FRAME_DROP:
             id = neap_unpack_u32(&unpacker);
             good = receive_drop(session, id, neap_unpack_u32(&unpacker));
+            neap_servings_sweep(session);
             break;
         case NEAP_FRAME_SEGMENT: good = neap_mapping_segment(session, &unpacker); break;
         case NEAP_FRAME_FORGET_SEGMENT: neap_mapping_forget(session, neap_unpack_u64(&unpacker)); break;
         case NEAP_FRAME_AHEAD: good = neap_borrower_receive(session, &unpacker); break;
+        case NEAP_FRAME_RECEIVED: neap_serving_received(session, neap_unpack_u64(&unpacker)); break;
+        case NEAP_FRAME_RETURN: good = neap_serving_return(session, &unpacker); break;
         case NEAP_FRAME_TAKEN: neap_lender_told(session, neap_unpack_u32(&unpacker)); break;
         case NEAP_FRAME_FORGET: receive_forget(session, neap_unpack_u32(&unpacker)); break;
         default: good = false;

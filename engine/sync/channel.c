@@ -1,10 +1,10 @@
 /* channel: where values change hands.
  *
  * INVARIANTS (under the guard)
- *   1. Receivers wait only while the buffer is empty, senders only while it is full (a rendezvous is both at once).
+ *   1. Receivers wait only while there is nothing to receive, senders only while the buffer is full (a rendezvous is both at once).
  *   2. Hence never both lists hold an open wait, but for a rendezvous select that waits on both sides of one channel.
  *   3. A closed channel has no waiters.
- *   4. held == buffer.count; with lanes they say how many there are.
+ *   4. held == buffer.count + come_back; with lanes they say how many there are in the buffer.
  * SEND       hands over to the first receiver; else buffers; else waits. So does a receiver with the sides exchanged: it
  *            takes the oldest message and admits the first waiting sender into the place that became free.
  * LANES      A buffered channel that is shared has a quick way past the guard: see lanes.c. Behind the guard, between
@@ -13,6 +13,11 @@
  *            the buffer, and count, until they have been taken over there. Whoever else wants to receive has them recalled first; so
  *            nothing is lent while a receiver waits, and all of the above holds. There is one borrower at a time. It begins with
  *            nothing, and is lent twice as many each time, until somebody else comes.
+ * RETURNS    A process that is given a message may die before it has received it (RECEIPT in core/ticket.c). It comes back then: to whoever
+ *            waits, else before all that is in the buffer, in the order in which they had left (`turn`). Also to a rendezvous, and to
+ *            a channel that is full or closed: its sender has been told long ago. So there may be more than the capacity, and then nobody
+ *            is admitted. Such a message has room that was allocated when it was asked for. While there are any, nothing is lent and the
+ *            quick way is closed.
  * MEMORY     The place in the buffer is reserved before anything else changes, so running out of memory leaves the channel as
  *            it was; the sender gets NEAP_NOMEM. */
 #include "sync/channel.h"
@@ -28,8 +33,14 @@ enum {
     QUOTA_LEAST = 8               /* fewer are not worth a loan */
 };
 
+static size_t come_back(const struct neap_channel *channel) {
+    return atomic_load_explicit(&channel->come_back, memory_order_relaxed);
+}
+
+static size_t count(const struct neap_channel *channel) { return channel->buffer.count + come_back(channel); }
+
 static void publish(struct neap_channel *channel) {
-    atomic_store_explicit(&channel->held, channel->buffer.count, memory_order_relaxed);
+    atomic_store_explicit(&channel->held, count(channel), memory_order_relaxed);
 }
 
 static bool is_closed(const struct neap_channel *channel) {
@@ -51,18 +62,22 @@ static bool admit_sender(struct neap_channel *channel, struct neap_batch *batch)
     return true;
 }
 
+static void admit_senders(struct neap_channel *channel, struct neap_batch *batch) {
+    while (count(channel) < channel->capacity && admit_sender(channel, batch)) {}
+}
+
 /* --- loans --- */
 
 /* So many of the oldest have been taken elsewhere. What is lent refers to no objects: dropping it runs nothing. */
-static void drop_taken(struct neap_channel *channel, uint32_t count, struct neap_batch *batch) {
+static void drop_taken(struct neap_channel *channel, uint32_t taken, struct neap_batch *batch) {
     struct neap_message message;
     double priority;
-    if (count == 0) return;
-    for (; count > 0; count--) {
+    if (taken == 0) return;
+    for (; taken > 0; taken--) {
         neap_buffer_take(&channel->buffer, &message, &priority);
         neap_message_fini(&message);
     }
-    while (channel->buffer.count < channel->capacity && admit_sender(channel, batch)) {}
+    admit_senders(channel, batch);
     publish(channel);
 }
 
@@ -83,12 +98,13 @@ static void recall(struct neap_channel *channel, const struct neap_link *link, s
 /* Lends as much as may be. If there is more to do once some have been taken (a sender waits, or more is to be lent) the borrower is
  * to tell. */
 static void lend(struct neap_channel *channel, struct neap_loan *loan, struct neap_batch *batch) {
+    if (come_back(channel) > 0) return;
     if (loan->lent >= loan->quota) neap_channel_settle(channel, batch);
     for (;;) {
         size_t left = channel->buffer.count - loan->lent;
         uint32_t most = loan->quota > loan->lent ? loan->quota - loan->lent : 0;
-        uint32_t count = left < most ? (uint32_t)left : most;
-        if (count > 0) loan->lent += loan->send(loan, &channel->buffer, loan->lent, count);
+        uint32_t next = left < most ? (uint32_t)left : most;
+        if (next > 0) loan->lent += loan->send(loan, &channel->buffer, loan->lent, next);
         bool waits = !neap_list_is_empty(&channel->senders), more = channel->buffer.count > loan->lent;
         if (loan->lent == 0 || (!waits && !more)) return;
         if (neap_loan_ask(loan, waits ? 1 : (loan->lent + 1) / 2)) return;
@@ -104,21 +120,85 @@ static void grow_quota(struct neap_loan *loan) {
 /* Is there room? Full, the borrower is to tell when there is. */
 static bool has_room(struct neap_channel *channel, struct neap_batch *batch) {
     struct neap_loan *loan = loan_of(channel);
-    if (channel->buffer.count < channel->capacity) return true;
+    if (count(channel) < channel->capacity) return true;
     if (loan == NULL || loan->lent == 0) return false;
     do neap_channel_settle(channel, batch);
-    while (channel->buffer.count >= channel->capacity && loan->lent > 0 && !neap_loan_ask(loan, 1));
-    return channel->buffer.count < channel->capacity;
+    while (count(channel) >= channel->capacity && loan->lent > 0 && !neap_loan_ask(loan, 1));
+    return count(channel) < channel->capacity;
 }
+
+/* --- returns --- */
+
+static struct neap_returned *returned_of(struct neap_list *node) {
+    return NEAP_CONTAINER_OF(node, struct neap_returned, node);
+}
+
+static void count_returned(struct neap_channel *channel, size_t number) {
+    atomic_store_explicit(&channel->come_back, number, memory_order_relaxed);
+}
+
+static bool leaves_before(const struct neap_channel *channel, const struct neap_returned *a,
+                          const struct neap_returned *b) {
+    bool by_priority = channel->buffer.order == NEAP_PRIORITY && (a->priority < b->priority || b->priority < a->priority);
+    return by_priority ? a->priority < b->priority : a->turn < b->turn;
+}
+
+/* The one that leaves next, if that is not one of the buffer; else NULL. Equals in the buffer have come later. */
+static struct neap_returned *first_returned(struct neap_channel *channel) {
+    if (neap_list_is_empty(&channel->returned)) return NULL;
+    struct neap_returned *first = returned_of(channel->returned.next);
+    bool by_priority = channel->buffer.order == NEAP_PRIORITY && channel->buffer.count > 0;
+    return by_priority && channel->buffer.heap[0].priority < first->priority ? NULL : first;
+}
+
+static void take_returned(struct neap_channel *channel, struct neap_returned *first, struct neap_link *link) {
+    neap_message_put(&link->message, &first->message);
+    link->priority = first->priority;
+    link->turn = first->turn;
+    neap_list_remove(&first->node);
+    count_returned(channel, come_back(channel) - 1);
+    neap_free(first);
+}
+
+static void keep_returned(struct neap_channel *channel, struct neap_link *link) {
+    struct neap_returned *room = link->room;
+    link->room = NULL;
+    neap_message_move(&room->message, &link->message);
+    room->priority = link->priority;
+    room->turn = link->turn;
+    struct neap_list *before = channel->returned.prev; /* most often they come back in order */
+    while (before != &channel->returned && leaves_before(channel, room, returned_of(before))) before = before->prev;
+    neap_list_push_front(before, &room->node); /* behind it */
+    count_returned(channel, come_back(channel) + 1);
+}
+
+static void drop_returned(struct neap_channel *channel) {
+    while (!neap_list_is_empty(&channel->returned)) {
+        struct neap_returned *first = returned_of(neap_list_pop_front(&channel->returned));
+        neap_message_fini(&first->message);
+        neap_free(first);
+    }
+}
+
+bool neap_channel_has_some(const struct neap_channel *channel) { return count(channel) > 0; }
 
 /* --- receiving, sending --- */
 
+static void take_buffered(struct neap_channel *channel, struct neap_link *link) {
+    neap_buffer_take(&channel->buffer, &link->message, &link->priority);
+    link->turn = channel->turns++;
+}
+
 static bool receive(struct neap_channel *channel, struct neap_link *link, struct neap_batch *batch) {
     if (loan_of(channel) != NULL) recall(channel, link, batch);
-    if (channel->buffer.count > 0) {
+    if (count(channel) > 0) {
         if (!neap_link_commit(link)) return false;
-        neap_buffer_take(&channel->buffer, &link->message, &link->priority);
-        admit_sender(channel, batch);
+        struct neap_returned *first = first_returned(channel);
+        if (first != NULL)
+            take_returned(channel, first, link);
+        else
+            take_buffered(channel, link);
+        admit_senders(channel, batch);
         publish(channel);
         return true;
     }
@@ -126,6 +206,7 @@ static bool receive(struct neap_channel *channel, struct neap_link *link, struct
     if (sender != NULL) {
         neap_message_move(&link->message, &sender->message);
         link->priority = sender->priority;
+        link->turn = channel->turns++;
         channel->sent++;
         neap_batch_add(batch, sender->wait);
         return true;
@@ -143,9 +224,10 @@ static bool send(struct neap_channel *channel, struct neap_link *link, struct ne
     }
     struct neap_link *receiver = neap_waiters_exchange(&channel->receivers, link);
     if (receiver != NULL) {
-        NEAP_ASSERT(channel->buffer.count == 0, "channel 1: receivers wait only while the buffer is empty");
+        NEAP_ASSERT(count(channel) == 0, "channel 1: receivers wait only while there is nothing to receive");
         neap_message_move(&receiver->message, &link->message);
         receiver->priority = link->priority;
+        receiver->turn = channel->turns++;
         channel->sent++;
         neap_batch_add(batch, receiver->wait);
         return true;
@@ -166,10 +248,10 @@ static void enter_lanes(struct neap_channel *channel) {
     if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
 }
 
-/* The quick way is open while nobody waits, nothing is lent, and there is something to send to. */
+/* The quick way is open while nobody waits, nothing is lent or has come back, and there is something to send to. */
 static void leave_lanes(struct neap_channel *channel, bool done) {
-    bool quiet =
-        neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders) && loan_of(channel) == NULL;
+    bool quiet = neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders) &&
+                 loan_of(channel) == NULL && come_back(channel) == 0;
     if (channel->lanes != NULL)
         neap_lanes_leave(channel->lanes, &channel->buffer, done && quiet && !is_closed(channel));
 }
@@ -221,6 +303,9 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     channel->capacity = capacity;
     neap_list_init(&channel->receivers);
     neap_list_init(&channel->senders);
+    neap_list_init(&channel->returned);
+    atomic_init(&channel->come_back, 0);
+    channel->turns = 0;
     atomic_init(&channel->closed, false);
     atomic_init(&channel->held, 0);
     channel->lanes = NULL;
@@ -239,6 +324,7 @@ void neap_channel_fini(struct neap_channel *channel) {
         neap_lanes_free(channel->lanes);
     }
     neap_buffer_fini(&channel->buffer);
+    drop_returned(channel);
     neap_message_fini(&channel->reason);
 }
 
@@ -282,17 +368,17 @@ static void end_change(struct neap_channel *channel, struct neap_batch *batch) {
     neap_batch_flush(batch);
 }
 
-static size_t length_of_lent(struct neap_channel *channel) {
+static size_t exact_length(struct neap_channel *channel) {
     struct neap_batch batch = {NULL, NULL};
     begin_change(channel);
     neap_channel_settle(channel, &batch);
-    size_t length = channel->buffer.count;
+    size_t length = count(channel);
     end_change(channel, &batch);
     return length;
 }
 
 size_t neap_channel_length(struct neap_channel *channel) {
-    if (loan_of(channel) != NULL) return length_of_lent(channel);
+    if (loan_of(channel) != NULL || come_back(channel) > 0) return exact_length(channel);
     if (channel->lanes != NULL) return neap_lanes_length(channel->lanes);
     return atomic_load_explicit(&channel->held, memory_order_relaxed);
 }
@@ -334,6 +420,25 @@ void neap_channel_end_loan(struct neap_channel *channel, struct neap_loan *loan)
     end_change(channel, &batch);
 }
 
+/* What is lent is newer. */
+void neap_channel_restore(struct neap_object *object, struct neap_link *link) {
+    struct neap_channel *channel = (struct neap_channel *)object;
+    struct neap_batch batch = {NULL, NULL};
+    begin_change(channel);
+    if (loan_of(channel) != NULL) drop_taken(channel, neap_loan_recall(loan_of(channel)), &batch);
+    struct neap_link *receiver = neap_waiters_claim(&channel->receivers);
+    if (receiver != NULL) {
+        neap_message_move(&receiver->message, &link->message);
+        receiver->priority = link->priority;
+        receiver->turn = link->turn;
+        neap_batch_add(&batch, receiver->wait);
+    } else {
+        keep_returned(channel, link);
+    }
+    publish(channel);
+    end_change(channel, &batch);
+}
+
 void neap_channel_constants(struct neap_object *object, struct neap_constants *constants) {
     const struct neap_channel *channel = (struct neap_channel *)object;
     constants->numbers[0] = (int64_t)channel->capacity;
@@ -361,6 +466,8 @@ static const struct neap_remote remote = {
     .serve = neap_channel_serve,
     .reason = neap_channel_reason,
     .lending = NEAP_CHANNEL_RECV + 1,
+    .taking = 1 << NEAP_CHANNEL_RECV,
+    .restore = neap_channel_restore,
 };
 
 static const char *const verbs[] = {"recv", "send"};

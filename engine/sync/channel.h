@@ -23,6 +23,14 @@ enum neap_channel_call { NEAP_CHANNEL_CLOSE, NEAP_CHANNEL_LENGTH, NEAP_CHANNEL_I
 struct neap_lanes;
 struct neap_loan;
 
+/* Room for a message that has been received, and comes back: see RETURNS in channel.c. On the heap. */
+struct neap_returned {
+    struct neap_list node;       /* in channel->returned */
+    struct neap_message message; /* owned while it is there */
+    double priority;             /* of the message */
+    uint64_t turn;               /* when it left the channel */
+};
+
 struct neap_channel {
     struct neap_object object;
     struct neap_buffer buffer;  /* guard */
@@ -30,7 +38,10 @@ struct neap_channel {
     struct neap_list receivers; /* links with RECV; only while the buffer is empty. guard */
     struct neap_list senders;   /* links with SEND; only while the buffer is full. guard */
     _Atomic bool closed;        /* written under the guard; read relaxed elsewhere */
-    _Atomic size_t held;        /* buffer.count, published for hint and length; written under the guard */
+    _Atomic size_t held;        /* buffer.count and come_back, published for hint and length; written under the guard */
+    struct neap_list returned;  /* neap_returned, in the order in which they leave, before the buffer. Owned. guard */
+    _Atomic size_t come_back;   /* of them. Written under the guard, relaxed */
+    uint64_t turns;             /* messages that have been handed over, or taken from the buffer under the guard. guard */
     struct neap_lanes *lanes;   /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
     bool last_first;            /* of the receivers that wait the one which came last is served first. Constant */
     _Atomic(struct neap_loan *)
@@ -60,6 +71,11 @@ static inline bool neap_channel_is_closed(const struct neap_channel *channel) {
 }
 
 extern const struct neap_class neap_channel_class;
+
+/* Guard held: there is something to receive. */
+bool neap_channel_has_some(const struct neap_channel *channel);
+/* neap_remote.restore; link->room, when the message stays there, is the channel's from now on. */
+void neap_channel_restore(struct neap_object *object, struct neap_link *link);
 
 /* --- lending: see LOANS in channel.c. Any thread, no guard held --- */
 

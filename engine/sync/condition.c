@@ -28,15 +28,26 @@ int neap_condition_begin(struct neap_condition *condition, struct neap_wait *wai
     return code;
 }
 
-int neap_condition_notify(struct neap_condition *condition, const struct neap_owner *owner, size_t count) {
+/* Guard not held. */
+static void wake(struct neap_condition *condition, size_t count) {
     struct neap_batch batch = {NULL, NULL};
-    if (!neap_lock_is_held_by(condition->lock, owner)) return NEAP_NOT_OWNER;
     neap_object_lock(&condition->object);
     for (struct neap_link *link; count > 0 && (link = neap_waiters_claim(&condition->waiters)) != NULL; count--)
         neap_batch_add(&batch, link->wait);
     neap_object_unlock(&condition->object);
     neap_batch_flush(&batch);
+}
+
+int neap_condition_notify(struct neap_condition *condition, const struct neap_owner *owner, size_t count) {
+    if (!neap_lock_is_held_by(condition->lock, owner)) return NEAP_NOT_OWNER;
+    wake(condition, count);
     return 0;
+}
+
+/* Who was notified never knew: the next one is. */
+static void restore(struct neap_object *object, struct neap_link *link) {
+    (void)link;
+    wake((struct neap_condition *)object, 1);
 }
 
 struct neap_condition *neap_condition_new(struct neap_lock *lock) {
@@ -87,6 +98,8 @@ static void serve(struct neap_object *object, struct neap_call *call) {
 static const struct neap_remote remote = {
     .kind = NEAP_KIND_CONDITION,
     .ops = NEAP_CONDITION_WAIT + 1,
+    .taking = 1 << NEAP_CONDITION_WAIT,
+    .restore = restore,
     .constants = constants,
     .serve = serve,
 };

@@ -10,7 +10,7 @@
 
 static bool poll(struct neap_stream *stream, struct neap_link *link, struct neap_batch *batch) {
     neap_channel_settle(&stream->channel, batch);
-    if (stream->channel.buffer.count > 0) return neap_link_commit(link);
+    if (neap_channel_has_some(&stream->channel)) return neap_link_commit(link);
     if (!neap_channel_is_closed(&stream->channel) || !neap_link_commit(link)) return false;
     link->result = NEAP_CLOSED;
     return true;
@@ -21,7 +21,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     struct neap_stream *stream = (struct neap_stream *)object;
     if (link->op == NEAP_STREAM_POLL) return poll(stream, link, batch);
     bool done = neap_channel_attempt(object, link, batch);
-    if (link->op == NEAP_STREAM_SEND && stream->channel.buffer.count > 0)
+    if (link->op == NEAP_STREAM_SEND && neap_channel_has_some(&stream->channel))
         neap_waiters_claim_all(&stream->pollers, 0, batch);
     return done;
 }
@@ -50,6 +50,17 @@ static void close_stream(struct neap_stream *stream) {
     neap_batch_flush(&batch);
 }
 
+/* Whom it does not come back to finds it. */
+static void restore(struct neap_object *object, struct neap_link *link) {
+    struct neap_stream *stream = (struct neap_stream *)object;
+    struct neap_batch batch = {NULL, NULL};
+    neap_channel_restore(object, link);
+    neap_object_lock(object);
+    if (neap_channel_has_some(&stream->channel)) neap_waiters_claim_all(&stream->pollers, 0, &batch);
+    neap_object_unlock(object);
+    neap_batch_flush(&batch);
+}
+
 static struct neap_stream *stream_new(void) {
     struct neap_stream *stream = neap_alloc(sizeof *stream);
     if (stream == NULL) return NULL;
@@ -70,6 +81,8 @@ static const struct neap_remote stream_remote = {
     .ops = NEAP_STREAM_POLL + 1,
     .reason = neap_channel_reason,
     .lending = NEAP_STREAM_RECV + 1,
+    .taking = 1 << NEAP_STREAM_RECV,
+    .restore = restore,
 };
 
 static const char *const verbs[] = {"recv", "send", "poll"};

@@ -68,6 +68,8 @@ static const struct neap_remote remote = {
     .serve = serve,
     .reason = neap_channel_reason,
     .lending = NEAP_QUEUE_GET + 1,
+    .taking = 1 << NEAP_QUEUE_GET,
+    .restore = neap_channel_restore,
 };
 
 static const char *const verbs[] = {"get", "put", "join"};

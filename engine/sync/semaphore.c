@@ -113,6 +113,12 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     }
 }
 
+/* As `abandon`: of what is held the hold sees to it. */
+static void restore(struct neap_object *object, struct neap_link *link) {
+    (void)link;
+    (void)neap_semaphore_release((struct neap_semaphore *)object, 1);
+}
+
 static void constants(struct neap_object *object, struct neap_constants *constants_) {
     constants_->numbers[0] = ((struct neap_semaphore *)object)->bound;
 }
@@ -121,6 +127,8 @@ static const struct neap_remote plain_remote = {
     .kind = NEAP_KIND_SEMAPHORE,
     .ops = NEAP_SEMAPHORE_HOLD + 1,
     .holding = NEAP_SEMAPHORE_HOLD + 1,
+    .taking = 1 << NEAP_SEMAPHORE_ACQUIRE,
+    .restore = restore,
     .constants = constants,
     .make_hold = make_hold,
     .serve = serve,
@@ -130,6 +138,8 @@ static const struct neap_remote bounded_remote = {
     .kind = NEAP_KIND_BOUNDED_SEMAPHORE,
     .ops = NEAP_SEMAPHORE_HOLD + 1,
     .holding = NEAP_SEMAPHORE_HOLD + 1,
+    .taking = 1 << NEAP_SEMAPHORE_ACQUIRE,
+    .restore = restore,
     .constants = constants,
     .make_hold = make_hold,
     .serve = serve,

@@ -1,0 +1,181 @@
+-- What is handed to a process that dies before it has received it goes back to where it came from.
+
+local neap = require "neap"
+
+-- What is sent to processes must have the globals for its _ENV, not busted's.
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+--- Stops all threads of a process, as they are.
+local function stop(pid)
+  assert(os.execute(([[kill -STOP %d
+    while grep -h '^State:' /proc/%d/task/*/status | grep -qv 'T (stopped)'; do :; done]]):format(pid, pid)))
+end
+
+--- Runs `ask(...)` in `tasks` tasks of a child. When all of them wait the child is stopped, `give` is called, and the child is killed.
+local function die_with(ask, arguments, give, tasks)
+  local asked = neap.channel(1)
+  local child = neap.process({ name = "victim" }, function()
+    for _ = 1, tasks or 1 do neap.spawn(ask, table.unpack(arguments)) end
+    neap.yield()
+    asked:send(true)
+    neap.sleep(600)
+  end)
+  assert.is_true(asked:recv(60))
+  stop(child.pid)
+  give()
+  child:kill(9)
+  assert.is_true(child:wait(60))
+end
+
+local function receive(channel) channel:recv() end
+local function get(queue) queue:get() end
+
+describe("what a process was given and had not received when it was killed", function()
+  it("is in the channel again, before all that came later and in order", function()
+    local channel = neap.channel(4)
+    die_with(receive, { channel }, function()
+      for i = 1, 4 do channel:send(i) end
+      assert.are.equal(2, #channel)
+    end, 2)
+    assert.are.equal(4, #channel)
+    for i = 1, 4 do assert.are.equal(i, (channel:recv(10))) end
+    assert.are.equal(0, #channel)
+  end)
+
+  it("goes to who waits", function()
+    local channel = neap.channel(1)
+    local waiting
+    die_with(receive, { channel }, function()
+      channel:send("mine")
+      waiting = neap.spawn(function() return channel:recv(60) end)
+      neap.yield()
+    end)
+    assert.are.equal("mine", waiting:join(60))
+  end)
+
+  it("goes to the next receiver of a rendezvous, whose sender has long gone on", function()
+    local channel = neap.channel()
+    die_with(receive, { channel }, function() assert.is_true(channel:send("met", 10)) end)
+    assert.are.equal(1, #channel)
+    assert.are.same({ nil, "timeout", "timeout" }, { channel:send("later", 0) })
+    assert.are.equal("met", channel:recv(10))
+  end)
+
+  it("is received from a closed channel before that is at its end", function()
+    local channel = neap.channel(1)
+    die_with(receive, { channel }, function()
+      channel:send("last")
+      channel:close()
+    end)
+    assert.are.equal("last", channel:recv(10))
+    assert.are.same({ nil, "closed", "closed" }, { channel:recv(10) })
+  end)
+
+  it("may be large", function()
+    local channel = neap.channel(1)
+    local text = ("x"):rep(1 << 20)
+    die_with(receive, { channel }, function() channel:send(text) end)
+    assert.is_true(channel:recv(10) == text)
+  end)
+
+  it("may refer to handles", function()
+    local channel, event = neap.channel(1), neap.event()
+    die_with(receive, { channel }, function() channel:send { event = event } end)
+    channel:recv(10).event:set()
+    assert.is_true(event:is_set())
+  end)
+
+  it("is in the queue again, in its place, and is counted once", function()
+    local queue = neap.priority_queue()
+    die_with(get, { queue }, function()
+      queue:put("second", nil, 2)
+      queue:put("third", nil, 3)
+      queue:put("first", nil, 1)
+    end)
+    assert.are.equal(3, queue:qsize())
+    for i, word in ipairs { "first", "second", "third" } do
+      assert.are.same({ word, i }, { queue:get(10) })
+      queue:task_done()
+    end
+    assert.is_true(queue:join(10))
+    assert.has_error(function() queue:task_done() end)
+  end)
+
+  it("is in the pipe again", function()
+    local reader, writer = neap.pipe(false)
+    die_with(receive, { reader }, function() writer:send("through") end)
+    assert.is_true(reader:poll(10))
+    assert.are.equal("through", reader:recv(10))
+  end)
+
+  it("is where the select had taken it from", function()
+    local one, other = neap.channel(1), neap.channel(1)
+    die_with(function(...) neap.select { ... } end, { one, other }, function()
+      other:send("chosen")
+      assert.are.equal(0, #other)
+    end)
+    assert.are.equal("chosen", other:recv(10))
+    assert.are.equal(0, #one)
+  end)
+
+  it("is free again if it was a permit", function()
+    local semaphore = neap.semaphore(0)
+    die_with(function(each) each:acquire() end, { semaphore }, function()
+      semaphore:release()
+      assert.are.equal(0, semaphore:value())
+    end)
+    assert.is_true(semaphore:acquire(10))
+    assert.are.equal(0, semaphore:value())
+  end)
+
+  it("wakes the next one if it was a notification", function()
+    local condition = neap.condition()
+    local second
+    die_with(function(each)
+      each:acquire()
+      each:wait()
+    end, { condition }, function()
+      second = neap.spawn(function()
+        condition:acquire()
+        local notified = condition:wait(60)
+        condition:release()
+        return notified
+      end)
+      neap.yield()
+      condition:acquire()
+      condition:notify(1)
+      condition:release()
+    end)
+    assert.is_true(second:join(60))
+  end)
+
+  it("comes back from a grandchild, whoever of the two dies", function()
+    local channel, asked, pids = neap.channel(1), neap.channel(1), neap.channel(2)
+    for victim = 1, 2 do
+      local child = neap.process({ name = "middle" }, function()
+        local grandchild = neap.process({ name = "victim", quiet = true }, function()
+          neap.spawn(function() channel:recv() end)
+          neap.yield()
+          asked:send(true)
+          neap.sleep(600)
+        end)
+        pids:send(grandchild.pid)
+        grandchild:wait()
+        pids:send("dead")
+        neap.sleep(600)
+      end)
+      local grandchild = pids:recv(60)
+      assert.is_true(asked:recv(60))
+      stop(grandchild)
+      channel:send(victim)
+      if victim == 1 then
+        assert(os.execute("kill -9 " .. grandchild))
+        assert.are.equal("dead", pids:recv(60))
+      end
+      child:kill(9)
+      assert.is_true(child:wait(60))
+      assert.are.equal(victim, (channel:recv(10)))
+    end
+  end)
+end)
