@@ -13,6 +13,7 @@
 #include "bindings/holder.h"
 #include "bindings/remote.h"
 #include "core/error.h"
+#include "host/acting.h"
 #include "sync/barrier.h"
 
 static const char actions_key; /* registry: a table with weak keys, box -> action */
@@ -125,9 +126,10 @@ static const char *break_it(lua_State *L, struct neap_holder *holder) {
     struct neap_proxy *proxy = neap_remote_test(holder->object);
     struct neap_call call = neap_remote_begin(L);
     if (proxy != NULL)
-        neap_proxy_call(proxy, NEAP_BARRIER_ABORT, &call);
+        neap_acting_end(proxy, NEAP_BARRIER_FAIL, &call);
     else
-        neap_barrier_abort((struct neap_barrier *)holder->object);
+        neap_barrier_fail((struct neap_barrier *)holder->object, call.owner);
+    neap_message_fini(&call.message);
     return NULL;
 }
 
@@ -140,9 +142,11 @@ static int acted(lua_State *L, int status, lua_KContext context) {
     (void)context;
     ((struct neap_holder *)lua_touserdata(L, 2))->holds = false;
     if (proxy != NULL)
-        neap_remote_call(L, proxy, NEAP_BARRIER_RELEASE, &call);
+        neap_acting_end(proxy, NEAP_BARRIER_RELEASE, &call);
     else
         call.result = neap_barrier_release((struct neap_barrier *)barrier, call.owner);
+    neap_message_fini(&call.message);
+    if (call.result == NEAP_NOMEM) return luaL_error(L, "not enough memory");
     if (call.result != 0) return neap_push_code(L, call.result);
     lua_pushinteger(L, parties_of(barrier));
     return 1;

@@ -12,7 +12,8 @@ local function stop(pid)
     while grep -h '^State:' /proc/%d/task/*/status | grep -qv 'T (stopped)'; do :; done]]):format(pid, pid)))
 end
 
---- Runs `ask(...)` in `tasks` tasks of a child. When all of them wait the child is stopped, `give` is called, and the child is killed.
+--- Runs `ask(...)` in `tasks` tasks of a child. When all of them wait the child is stopped, `give` is called, and the
+-- child is killed.
 local function die_with(ask, arguments, give, tasks)
   local asked = neap.channel(1)
   local child = neap.process({ name = "victim" }, function()
@@ -177,5 +178,49 @@ describe("what a process was given and had not received when it was killed", fun
       assert.is_true(child:wait(60))
       assert.are.equal(victim, (channel:recv(10)))
     end
+  end)
+end)
+
+describe("a barrier whose action is run by a process that is killed", function()
+  it("is broken for the others, and for who comes", function()
+    local running, go = neap.event(), neap.event()
+    local barrier = neap.barrier(3, function()
+      running:set()
+      go:wait()
+    end)
+    local first = neap.spawn(function() return table.pack(barrier:wait(60)) end)
+    local second = neap.thread(function() return table.pack(barrier:wait(60)) end)
+    while barrier.waiting < 2 do neap.sleep(0.001) end
+    local child = neap.process({ quiet = true }, function() barrier:wait() end)
+    assert.is_true(running:wait(60))
+    child:kill(9)
+    assert.is_true(child:wait(60))
+    local broken = { nil, "broken", "broken", n = 3 }
+    assert.are.same(broken, first:join(60))
+    assert.are.same(broken, second:join(60))
+    assert.are.same(broken, table.pack(barrier:wait(10)))
+    barrier:reset()
+    assert.is_false(barrier:is_broken())
+  end)
+
+  it("goes on when it had been reset meanwhile", function()
+    local runs, running, go = neap.value("i64"), neap.event(), neap.event()
+    local barrier = neap.barrier(2, function()
+      if runs:add(1) > 1 then return end
+      running:set()
+      go:wait()
+    end)
+    local first = neap.spawn(function() return barrier:wait(60) end)
+    neap.yield()
+    local child = neap.process({ quiet = true }, function() barrier:wait() end)
+    assert.is_true(running:wait(60))
+    barrier:reset()
+    assert.is_nil(first:join(60))
+    first = neap.spawn(function() return barrier:wait(60) end)
+    neap.yield()
+    child:kill(9)
+    assert.is_true(child:wait(60))
+    assert.are.equal(2, barrier:wait(60))
+    assert.are.equal(1, first:join(60))
   end)
 end)

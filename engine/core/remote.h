@@ -77,7 +77,8 @@ struct neap_remote {
     uint8_t holding; /* the operation that needs a hold as its operand, plus 1; 0: none does */
     uint8_t
         lending; /* the operation whose results may be sent ahead, plus 1; 0: none. Its objects are struct neap_channel */
-    uint8_t taking;   /* bits, by operation: what it gives is taken out of the object, and goes back if it is not received */
+    uint8_t
+        taking; /* bits, by operation: what it gives is taken out of the object, and goes back if it is not received */
     uint8_t adopting; /* the call that makes its owner a holder, plus 1; 0: none does */
     /* The other process may change a word of the object's state by itself: this moves it into a cell, which is the object's. The number by
      * which that process is known there; 0: it may not, there is no memory or no number left. It leaves when it has no reference any more.

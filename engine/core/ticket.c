@@ -218,7 +218,8 @@ void neap_ticket_let_go(const struct neap_ticket *ticket, uint32_t by) {
 static bool give_up(struct neap_ticket *ticket, uint32_t by) {
     uint64_t unread = word_of(ticket, by, FREE);
     if (ticket->board == NULL) return false;
-    ticket->spent = change(ticket, word_of(ticket, by, TAKEN), unread) || change(ticket, word_of(ticket, by, HELD), unread);
+    ticket->spent =
+        change(ticket, word_of(ticket, by, TAKEN), unread) || change(ticket, word_of(ticket, by, HELD), unread);
     return ticket->spent;
 }
 

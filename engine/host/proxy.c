@@ -20,6 +20,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/acting.h"
 #include "host/borrower.h"
 #include "host/request.h"
 #include "sync/barrier.h"
@@ -334,10 +335,24 @@ static int make_reading(struct neap_proxy *proxy, struct neap_link *link) {
     return 0;
 }
 
+/* What the wait may come to hold. 0 or NEAP_NOMEM. */
+static int prepare(struct neap_proxy *proxy, struct neap_link *link) {
+    if (!is_holding(link)) link->hold = NULL;
+    return kind_of(proxy) == NEAP_KIND_BARRIER ? neap_acting_prepare(link) : make_reading(proxy, link);
+}
+
 static void drop_reading(struct neap_link *link) {
     if (kind_of((struct neap_proxy *)link->object) != NEAP_KIND_RWLOCK || op_of(link) != NEAP_RWLOCK_READ) return;
     if (link->hold != NULL) neap_free(NEAP_CONTAINER_OF(link->hold, struct reading, hold));
     link->hold = NULL;
+}
+
+/* It does not come to hold it. */
+static void drop_held(struct neap_link *link) {
+    if (kind_of((struct neap_proxy *)link->object) == NEAP_KIND_BARRIER)
+        neap_acting_drop(link);
+    else
+        drop_reading(link);
 }
 
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
@@ -351,8 +366,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
 static void enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     neap_list_push_back(&proxy->waiters, &link->node);
-    if (!is_holding(link)) link->hold = NULL;
-    link->request = make_reading(proxy, link) == 0 ? neap_request_add(proxy->import.session, object, link) : 0;
+    link->request = prepare(proxy, link) == 0 ? neap_request_add(proxy->import.session, object, link) : 0;
 }
 
 /* The request could not even be noted: the wait ends here. */
@@ -394,7 +408,7 @@ static void enlisted(struct neap_object *object, struct neap_link *link) {
 static void withdrawn(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_session *session = ((struct neap_proxy *)object)->import.session;
     (void)batch;
-    drop_reading(link);
+    drop_held(link);
     if (neap_request_remove(session, link->request)) neap_request_withdraw(session, link->request);
 }
 
@@ -410,7 +424,8 @@ static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_
 /* It is kept over there until we say so: see GIVEN in serving.c. */
 static bool is_worth_telling(const struct neap_message *message) {
     if (message->kind < NEAP_MESSAGE_BYTES) return false;
-    return message->kind > NEAP_MESSAGE_PARCEL || message->parcel->size > KEPT_SIZE || message->parcel->object_count > 0;
+    return message->kind > NEAP_MESSAGE_PARCEL || message->parcel->size > KEPT_SIZE ||
+           message->parcel->object_count > 0;
 }
 
 /* The other process has answered: what it has given is held from now on. */
@@ -418,13 +433,15 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     uint8_t kind = kind_of(proxy), op = op_of(link);
     if (link->result != 0 && link->result != NEAP_ABANDONED) {
-        drop_reading(link);
+        drop_held(link);
         return;
     }
     if (is_receiving(link) && !link->foreign && is_worth_telling(&link->message))
         neap_request_received(proxy->import.session, link->request);
     else if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
         take_lock(proxy, link, false);
+    else if (kind == NEAP_KIND_BARRIER)
+        neap_acting_begin(link);
     else if (kind == NEAP_KIND_RWLOCK || is_holding(link))
         neap_owner_enter(link->wait->owner, link->hold);
 }
@@ -457,6 +474,11 @@ static void serve_rwlock(struct neap_object *object, struct neap_call *call) {
     neap_list_remove(&reading->hold.node);
     stop_reading(reading, call->method);
     neap_object_unref(object);
+}
+
+static void serve_barrier(struct neap_object *object, struct neap_call *call) {
+    if (call->method == NEAP_BARRIER_RELEASE || call->method == NEAP_BARRIER_FAIL)
+        neap_acting_pass((struct neap_proxy *)object, call->owner); /* NEAP_GONE: it is done over there */
 }
 
 /* --- life --- */
@@ -527,19 +549,15 @@ static const char *const pool_verbs[] = {"submit", "take", "listen", "join"};
 
 #define PLAIN(kind_, ops_, taking_) \
     [(kind_)] = {.kind = (kind_), .ops = (ops_), .taking = (taking_), .constants = constants}
-#define LENDING(kind_, ops_, lent_)       \
-    [(kind_)] = {.kind = (kind_),         \
-                 .ops = (ops_),           \
-                 .lending = (lent_) + 1,  \
-                 .taking = 1 << (lent_),  \
-                 .constants = constants}
+#define LENDING(kind_, ops_, lent_) \
+    [(kind_)] = {.kind = (kind_), .ops = (ops_), .lending = (lent_) + 1, .taking = 1 << (lent_), .constants = constants}
 #define HOLDING(kind_, ops_, holding_, taking_, serve_) \
-    [(kind_)] = {.kind = (kind_),              \
-                 .ops = (ops_),                \
-                 .holding = (holding_),        \
-                 .taking = (taking_),          \
-                 .constants = constants,       \
-                 .serve = (serve_),            \
+    [(kind_)] = {.kind = (kind_),                       \
+                 .ops = (ops_),                         \
+                 .holding = (holding_),                 \
+                 .taking = (taking_),                   \
+                 .constants = constants,                \
+                 .serve = (serve_),                     \
                  .make_hold = make_hold}
 
 /* Of what is held over there, through us. */
@@ -562,7 +580,7 @@ static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
     HOLDING(NEAP_KIND_BOUNDED_SEMAPHORE, 2, NEAP_SEMAPHORE_HOLD + 1, 1 << NEAP_SEMAPHORE_ACQUIRE, NULL),
     PLAIN(NEAP_KIND_EVENT, 1, 0),
     PLAIN(NEAP_KIND_SIGNAL, 1, 0),
-    PLAIN(NEAP_KIND_BARRIER, 2, 0),
+    HOLDING(NEAP_KIND_BARRIER, 2, 0, 0, serve_barrier),
     PLAIN(NEAP_KIND_POOL, 4, 0),
     PLAIN(NEAP_KIND_MAPPED, 0, 0),
     HOLDING(NEAP_KIND_DICT, NEAP_DICT_IDLE + 1, NEAP_DICT_UPDATE + 1, 0, NULL),

@@ -36,7 +36,7 @@ enum neap_session_frame {
     NEAP_FRAME_AHEAD,          /* messages that have not been asked for yet: see lender.c */
     NEAP_FRAME_TAKEN,          /* u32 id: some of those have been taken, as the receiver wanted to know */
     NEAP_FRAME_RECEIVED,       /* u64 id: the answer to that request is not to be kept any longer */
-    NEAP_FRAME_RETURN          /* u32 id, message: the sender had that from a channel of the receiver, and it was not received */
+    NEAP_FRAME_RETURN /* u32 id, message: the sender had that from a channel of the receiver, and it was not received */
 };
 
 /* A proxy with one reference, which has taken note of the import (neap_import_init); NULL: no memory. */
@@ -91,13 +91,14 @@ struct neap_session {
     uint32_t request_room, request_free;
     struct neap_idmap segments_sent; /* id -> neap_segment that the other side has from us; one reference */
     struct neap_idmap segments;      /* id -> neap_segment that we have from the other side; one reference */
-    struct neap_idmap servings;      /* id of a request -> neap_serving: what we have not answered, or is given. See serving.c */
-    struct neap_list given;          /* neap_serving: answered; what was given may come back. In this order */
-    struct neap_list *looked_at;     /* the last of `given` that was looked at, or its head */
-    struct neap_idmap owners;        /* id of an owner over there -> neap_guest. See serving.c */
-    struct neap_idmap holds;         /* number of a hold over there -> neap_hold; owned. See serving.c */
-    bool ended;                      /* nothing can be sent or will be received */
-    char *cause;                     /* why, for people; owned. Written before `ended` */
+    struct neap_idmap
+        servings;           /* id of a request -> neap_serving: what we have not answered, or is given. See serving.c */
+    struct neap_list given; /* neap_serving: answered; what was given may come back. In this order */
+    struct neap_list *looked_at; /* the last of `given` that was looked at, or its head */
+    struct neap_idmap owners;    /* id of an owner over there -> neap_guest. See serving.c */
+    struct neap_idmap holds;     /* number of a hold over there -> neap_hold; owned. See serving.c */
+    bool ended;                  /* nothing can be sent or will be received */
+    char *cause;                 /* why, for people; owned. Written before `ended` */
 };
 
 /* One reference. `board` and `makers` outlive it. NULL: no memory. `board` NULL: this is a child, which is given one.

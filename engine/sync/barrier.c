@@ -7,9 +7,12 @@
  * GIVING UP  A wait that was claimed by its deadline or a cancellation, but has not withdrawn yet, still stands in the list. Who lets
  *            a round go counts those that it could claim: if one is missing the round is broken for all the others. So never do
  *            some go on while one of them was told "timeout".
+ * RUNS       Who is to run the action has a hold on the heap, which stands in its owner's list until it says how that went. So a task that
+ *            ends without saying so, or is killed with its process, breaks the barrier. The barrier may have been reset while an action was
+ *            running, and run another one since: then that hold is not `run` any more, and whatever becomes of it concerns nobody.
  * INVARIANTS (under the guard)
- *   1. A broken barrier has no waiters and no runner.
- *   2. Without a runner, `complete` is empty and arrived < parties. */
+ *   1. A broken barrier has no waiters and no run.
+ *   2. Without a run, `complete` is empty and arrived < parties. */
 #include "sync/barrier.h"
 
 #include <stddef.h>
@@ -18,9 +21,10 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/remote.h"
+#include "sync/owner.h"
 
 static void publish(struct neap_barrier *barrier, bool broken) {
-    uint32_t waiting = barrier->arrived + (barrier->runner != NULL ? barrier->parties - 1 : 0);
+    uint32_t waiting = barrier->arrived + (barrier->run != NULL ? barrier->parties - 1 : 0);
     atomic_store_explicit(&barrier->waiting, waiting, memory_order_relaxed);
     atomic_store_explicit(&barrier->broken, broken, memory_order_relaxed);
 }
@@ -30,7 +34,7 @@ static void scatter(struct neap_barrier *barrier, bool broken, struct neap_batch
     neap_waiters_claim_all(&barrier->complete, NEAP_BROKEN, batch);
     neap_waiters_claim_all(&barrier->arriving, NEAP_BROKEN, batch);
     barrier->arrived = 0;
-    barrier->runner = NULL;
+    barrier->run = NULL;
     publish(barrier, broken);
 }
 
@@ -51,12 +55,39 @@ static int wake_round(struct neap_barrier *barrier, struct neap_list *links, str
     return result;
 }
 
-/* The last of a round has come: its action is run by `link`'s owner. The first in `arriving` are the others. */
-static void begin_action(struct neap_barrier *barrier, struct neap_link *link) {
+/* The owner ended before it could say how the action went. */
+static void abandon(struct neap_hold *hold) {
+    struct neap_barrier *barrier = (struct neap_barrier *)hold->object;
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(&barrier->object);
+    if (barrier->run == hold) scatter(barrier, true, &batch);
+    neap_object_unlock(&barrier->object);
+    neap_batch_flush(&batch);
+    neap_free(hold);
+}
+
+static struct neap_hold *new_run(struct neap_barrier *barrier) {
+    struct neap_hold *run = neap_alloc(sizeof *run);
+    if (run == NULL) return NULL;
+    neap_list_init(&run->node);
+    run->object = &barrier->object;
+    run->abandon = abandon;
+    return run;
+}
+
+/* The last of a round has come: its action is run by `link`'s owner. The first in `arriving` are the others. Without memory for that the
+ * barrier breaks. */
+static void begin_action(struct neap_barrier *barrier, struct neap_link *link, struct neap_batch *batch) {
+    link->hold = new_run(barrier);
+    if (link->hold == NULL) {
+        link->result = NEAP_NOMEM;
+        scatter(barrier, true, batch);
+        return;
+    }
     for (uint32_t i = 1; i < barrier->parties; i++)
         neap_list_push_back(&barrier->complete, neap_list_pop_front(&barrier->arriving));
     barrier->arrived -= barrier->parties - 1;
-    barrier->runner = link->wait->owner;
+    barrier->run = link->hold;
     link->number = barrier->parties;
 }
 
@@ -71,14 +102,16 @@ static void begin_next(struct neap_barrier *barrier, struct neap_batch *batch) {
         return;
     }
     barrier->arrived--;
-    begin_action(barrier, last);
+    begin_action(barrier, last, batch);
     neap_batch_add(batch, last->wait);
 }
 
 static bool arrive_last(struct neap_barrier *barrier, struct neap_link *link, struct neap_batch *batch) {
     if (barrier->acts) {
-        begin_action(barrier, link);
+        begin_action(barrier, link, batch);
+        if (link->hold == NULL) return true;
         publish(barrier, false);
+        neap_owner_enter(link->wait->owner, link->hold);
         return true;
     }
     link->number = barrier->parties;
@@ -90,12 +123,13 @@ static bool arrive_last(struct neap_barrier *barrier, struct neap_link *link, st
 
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_barrier *barrier = (struct neap_barrier *)object;
+    link->hold = NULL;
     if (neap_barrier_is_broken(barrier)) {
         if (!neap_link_commit(link)) return false;
         link->result = NEAP_BROKEN;
         return true;
     }
-    if (barrier->runner == NULL && barrier->arrived + 1 == barrier->parties)
+    if (barrier->run == NULL && barrier->arrived + 1 == barrier->parties)
         return neap_link_commit(link) && arrive_last(barrier, link, batch);
     if (link->op == NEAP_BARRIER_WAIT || !neap_link_commit(link)) return false;
     scatter(barrier, true, batch);
@@ -115,23 +149,50 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
     scatter((struct neap_barrier *)object, true, batch);
 }
 
-int neap_barrier_release(struct neap_barrier *barrier, const struct neap_owner *owner) {
-    struct neap_batch batch = {NULL, NULL};
-    int code = NEAP_BROKEN;
-    neap_object_lock(&barrier->object);
-    if (barrier->runner == owner) {
-        code = wake_round(barrier, &barrier->complete, &batch);
-        barrier->runner = NULL;
-        if (code == 0) {
-            begin_next(barrier, &batch);
-            publish(barrier, neap_barrier_is_broken(barrier));
-        } else {
-            scatter(barrier, true, &batch);
-        }
+/* It waited, and is to run the action. */
+static void resumed(struct neap_object *object, struct neap_link *link) {
+    (void)object;
+    if (link->hold != NULL) neap_owner_enter(link->wait->owner, link->hold);
+}
+
+/* What `owner` runs for the barrier: the last one, if an action has come here again; NULL: nothing. */
+static struct neap_hold *find_run(const struct neap_barrier *barrier, struct neap_owner *owner) {
+    for (struct neap_list *node = owner->held.prev; node != &owner->held; node = node->prev) {
+        struct neap_hold *hold = NEAP_CONTAINER_OF(node, struct neap_hold, node);
+        if (hold->object == &barrier->object && hold->abandon == abandon) return hold;
     }
+    return NULL;
+}
+
+/* The round goes; guard held. */
+static int end_run(struct neap_barrier *barrier, struct neap_batch *batch) {
+    int code = wake_round(barrier, &barrier->complete, batch);
+    barrier->run = NULL;
+    if (code == 0) {
+        begin_next(barrier, batch);
+        publish(barrier, neap_barrier_is_broken(barrier));
+    } else {
+        scatter(barrier, true, batch);
+    }
+    return code;
+}
+
+int neap_barrier_release(struct neap_barrier *barrier, struct neap_owner *owner) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_hold *run = find_run(barrier, owner);
+    if (run == NULL) return NEAP_BROKEN;
+    neap_object_lock(&barrier->object);
+    int code = barrier->run == run ? end_run(barrier, &batch) : NEAP_BROKEN;
     neap_object_unlock(&barrier->object);
     neap_batch_flush(&batch);
+    neap_owner_leave(run); /* the caller has a reference of its own */
+    neap_free(run);
     return code;
+}
+
+void neap_barrier_fail(struct neap_barrier *barrier, struct neap_owner *owner) {
+    struct neap_hold *run = find_run(barrier, owner);
+    if (run != NULL) neap_hold_give_back(run);
 }
 
 static void scatter_now(struct neap_barrier *barrier, bool broken) {
@@ -162,7 +223,7 @@ struct neap_barrier *neap_barrier_new(uint32_t parties, bool acts) {
     barrier->acts = acts;
     neap_list_init(&barrier->arriving);
     neap_list_init(&barrier->complete);
-    barrier->runner = NULL;
+    barrier->run = NULL;
     barrier->arrived = 0;
     atomic_init(&barrier->waiting, 0);
     atomic_init(&barrier->broken, false);
@@ -192,6 +253,7 @@ static void serve(struct neap_object *object, struct neap_call *call) {
         case NEAP_BARRIER_IS_BROKEN: call->number = neap_barrier_is_broken(barrier); return;
         case NEAP_BARRIER_WAITING: call->number = neap_barrier_waiting(barrier); return;
         case NEAP_BARRIER_RELEASE: call->result = neap_barrier_release(barrier, call->owner); return;
+        case NEAP_BARRIER_FAIL: neap_barrier_fail(barrier, call->owner); return;
         case NEAP_BARRIER_ACTION:
             neap_message_fini(&call->message);
             neap_message_copy(&call->message, &barrier->action);
@@ -216,5 +278,6 @@ const struct neap_class neap_barrier_class = {
     .attempt = attempt,
     .enlist = enlist,
     .withdrawn = withdrawn,
+    .resumed = resumed,
     .remote = &remote,
 };

@@ -15,10 +15,11 @@
  * WAIT  a wait that times out or is interrupted breaks the barrier.
  * TRY   does not wait: NEAP_TIMEOUT unless it is the last to arrive, and then it has broken the barrier.
  * Where the barrier acts, who is told number == parties runs the action before anyone else is let go, and then calls
- * neap_barrier_release, or neap_barrier_abort when the action failed. */
+ * neap_barrier_release, or neap_barrier_fail when the action failed. Until then it holds the run, as it would a lock: its end breaks the
+ * barrier. NEAP_NOMEM to who was to run it: there is none for that, and the barrier has broken. */
 enum neap_barrier_op { NEAP_BARRIER_WAIT, NEAP_BARRIER_TRY };
 
-/* Calls of other processes. IS_BROKEN, WAITING: number. RELEASE, in the name of who was told to run the action: result. ACTION:
+/* Calls of other processes. IS_BROKEN, WAITING: number. RELEASE, FAIL, in the name of who was told to run the action: result. ACTION:
  * message. */
 enum neap_barrier_call {
     NEAP_BARRIER_RESET,
@@ -26,20 +27,21 @@ enum neap_barrier_call {
     NEAP_BARRIER_IS_BROKEN,
     NEAP_BARRIER_WAITING,
     NEAP_BARRIER_RELEASE,
-    NEAP_BARRIER_ACTION
+    NEAP_BARRIER_ACTION,
+    NEAP_BARRIER_FAIL
 };
 
 struct neap_barrier {
     struct neap_object object;
-    uint32_t parties;                /* constant; at least 1 */
-    bool acts;                       /* constant */
-    struct neap_list arriving;       /* links with WAIT, in order of arrival. guard */
-    struct neap_list complete;       /* links with WAIT of the round whose action runs. guard */
-    const struct neap_owner *runner; /* runs the action; NULL: nobody does. guard */
-    uint32_t arrived;                /* links in arriving. guard */
-    _Atomic uint32_t waiting;        /* links in both lists. Written under the guard */
-    _Atomic bool broken;             /* written under the guard */
-    struct neap_message action;      /* for the bindings: what is to be run. Written before the object is shared */
+    uint32_t parties;           /* constant; at least 1 */
+    bool acts;                  /* constant */
+    struct neap_list arriving;  /* links with WAIT, in order of arrival. guard */
+    struct neap_list complete;  /* links with WAIT of the round whose action runs. guard */
+    struct neap_hold *run;      /* of who runs the action, and has it; NULL: nobody does. guard */
+    uint32_t arrived;           /* links in arriving. guard */
+    _Atomic uint32_t waiting;   /* links in both lists. Written under the guard */
+    _Atomic bool broken;        /* written under the guard */
+    struct neap_message action; /* for the bindings: what is to be run. Written before the object is shared */
 };
 
 /* One reference; NULL: no memory. */
@@ -47,7 +49,9 @@ struct neap_barrier *neap_barrier_new(uint32_t parties, bool acts);
 
 /* The action has run: lets its round go. NEAP_BROKEN when the barrier broke or was reset meanwhile, or breaks now since somebody of
  * the round gave up. By who was told to run it. */
-int neap_barrier_release(struct neap_barrier *barrier, const struct neap_owner *owner);
+int neap_barrier_release(struct neap_barrier *barrier, struct neap_owner *owner);
+/* The action has failed: breaks the barrier, unless it broke or was reset meanwhile. Likewise. */
+void neap_barrier_fail(struct neap_barrier *barrier, struct neap_owner *owner);
 /* Any thread: breaks it; everyone who waits gets NEAP_BROKEN. */
 void neap_barrier_abort(struct neap_barrier *barrier);
 /* Any thread: whole again, and empty; everyone who waits gets NEAP_BROKEN. */

@@ -139,7 +139,8 @@ static void count_returned(struct neap_channel *channel, size_t number) {
 
 static bool leaves_before(const struct neap_channel *channel, const struct neap_returned *a,
                           const struct neap_returned *b) {
-    bool by_priority = channel->buffer.order == NEAP_PRIORITY && (a->priority < b->priority || b->priority < a->priority);
+    bool by_priority =
+        channel->buffer.order == NEAP_PRIORITY && (a->priority < b->priority || b->priority < a->priority);
     return by_priority ? a->priority < b->priority : a->turn < b->turn;
 }
 

@@ -41,9 +41,9 @@ struct neap_channel {
     _Atomic size_t held;        /* buffer.count and come_back, published for hint and length; written under the guard */
     struct neap_list returned;  /* neap_returned, in the order in which they leave, before the buffer. Owned. guard */
     _Atomic size_t come_back;   /* of them. Written under the guard, relaxed */
-    uint64_t turns;             /* messages that have been handed over, or taken from the buffer under the guard. guard */
-    struct neap_lanes *lanes;   /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
-    bool last_first;            /* of the receivers that wait the one which came last is served first. Constant */
+    uint64_t turns;           /* messages that have been handed over, or taken from the buffer under the guard. guard */
+    struct neap_lanes *lanes; /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
+    bool last_first;          /* of the receivers that wait the one which came last is served first. Constant */
     _Atomic(struct neap_loan *)
         loan;      /* what is lent of the buffer's front; NULL: nothing. Written under the guard; relaxed */
     uint64_t sent; /* messages that ever came in, buffered or handed over. guard */

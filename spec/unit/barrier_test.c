@@ -212,6 +212,70 @@ static void only_who_acts_lets_the_round_go(void **state) {
     finish(&a);
 }
 
+static void the_end_of_who_acts_breaks_it(void **state) {
+    (void)state;
+    arrive(&a, NEAP_FOREVER);
+    arrive(&b, NEAP_FOREVER);
+    arrive(&c, NEAP_FOREVER);
+    actor_end(&c);
+    assert_int_equal(finish(&a), NEAP_BROKEN);
+    assert_int_equal(finish(&b), NEAP_BROKEN);
+    assert_true(neap_barrier_is_broken(barrier));
+    assert_int_equal(neap_barrier_release(barrier, &c.owner), NEAP_BROKEN);
+}
+
+static void an_action_of_before_the_reset_concerns_nobody(void **state) {
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        arrive(&a, NEAP_FOREVER);
+        arrive(&b, NEAP_FOREVER);
+        arrive(&c, NEAP_FOREVER);
+        neap_barrier_reset(barrier);
+        finish(&a);
+        finish(&b);
+        arrive(&a, NEAP_FOREVER);
+        arrive(&b, NEAP_FOREVER);
+        arrive(&d, NEAP_FOREVER); /* acts */
+        if (way == 0)
+            actor_end(&c);
+        else if (way == 1)
+            neap_barrier_fail(barrier, &c.owner);
+        else
+            assert_int_equal(neap_barrier_release(barrier, &c.owner), NEAP_BROKEN);
+        assert_int_equal(neap_barrier_release(barrier, &d.owner), 0);
+        assert_int_equal(finish(&a), 0);
+        assert_int_equal(finish(&b), 0);
+        assert_whole();
+    }
+}
+
+static void without_memory_for_the_action_it_breaks(void **state) {
+    (void)state;
+    arrive(&a, NEAP_FOREVER);
+    arrive(&b, NEAP_FOREVER);
+    neap_memory_fail_after(0);
+    assert_int_equal(arrive(&c, NEAP_FOREVER), NEAP_NOMEM);
+    assert_int_equal(finish(&a), NEAP_BROKEN);
+    assert_int_equal(finish(&b), NEAP_BROKEN);
+    neap_barrier_reset(barrier);
+
+    arrive(&a, NEAP_FOREVER);
+    arrive(&b, NEAP_FOREVER);
+    arrive(&c, NEAP_FOREVER);
+    struct actor next[PARTIES];
+    for (int i = 0; i < PARTIES; i++) {
+        actor_init(&next[i], &here);
+        arrive(&next[i], NEAP_FOREVER);
+    }
+    neap_memory_fail_after(0);
+    assert_int_equal(neap_barrier_release(barrier, &c.owner), 0);
+    settle(&here);
+    assert_int_equal(outcome(&a), 0);
+    assert_int_equal(outcome(&next[0]), NEAP_BROKEN);
+    assert_int_equal(outcome(&next[PARTIES - 1]), NEAP_NOMEM);
+    assert_true(neap_barrier_is_broken(barrier));
+}
+
 static void who_comes_during_the_action_is_of_later_rounds(void **state) {
     (void)state;
     enum { CROWD = 7 };
@@ -375,6 +439,9 @@ int main(void) {
         ACTING(a_failed_action_breaks_it),
         ACTING(giving_up_during_the_action_breaks_the_round),
         ACTING(only_who_acts_lets_the_round_go),
+        ACTING(the_end_of_who_acts_breaks_it),
+        ACTING(an_action_of_before_the_reset_concerns_nobody),
+        ACTING(without_memory_for_the_action_it_breaks),
         ACTING(who_comes_during_the_action_is_of_later_rounds),
         ACTING(a_later_round_whose_last_gave_up_is_broken),
         PLAIN(out_of_memory_is_an_answer),

@@ -254,9 +254,9 @@ static void a_notification_that_was_not_received_goes_to_the_next_one(void **sta
     assert_int_equal(start(&a, proxy, NEAP_CONDITION_WAIT, NEAP_FOREVER), NEAP_PARKED);
     answer_at_the_top();
     assert_int_equal(start(&b, lock, NEAP_LOCK_ACQUIRE, NEAP_FOREVER), 0);
-    assert_int_equal(neap_condition_begin(condition, &b.wait, add_link(&b, 0, condition, NEAP_CONDITION_WAIT),
-                                          NEAP_FOREVER, &depth),
-                     NEAP_PARKED);
+    assert_int_equal(
+        neap_condition_begin(condition, &b.wait, add_link(&b, 0, condition, NEAP_CONDITION_WAIT), NEAP_FOREVER, &depth),
+        NEAP_PARKED);
     b.code = NEAP_PARKED;
     assert_int_equal(start(&c, lock, NEAP_LOCK_ACQUIRE, NEAP_FOREVER), 0);
     assert_int_equal(neap_condition_notify(condition, &c.owner, 1), 0);

@@ -99,38 +99,38 @@ static void what_is_no_word_is_refused(void **state) {
 
 static void closing_is_the_receipt(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
     assert_true(neap_ticket_claim(&other, other.by));
     assert_true(neap_ticket_is_unread(&other, other.by));
     assert_false(neap_ticket_is_unread(&other, other.by + 1));
     assert_true(neap_ticket_close(ticket));
     assert_false(neap_ticket_is_unread(&other, other.by));
     assert_false(neap_ticket_revoke(&other, other.by));
-    assert_ptr_equal(neap_ticket_open(here_board), ticket);
+    assert_ptr_equal(neap_ticket_open(here_board, 0), ticket);
     assert_false(neap_ticket_revoke(&other, other.by)); /* of another round */
     neap_ticket_close(ticket);
 }
 
 static void what_is_taken_back_is_not_received(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
     assert_true(neap_ticket_claim(&other, other.by + 1));
     assert_false(neap_ticket_revoke(&other, other.by));
     assert_true(neap_ticket_revoke(&other, other.by + 1));
-    assert_false(neap_ticket_revoke(&other, other.by + 1)); /* once */
+    assert_false(neap_ticket_revoke(&other, other.by + 1));       /* once */
     assert_true(neap_ticket_settle(ticket, other.by + 1, false)); /* the answer comes all the same */
     assert_false(neap_ticket_close(ticket));
-    assert_ptr_equal(neap_ticket_open(here_board), ticket);
+    assert_ptr_equal(neap_ticket_open(here_board, 0), ticket);
     neap_ticket_close(ticket);
 }
 
 static void who_will_not_be_told_says_so(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(here_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
     assert_true(neap_ticket_claim(&other, other.by));
     assert_true(neap_ticket_settle(ticket, other.by, true));
     assert_true(neap_ticket_close(ticket));
-    assert_ptr_not_equal(neap_ticket_open(here_board), ticket); /* the word stays as it is until it is looked at */
+    assert_ptr_not_equal(neap_ticket_open(here_board, 0), ticket); /* the word stays as it is until it is looked at */
     assert_true(neap_ticket_is_unread(&other, other.by));
     assert_true(neap_ticket_revoke(&other, other.by));
     assert_false(neap_ticket_revoke(&other, other.by));
@@ -138,12 +138,12 @@ static void who_will_not_be_told_says_so(void **state) {
 
 static void what_the_dead_had_not_received_is_still_known_when_their_words_are_used_again(void **state) {
     (void)state;
-    struct neap_ticket *ticket = neap_ticket_open(there_board), other = seen_there(ticket);
+    struct neap_ticket *ticket = neap_ticket_open(there_board, 0), other = seen_there(ticket);
     assert_true(neap_ticket_claim(&other, other.by));
     uint64_t place = ticket->place;
     neap_board_free(there_board); /* gives its page up, as the death of its process does */
     assert_int_equal(neap_board_join(neap_segment_ref(neap_board_segment(here_board)), &there_board), 0);
-    for (int i = 0; i < 512; i++) assert_int_not_equal(neap_ticket_open(there_board)->place, place);
+    for (int i = 0; i < 512; i++) assert_int_not_equal(neap_ticket_open(there_board, 0)->place, place);
     assert_true(neap_ticket_revoke(&other, other.by));
 }
 
