@@ -10,6 +10,8 @@
  *            What the C library has in its buffer it does not tell; glibc lets one look.
  * WRITING    What fits the buffer is no wait. Else the task waits until the descriptor takes something, and no more than a page is
  *            written at a time: a pipe that takes something takes that much.
+ * OPENING    A named pipe (FIFO) waits for its other side to be opened. Here one to be read is opened at once, and its first read waits
+ *            instead; one to be written waits while a helper thread opens it, as the system wants it (`patch_io.lua`).
  * FAST       What is at hand is read by the original in our own frame: so its errors name the caller as ever, and it costs little more. */
 #include "bindings/stdio.h"
 
@@ -332,6 +334,86 @@ static int fetch(lua_State *L) {
     return neap_offload_await(L, &fetching->offload, NEAP_FOREVER, finish_fetch);
 }
 
+/* --- named pipes --- */
+
+static int close_file(lua_State *L) {
+    luaL_Stream *stream = lua_touserdata(L, 1);
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+static bool is_fifo(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISFIFO(info.st_mode);
+}
+
+/* Reads only, or writes only. */
+static bool is_one_way(const char *mode) {
+    return *mode != '\0' && strchr("rwa", *mode) != NULL && (mode[1] == '\0' || strcmp(mode + 1, "b") == 0);
+}
+
+/* Would opening the path at 1 with the mode at 2 wait for somebody else, in a task? */
+static bool is_awaited(lua_State *L) {
+    if (lua_type(L, 1) != LUA_TSTRING || !(lua_isnoneornil(L, 2) || lua_type(L, 2) == LUA_TSTRING)) return false;
+    return is_one_way(luaL_optstring(L, 2, "r")) && neap_patch_can_wait(L) && is_fifo(lua_tostring(L, 1));
+}
+
+/* awaited(path) */
+static int awaited(lua_State *L) {
+    lua_settop(L, 1);
+    lua_pushboolean(L, is_awaited(L));
+    return 1;
+}
+
+/* io.open; upvalues: ORIGINAL, and WAIT: (path, mode or nil). */
+static int patched_open(lua_State *L) {
+    if (!is_awaited(L)) return lua_tocfunction(L, lua_upvalueindex(ORIGINAL))(L);
+    lua_settop(L, 2);
+    lua_pushvalue(L, lua_upvalueindex(WAIT));
+    lua_insert(L, 1);
+    lua_callk(L, 2, LUA_MULTRET, 0, returned);
+    return returned(L, LUA_OK, 0);
+}
+
+/* make_open(original, wait) -> what takes its place; the original itself, if it is not Lua's own. */
+static int make_open(lua_State *L) {
+    lua_settop(L, WAIT);
+    if (lua_tocfunction(L, ORIGINAL) == NULL || lua_getupvalue(L, ORIGINAL, 1) != NULL) {
+        lua_pushvalue(L, ORIGINAL);
+        return 1;
+    }
+    lua_pushcclosure(L, patched_open, WAIT);
+    return 1;
+}
+
+/* Opens without waiting for the other side; what is read and written later may wait as ever. Or a code. */
+static int open_at_once(const char *path, bool writes) {
+    int fd = open(path, (writes ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return -errno;
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+    return fd;
+}
+
+/* open_fifo(path, mode) -> file; or nil, message, number, and whether that is because nobody reads what is to be written to. The mode is
+ * one of those that Lua takes, without a "+". */
+static int open_fifo(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1), *mode = luaL_checkstring(L, 2);
+    neap_stdio_push_closed(L);
+    luaL_Stream *stream = lua_touserdata(L, -1);
+    int fd = open_at_once(path, mode[0] != 'r');
+    stream->f = fd >= 0 ? fdopen(fd, mode) : NULL;
+    if (stream->f != NULL) {
+        stream->closef = close_file;
+        return 1;
+    }
+    int code = fd < 0 ? -fd : errno;
+    if (fd >= 0) close(fd);
+    errno = code;
+    int count = luaL_fileresult(L, 0, path);
+    lua_pushboolean(L, code == ENXIO);
+    return count + 1;
+}
+
 /* --- files of programs --- */
 
 static int finish_program(lua_State *L, struct neap_task *task, int code);
@@ -382,7 +464,20 @@ int neap_stdio_fill_program(lua_State *L, int fd, const char *mode) {
     return 0;
 }
 
-const luaL_Reg neap_stdio_functions[] = {
-    {"make_read", make_read}, {"on_disk", on_disk}, {"descriptor", descriptor}, {"at_hand", at_hand}, {"look", look},
-    {"is_ready", is_ready},   {"fill", fill},       {"unread", unread},         {"show", show},       {"fits", fits},
-    {"cached", cached},       {"place", place_of},  {"fetch", fetch},           {NULL, NULL}};
+const luaL_Reg neap_stdio_functions[] = {{"make_read", make_read},
+                                         {"make_open", make_open},
+                                         {"open_fifo", open_fifo},
+                                         {"awaited", awaited},
+                                         {"on_disk", on_disk},
+                                         {"descriptor", descriptor},
+                                         {"at_hand", at_hand},
+                                         {"look", look},
+                                         {"is_ready", is_ready},
+                                         {"fill", fill},
+                                         {"unread", unread},
+                                         {"show", show},
+                                         {"fits", fits},
+                                         {"cached", cached},
+                                         {"place", place_of},
+                                         {"fetch", fetch},
+                                         {NULL, NULL}};

@@ -213,6 +213,52 @@ describe("neap.patch_all, files and programs:", function()
     assert_same(original(), run(run_plain, "neap.patch_all() " .. script))
   end)
 
+  it("only the task waits that opens a named pipe, to read it or to write to it", function()
+    local result = run_script [[
+      neap.patch_all()
+      local path = os.tmpname()
+      os.remove(path)
+      assert(os.execute("mkfifo " .. path))
+      local reader = neap.spawn(function()
+        local file = assert(io.open(path))
+        local line = file:read("l")
+        return line, file:close()
+      end)
+      while reader:status() ~= "waiting" do neap.yield() end
+      local writer = assert(io.open(path, "w"))
+      assert(writer:write("one\n"):close())
+      print(reader:join())
+      local written = neap.spawn(function()
+        local file <close> = assert(io.open(path, "a"))
+        return (file:write("two\nthree\n")) == file
+      end)
+      while written:status() ~= "waiting" do neap.yield() end
+      print("goes on")
+      for line in io.lines(path) do print(line) end
+      print(written:join())
+      os.remove(path)
+    ]]
+    assert.are.same({ status = 0, stderr = "", stdout = "one\ttrue\ngoes on\ntwo\nthree\ntrue\n" }, result)
+  end)
+
+  it("who opens a named pipe that nobody reads can be cancelled, and leaves nothing open", function()
+    local result = run_script [[
+      neap.patch_all()
+      local path = os.tmpname()
+      os.remove(path)
+      assert(os.execute("mkfifo " .. path))
+      local writer = neap.spawn({ quiet = true }, io.open, path, "w")
+      while writer:status() ~= "waiting" do neap.yield() end
+      writer:cancel()
+      print(writer:wait(), writer:status())
+      while neap.active_count() > 1 do neap.sleep(0.001) end
+      print(io.open(path .. "/nowhere", "w"))
+      os.remove(path)
+    ]]
+    assert.are.equal("", result.stderr)
+    assert.is_truthy(result.stdout:match("^true\tcancelled\nnil\t[^\n]*Not a directory\t%d+\n$"), result.stdout)
+  end)
+
   it("only the task waits that reads from a program, writes to one, or waits for one", function()
     local result = run_script [[
       neap.patch_all()

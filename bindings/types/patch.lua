@@ -8,7 +8,7 @@ local neap = {}
 ---
 ---| option | what is replaced |
 ---| --- | --- |
----| `io` | `io.popen`; reading, writing and closing of files, by methods and by `io.read`, `io.lines`, `io.write` and the rest: pipes, terminals and other streams that are waited for, standard input among them, and files on disks that the system must fetch first |
+---| `io` | `io.popen`; opening named pipes; reading, writing and closing of files, by methods and by `io.read`, `io.lines`, `io.write` and the rest: pipes, terminals and other streams that are waited for, standard input among them, and files on disks that the system must fetch first |
 ---| `os` | `os.execute` |
 ---| `socket` | LuaSocket, if it is installed: the methods of all its sockets, `socket.connect`, `select`, `sleep` and `dns`; hence `socket.http`, `socket.smtp`, `socket.ftp` and whatever else stands on them; connections of LuaSec, hence `ssl.https` |
 ---
@@ -19,7 +19,8 @@ local neap = {}
 ---Other threads have states of their own, and call it themselves; so may the initializer of a pool.
 ---
 ---Cancelling: a read that is cancelled has taken nothing; a write may have written a part. Several tasks that read one stream, or
----write to it, take turns. Files on disks are written as ever, into the system's memory, and opened as ever. What a program prints goes to its standard output as ever.
+---write to it, take turns. Files on disks are written as ever, into the system's memory, and opened as ever. A named pipe that is opened
+---to be written waits for who reads it; one that is opened to be read is there at once, and its first read waits. What a program prints goes to its standard output as ever.
 ---
 ---Errors: unknown options.
 ---

@@ -322,6 +322,46 @@ local function make_write(write, flush)
   end
 end
 
+-- --- opening named pipes ---
+
+--- In a thread of its own, which blocks until somebody reads: keeps its end open until the task has its own.
+local function hold_open(path, opened, finished)
+  local file = io.open(path, "a")
+  opened:send(true)
+  finished:recv()
+  if file then file:close() end
+end
+
+--- Who waits no more lets the thread go on: reads itself until that has opened its end.
+local abandoning = {
+  __close = function(wait)
+    wait.finished:close()
+    if wait.seen then return end
+    local reader = stdio.open_fifo(wait.path, "r")
+    if not reader then return end
+    wait.opened:recv()
+    reader:close()
+  end,
+}
+
+local function open_to_write(path, mode)
+  local file, message, number, lonely = stdio.open_fifo(path, mode)
+  if not lonely then return file, message, number end
+  local opened, finished = neap.channel(1), neap.channel()
+  neap.thread({ name = "opener", daemon = true, quiet = true }, hold_open, path, opened, finished)
+  local wait <close> = setmetatable({ path = path, opened = opened, finished = finished }, abandoning)
+  wait.seen = opened:recv()
+  file, message, number = stdio.open_fifo(path, mode)
+  return file, message, number
+end
+
+--- What is to be read is opened at once, and waited for when it is read.
+local function open_awaited(path, mode)
+  if mode and mode:sub(1, 1) ~= "r" then return open_to_write(path, mode) end
+  local file, message, number = stdio.open_fifo(path, mode or "r")
+  return file, message, number
+end
+
 -- --- everything ---
 
 return function()
@@ -375,7 +415,16 @@ return function()
     return iterate(methods.read, file, nil, ...)
   end
 
+  library.open = stdio.make_open(std.open, open_awaited)
+  local opens = library.open ~= std.open -- else a host has its own, which decides what may be opened
+
   function library.lines(name, ...)
+    if opens and stdio.awaited(name) then
+      local file, message = open_awaited(name)
+      if not file then error(message, 2) end
+      lines(file, ...) -- it checks the arguments
+      return iterate(methods.read, file, methods.close, ...), nil, nil, file
+    end
     local results = table.pack(pcall(std.lines, name, ...))
     if not results[1] then error((results[2]:gsub("'%?'", "'lines'", 1)), 2) end
     if name == nil then return iterate(methods.read, io.input(), nil, ...) end
