@@ -250,7 +250,7 @@ invalid timeout mode
 
   runs("names are looked up in the meantime", [[
     local socket = require "socket"
-    print((socket.dns.toip("localhost")))
+    print((socket.dns.toip("127.0.0.1")))
     print(socket.dns.getaddrinfo("127.0.0.1")[1].addr)
     print((socket.dns.toip("nowhere.invalid")))
     print(type(socket.dns.gethostname()))

@@ -241,6 +241,13 @@ local function connect_to(original, sock, state, started, ...)
   return 1.0
 end
 
+--- After it had to wait for one address in vain, a socket cannot try one of the other family. LuaSocket tries them all
+--- in one call: that may be left to it for the names of this machine, which answers at once.
+local function is_localhost(host) return ("." .. host:lower()):find("%.localhost%.?$") end
+
+local AT_ONCE = 0.05 -- seconds: longer only where a listener is behind
+local unknown_names = { ["host not found"] = true, ["host or service not provided, or not known"] = true }
+
 function methods.connect(original)
   return function(sock, host, ...)
     if not can_wait() then
@@ -252,12 +259,21 @@ function methods.connect(original)
     local addresses, problem = resolve(host, remaining(state, started))
     if not addresses then return nil, problem end
     local connected
+    if addresses[2] and is_localhost(host) then
+      original.settimeout(sock, AT_ONCE)
+      connected, problem = connect_to(original, sock, state, started, host, ...)
+      original.settimeout(sock, 0)
+      if connected then return connected end
+      if not unknown_names[problem] then return nil, problem end
+    end
+    local first
     for _, address in ipairs(addresses) do
       connected, problem = connect_to(original, sock, state, started, address, ...)
-      if connected or problem == "timeout" then break end
+      if connected then return connected end
+      first = first or problem
+      if problem == "timeout" then break end
     end
-    if connected then return connected end
-    return nil, problem
+    return nil, first
   end
 end
 

@@ -44,6 +44,7 @@ missing() {
       has_command curl || echo curl
       [ -x /usr/sbin/nginx ] || echo nginx
       has_command openssl || echo openssl
+      [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
       ;;
     bench)
       has_command pkg-config || echo pkg-config
