@@ -16,8 +16,8 @@
 
 enum {
     USAGE_STATUS = 2,
-    KEPT_BLOCK = 16 * 1024 * 1024, /* bytes: what is larger goes back to the system when it is freed */
-    KEPT_FREE = 32 * 1024 * 1024   /* bytes: what is free at the end of a heap goes when it is more */
+    KEPT_BLOCK = 32 * 1024 * 1024, /* bytes: what is larger goes back to the system when it is freed */
+    KEPT_FREE = 64 * 1024 * 1024   /* bytes: what is free at the end of a heap goes when it is more */
 };
 
 static const char usage[] = "usage: neap [options] [script [arguments]]\n"
@@ -173,7 +173,8 @@ static int read_options(struct command *command) {
 }
 
 /* Programs that move large strings free and allocate a few MiB all the time. The C library would hand them back to the system each time,
- * and have each page cleared and mapped again: that costs more than copying the string. A host, whose process it is, decides by itself. */
+ * and have each page cleared and mapped again: that costs more than copying the string. These are the bounds that it would come to by
+ * itself after the largest blocks. A host, whose process it is, decides by itself. */
 static void keep_free_memory(void) {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK);
