@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "host/engine.h"
+#include "io/listener.h"
 
 enum { CASES_MAX = 3, NESTING_MAX = 200 };
 
@@ -70,6 +71,8 @@ void neap_describe_wait(struct neap_text *text, const struct neap_task *task) {
         neap_text_add(text, "sleep");
         return;
     }
+    if (task->wait.links[0].object->class == &neap_listener_class)
+        count = 1; /* no select: the other one is of its poll */
     if (count > 1) neap_text_add(text, "select of %u: ", count);
     for (uint32_t i = 0; i < count && i < CASES_MAX; i++) {
         if (i > 0) neap_text_add(text, ", ");

@@ -39,7 +39,7 @@ int neap_net_listen(lua_State *L) {
 }
 
 /* A wait for a connection, or the end. The links lie in a userdata on the stack: they must stay where they are. */
-enum { READY, CLOSED, LINK_COUNT };
+enum { CLOSED, READY, LINK_COUNT };
 
 static struct neap_link *push_links(lua_State *L) {
     lua_settop(L, LINKS);
@@ -120,10 +120,10 @@ static int wait_for_more(lua_State *L, struct neap_listener *listener) {
     if (is_shortage(code)) return pause_accepting(L, code);
     if (poll == NULL) return code == NEAP_CLOSED ? finish_closed(L) : neap_push_code(L, code);
     neap_await_begin(L);
-    links[READY].object = &poll->object;
-    links[READY].op = NEAP_POLL_READ;
     links[CLOSED].object = &listener->object;
     links[CLOSED].op = NEAP_LISTENER_CLOSED;
+    links[READY].object = &poll->object;
+    links[READY].op = NEAP_POLL_READ;
     return neap_await(L, links, LINK_COUNT, (int64_t)lua_tointeger(L, DEADLINE), finish_wait);
 }
 

@@ -317,6 +317,18 @@ describe("a listener", function()
     assert.is_true(listener:is_closed())
   end)
 
+  it("is what a task waits for that accepts", function()
+    local listener <close> = listen()
+    local task = grid.parked_task(function() return listener:accept() end)
+    local found
+    for _, report in ipairs(neap.inspect().tasks) do
+      if report.id == task.id then found = report.waits_for end
+    end
+    assert.are.equal("accept of " .. tostring(listener):match("^(.-) %("), found)
+    listener:close()
+    assert.are.same(closed, table.pack(task:join()))
+  end)
+
   it("ends its loop when it is closed", function()
     local listener, count = listen(), 0
     local server = neap.spawn(function()

@@ -146,7 +146,7 @@ static int arrive(const struct neap_passage *passage, struct neap_object **objec
     return 0;
 }
 
-static const char *const verbs[] = {"close"};
+static const char *const verbs[] = {"accept"}; /* whoever waits for CLOSED waits for a connection */
 
 const struct neap_class neap_listener_class = {
     .name = "listener",
