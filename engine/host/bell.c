@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
 
@@ -38,6 +39,7 @@ int neap_bell_send(const struct neap_bell *bell, const int *fds, unsigned count)
         char bytes[CMSG_SPACE(sizeof(int) * NEAP_BELL_FDS_MAX)];
     } control;
     struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    NEAP_ASSERT(count <= NEAP_BELL_FDS_MAX, "so many are sent at a time");
     if (count > 0) {
         memset(&control, 0, sizeof control);
         message.msg_control = control.bytes;
@@ -49,6 +51,7 @@ int neap_bell_send(const struct neap_bell *bell, const int *fds, unsigned count)
     }
     for (;;) {
         if (sendmsg(bell->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) return 0;
+        if (errno == ETOOMANYREFS) return UV_EMFILE;
         if (errno != EINTR) return -errno;
     }
 }

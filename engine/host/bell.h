@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { NEAP_BELL_FDS_MAX = 8 /* descriptors that are sent at a time */ };
+enum { NEAP_BELL_FDS_MAX = 32 /* descriptors that are sent at a time */ };
 
 /* One end. All but the socket is the reader's. */
 struct neap_bell {
@@ -24,7 +24,7 @@ void neap_bell_init(struct neap_bell *bell, int socket);
 void neap_bell_fini(struct neap_bell *bell);
 
 /* Any thread. Sends copies of so many descriptors, at least one. 0, or what the system said; UV_EAGAIN when the other side has a lot to read
- * there. */
+ * there, UV_EMFILE when more of this user's are under way than a process may have open. */
 int neap_bell_send(const struct neap_bell *bell, const int *fds, unsigned count);
 /* Any thread. Where the socket is full the other side is going to look anyway; where it has ended there is nobody. */
 void neap_bell_ring(const struct neap_bell *bell);

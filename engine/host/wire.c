@@ -281,7 +281,7 @@ static int put(struct neap_wire *wire, const struct header *header, const struct
     if (header->fds > 0) {
         int code = neap_bell_send(&wire->bell, fds, header->fds);
         /* full: the other side has to read it first, and rings when it has read on in the ring */
-        if (code == UV_EAGAIN || code == -ETOOMANYREFS) atomic_store(&wire->out.ring->starved, 1);
+        if (code == UV_EAGAIN || code == UV_EMFILE) atomic_store(&wire->out.ring->starved, 1);
         if (code != 0) return code == -EPIPE || code == -ECONNRESET ? NEAP_BROKEN : code;
     }
     publish(wire, header, pieces, count);
@@ -325,9 +325,8 @@ static void send_kept(struct neap_wire *wire) {
         struct neap_wire_queued *queued = wire->first;
         const struct iovec piece = {.iov_base = queued->bytes, .iov_len = queued->header.size};
         int code = put(wire, &queued->header, &piece, 1, queued->fds);
-        if (code == UV_EAGAIN || code == -ETOOMANYREFS)
-            return;      /* so many of this user's are under way: they arrive first */
-        if (code != 0) { /* a frame is lost: so is all that follows */
+        if (code == UV_EAGAIN || code == UV_EMFILE) return; /* what is under way arrives first */
+        if (code != 0) {                                    /* a frame is lost: so is all that follows */
             drop_queue(wire);
             neap_bell_end(&wire->bell);
             return;

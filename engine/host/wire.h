@@ -24,10 +24,10 @@ struct neap_wire_queued;
 struct neap_wire_ring;
 
 enum {
-    NEAP_WIRE_FDS_MAX = 32,          /* descriptors of one frame */
-    NEAP_WIRE_SLOTS = 128,           /* see neap_wire_slot */
-    NEAP_WIRE_SLOT = 64,             /* bytes of one */
-    NEAP_WIRE_INLINE_MAX = 64 * 1024 /* bytes: a frame of so many travels beside the ring (large.h) */
+    NEAP_WIRE_FDS_MAX = NEAP_BELL_FDS_MAX, /* descriptors of one frame */
+    NEAP_WIRE_SLOTS = 128,                 /* see neap_wire_slot */
+    NEAP_WIRE_SLOT = 64,                   /* bytes of one */
+    NEAP_WIRE_INLINE_MAX = 64 * 1024       /* bytes: a frame of so many travels beside the ring (large.h) */
 };
 
 /* As it is received. Everything is the wire's, and gone after the call. */
