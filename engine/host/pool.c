@@ -55,7 +55,7 @@ static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitt
         return NULL;
     }
     pool->last_id++;
-    pool->stats.submitted++;
+    pool->submitted++;
     neap_engine_need(&pool->unfinished);
     neap_message_set_kind(&submitter->message, NEAP_MESSAGE_OBJECT);
     submitter->message.object = neap_object_ref(&work->future.object);
@@ -382,7 +382,7 @@ struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *ca
     if (work == NULL) return NULL;
     neap_object_lock(&pool->object);
     work->id = ++pool->last_id;
-    pool->stats.submitted++;
+    pool->submitted++;
     pool->stats.failed++;
     work->phase = NEAP_WORK_ENDED;
     neap_object_unlock(&pool->object);
@@ -425,6 +425,7 @@ bool neap_pool_wants_workers(struct neap_pool *pool) {
 void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats) {
     neap_object_lock(&pool->object);
     *stats = pool->stats;
+    stats->submitted = pool->submitted;
     stats->queued = queued(pool);
     neap_object_unlock(&pool->object);
 }

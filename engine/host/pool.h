@@ -41,27 +41,30 @@ struct neap_pool_stats {
     struct neap_histogram wait, run; /* how long work waited in the queue, and how long it took: of all that ran */
 };
 
+/* What every submitter and every taker writes comes first, together: between threads it is memory, not work, that takes the time. */
 struct neap_pool {
-    struct neap_object object;  /* shared from the start */
-    struct neap_engine *engine; /* constant, as are the next ones */
-    uint64_t id;                /* no other pool, task or thread of the engine has it */
-    size_t limit;               /* of the queue; SIZE_MAX: none */
-    uint32_t workers;           /* how many there are to be */
-    enum neap_pool_kind kind;
-    char name[NEAP_POOL_NAME_MAX + 1]; /* terminated, cut */
-    struct neap_list queue;            /* neap_work.node: the oldest first; a reference each. guard, as all below */
-    struct neap_list running[NEAP_POOL_BUCKETS];             /* neap_work.node: by id; a reference each */
-    struct neap_list submitters, takers, listeners, joiners; /* links, by operation */
-    struct neap_outcome *broken; /* why no work can be done: with it all fails. NULL: it can. Owned */
-    struct neap_pool_stats stats;
-    bool terminated;             /* all that it had is cancelled; closed as well */
-    uint64_t last_id;            /* given to work */
-    struct neap_need unfinished; /* work that has not ended */
+    struct neap_object object; /* shared from the start */
+    struct neap_list
+        queue; /* neap_work.node: the oldest first; a reference each. guard, as all below that is not constant */
+    _Atomic size_t queued; /* length of the queue. Written under the guard */
     _Atomic uint32_t
         lookers; /* takers that look at `queued` and will come for work: see LOOKERS. Fewer under the guard only */
-    _Atomic size_t queued; /* length of the queue. Written under the guard, as the next ones */
-    _Atomic bool closed;   /* takes no work any more; what it has is done */
-    _Atomic bool ended;    /* no worker is left */
+    _Atomic bool closed;                                     /* takes no work any more; what it has is done */
+    _Atomic bool ended;                                      /* no worker is left */
+    bool terminated;                                         /* all that it had is cancelled; closed as well */
+    uint64_t last_id;                                        /* given to work */
+    uint64_t submitted;                                      /* pieces of work since the beginning */
+    struct neap_need unfinished;                             /* work that has not ended */
+    struct neap_list submitters, takers, listeners, joiners; /* links, by operation */
+    struct neap_outcome *broken; /* why no work can be done: with it all fails. NULL: it can. Owned */
+    struct neap_engine *engine;  /* constant, as are the next ones */
+    uint64_t id;                 /* no other pool, task or thread of the engine has it */
+    size_t limit;                /* of the queue; SIZE_MAX: none */
+    uint32_t workers;            /* how many there are to be */
+    enum neap_pool_kind kind;
+    char name[NEAP_POOL_NAME_MAX + 1];           /* terminated, cut */
+    struct neap_list running[NEAP_POOL_BUCKETS]; /* neap_work.node: by id; a reference each */
+    struct neap_pool_stats stats;                /* but for `submitted` and `queued`, see neap_pool_read_stats */
 };
 
 /* `name` NULL: one is made of the id. `limit` 0: none. One reference, shared; NULL: no memory. */

@@ -23,26 +23,27 @@ enum neap_work_request {
     NEAP_WORK_CANCEL /* to stop */
 };
 
+/* In the order in which the threads of submitter and worker need it. */
 struct neap_work {
     struct neap_future future; /* first; shared from the start */
-    bool near; /* a thread of ours does it, and may be done in a moment. Constant once others know of it */
-    struct neap_list
-        node; /* in a list of its pool, with a reference, until it has ended. The pool's guard, as all below */
-    struct neap_list unread;    /* in engine->unread, with a reference; the engine's guard */
-    struct neap_pool *pool;     /* a reference; constant */
-    struct neap_message call;   /* what is to be done; once a worker has taken it: what it has given back */
-    struct neap_outcome result; /* what future.outcome refers to, if anything came out */
-    struct neap_message
-        reason; /* of a cancellation; constant once the future has ended, and once CANCEL is requested */
+    bool near;              /* a thread of ours does it, and may be done in a moment. Constant once others know of it */
+    bool quiet;             /* its failure is somebody's concern: not counted as unread. Constant */
+    struct neap_pool *pool; /* a reference; constant */
     struct neap_job
-        *promised;   /* the task that ends it, a reference; NULL: a worker does. Constant once others know of it */
+        *promised; /* the task that ends it, a reference; NULL: a worker does. Constant once others know of it */
+    struct neap_list
+        node;        /* in a list of its pool, with a reference, until it has ended. The pool's guard, as all below */
     uint64_t id;     /* among the work of its pool; positive. Constant */
     uint64_t worker; /* that runs it; 0: none. Constant while it runs */
     int64_t submitted, started; /* times of the clock; constant */
     uint8_t phase;              /* enum neap_work_phase */
     uint8_t request;            /* enum neap_work_request; only ever grows */
     uint8_t told;               /* what of it the worker has been told */
-    bool quiet;                 /* its failure is somebody's concern: not counted as unread. Constant */
+    struct neap_message call;   /* what is to be done; once a worker has taken it: what it has given back */
+    struct neap_outcome result; /* what the future's outcome is, if anything came out */
+    struct neap_message
+        reason;              /* of a cancellation; constant once the future has ended, and once CANCEL is requested */
+    struct neap_list unread; /* in engine->unread, with a reference; the engine's guard */
 };
 
 /* A call of other processes, beside those of jobs (host/mirror.h): it need not go on. */
