@@ -123,7 +123,7 @@ static void drop(struct neap_link *links, uint32_t count) {
 
 /* For other threads. */
 static inline void tell_waiting(const struct neap_task *task, bool waits) {
-    if (task->job != NULL) atomic_store_explicit(task->job->waiting, waits, memory_order_relaxed);
+    if (neap_task_is_known(task)) atomic_store_explicit(task->job->waiting, waits, memory_order_relaxed);
 }
 
 /* Ends the wait: the index of a link, NEAP_TIMEOUT, or NEAP_CANCELLED, also when it was a deadline of the code around. */
@@ -132,7 +132,7 @@ static int end(struct neap_task *task) {
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     int code = neap_wait_end(&task->wait);
     tell_waiting(task, false);
-    if (code != NEAP_TIMEOUT || task->unwinding != 0 || task->wait.deadline != neap_cancel_deadline(task)) return code;
+    if (code != NEAP_TIMEOUT || task->regions == NULL || !(task->flags & NEAP_TASK_BOUNDED)) return code;
     neap_cancel_expire(task);
     return NEAP_CANCELLED;
 }
@@ -221,10 +221,13 @@ static int await_blocked(lua_State *L, struct neap_task *task, struct neap_link 
     return raise_obstacle(L);
 }
 
-int64_t neap_await_limit(const struct neap_task *task, int64_t deadline) {
+int64_t neap_await_limit(struct neap_task *task, int64_t deadline) {
     if (task->regions == NULL) return deadline;
     int64_t limit = task->unwinding != 0 ? NEAP_FOREVER : neap_cancel_deadline(task);
-    return limit < deadline ? limit : deadline;
+    task->flags &= (uint16_t)~NEAP_TASK_BOUNDED;
+    if (limit == NEAP_FOREVER || limit > deadline) return deadline;
+    task->flags |= NEAP_TASK_BOUNDED;
+    return limit;
 }
 
 /* Lets another task run right here: see PASSING in core/loop.c. Not below frames of the user's own coroutines. */

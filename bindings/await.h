@@ -44,7 +44,7 @@ int neap_await_object(lua_State *L, struct neap_object *object, uint8_t op, int 
  * nearer. PARKED: neap_wait_begin has returned NEAP_PARKED: suspends as neap_await does; but `finish` is told of a
  * cancellation too (NEAP_CANCELLED), and has to call neap_cancel_check. */
 void neap_await_check(lua_State *L);
-int64_t neap_await_limit(const struct neap_task *task, int64_t deadline);
+int64_t neap_await_limit(struct neap_task *task, int64_t deadline);
 int neap_await_parked(lua_State *L, neap_finish finish);
 
 /* For what did not have to wait: the last thing that the C function does, with its `count` results on the stack. Now and then gives

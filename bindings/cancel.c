@@ -126,7 +126,7 @@ void neap_cancel_push_reason(lua_State *L, struct neap_task *task) {
     neap_task_push(L, task);
     int box = lua_gettop(L);
     lua_pushnil(L);
-    if (task->job != NULL && task->job->cancel_arrived && task->job->reason.kind != NEAP_MESSAGE_EMPTY)
+    if (neap_task_is_known(task) && task->job->cancel_arrived && task->job->reason.kind != NEAP_MESSAGE_EMPTY)
         neap_decode(L, &task->job->reason);
     else if (neap_task_push_extras(L, box, false))
         lua_getfield(L, -1, "reason");

@@ -44,11 +44,11 @@ static int begin(struct neap_object *condition, struct neap_task *task, int64_t 
     if (neap_remote_test(condition) == NULL)
         return neap_condition_begin((struct neap_condition *)condition, &task->wait, link, deadline, depth);
     struct neap_proxy *lock = neap_remote_test(neap_condition_lock(condition));
-    if (lock == NULL || !neap_proxy_is_held_by(lock, &task->owner)) return NEAP_NOT_OWNER;
+    if (lock == NULL || !neap_proxy_is_held_by(lock, &task->wait.own)) return NEAP_NOT_OWNER;
     link->object = condition;
     link->op = NEAP_CONDITION_WAIT;
     int code = neap_wait_begin(&task->wait, link, 1, deadline);
-    if (code == NEAP_PARKED || code == NEAP_TIMEOUT) *depth = neap_proxy_release_all(lock, &task->owner);
+    if (code == NEAP_PARKED || code == NEAP_TIMEOUT) *depth = neap_proxy_release_all(lock, &task->wait.own);
     return code;
 }
 
@@ -193,7 +193,7 @@ static int condition_wait_for(lua_State *L) {
     struct neap_task *task = neap_task_current(L);
     neap_argument_any(L, PREDICATE);
     int64_t deadline = neap_check_timeout(L, 3);
-    if (!neap_lock_is_own(lock, &task->owner))
+    if (!neap_lock_is_own(lock, &task->wait.own))
         return luaL_error(L, "the task does not hold the lock of this condition");
     lua_settop(L, PREDICATE);
     lua_pushinteger(L, deadline);
@@ -216,7 +216,7 @@ static int notify_there(lua_State *L, struct neap_proxy *condition, size_t count
 
 static int notify(lua_State *L, size_t count) {
     struct neap_object *condition = check(L);
-    const struct neap_owner *owner = &neap_task_current(L)->owner;
+    const struct neap_owner *owner = &neap_task_current(L)->wait.own;
     struct neap_proxy *proxy = neap_remote_test(condition);
     int code = proxy != NULL ? notify_there(L, proxy, count)
                              : neap_condition_notify((struct neap_condition *)condition, owner, count);

@@ -96,7 +96,7 @@ static int get_value(lua_State *L, struct neap_object *dict, const struct neap_k
 static int swap_value(lua_State *L, struct neap_object *dict, const struct neap_key *key, struct neap_message *value) {
     struct neap_proxy *proxy = neap_remote_test(dict);
     if (proxy != NULL) return ask(L, proxy, NEAP_DICT_SWAP, key, value);
-    return neap_dict_swap((struct neap_dict *)dict, &neap_task_current(L)->owner, key, value);
+    return neap_dict_swap((struct neap_dict *)dict, &neap_task_current(L)->wait.own, key, value);
 }
 
 static int clear_values(lua_State *L, struct neap_object *dict) {
@@ -104,7 +104,7 @@ static int clear_values(lua_State *L, struct neap_object *dict) {
     struct neap_message none;
     neap_message_clear(&none);
     if (proxy != NULL) return ask(L, proxy, NEAP_DICT_CLEAR, NULL, &none);
-    return neap_dict_clear((struct neap_dict *)dict, &neap_task_current(L)->owner);
+    return neap_dict_clear((struct neap_dict *)dict, &neap_task_current(L)->wait.own);
 }
 
 static int take_snapshot(lua_State *L, struct neap_object *dict, struct neap_message *list) {

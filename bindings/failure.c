@@ -336,7 +336,7 @@ static int report(lua_State *L) {
     neap_text_clear(&who);
     neap_describe_task(&who, task);
     push_traceback(L, 1);
-    if (task->flags & NEAP_TASK_MAIN && task->job != NULL)
+    if (task->flags & NEAP_TASK_MAIN && neap_task_is_known(task))
         neap_box_push(L, &task->job->future.object);
     else
         lua_pushvalue(L, 1);
@@ -374,8 +374,8 @@ static int note_unjoined(lua_State *L) {
         lua_pop(L, 1);
     }
     lua_concat(L, lua_gettop(L) - 2);
-    struct neap_job *job =
-        task->flags & NEAP_TASK_MAIN && neap_task_vm(task)->job != NULL ? neap_task_vm(task)->job : task->job;
+    struct neap_job *job = task->flags & NEAP_TASK_MAIN && neap_task_vm(task)->job != NULL ? neap_task_vm(task)->job
+                                                                                           : neap_task_known_job(task);
     struct neap_engine *engine = neap_task_vm(task)->engine;
     uint64_t id = job != NULL ? job->id : task->id;
     neap_unjoined_add(engine, id, lua_tostring(L, -1));

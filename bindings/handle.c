@@ -43,7 +43,7 @@ static bool find_target(lua_State *L, int index, struct target *target) {
     switch (target->kind) {
         case NEAP_HANDLE_TASK:
             target->task = lua_touserdata(L, index);
-            target->job = target->task->job;
+            target->job = neap_task_known_job(target->task);
             return true;
         case NEAP_HANDLE_TASK_JOB:
         case NEAP_HANDLE_THREAD:
@@ -65,7 +65,7 @@ static struct target check_target(lua_State *L) {
     }
     if (task != NULL) { /* the other one */
         target.task = NEAP_CONTAINER_OF(task, struct neap_task, future.object);
-        target.job = target.task->job;
+        target.job = neap_task_known_job(target.task);
         target.future = &target.task->future;
         return target;
     }
@@ -172,7 +172,7 @@ static struct target awaited(lua_State *L, const struct neap_task *waiting) {
     if (waiting->link.object->class != &neap_task_class) return check_target(L);
     struct target target = {.future = (struct neap_future *)waiting->link.object, .kind = NEAP_HANDLE_TASK};
     target.task = NEAP_CONTAINER_OF(target.future, struct neap_task, future);
-    target.job = target.task->job;
+    target.job = neap_task_known_job(target.task);
     return target;
 }
 
@@ -476,7 +476,8 @@ const struct neap_binding neap_thread_binding = {
 
 int neap_handle_push_current(lua_State *L) {
     struct neap_task *task = neap_task_current(L);
-    if (task->flags & NEAP_TASK_MAIN && task->job != NULL && task->job->future.object.class != &neap_task_job_class)
+    const struct neap_job *job = neap_task_known_job(task);
+    if (task->flags & NEAP_TASK_MAIN && job != NULL && job->future.object.class != &neap_task_job_class)
         neap_box_push(L, &task->job->future.object);
     else
         neap_task_push(L, task);

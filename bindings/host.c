@@ -95,7 +95,7 @@ static int replace_root(struct neap_vm *vm) {
 static void restore_root(struct neap_vm *vm, struct neap_task *root) {
     if (vm->root == root) return;
     neap_message_fini(&vm->root->link.message);
-    neap_owner_end(&vm->root->owner);
+    neap_owner_end(&vm->root->wait.own);
     neap_anchors_remove(vm->main, &vm->handles, vm->root->slot);
     vm->root = root;
 }

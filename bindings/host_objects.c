@@ -212,7 +212,6 @@ static int64_t deadline_of(double timeout) { return timeout > 0 ? neap_clock_aft
 /* --- waiting here --- */
 
 struct sleeper {
-    struct neap_owner owner;  /* in whose name nothing is held, where there is no owner */
     struct neap_wait wait;    /* without a loop */
     _Atomic uint32_t claimed; /* enum claimed, a futex. Release, acquire */
 };
@@ -228,8 +227,7 @@ static void rouse(struct neap_runnable *runnable) {
 }
 
 static void init_sleeper(struct sleeper *sleeper, struct neap_owner *owner) {
-    neap_owner_init(&sleeper->owner);
-    neap_wait_init(&sleeper->wait, NULL, owner != NULL ? owner : &sleeper->owner, rouse);
+    neap_wait_init(&sleeper->wait, NULL, owner, rouse);
     atomic_init(&sleeper->claimed, LOOKING);
 }
 
@@ -250,9 +248,8 @@ static bool spin(const struct sleeper *sleeper, int64_t deadline) {
     return false;
 }
 
-/* The wait has parked: its end, as neap_wait_end tells it. */
-static int sleep_until_claimed(struct sleeper *sleeper) {
-    int64_t deadline = sleeper->wait.deadline;
+/* The wait has parked, until `deadline` at the latest: its end, as neap_wait_end tells it. */
+static int sleep_until_claimed(struct sleeper *sleeper, int64_t deadline) {
     uint32_t looking = LOOKING;
     bool sleeps =
         !spin(sleeper, deadline) && atomic_compare_exchange_strong_explicit(&sleeper->claimed, &looking, ASLEEP,
@@ -269,9 +266,10 @@ static int sleep_until_claimed(struct sleeper *sleeper) {
 
 static int wait_here(struct neap_owner *owner, struct neap_link *links, size_t count, double timeout) {
     struct sleeper sleeper;
+    int64_t deadline = deadline_of(timeout);
     init_sleeper(&sleeper, owner);
-    int served = neap_wait_begin(&sleeper.wait, links, (uint32_t)count, deadline_of(timeout));
-    return served == NEAP_PARKED ? sleep_until_claimed(&sleeper) : served;
+    int served = neap_wait_begin(&sleeper.wait, links, (uint32_t)count, deadline);
+    return served == NEAP_PARKED ? sleep_until_claimed(&sleeper, deadline) : served;
 }
 
 int neap_perform(struct neap_owner *owner, struct neap_operation *operations, size_t count, double timeout) {
@@ -369,9 +367,10 @@ int neap_condition_wait(struct neap_object *object, struct neap_owner *owner, do
     uint32_t depth = 0;
     init_sleeper(&sleeper, owner);
     neap_message_clear(&link.message);
-    int code = neap_condition_begin(condition, &sleeper.wait, &link, deadline_of(timeout), &depth);
+    int64_t deadline = deadline_of(timeout);
+    int code = neap_condition_begin(condition, &sleeper.wait, &link, deadline, &depth);
     if (code != NEAP_PARKED && code != NEAP_TIMEOUT) return code;
-    if (code == NEAP_PARKED) code = sleep_until_claimed(&sleeper);
+    if (code == NEAP_PARKED) code = sleep_until_claimed(&sleeper, deadline);
     int again = reacquire(condition->lock, owner, depth);
     if (again != 0) return again;
     return code < 0 ? code : link.result;
@@ -383,8 +382,7 @@ struct request {
     struct neap_runnable runnable; /* on its way to the engine */
     struct neap_list node;         /* in host->requests while it waits */
     struct neap_host *host;
-    struct neap_owner owner; /* as a sleeper's */
-    struct neap_wait wait;   /* on the engine's loop */
+    struct neap_wait wait; /* on the engine's loop */
     int64_t deadline;
     neap_performed done;
     void *argument;                    /* of done */
@@ -451,8 +449,7 @@ static struct request *make_request(struct neap_host *host, struct neap_owner *o
     request->count = count;
     request->host = host;
     request->runnable.run = begin_request;
-    neap_owner_init(&request->owner);
-    neap_wait_init(&request->wait, &host->vm->loop, owner != NULL ? owner : &request->owner, request_served);
+    neap_wait_init(&request->wait, &host->vm->loop, owner, request_served);
     memset(request->links, 0, count * sizeof *request->links);
     memcpy(request->operations, operations, count * sizeof *operations);
     for (size_t i = 0; i < count; i++) request->operations[i].value = neap_nil(); /* what is sent is in the links */

@@ -56,12 +56,10 @@ static void set_wait(lua_State *L, const struct neap_task *task) {
 }
 
 static void set_holds(lua_State *L, const struct neap_task *task) {
-    const struct neap_list *held = &task->owner.held;
     lua_Integer count = 0;
     lua_newtable(L);
-    for (const struct neap_list *node = held->next; node != held && count < HOLDS_MAX; node = node->next) {
-        const struct neap_object *object = NEAP_CONTAINER_OF(node, struct neap_hold, node)->object;
-        lua_pushfstring(L, "%s: %p", object->class->name, (const void *)object);
+    for (const struct neap_hold *hold = task->wait.own.held; hold != NULL && count < HOLDS_MAX; hold = hold->next) {
+        lua_pushfstring(L, "%s: %p", hold->object->class->name, (const void *)hold->object);
         lua_rawseti(L, -2, ++count);
     }
     lua_setfield(L, -2, "holds");

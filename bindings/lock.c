@@ -63,7 +63,7 @@ int neap_lock_method_acquire(lua_State *L) {
 }
 
 int neap_lock_method_release(lua_State *L) {
-    if (neap_lock_let_go(self(L), &neap_task_current(L)->owner) == 0) return 0;
+    if (neap_lock_let_go(self(L), &neap_task_current(L)->wait.own) == 0) return 0;
     return luaL_error(L, "the task does not hold this lock");
 }
 
@@ -78,7 +78,7 @@ int neap_lock_method_locked(lua_State *L) {
 /* --- holding --- */
 
 static const char *give_back(lua_State *L, struct neap_holder *holder) {
-    int code = neap_lock_let_go(holder->object, &neap_task_current(L)->owner);
+    int code = neap_lock_let_go(holder->object, &neap_task_current(L)->wait.own);
     return code == 0 ? NULL : "the task does not hold the lock of this guard";
 }
 

@@ -11,7 +11,7 @@
 #include "host/wire.h"
 
 struct neap_call neap_remote_begin(lua_State *L) {
-    struct neap_call call = {.owner = &neap_task_current(L)->owner};
+    struct neap_call call = {.owner = &neap_task_current(L)->wait.own};
     neap_message_clear(&call.message);
     return call;
 }

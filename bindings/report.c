@@ -85,9 +85,8 @@ static double seconds_in(const struct neap_wait *wait) {
 /* --- who holds what --- */
 
 static bool holds(const struct neap_task *task, const struct neap_object *object) {
-    const struct neap_list *held = &task->owner.held;
-    for (const struct neap_list *node = held->next; node != held; node = node->next)
-        if (NEAP_CONTAINER_OF(node, struct neap_hold, node)->object == object) return true;
+    for (const struct neap_hold *hold = task->wait.own.held; hold != NULL; hold = hold->next)
+        if (hold->object == object) return true;
     return false;
 }
 

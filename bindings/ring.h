@@ -8,7 +8,7 @@
 #include "core/list.h"
 
 /* The task holds nothing: neither of these need be called. */
-static inline bool neap_ring_is_out_of(const struct neap_task *task) { return neap_list_is_empty(&task->owner.held); }
+static inline bool neap_ring_is_out_of(const struct neap_task *task) { return task->wait.own.held == NULL; }
 
 /* The task, which runs in L, is parked and about to be suspended. */
 void neap_ring_enter(lua_State *L, struct neap_task *task);

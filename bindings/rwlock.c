@@ -36,14 +36,14 @@ static int rwlock_acquire_write(lua_State *L) {
 }
 
 static int rwlock_release(lua_State *L) {
-    if (let_go(check(L), &neap_task_current(L)->owner) == 0) return 0;
+    if (let_go(check(L), &neap_task_current(L)->wait.own) == 0) return 0;
     return luaL_error(L, "the task does not hold this lock");
 }
 
 /* --- holding --- */
 
 static const char *give_back(lua_State *L, struct neap_holder *holder) {
-    int code = let_go(holder->object, &neap_task_current(L)->owner);
+    int code = let_go(holder->object, &neap_task_current(L)->wait.own);
     return code == 0 ? NULL : "the task does not hold the lock of this guard";
 }
 

@@ -71,8 +71,8 @@ static bool is_ending(const struct neap_vm *vm) {
 
 /* Has another thread cancelled the task, without its loop knowing yet? */
 static bool is_cancelled_elsewhere(const struct neap_task *task) {
-    return task->job != NULL && !task->job->cancel_arrived &&
-           atomic_load_explicit(&task->job->cancel_given, memory_order_relaxed);
+    const struct neap_job *job = neap_task_known_job(task);
+    return job != NULL && !job->cancel_arrived && atomic_load_explicit(&job->cancel_given, memory_order_relaxed);
 }
 
 static bool may_have_to_stop(const struct neap_vm *vm, const struct neap_task *task) {
@@ -245,7 +245,8 @@ static bool in_finaliser(lua_State *L) { return lua_gc(L, LUA_GCCOUNT, 0) < 0; }
 
 /* Takes note of requests that have not come through the loop. */
 static void look_around(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
-    if (task->job != NULL) neap_job_look(task->job);
+    struct neap_job *job = neap_task_known_job(task);
+    if (job != NULL) neap_job_look(job);
     if (!is_ending(vm)) return;
     if (vm->slice.hard_at == 0) neap_slice_stop(vm);
     /* The loop knows better what is to be cancelled, and in which order: but it has to get there. */

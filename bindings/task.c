@@ -177,7 +177,7 @@ static bool start(struct neap_task *task) {
         return false;
     }
     atomic_store_explicit(&task->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
-    if (task->job != NULL)
+    if (neap_task_is_known(task))
         atomic_store_explicit(&task->job->future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     return true;
 }
@@ -251,18 +251,18 @@ static void adopt(struct neap_task *task, struct neap_job *job) {
     job->task = task;
     job->on_cancel = cancel_arrived;
     task->job = job;
+    atomic_signal_fence(memory_order_release); /* the slice's signal looks at it */
+    task->flags |= NEAP_TASK_KNOWN;
 }
 
 static void init(struct neap_task *task, struct neap_vm *vm) {
     neap_future_init(&task->future, &neap_task_class);
     task->box.object = &task->future.object;
     neap_list_init(&task->node);
-    neap_owner_init(&task->owner);
-    neap_wait_init(&task->wait, &vm->loop, &task->owner, run);
+    neap_wait_init(&task->wait, &vm->loop, NULL, run);
     neap_message_clear(&task->link.message);
     task->coroutine = NULL;
     task->regions = NULL;
-    task->job = NULL;
     task->scope = NULL;
     task->site = 0;
     task->pool = 0;
@@ -306,7 +306,7 @@ struct neap_task *neap_task_new_ghost(struct neap_vm *vm) {
 
 void neap_task_free_ghost(struct neap_task *ghost) {
     neap_message_fini(&ghost->link.message);
-    neap_owner_end(&ghost->owner);
+    neap_owner_end(&ghost->wait.own);
     neap_free(ghost);
 }
 
@@ -381,7 +381,9 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
         neap_job_look(options->job); /* what is cancelled before it begins never runs */
     }
     if (options->scope != NULL) {
+        NEAP_ASSERT(options->job == NULL, "a thread's scope is its job's");
         task->scope = options->scope;
+        task->flags |= NEAP_TASK_SCOPED;
         neap_scope_enter(options->scope);
     }
     neap_list_push_back(&vm->tasks, &task->node);
@@ -435,11 +437,18 @@ static enum neap_future_state state_after(lua_State *L, struct neap_task *task, 
                                                                             : NEAP_FUTURE_FAILED;
 }
 
+void neap_task_leave_scope(struct neap_task *task, bool failed) {
+    if (!(task->flags & NEAP_TASK_SCOPED)) return;
+    struct neap_scope **place = task->flags & NEAP_TASK_KNOWN ? &task->job->scope : &task->scope, *scope = *place;
+    *place = NULL;
+    neap_scope_leave(scope, task->id, failed);
+}
+
 /* Tells other threads, and who waits here. True when somebody waited. */
 static bool publish(struct neap_task *task, enum neap_future_state state, enum neap_future_state shared_state,
                     struct neap_outcome *outcome) {
     bool awaited = neap_future_end(&task->future, state, NULL);
-    if (task->job == NULL) return awaited;
+    if (!neap_task_is_known(task)) return awaited;
     task->job->task = NULL;
     if (task->flags & NEAP_TASK_MAIN) { /* the thread ends later */
         neap_task_vm(task)->outcome = outcome;
@@ -457,17 +466,17 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     struct neap_outcome *outcome = NULL;
     if (count > RESULTS_WITH_ROOM) luaL_checkstack(L, 6, "results");
     neap_message_fini(&task->link.message);
-    neap_owner_end(&task->owner);
+    neap_owner_end(&task->wait.own);
     keep_values(L, task, box, count);
     /* From here to publish no finaliser runs: a job that one made is seen here. */
-    if (task->job != NULL) outcome = make_outcome(L, box, first, count, &shared_state);
+    if (neap_task_is_known(task)) outcome = make_outcome(L, box, first, count, &shared_state);
     neap_list_remove(&task->node);
     vm->task_count--;
     bool awaited = publish(task, state, shared_state, outcome);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed--;
-    if (task->scope != NULL) {
-        neap_scope_leave(task->scope, task->id, state == NEAP_FUTURE_FAILED);
-    } else if (state == NEAP_FUTURE_FAILED && !(task->job != NULL && task->job->scope != NULL)) {
+    if (task->flags & NEAP_TASK_SCOPED) {
+        neap_task_leave_scope(task, state == NEAP_FUTURE_FAILED);
+    } else if (state == NEAP_FUTURE_FAILED && !(neap_task_is_known(task) && task->job->scope != NULL)) {
         atomic_fetch_add_explicit(&vm->engine->failures, 1, memory_order_relaxed);
         task->flags |= NEAP_TASK_REPORTED;
         if (task->flags & NEAP_TASK_QUIET) {
@@ -478,7 +487,7 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
             neap_failure_report(L, box);
         }
     }
-    neap_owner_end(&task->owner); /* what finalisers have taken in its name meanwhile */
+    neap_owner_end(&task->wait.own); /* what finalisers have taken in its name meanwhile */
     task->coroutine = NULL;
     if (task->slot != 0) neap_anchors_remove(L, &vm->handles, task->slot);
 }
@@ -514,7 +523,7 @@ void neap_task_interrupt(struct neap_task *task) {
 bool neap_task_cancel(lua_State *L, int box) {
     struct neap_task *task = lua_touserdata(L, box);
     bool asked = task->flags & NEAP_TASK_CANCELLED || neap_task_has_ended(task);
-    if (asked || (task->job != NULL && atomic_exchange(&task->job->cancel_requested, true))) {
+    if (asked || (neap_task_is_known(task) && atomic_exchange(&task->job->cancel_requested, true))) {
         lua_pop(L, 1);
         return false;
     }
@@ -566,11 +575,11 @@ static void encode_ended(lua_State *L, struct neap_task *task, struct neap_job *
 
 struct neap_job *neap_task_job(lua_State *L, int box) {
     struct neap_task *task = lua_touserdata(L, box);
-    if (task->job != NULL) return task->job;
+    if (neap_task_is_known(task)) return task->job;
     box = lua_absindex(L, box);
     neap_task_push_extras(L, box, true);
     struct neap_box *keeper = neap_box_new(L, NEAP_HANDLE_TASK_JOB, sizeof *keeper, 0);
-    if (task->job != NULL) { /* a finaliser has just sent it */
+    if (neap_task_is_known(task)) { /* a finaliser has just sent it */
         lua_pop(L, 2);
         return task->job;
     }
@@ -582,11 +591,12 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     lua_pop(L, 1);
     lua_setfield(L, -2, "job");
     lua_pop(L, 1);
+    job->scope = task->scope;
     adopt(task, job);
     atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
     atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
-    bool observed =
-        task->scope != NULL || atomic_load(&task->future.object.observed); /* a scope tells of its failures */
+    bool observed = task->flags & NEAP_TASK_SCOPED ||
+                    atomic_load(&task->future.object.observed); /* a scope tells of its failures */
     atomic_store_explicit(&job->future.object.observed, observed, memory_order_relaxed);
     neap_box_register(L, box, &job->future.object);
     if (neap_task_has_ended(task))
@@ -601,7 +611,7 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
 
 void neap_task_get_name(lua_State *L, int box, char name[NEAP_JOB_NAME_MAX + 1]) {
     const struct neap_task *task = lua_touserdata(L, box);
-    if (task->job != NULL) {
+    if (neap_task_is_known(task)) {
         neap_job_get_name(task->job, name);
         return;
     }

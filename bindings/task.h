@@ -12,7 +12,6 @@
 #include "core/wait.h"
 #include "host/job.h"
 #include "sync/future.h"
-#include "sync/owner.h"
 
 struct neap_region;
 struct neap_scope;
@@ -20,16 +19,19 @@ struct neap_scope;
 /* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until a coroutine is bound, and
  * what it returned or raised after it has ended. The box is anchored while the task lives. */
 struct neap_task {
-    struct neap_box box;         /* first: refers to `future` */
-    struct neap_future future;   /* never shared: other threads see `job` */
-    struct neap_list node;       /* in vm->tasks until it has ended */
-    struct neap_wait wait;       /* of its blocking operations; its runnable is also how the task is queued to run */
+    struct neap_box box;       /* first: refers to `future` */
+    struct neap_future future; /* never shared: other threads see `job` */
+    struct neap_list node;     /* in vm->tasks until it has ended */
+    struct neap_wait
+        wait; /* of its blocking operations; its runnable is also how the task is queued to run, and its owner holds */
     struct neap_link link;       /* of waits on one object */
-    struct neap_owner owner;     /* what it holds */
     lua_State *coroutine;        /* that it runs in, or will; NULL while none is bound */
     struct neap_region *regions; /* the innermost timeout, shield or scope that it is in; see cancel.h */
-    struct neap_job *job;        /* once another thread may see it, kept by the box's extras; NULL before */
-    struct neap_scope *scope;    /* a reference: the scope that it belongs to; NULL */
+    union {
+        struct neap_job *job; /* once another thread may see it (NEAP_TASK_KNOWN), kept by the box's extras */
+        struct neap_scope
+            *scope; /* before: a reference to the scope that it belongs to; NULL: to none. Then it is the job's */
+    };
     uint32_t pool;       /* it does work of this pool, or was spawned by what does; 0: it does not. See worker.c */
     uint32_t id;         /* constant */
     uint32_t slot;       /* of vm->handles; 0: it has none, see ANCHORS in seat.c */
@@ -43,18 +45,21 @@ struct neap_task {
 };
 
 enum {
-    NEAP_TASK_DAEMON = 1,    /* nobody waits for it at the end */
-    NEAP_TASK_QUIET = 2,     /* a failure is not reported */
-    NEAP_TASK_CANCELLED = 4, /* asked to stop, as a whole */
-    NEAP_TASK_TURN = 8,      /* gave way: runs again after the others */
-    NEAP_TASK_REPORTED = 16, /* its failure counts in engine->failures */
-    NEAP_TASK_PENDING = 32,  /* some cancellation may have to be raised: looked at by each wait */
-    NEAP_TASK_TIMER = 64,    /* made by neap.timer or neap.every */
-    NEAP_TASK_MAIN = 128,    /* the first of its state: its outcome is kept in the vm */
-    NEAP_TASK_HANDLER = 256, /* tells a failure: begins although its state is ending, and is not cancelled before */
-    NEAP_TASK_CONTEXT = 512, /* its extras have a context: see context.h */
-    NEAP_TASK_POOLED = 1024, /* its coroutine is one of vm->pool */
-    NEAP_TASK_LENDS = 2048   /* its worker takes other work while it waits; see worker.c */
+    NEAP_TASK_DAEMON = 1,     /* nobody waits for it at the end */
+    NEAP_TASK_QUIET = 2,      /* a failure is not reported */
+    NEAP_TASK_CANCELLED = 4,  /* asked to stop, as a whole */
+    NEAP_TASK_TURN = 8,       /* gave way: runs again after the others */
+    NEAP_TASK_REPORTED = 16,  /* its failure counts in engine->failures */
+    NEAP_TASK_PENDING = 32,   /* some cancellation may have to be raised: looked at by each wait */
+    NEAP_TASK_TIMER = 64,     /* made by neap.timer or neap.every */
+    NEAP_TASK_MAIN = 128,     /* the first of its state: its outcome is kept in the vm */
+    NEAP_TASK_HANDLER = 256,  /* tells a failure: begins although its state is ending, and is not cancelled before */
+    NEAP_TASK_CONTEXT = 512,  /* its extras have a context: see context.h */
+    NEAP_TASK_POOLED = 1024,  /* its coroutine is one of vm->pool */
+    NEAP_TASK_LENDS = 2048,   /* its worker takes other work while it waits; see worker.c */
+    NEAP_TASK_BOUNDED = 4096, /* it waits in regions, no longer than they last: the deadline of its wait is theirs */
+    NEAP_TASK_KNOWN = 8192,   /* it has a job: other threads may know it */
+    NEAP_TASK_SCOPED = 16384  /* it was spawned in a scope, which tells of its failure */
 };
 
 struct neap_task_options {
@@ -108,6 +113,17 @@ static inline struct neap_vm *neap_task_vm(const struct neap_task *task) {
 }
 
 static inline bool neap_task_has_ended(const struct neap_task *task) { return neap_future_has_ended(&task->future); }
+
+/* Other threads may know it: it has a job. */
+static inline bool neap_task_is_known(const struct neap_task *task) { return (task->flags & NEAP_TASK_KNOWN) != 0; }
+
+/* That job; NULL: it has none. */
+static inline struct neap_job *neap_task_known_job(const struct neap_task *task) {
+    return neap_task_is_known(task) ? task->job : NULL;
+}
+
+/* It has ended, or never will go on: its scope is told, if it belongs to one. */
+void neap_task_leave_scope(struct neap_task *task, bool failed);
 
 /* Its function has been called, or is just about to be. */
 static inline bool neap_task_has_begun(const struct neap_task *task) {

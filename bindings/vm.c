@@ -95,7 +95,7 @@ static void abandon(struct neap_task *task) {
         neap_wait_end(&task->wait);
     }
     neap_message_fini(&task->link.message);
-    neap_owner_end(&task->owner);
+    neap_owner_end(&task->wait.own);
 }
 
 /* Other threads learn that an abandoned task will not go on, and reach it no more. */
@@ -117,8 +117,9 @@ static void abandon_all(struct neap_vm *vm) {
     while ((node = neap_list_pop_front(&vm->tasks)) != NULL) {
         struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
         abandon(task);
-        if (task->scope != NULL) neap_scope_leave(task->scope, task->id, false);
-        if (task->job != NULL && task->job != vm->job) end_job(task->job);
+        neap_task_leave_scope(task, false);
+        struct neap_job *job = neap_task_known_job(task);
+        if (job != NULL && job != vm->job) end_job(job);
     }
     if (vm->root != NULL) abandon(vm->root);
 }

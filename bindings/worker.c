@@ -186,7 +186,7 @@ static int work_ended(lua_State *L, int status, lua_KContext depth) {
                                    : cancelled && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED
                                                                               : NEAP_FUTURE_FAILED;
     write_outcome(L, task, failed ? 1 : lua_gettop(L) - HANDLER, &state, &runner->outcome);
-    neap_owner_end(&task->owner);
+    neap_owner_end(&task->wait.own);
     neap_list_remove(&runner->node);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
     bool worker_ends = state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled; /* who buries it knows why */

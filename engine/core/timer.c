@@ -44,7 +44,7 @@ void neap_timers_init(struct neap_timers *timers) { *timers = (struct neap_timer
 
 void neap_timers_fini(struct neap_timers *timers) { neap_free(timers->heap); }
 
-int neap_timers_add(struct neap_timers *timers, struct neap_wait *wait) {
+int neap_timers_add(struct neap_timers *timers, struct neap_wait *wait, int64_t deadline) {
     if (timers->count == timers->capacity) {
         uint32_t capacity = timers->capacity == 0 ? FIRST_CAPACITY : timers->capacity * 2;
         struct neap_timer *heap = neap_realloc(timers->heap, capacity * sizeof *heap);
@@ -53,7 +53,7 @@ int neap_timers_add(struct neap_timers *timers, struct neap_wait *wait) {
         timers->capacity = capacity;
     }
     timers->count++;
-    sift_up(timers, timers->count - 1, (struct neap_timer){wait->deadline, wait});
+    sift_up(timers, timers->count - 1, (struct neap_timer){deadline, wait});
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include "core/wait.h"
 
 struct neap_timer {
-    int64_t deadline; /* a copy of wait->deadline: comparing does not touch the wait */
+    int64_t deadline; /* here, so that comparing does not touch the wait */
     struct neap_wait *wait;
 };
 
@@ -19,8 +19,8 @@ struct neap_timers {
 
 void neap_timers_init(struct neap_timers *timers);
 void neap_timers_fini(struct neap_timers *timers);
-/* Enters `wait` under wait->deadline and notes its place in wait->timer. 0 or NEAP_NOMEM. */
-int neap_timers_add(struct neap_timers *timers, struct neap_wait *wait);
+/* Enters `wait` and notes its place in wait->timer. 0 or NEAP_NOMEM. */
+int neap_timers_add(struct neap_timers *timers, struct neap_wait *wait, int64_t deadline);
 /* `wait` must be in `timers`. */
 void neap_timers_remove(struct neap_timers *timers, struct neap_wait *wait);
 /* NEAP_FOREVER when there is none. */

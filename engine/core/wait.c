@@ -76,10 +76,13 @@ void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_
     wait->runnable.run = run;
     atomic_init(&wait->state, NEAP_WAIT_IDLE);
     wait->timer = NEAP_NO_TIMER;
-    wait->deadline = NEAP_FOREVER;
     wait->since = 0;
     wait->loop = loop;
-    wait->owner = owner;
+    wait->acts = owner != NULL;
+    if (owner != NULL)
+        wait->other = owner;
+    else
+        neap_owner_init(&wait->own);
     wait->links = NULL;
     wait->link_count = 0;
     wait->ticket = NULL;
@@ -404,9 +407,8 @@ static bool is_worth_looking(const struct neap_wait *wait, const struct neap_lin
 /* --- opening --- */
 
 static int open_timer(struct neap_wait *wait, int64_t deadline) {
-    wait->deadline = deadline;
     if (deadline == NEAP_FOREVER || wait->loop == NULL) return 0;
-    return neap_timers_add(&wait->loop->timers, wait);
+    return neap_timers_add(&wait->loop->timers, wait, deadline);
 }
 
 static void close_timer(struct neap_wait *wait) {
@@ -423,7 +425,7 @@ static int prepare_open(struct neap_wait *wait, struct neap_link *links, uint32_
 
 static void open_wait(struct neap_wait *wait, struct neap_link *links, uint32_t count) {
     wait->links = links;
-    wait->link_count = count;
+    wait->link_count = count & INT32_MAX;
     wait->since = (uint32_t)((wait->loop != NULL ? wait->loop->now : neap_clock_now()) >> SINCE_SHIFT);
     atomic_store_explicit(&wait->state, NEAP_WAIT_OPEN, memory_order_release);
 }
@@ -455,7 +457,6 @@ int neap_wait_park(struct neap_wait *wait, struct neap_link *link, int64_t deadl
     prepare_to_enlist(wait, link);
     if (deadline != NEAP_FOREVER || wait->loop == NULL || class->board != NULL || class->enlisted != NULL)
         return park_slowly(wait, link, deadline);
-    wait->deadline = deadline;
     open_wait(wait, link, 1);
     class->enlist(object, link);
     return NEAP_PARKED;

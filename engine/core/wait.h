@@ -9,11 +9,11 @@
 #include "core/list.h"
 #include "core/message.h"
 #include "core/object.h"
+#include "core/owner.h"
 
 struct neap_hold;
 struct neap_loan;
 struct neap_loop;
-struct neap_owner;
 struct neap_returned;
 struct neap_ticket;
 
@@ -63,23 +63,30 @@ struct neap_wait {
     _Atomic uint32_t state;        /* enum neap_wait_state, or more; see CLAIMING in wait.c */
     uint32_t timer;                /* place in the loop's timers, or NEAP_NO_TIMER; owner's thread */
     uint32_t since;                /* when it parked, see neap_wait_age; owner's thread */
-    uint32_t link_count;           /* of links */
-    int64_t deadline;              /* of the open wait; owner's thread */
-    struct neap_loop *loop;   /* constant; NULL: run() is called at once, by the waker's thread (a host's C thread) */
-    struct neap_owner *owner; /* constant: in whose name locks are taken */
-    struct neap_link *links;  /* of the open wait; NULL while sleeping */
+    uint32_t link_count : 31;      /* of links */
+    uint32_t acts : 1;             /* in the name of another owner. Constant */
+    struct neap_loop *loop; /* constant; NULL: run() is called at once, by the waker's thread (a host's C thread) */
+    union {                 /* in whose name locks are taken: */
+        struct neap_owner own;
+        struct neap_owner *other; /* if it acts. Constant */
+    };
+    struct neap_link *links; /* of the open wait; NULL while sleeping */
     struct neap_ticket
         *ticket; /* how other processes claim it, and then everyone does; NULL: none can. While it is open */
 };
 
 #define NEAP_NO_TIMER UINT32_MAX
 
+static inline struct neap_owner *neap_wait_owner(const struct neap_wait *wait) {
+    return wait->acts ? wait->other : (struct neap_owner *)&wait->own;
+}
+
 /* Waits to be queued on their loops once a guard has been let go. */
 struct neap_batch {
     struct neap_runnable *first, *last;
 };
 
-/* `run` is called on `loop`'s thread when the wait has been claimed (NULL loop: on the claimer's). */
+/* `owner`: in whose name it waits; NULL: in its own. `run` is called on `loop`'s thread when the wait has been claimed (NULL loop: on the claimer's). */
 void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
                     void (*run)(struct neap_runnable *runnable));
 

@@ -2,10 +2,10 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/owner.h"
 #include "host/proxy.h"
 #include "host/request.h"
 #include "sync/barrier.h"
-#include "sync/owner.h"
 
 struct acting {
     struct neap_hold hold;
@@ -28,10 +28,10 @@ int neap_acting_prepare(struct neap_link *link) {
     if (proxy->constants.numbers[1] == 0) return 0;
     struct acting *acting = neap_alloc(sizeof *acting);
     if (acting == NULL) return NEAP_NOMEM;
-    neap_list_init(&acting->hold.node);
+    neap_hold_init(&acting->hold);
     acting->hold.object = link->object;
     acting->hold.abandon = abandon;
-    acting->owner = link->wait->owner;
+    acting->owner = neap_wait_owner(link->wait);
     link->hold = &acting->hold;
     return 0;
 }
@@ -44,14 +44,13 @@ void neap_acting_drop(struct neap_link *link) {
 void neap_acting_begin(struct neap_link *link) {
     const struct neap_proxy *proxy = (struct neap_proxy *)link->object;
     if (link->hold != NULL && link->number == proxy->constants.numbers[0])
-        neap_owner_enter(link->wait->owner, link->hold);
+        neap_owner_enter(neap_wait_owner(link->wait), link->hold);
     else
         neap_acting_drop(link);
 }
 
 void neap_acting_pass(struct neap_proxy *proxy, struct neap_owner *owner) {
-    for (struct neap_list *node = owner->held.prev; node != &owner->held; node = node->prev) {
-        struct neap_hold *hold = NEAP_CONTAINER_OF(node, struct neap_hold, node);
+    for (struct neap_hold *hold = owner->held; hold != NULL; hold = hold->next) {
         if (hold->object != &proxy->object || hold->abandon != abandon) continue;
         neap_owner_leave(hold); /* the caller has a reference of its own */
         neap_free(acting_of(hold));

@@ -133,7 +133,7 @@ uint32_t neap_proxy_release_all(struct neap_proxy *proxy, struct neap_owner *own
     uint32_t depth = proxy->depth;
     NEAP_ASSERT(neap_proxy_is_held_by(proxy, owner), "who releases holds");
     (void)owner;
-    neap_list_remove(&proxy->hold.node);
+    neap_hold_unlink(&proxy->hold);
     tell_let_go(proxy, NEAP_LOCK_RELEASE);
     neap_object_unref(&proxy->object); /* the hold's; the caller has one of its own */
     return depth;
@@ -142,7 +142,7 @@ uint32_t neap_proxy_release_all(struct neap_proxy *proxy, struct neap_owner *own
 int neap_proxy_release(struct neap_proxy *proxy, struct neap_owner *owner) {
     if (!neap_proxy_is_held_by(proxy, owner)) return NEAP_NOT_OWNER;
     if (--proxy->depth > 0) return 0;
-    neap_list_remove(&proxy->hold.node);
+    neap_hold_unlink(&proxy->hold);
     let_go(proxy, NEAP_LOCK_RELEASE);
     neap_object_unref(&proxy->object); /* the hold's; the caller has one of its own */
     return 0;
@@ -166,11 +166,9 @@ void neap_proxy_restore(struct neap_proxy *proxy, uint32_t depth) { proxy->depth
 static void abandon_reading(struct neap_hold *hold);
 
 static struct reading *find_reading(struct neap_proxy *proxy, struct neap_owner *owner) {
-    for (struct neap_list *node = owner->held.next; node != &owner->held; node = node->next) {
-        struct neap_hold *hold = NEAP_CONTAINER_OF(node, struct neap_hold, node);
+    for (struct neap_hold *hold = owner->held; hold != NULL; hold = hold->next)
         if (hold->object == &proxy->object && hold->abandon == abandon_reading)
             return NEAP_CONTAINER_OF(hold, struct reading, hold);
-    }
     return NULL;
 }
 
@@ -193,7 +191,7 @@ int neap_proxy_release_rwlock(struct neap_proxy *proxy, struct neap_owner *owner
     struct reading *reading = find_reading(proxy, owner);
     if (reading == NULL) return NEAP_NOT_OWNER;
     if (--reading->depth > 0) return 0;
-    neap_list_remove(&reading->hold.node);
+    neap_hold_unlink(&reading->hold);
     stop_reading(reading, NEAP_RWLOCK_RELEASE);
     neap_object_unref(&proxy->object);
     return 0;
@@ -206,7 +204,7 @@ static void give_back(struct neap_hold *hold) {
 }
 
 void neap_proxy_hold_init(struct neap_hold *hold, struct neap_proxy *proxy) {
-    neap_list_init(&hold->node);
+    neap_hold_init(hold);
     hold->object = &proxy->object;
     hold->abandon = give_back;
 }
@@ -258,7 +256,7 @@ static bool is_decided(struct neap_proxy *proxy, struct neap_link *link);
 
 /* Acquires the lock here, if it is free. */
 static enum neap_quick quick_lock(struct neap_proxy *proxy, struct neap_link *link) {
-    struct neap_owner *owner = link->wait->owner;
+    struct neap_owner *owner = neap_wait_owner(link->wait);
     uint64_t word = atomic_load_explicit(word_of(proxy), memory_order_relaxed);
     if (is_decided(proxy, link)) return NEAP_QUICK_DONE;
     if (neap_wire_has_ended(proxy->import.session->wire)) return NEAP_QUICK_ASK;
@@ -300,7 +298,7 @@ static bool take_for(struct neap_proxy *proxy, struct neap_link *link) {
 
 /* What `owner` holds already is decided here: true, with the result. */
 static bool is_decided(struct neap_proxy *proxy, struct neap_link *link) {
-    struct neap_owner *owner = link->wait->owner;
+    struct neap_owner *owner = neap_wait_owner(link->wait);
     uint8_t kind = kind_of(proxy);
     if (kind == NEAP_KIND_RWLOCK) {
         struct reading *reading = find_reading(proxy, owner);
@@ -326,10 +324,10 @@ static int make_reading(struct neap_proxy *proxy, struct neap_link *link) {
     if (kind_of(proxy) != NEAP_KIND_RWLOCK || op_of(link) != NEAP_RWLOCK_READ) return 0;
     struct reading *reading = neap_alloc(sizeof *reading);
     if (reading == NULL) return NEAP_NOMEM;
-    neap_list_init(&reading->hold.node);
+    neap_hold_init(&reading->hold);
     reading->hold.object = &proxy->object;
     reading->hold.abandon = abandon_reading;
-    reading->owner = link->wait->owner;
+    reading->owner = neap_wait_owner(link->wait);
     reading->depth = 1;
     link->hold = &reading->hold;
     return 0;
@@ -413,12 +411,12 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
 }
 
 static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_word) {
-    NEAP_ASSERT(!neap_list_is_linked(&proxy->hold.node), "lock 3: the last holder has let go");
-    set_holder(proxy, link->wait->owner);
+    NEAP_ASSERT(!neap_hold_is_linked(&proxy->hold), "lock 3: the last holder has let go");
+    set_holder(proxy, neap_wait_owner(link->wait));
     proxy->depth = 1;
     proxy->by_word = by_word;
     if (!by_word) proxy->since = neap_clock_now();
-    neap_owner_enter(link->wait->owner, &proxy->hold);
+    neap_owner_enter(neap_wait_owner(link->wait), &proxy->hold);
 }
 
 /* It is kept over there until we say so: see GIVEN in serving.c. */
@@ -443,7 +441,7 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
     else if (kind == NEAP_KIND_BARRIER)
         neap_acting_begin(link);
     else if (kind == NEAP_KIND_RWLOCK || is_holding(link))
-        neap_owner_enter(link->wait->owner, link->hold);
+        neap_owner_enter(neap_wait_owner(link->wait), link->hold);
 }
 
 /* --- for other processes yet --- */
@@ -458,7 +456,7 @@ static void serve_lock(struct neap_object *object, struct neap_call *call) {
     call->result = NEAP_NOT_OWNER;
     if (!neap_proxy_is_held_by(proxy, call->owner)) return;
     call->result = 0;
-    neap_list_remove(&proxy->hold.node);
+    neap_hold_unlink(&proxy->hold);
     let_go(proxy, call->method);
     neap_object_unref(object); /* the hold's */
 }
@@ -471,7 +469,7 @@ static void serve_rwlock(struct neap_object *object, struct neap_call *call) {
         return;
     }
     call->result = 0;
-    neap_list_remove(&reading->hold.node);
+    neap_hold_unlink(&reading->hold);
     stop_reading(reading, call->method);
     neap_object_unref(object);
 }
@@ -517,7 +515,7 @@ struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, u
         if (proxy->constants.parts[i] != NULL) neap_object_ref(proxy->constants.parts[i]);
     neap_list_init(&proxy->waiters);
     atomic_init(&proxy->borrower, NULL);
-    neap_list_init(&proxy->hold.node);
+    neap_hold_init(&proxy->hold);
     proxy->hold.object = &proxy->object;
     proxy->hold.abandon = abandon_lock;
     atomic_init(&proxy->holder, NULL);

@@ -7,10 +7,10 @@
 
 #include "core/cell.h"
 #include "core/object.h"
+#include "core/owner.h"
 #include "core/remote.h"
 #include "core/wait.h"
 #include "host/session.h"
-#include "sync/owner.h"
 
 struct neap_borrower;
 

@@ -208,7 +208,7 @@ int neap_request_send(struct neap_import *import, const struct neap_link *link, 
     const struct neap_ticket *ticket = link->wait->ticket;
     struct neap_packer packer;
     put_request(&packer, import, link->request, link->op);
-    neap_pack_u64(&packer, owned ? (uint64_t)(uintptr_t)link->wait->owner : 0);
+    neap_pack_u64(&packer, owned ? (uint64_t)(uintptr_t)neap_wait_owner(link->wait) : 0);
     neap_pack_u64(&packer, ticket->place);
     neap_pack_u64(&packer, ticket->round);
     neap_pack_u32(&packer, ticket->by + (uint32_t)(link - link->wait->links));

@@ -26,12 +26,12 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/owner.h"
 #include "core/wait.h"
 #include "host/lender.h"
 #include "host/request.h"
 #include "host/session.h"
 #include "sync/channel.h"
-#include "sync/owner.h"
 
 enum { LOOKS = 2 }; /* at what is given, for each request */
 
@@ -62,7 +62,6 @@ struct neap_serving {
     struct neap_session *session; /* one reference */
     struct neap_lender *lender;   /* of what is received from; one reference; NULL: none */
     struct neap_guest *guest;     /* NULL: the operation is in nobody's name */
-    struct neap_owner nobody;     /* then */
     uint64_t id;                  /* of the request */
     uint64_t hold;                /* the number of link.hold, if there is one */
     struct neap_list given;       /* in session->given. The session's guard */
@@ -405,7 +404,7 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
     find_lender(serving, object);
     serving->guest = owner != 0 ? find_guest(session, owner, true) : NULL;
     if (owner != 0 && serving->guest == NULL) return NEAP_NOMEM;
-    neap_wait_init(&serving->wait, NULL, serving->guest != NULL ? &serving->guest->owner : &serving->nobody, run);
+    neap_wait_init(&serving->wait, NULL, serving->guest != NULL ? &serving->guest->owner : NULL, run);
     serving->wait.ticket = place != 0 ? &serving->ticket : NULL;
     return 0;
 }
@@ -413,7 +412,6 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
 static struct neap_serving *new_serving(struct neap_session *session) {
     struct neap_serving *serving = neap_alloc_zeroed(sizeof *serving);
     if (serving == NULL) return NULL;
-    neap_owner_init(&serving->nobody);
     neap_message_clear(&serving->link.message);
     neap_list_init(&serving->given);
     serving->session = neap_session_ref(session);

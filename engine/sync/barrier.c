@@ -20,8 +20,8 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/owner.h"
 #include "core/remote.h"
-#include "sync/owner.h"
 
 static void publish(struct neap_barrier *barrier, bool broken) {
     uint32_t waiting = barrier->arrived + (barrier->run != NULL ? barrier->parties - 1 : 0);
@@ -69,7 +69,7 @@ static void abandon(struct neap_hold *hold) {
 static struct neap_hold *new_run(struct neap_barrier *barrier) {
     struct neap_hold *run = neap_alloc(sizeof *run);
     if (run == NULL) return NULL;
-    neap_list_init(&run->node);
+    neap_hold_init(run);
     run->object = &barrier->object;
     run->abandon = abandon;
     return run;
@@ -111,7 +111,7 @@ static bool arrive_last(struct neap_barrier *barrier, struct neap_link *link, st
         begin_action(barrier, link, batch);
         if (link->hold == NULL) return true;
         publish(barrier, false);
-        neap_owner_enter(link->wait->owner, link->hold);
+        neap_owner_enter(neap_wait_owner(link->wait), link->hold);
         return true;
     }
     link->number = barrier->parties;
@@ -152,13 +152,12 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
 /* It waited, and is to run the action. */
 static void resumed(struct neap_object *object, struct neap_link *link) {
     (void)object;
-    if (link->hold != NULL) neap_owner_enter(link->wait->owner, link->hold);
+    if (link->hold != NULL) neap_owner_enter(neap_wait_owner(link->wait), link->hold);
 }
 
 /* What `owner` runs for the barrier: the last one, if an action has come here again; NULL: nothing. */
 static struct neap_hold *find_run(const struct neap_barrier *barrier, struct neap_owner *owner) {
-    for (struct neap_list *node = owner->held.prev; node != &owner->held; node = node->prev) {
-        struct neap_hold *hold = NEAP_CONTAINER_OF(node, struct neap_hold, node);
+    for (struct neap_hold *hold = owner->held; hold != NULL; hold = hold->next) {
         if (hold->object == &barrier->object && hold->abandon == abandon) return hold;
     }
     return NULL;

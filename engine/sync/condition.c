@@ -20,11 +20,12 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
 
 int neap_condition_begin(struct neap_condition *condition, struct neap_wait *wait, struct neap_link *link,
                          int64_t deadline, uint32_t *depth) {
-    if (!neap_lock_is_held_by(condition->lock, wait->owner)) return NEAP_NOT_OWNER;
+    if (!neap_lock_is_held_by(condition->lock, neap_wait_owner(wait))) return NEAP_NOT_OWNER;
     link->object = &condition->object;
     link->op = NEAP_CONDITION_WAIT;
     int code = neap_wait_begin(wait, link, 1, deadline);
-    if (code == NEAP_PARKED || code == NEAP_TIMEOUT) *depth = neap_lock_release_all(condition->lock, wait->owner);
+    if (code == NEAP_PARKED || code == NEAP_TIMEOUT)
+        *depth = neap_lock_release_all(condition->lock, neap_wait_owner(wait));
     return code;
 }
 

@@ -32,7 +32,7 @@ struct neap_condition *neap_condition_new(struct neap_lock *lock);
 
 /* Opens `wait` on the condition and then gives up the lock, all its levels, which it counts in *depth: whoever acquires the
  * lock after that can notify this wait. Returns as neap_wait_begin does; the lock was given up if that is
- * NEAP_PARKED or NEAP_TIMEOUT, and is held as before otherwise. NEAP_NOT_OWNER unless wait->owner holds the lock. */
+ * NEAP_PARKED or NEAP_TIMEOUT, and is held as before otherwise. NEAP_NOT_OWNER unless neap_wait_owner(wait) holds the lock. */
 int neap_condition_begin(struct neap_condition *condition, struct neap_wait *wait, struct neap_link *link,
                          int64_t deadline, uint32_t *depth);
 

@@ -15,7 +15,7 @@
 
 struct neap_dict_entry;
 
-/* Operations of a link, for link->wait->owner.
+/* Operations of a link, for neap_wait_owner(link->wait).
  * UPDATE  `message`: in, the key; out, a copy of its value (empty: it has none). `hold`: of a neap_turn that was prepared by
  *         neap_dict_prepare. It is the owner's turn from now on; NEAP_HELD: it has been already; NEAP_NOMEM; NEAP_RANGE: no key.
  * IDLE    no key is being updated at this moment. */

@@ -91,8 +91,8 @@ static bool change_word(struct neap_lock *lock, uint64_t *word, uint64_t next) {
 /* --- acquiring --- */
 
 static void enter(struct neap_lock *lock, struct neap_owner *owner) {
-    NEAP_ASSERT(!neap_list_is_linked(&lock->hold.node), "lock 3: the last holder has let go");
-    neap_list_push_back(&owner->held, &lock->hold.node);
+    NEAP_ASSERT(!neap_hold_is_linked(&lock->hold), "lock 3: the last holder has let go");
+    neap_hold_link(owner, &lock->hold);
 }
 
 /* The word, which said `before`, says that the link's owner holds. */
@@ -100,7 +100,7 @@ static void got(struct neap_lock *lock, struct neap_link *link, uint64_t before)
     lock->depth = 1;
     if (before & NEAP_LOCK_ABANDONED) link->result = NEAP_ABANDONED;
     if (before & NEAP_LOCK_WAITED) atomic_store_explicit(&neap_lock_shared(lock)->taken, 1, memory_order_relaxed);
-    enter(lock, link->wait->owner);
+    enter(lock, neap_wait_owner(link->wait));
 }
 
 /* The link's owner holds it already. */
@@ -115,7 +115,7 @@ static void again(struct neap_lock *lock, struct neap_link *link) {
 
 static enum neap_quick quick(struct neap_object *object, struct neap_link *link) {
     struct neap_lock *lock = (struct neap_lock *)object;
-    uint64_t owner = number_of(link->wait->owner), word = read_word(lock);
+    uint64_t owner = number_of(neap_wait_owner(link->wait)), word = read_word(lock);
     if (holder_in(word) == owner) {
         again(lock, link);
     } else {
@@ -152,7 +152,7 @@ static bool take(struct neap_lock *lock, uint64_t owner, uint64_t *word) {
 
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_lock *lock = (struct neap_lock *)object;
-    uint64_t owner = number_of(link->wait->owner), word = read_word(lock);
+    uint64_t owner = number_of(neap_wait_owner(link->wait)), word = read_word(lock);
     (void)batch;
     if (holder_in(word) == owner) {
         if (!neap_link_commit(link)) return false;
@@ -174,11 +174,11 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
 
 static bool hint(struct neap_object *object, const struct neap_link *link) {
     const struct neap_owner *holder = neap_lock_holder((const struct neap_lock *)object);
-    return holder == NULL || holder == link->wait->owner;
+    return holder == NULL || holder == neap_wait_owner(link->wait);
 }
 
 static void resumed(struct neap_object *object, struct neap_link *link) {
-    enter((struct neap_lock *)object, link->wait->owner);
+    enter((struct neap_lock *)object, neap_wait_owner(link->wait));
 }
 
 /* --- letting go --- */
@@ -192,7 +192,8 @@ static void pass_on(struct neap_lock *lock, int result, struct neap_batch *batch
     }
     lock->depth = 1;
     next->result = result;
-    write_word(lock, number_of(next->wait->owner) | (neap_list_is_empty(&lock->waiters) ? 0 : NEAP_LOCK_WAITED));
+    write_word(lock,
+               number_of(neap_wait_owner(next->wait)) | (neap_list_is_empty(&lock->waiters) ? 0 : NEAP_LOCK_WAITED));
     neap_batch_add(batch, next->wait);
 }
 
@@ -222,7 +223,7 @@ uint32_t neap_lock_release_all(struct neap_lock *lock, struct neap_owner *owner)
     uint32_t depth = lock->depth;
     NEAP_ASSERT(neap_lock_is_held_by(lock, owner), "who releases holds");
     (void)owner;
-    neap_list_remove(&lock->hold.node);
+    neap_hold_unlink(&lock->hold);
     let_go(lock, 0);
     return depth;
 }
@@ -314,7 +315,7 @@ struct neap_lock *neap_lock_new(const struct neap_class *class) {
     lock->is_alarmed = false;
     lock->open_until = 0;
     lock->depth = 0;
-    neap_list_init(&lock->hold.node);
+    neap_hold_init(&lock->hold);
     lock->hold.object = &lock->object;
     lock->hold.counted = false;
     lock->hold.abandon = abandon;
@@ -430,7 +431,7 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     } else if (!neap_lock_is_held_by(lock, call->owner)) {
         call->result = NEAP_NOT_OWNER;
     } else {
-        neap_list_remove(&lock->hold.node);
+        neap_hold_unlink(&lock->hold);
         bool abandons = call->method == NEAP_LOCK_ABANDON;
         if (abandons || !open_up(lock, call->number)) let_go(lock, abandons ? NEAP_ABANDONED : 0);
     }

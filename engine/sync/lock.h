@@ -13,11 +13,11 @@
 #include "core/alarm.h"
 #include "core/cell.h"
 #include "core/object.h"
+#include "core/owner.h"
 #include "core/wait.h"
-#include "sync/owner.h"
 
 /* Operations of a link.
- * ACQUIRE  for link->wait->owner: 0; NEAP_ABANDONED: acquired, and the last holder ended without releasing;
+ * ACQUIRE  for neap_wait_owner(link->wait): 0; NEAP_ABANDONED: acquired, and the last holder ended without releasing;
  *          NEAP_HELD: not acquired, the owner holds it already. An rlock goes one level deeper instead;
  *          NEAP_RANGE when that is one too many. */
 enum neap_lock_op { NEAP_LOCK_ACQUIRE };

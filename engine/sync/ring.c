@@ -23,8 +23,8 @@
 #include "sync/ring.h"
 
 #include "core/clock.h"
+#include "core/owner.h"
 #include "sync/lock.h"
-#include "sync/owner.h"
 #include "sync/rwlock.h"
 
 enum { STEPS_MAX = 20000 };
@@ -46,7 +46,7 @@ static bool is_lock(const struct neap_object *object) {
 }
 
 bool neap_rings_concern(const struct neap_wait *wait) {
-    if (wait->link_count != 1 || wait->deadline != NEAP_FOREVER || neap_list_is_empty(&wait->owner->held)) return false;
+    if (wait->link_count != 1 || wait->timer != NEAP_NO_TIMER || neap_wait_owner(wait)->held == NULL) return false;
     const struct neap_object *object = wait->links[0].object;
     return is_lock(object) || object->class == &neap_rwlock_class;
 }
@@ -83,15 +83,14 @@ static void follow_owner(struct walk *walk, struct neap_ring_waiter *waiter, con
     for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
         struct neap_ring_waiter *other = NEAP_CONTAINER_OF(node, struct neap_ring_waiter, node);
         walk->steps++;
-        if (other->wait->owner == holder) follow(walk, waiter, other);
+        if (neap_wait_owner(other->wait) == holder) follow(walk, waiter, other);
     }
 }
 
 static bool holds(struct walk *walk, const struct neap_ring_waiter *waiter, const struct neap_object *object) {
-    const struct neap_list *held = &waiter->wait->owner->held;
-    for (const struct neap_list *node = held->next; node != held; node = node->next) {
+    for (const struct neap_hold *hold = neap_wait_owner(waiter->wait)->held; hold != NULL; hold = hold->next) {
         walk->steps++;
-        if (NEAP_CONTAINER_OF(node, struct neap_hold, node)->object == object) return true;
+        if (hold->object == object) return true;
     }
     return false;
 }
@@ -151,7 +150,7 @@ static bool find_ring(struct neap_rings *rings, struct neap_ring_waiter *start) 
 bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit,
                       void *argument) {
     neap_guard_lock(&rings->guard);
-    neap_list_push_back(bucket_of(rings, waiter->wait->owner), &waiter->node);
+    neap_list_push_back(bucket_of(rings, neap_wait_owner(waiter->wait)), &waiter->node);
     waiter->walk = 0;
     waiter->told = false;
     bool found = ++rings->count > 1 && find_ring(rings, waiter);
@@ -165,7 +164,7 @@ bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter,
 
 /* The waiter of `wait`; NULL: it is not entered. Guard held. */
 static struct neap_ring_waiter *find_waiter(struct neap_rings *rings, const struct neap_wait *wait) {
-    const struct neap_list *bucket = bucket_of(rings, wait->owner);
+    const struct neap_list *bucket = bucket_of(rings, neap_wait_owner(wait));
     for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
         struct neap_ring_waiter *waiter = NEAP_CONTAINER_OF(node, struct neap_ring_waiter, node);
         if (waiter->wait == wait) return waiter;

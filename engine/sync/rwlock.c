@@ -39,11 +39,9 @@ static void set_readers(struct neap_rwlock *rwlock, uint32_t readers) {
 static void abandon_reading(struct neap_hold *hold);
 
 static struct neap_reading *find_reading(const struct neap_rwlock *rwlock, const struct neap_owner *owner) {
-    for (struct neap_list *node = owner->held.next; node != &owner->held; node = node->next) {
-        struct neap_hold *hold = NEAP_CONTAINER_OF(node, struct neap_hold, node);
+    for (struct neap_hold *hold = owner->held; hold != NULL; hold = hold->next)
         if (hold->object == &rwlock->object && hold->abandon == abandon_reading)
             return NEAP_CONTAINER_OF(hold, struct neap_reading, hold);
-    }
     return NULL;
 }
 
@@ -58,7 +56,7 @@ static int reserve(struct neap_rwlock *rwlock) {
     if (rwlock->spare_count > rwlock->waiting_readers) return 0;
     struct neap_reading *reading = neap_alloc(sizeof *reading);
     if (reading == NULL) return NEAP_NOMEM;
-    neap_list_init(&reading->hold.node);
+    neap_hold_init(&reading->hold);
     reading->hold.object = &rwlock->object;
     reading->hold.abandon = abandon_reading;
     give_back(rwlock, reading);
@@ -81,7 +79,7 @@ static void let_read(struct neap_rwlock *rwlock, struct neap_link *link) {
 
 static void let_write(struct neap_rwlock *rwlock, struct neap_link *link) {
     NEAP_ASSERT(writer_of(rwlock) == NULL && readers_of(rwlock) == 0, "rwlock 1: a writer is alone");
-    set_writer(rwlock, link->wait->owner);
+    set_writer(rwlock, neap_wait_owner(link->wait));
     link->hold = &rwlock->writing;
     link->result = rwlock->abandoned ? NEAP_ABANDONED : 0;
     rwlock->abandoned = false;
@@ -108,7 +106,7 @@ static void serve(struct neap_rwlock *rwlock, struct neap_batch *batch) {
 /* --- class --- */
 
 static bool attempt_read(struct neap_rwlock *rwlock, struct neap_link *link) {
-    struct neap_owner *owner = link->wait->owner;
+    struct neap_owner *owner = neap_wait_owner(link->wait);
     if (writer_of(rwlock) == owner) {
         if (!neap_link_commit(link)) return false;
         link->result = NEAP_HELD;
@@ -135,7 +133,7 @@ static bool attempt_read(struct neap_rwlock *rwlock, struct neap_link *link) {
 }
 
 static bool attempt_write(struct neap_rwlock *rwlock, struct neap_link *link) {
-    struct neap_owner *owner = link->wait->owner;
+    struct neap_owner *owner = neap_wait_owner(link->wait);
     if (writer_of(rwlock) == owner || (readers_of(rwlock) > 0 && find_reading(rwlock, owner) != NULL)) {
         if (!neap_link_commit(link)) return false;
         link->result = NEAP_HELD;
@@ -169,13 +167,13 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
 static bool hint(struct neap_object *object, const struct neap_link *link) {
     const struct neap_rwlock *rwlock = (const struct neap_rwlock *)object;
     const struct neap_owner *writer = writer_of(rwlock);
-    if (writer == link->wait->owner) return true;
+    if (writer == neap_wait_owner(link->wait)) return true;
     return writer == NULL && (link->op == NEAP_RWLOCK_READ || readers_of(rwlock) == 0);
 }
 
 static void resumed(struct neap_object *object, struct neap_link *link) {
     (void)object;
-    neap_owner_enter(link->wait->owner, link->hold);
+    neap_owner_enter(neap_wait_owner(link->wait), link->hold);
 }
 
 /* --- letting go --- */
@@ -209,13 +207,13 @@ static void abandon_writing(struct neap_hold *hold) { stop_writing((struct neap_
 
 int neap_rwlock_release(struct neap_rwlock *rwlock, struct neap_owner *owner) {
     if (neap_rwlock_is_written_by(rwlock, owner)) {
-        neap_list_remove(&rwlock->writing.node);
+        neap_hold_unlink(&rwlock->writing);
         stop_writing(rwlock, false);
     } else {
         struct neap_reading *reading = find_reading(rwlock, owner);
         if (reading == NULL) return NEAP_NOT_OWNER;
         if (--reading->depth > 0) return 0;
-        neap_list_remove(&reading->hold.node);
+        neap_hold_unlink(&reading->hold);
         stop_reading(rwlock, reading);
     }
     neap_object_unref(&rwlock->object); /* the hold's; the caller has one of its own */
@@ -243,7 +241,7 @@ struct neap_rwlock *neap_rwlock_new(void) {
     neap_list_init(&rwlock->waiters);
     atomic_init(&rwlock->writer, NULL);
     atomic_init(&rwlock->readers, 0);
-    neap_list_init(&rwlock->writing.node);
+    neap_hold_init(&rwlock->writing);
     rwlock->writing.object = &rwlock->object;
     rwlock->writing.abandon = abandon_writing;
     return rwlock;
@@ -265,7 +263,7 @@ static void destroy(struct neap_object *object) {
 
 static int abandon(struct neap_rwlock *rwlock, struct neap_owner *owner) {
     if (!neap_rwlock_is_written_by(rwlock, owner)) return neap_rwlock_release(rwlock, owner);
-    neap_list_remove(&rwlock->writing.node);
+    neap_hold_unlink(&rwlock->writing);
     stop_writing(rwlock, true);
     neap_object_unref(&rwlock->object); /* the hold's; the caller has one of its own */
     return 0;

@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 #include "core/object.h"
+#include "core/owner.h"
 #include "core/wait.h"
-#include "sync/owner.h"
 
-/* Operations of a link, for link->wait->owner. Both: 0; NEAP_ABANDONED: acquired, and somebody who wrote ended without
+/* Operations of a link, for neap_wait_owner(link->wait). Both: 0; NEAP_ABANDONED: acquired, and somebody who wrote ended without
  * releasing (told to everyone up to the next writer, and to that one).
  * READ   NEAP_HELD: not acquired, the owner writes. An owner that reads already reads once more, at once, whoever waits;
  *        NEAP_NOMEM.

@@ -26,7 +26,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     if (permits == 0 || !neap_link_commit(link)) return false;
     NEAP_ASSERT(neap_list_is_empty(&semaphore->waiters), "semaphore 1: while permits are left nobody waits");
     set_permits(semaphore, permits - 1);
-    if (link->op == NEAP_SEMAPHORE_HOLD) neap_owner_enter(link->wait->owner, link->hold);
+    if (link->op == NEAP_SEMAPHORE_HOLD) neap_owner_enter(neap_wait_owner(link->wait), link->hold);
     return true;
 }
 
@@ -41,7 +41,7 @@ static bool hint(struct neap_object *object, const struct neap_link *link) {
 
 static void resumed(struct neap_object *object, struct neap_link *link) {
     (void)object;
-    if (link->op == NEAP_SEMAPHORE_HOLD) neap_owner_enter(link->wait->owner, link->hold);
+    if (link->op == NEAP_SEMAPHORE_HOLD) neap_owner_enter(neap_wait_owner(link->wait), link->hold);
 }
 
 int neap_semaphore_release(struct neap_semaphore *semaphore, int64_t count) {
@@ -70,7 +70,7 @@ int64_t neap_semaphore_value(const struct neap_semaphore *semaphore) { return pe
 static void abandon(struct neap_hold *hold) { (void)neap_semaphore_release((struct neap_semaphore *)hold->object, 1); }
 
 void neap_permit_init(struct neap_permit *permit, struct neap_semaphore *semaphore) {
-    neap_list_init(&permit->hold.node);
+    neap_hold_init(&permit->hold);
     permit->hold.object = &semaphore->object;
     permit->hold.abandon = abandon;
 }

@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 #include "core/object.h"
+#include "core/owner.h"
 #include "core/wait.h"
-#include "sync/owner.h"
 
 /* Operations of a link. Both take one permit.
  * ACQUIRE  the permit belongs to nobody.
- * HOLD     link->hold is the hold of a neap_permit: the permit is in the name of link->wait->owner, and returns when that
+ * HOLD     link->hold is the hold of a neap_permit: the permit is in the name of neap_wait_owner(link->wait), and returns when that
  *          ends. On success only; the record must stay where it is until it was given back. */
 enum neap_semaphore_op { NEAP_SEMAPHORE_ACQUIRE, NEAP_SEMAPHORE_HOLD };
 

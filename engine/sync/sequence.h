@@ -12,7 +12,7 @@
 #include "core/wait.h"
 #include "sync/turn.h"
 
-/* Operation of a link, for link->wait->owner.
+/* Operation of a link, for neap_wait_owner(link->wait).
  * UPDATE  `message`: in, an index, or empty: none is wanted; out, a copy of that element. `hold`: of a neap_turn that was prepared by
  *         neap_sequence_prepare. It is the owner's turn from now on; NEAP_HELD: it has been already; NEAP_RANGE: there is no such
  *         element, and it is not. */

@@ -6,12 +6,12 @@
 #include "core/error.h"
 
 static void give(struct neap_turns *turns, const struct neap_link *link) {
-    turns->holder = link->wait->owner;
+    turns->holder = neap_wait_owner(link->wait);
     NEAP_CONTAINER_OF(link->hold, struct neap_turn, hold)->turns = turns;
 }
 
 bool neap_turns_take(struct neap_turns *turns, struct neap_link *link) {
-    bool is_held = turns->holder == link->wait->owner;
+    bool is_held = turns->holder == neap_wait_owner(link->wait);
     if ((turns->holder != NULL && !is_held) || !neap_link_commit(link)) return false;
     if (is_held) {
         link->result = NEAP_HELD;
@@ -32,6 +32,6 @@ struct neap_link *neap_turns_pass(struct neap_turns *turns) {
     return next;
 }
 
-void neap_turn_enter(struct neap_link *link) { neap_owner_enter(link->wait->owner, link->hold); }
+void neap_turn_enter(struct neap_link *link) { neap_owner_enter(neap_wait_owner(link->wait), link->hold); }
 
 void neap_turn_return(struct neap_turn *turn) { (void)neap_hold_give_back(&turn->hold); }

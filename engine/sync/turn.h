@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 #include "core/list.h"
+#include "core/owner.h"
 #include "core/wait.h"
-#include "sync/owner.h"
 
 struct neap_turns {
     struct neap_owner *holder; /* whose turn it is; NULL: nobody's, and then nobody waits */
@@ -36,7 +36,7 @@ static inline bool neap_turns_are_taken(const struct neap_turns *turns, const st
 
 static inline void neap_turn_init(struct neap_turn *turn, struct neap_object *object,
                                   void (*abandon)(struct neap_hold *hold)) {
-    neap_list_init(&turn->hold.node);
+    neap_hold_init(&turn->hold);
     turn->hold.object = object;
     turn->hold.abandon = abandon;
     turn->turns = NULL;

@@ -28,6 +28,7 @@ static void release(struct actor *actor) { CHECK(neap_lock_release(lock, &actor-
 
 /* Begins to wait; *depth is to be given to rejoin. */
 static int begin(struct actor *actor, int64_t deadline, uint32_t *depth) {
+    actor->deadline = deadline;
     actor->code = neap_condition_begin(condition, &actor->wait, &actor->links[0], deadline, depth);
     return outcome(actor);
 }

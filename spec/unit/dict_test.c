@@ -466,7 +466,7 @@ static void a_hold_for_another_process_is_a_turn(void **state) {
     a.links[0].hold = hold;
     assert_int_equal(start(&a, dict, NEAP_DICT_UPDATE, NEAP_FOREVER), 0);
     assert_int_equal(set_by(&b, number(1), 1), NEAP_BUSY);
-    neap_list_remove(&hold->node);
+    neap_hold_unlink(hold);
     hold->abandon(hold);
     neap_object_unref(&dict->object);
     neap_free(hold);

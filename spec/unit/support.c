@@ -98,6 +98,7 @@ void actor_init(struct actor *actor, struct neap_loop *loop) {
     neap_owner_init(&actor->owner);
     neap_wait_init(&actor->wait, loop, &actor->owner, loop != NULL ? resume : rouse);
     atomic_init(&actor->claimed, 0);
+    actor->deadline = NEAP_FOREVER;
 }
 
 void actor_end(struct actor *actor) { neap_owner_end(&actor->owner); }
@@ -111,6 +112,7 @@ struct neap_link *add_link(struct actor *actor, uint32_t at, void *object, int o
 
 int start_links(struct actor *actor, uint32_t count, int64_t deadline) {
     atomic_store_explicit(&actor->claimed, 0, memory_order_relaxed);
+    actor->deadline = deadline;
     actor->code = neap_wait_begin(&actor->wait, actor->links, count, deadline);
     return outcome(actor);
 }
@@ -130,7 +132,7 @@ static bool is_over(void *argument) { return ((struct actor *)argument)->code !=
 
 static void sleep_until_claimed(struct actor *actor) {
     while (atomic_load_explicit(&actor->claimed, memory_order_acquire) == 0) {
-        int64_t deadline = actor->wait.deadline;
+        int64_t deadline = actor->deadline;
         if (deadline != NEAP_FOREVER && neap_clock_now() >= deadline) {
             neap_wait_interrupt(&actor->wait, NEAP_WAIT_TIMEDOUT);
             deadline = NEAP_FOREVER;

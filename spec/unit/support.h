@@ -15,8 +15,8 @@
 #include "core/error.h"
 #include "core/loop.h"
 #include "core/memory.h"
+#include "core/owner.h"
 #include "core/wait.h"
-#include "sync/owner.h"
 
 /* As assert_true, for any thread: cmocka's own may fail on the main thread only. */
 #define CHECK(condition) ((condition) ? (void)0 : fail_check(__FILE__, __LINE__, #condition))
@@ -52,7 +52,8 @@ struct actor {
     struct neap_owner owner;
     struct neap_wait wait;
     struct neap_link links[ACTOR_LINKS];
-    int code; /* of the last begin or end: index of a link, NEAP_PARKED, NEAP_TIMEOUT, NEAP_CANCELLED, ... */
+    int64_t deadline; /* of the last begin */
+    int code;         /* of the last begin or end: index of a link, NEAP_PARKED, NEAP_TIMEOUT, NEAP_CANCELLED, ... */
     _Atomic uint32_t claimed; /* no loop: run() was called. A futex */
 };
 
