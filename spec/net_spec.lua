@@ -411,11 +411,16 @@ describe("neap.net.open", function()
   end
 
   it("reads a pipe that the program was given, and lets others run meanwhile", function()
-    local result = run_piped("(sleep 0.05; echo one; echo two) | " .. neap_command([[
+    local printed <close> = support.temporary_file()
+    os.remove(printed.path)
+    local writer = ("(until [ -e %s ]; do sleep 0.01; done; echo one; echo two)"):format(printed.path)
+    local result = run_piped(writer .. " | " .. neap_command(("local printed = %q"):format(printed.path) .. [[
+
       local input = assert(neap.net.open("stdin"))
       local reader = neap.spawn(function() for line in input:lines() do print(line) end end)
       neap.yield()
       print("meanwhile")
+      io.open(printed, "w"):close()
       reader:join()
       io.stdout:flush()
       assert(neap.net.open("stdout")):write("three\n")]]))
