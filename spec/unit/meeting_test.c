@@ -244,7 +244,10 @@ static void step(struct play *play, const uint8_t *dice, bool meets) {
 
 static void perform(struct play *play, uint8_t dice[STEPS][3], bool meets) {
     memset(play, 0, sizeof *play);
-    for (int i = 0; i < CROWD; i++) actor_init(&play->actors[i], &here);
+    for (int i = 0; i < CROWD; i++) {
+        actor_init(&play->actors[i], &here);
+        add_link(&play->actors[i], 0, rendezvous, NEAP_CHANNEL_SEND); /* it has received nothing yet */
+    }
     for (int i = 0; i < STEPS; i++) step(play, dice[i], meets);
     for (int i = 0; i < CROWD; i++)
         if (play->actors[i].code == NEAP_PARKED) cancel(&play->actors[i]);
