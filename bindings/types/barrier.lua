@@ -37,7 +37,7 @@ function neap.barrier(parties, action) end
 ---
 ---Errors: what the action raised, in the task that ran it; the others get `"broken"`.
 ---
----Cancelling: breaks the barrier.
+---Cancelling: breaks the barrier, as does the end of the one that runs the action, be its process killed.
 ---@param timeout? number when it is over the barrier breaks; who timed out gets "timeout"
 ---@return integer? index of arrival, 1 to `parties`
 ---@return string? message

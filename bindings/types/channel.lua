@@ -51,6 +51,9 @@ function neap.channel(capacity) end
 function Channel:send(value, timeout) end
 
 ---Receives the next value; waits for one. `false` is a value too: tell the end by `nil`.
+---
+---Cancelling: nothing is lost. Nor is a value that is under way to a process that is killed: it is received next, before all
+---others.
 ---@param timeout? number
 ---@return any value nil if there was none
 ---@return string? message

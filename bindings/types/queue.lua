@@ -68,6 +68,9 @@ function neap.priority_queue(options) end
 function Queue:put(value, timeout, priority) end
 
 ---Takes the next value; waits for one.
+---
+---Cancelling: nothing is lost. Nor is a value that is under way to a process that is killed: it is in the queue again. One that
+---its process had got counts as unfinished for ever, as nobody calls `task_done` for it.
 ---@param timeout? number
 ---@return any value nil if there was none
 ---@return number|string? priority_or_message the priority, of a priority queue

@@ -43,7 +43,9 @@ function neap.semaphore(permits) end
 ---@since 0.1
 function neap.bounded_semaphore(permits) end
 
----Takes a permit; waits for one.
+---Takes a permit; waits for one. It belongs to nobody from then on: a process that has got it and is killed does not release it.
+---
+---Cancelling: nothing is lost. Nor is a permit that is under way to a process that is killed.
 ---@param timeout? number
 ---@return true? acquired
 ---@return string? message
