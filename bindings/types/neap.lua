@@ -77,6 +77,9 @@ function neap.register(name, metatable) end
 ---cancelled. A failure that nobody has joined by the end of the program makes its exit status 1, reported or not. One that
 ---was waited for, but never joined, is written to stderr then.
 ---
+---At once means: it does not wait to see whether somebody is about to join. What fails just before that is reported, and
+---raised by the `join` too; spawn it with `quiet = true` where only the `join` is to tell.
+---
 ---It runs as a task, so it may wait. An error in it is written to stderr.
 ---
 ---Threads: set in the main thread, it hears of all threads and of child processes; set in another, of that thread's tasks only, and first.
