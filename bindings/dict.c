@@ -292,7 +292,7 @@ static int dict_newindex(lua_State *L) {
 /* The value at 3 is nil. */
 static int take(lua_State *L) {
     struct neap_object *dict = check(L);
-    struct neap_message old;
+    struct neap_message old = {.kind = NEAP_MESSAGE_EMPTY};
     if (swap(L, dict, &old) == NEAP_BUSY) return await_turn(L, dict, take);
     neap_decode_take(L, &old);
     return 1;
