@@ -51,7 +51,7 @@ enum {
 #ifdef ALL_LARGE
     SMALL_MAX = 0,
 #else
-    SMALL_MAX = 2048, /* bytes; no block of a new state with its libraries is larger */
+    SMALL_MAX = 2048,         /* bytes; no block of a new state with its libraries is larger */
 #endif
 #ifdef NEAP_CHECK
     FIRST_SIZE = 4 * 1024, /* the test build has small chunks, so that they come, go and are surveyed often */
@@ -59,8 +59,7 @@ enum {
     CHUNK_MAX = 16 * 1024,
     SURVEY_FROM = 16 * 1024,
 #else
-    FIRST_SIZE =
-        32 * 1024, /* the arena with its first chunk: a thread's state with its libraries and what it waits with */
+    FIRST_SIZE = 32000,       /* the arena with its first chunk: a thread's state, its libraries, what it waits with */
     CHUNK_MIN = 16 * 1024,    /* chunks double with the arena from here */
     CHUNK_MAX = 256 * 1024,   /* to here; these are mapped, so that giving one back really gives it back */
     SURVEY_FROM = 128 * 1024, /* bytes in chunks; neither surveying nor giving back is worth it below */
