@@ -258,6 +258,12 @@ return function(places)
       yardstick_title = "neap: one thread",
       ratio = { at_least = 1 },
     },
+    { -- What two threads of C make of it: they, too, want a processor each beside the client's.
+      name = "echo_threads_c", title = "the same, beside two threads of C", unit = "/s", processors = 2,
+      figure = native("echo_load", "rate", places.neap, places.here .. "figures/echo_server.lua", "2"),
+      yardstick = native("echo_load", "rate", places.build .. "/echo_server", "2"),
+      yardstick_title = "C: libuv, two threads",
+    },
     {
       name = "http", title = "HTTP requests, keep-alive, wrk with 50 connections", unit = "/s", processors = 2,
       figure = neap("http", "neap"),
