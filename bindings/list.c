@@ -247,7 +247,10 @@ static void keep_elements(lua_State *L, bool leaves) {
     lua_Integer count = luaL_len(L, 2);
     struct neap_message list;
     struct neap_message *items = neap_message_new_list(&list, (size_t)count);
-    if (items == NULL) neap_shared_fail(L, NEAP_NOMEM);
+    if (items == NULL) {
+        neap_shared_fail(L, NEAP_NOMEM);
+        return; /* which does not return, as the analyzer does not know */
+    }
     neap_shared_keep(L, &list);
     for (lua_Integer i = 1; i <= count; i++) {
         if (lua_geti(L, 2, i) == LUA_TNIL)
