@@ -53,6 +53,10 @@ static inline void neap_pack_u32(struct neap_packer *packer, uint32_t value) {
 static inline void neap_pack_u64(struct neap_packer *packer, uint64_t value) {
     neap_pack(packer, &value, sizeof value);
 }
+/* Writes over what was packed first, with neap_pack_u64. */
+static inline void neap_packer_set_first(struct neap_packer *packer, uint64_t value) {
+    memcpy(packer->bytes, &value, sizeof value);
+}
 /* A text; NULL is "". */
 void neap_pack_text(struct neap_packer *packer, const char *text);
 /* `message` stays as it is, and is to stay until the frame has been sent. */

@@ -160,15 +160,15 @@ static void put_call(struct neap_packer *packer, const struct neap_import *impor
     neap_pack_message(packer, &call->message);
 }
 
-/* 0, NEAP_NOMEM or NEAP_BROKEN. */
-static int add_pending(struct neap_session *session, struct neap_pending *pending) {
+/* 0, and its id; NEAP_NOMEM or NEAP_BROKEN. */
+static int add_pending(struct neap_session *session, struct neap_pending *pending, uint64_t *id) {
     neap_guard_lock(&session->guard);
     struct neap_request *request = take_place(session);
     int code = request != NULL ? 0 : session->ended ? NEAP_BROKEN : NEAP_NOMEM;
     if (request != NULL) {
         request->pending = pending;
         pending->more = NULL;
-        pending->id = id_of(session, request);
+        pending->id = *id = id_of(session, request);
     }
     neap_guard_unlock(&session->guard);
     return code;
@@ -187,14 +187,23 @@ static struct neap_pending *take_pending(struct neap_session *session, uint64_t 
 int neap_request_call(struct neap_import *import, struct neap_pending *pending) {
     struct neap_session *session = import->session;
     struct neap_packer packer;
-    int code = add_pending(session, pending);
-    if (code != 0) return code;
-    uint64_t id = pending->id;
-    put_call(&packer, import, id, &pending->call);
-    code = neap_packer_send(&packer, NEAP_FRAME_CALL);
+    struct neap_message operand;
+    put_call(&packer, import, 0, &pending->call);
+    neap_message_move(&operand, &pending->call.message); /* what the packer still refers to */
+    uint64_t id;
+    int code = add_pending(session, pending, &id);
+    if (code == 0) {
+        /* From here on the record is whose who takes it: the session may end at any time, and then it tells. */
+        neap_packer_set_first(&packer, id);
+        code = neap_packer_send(&packer, NEAP_FRAME_CALL);
+        if (code != 0 && take_pending(session, id) == NULL) code = 0;
+    }
     neap_packer_fini(&packer);
-    /* The session may have ended meanwhile, and then has told: who takes the record tells. */
-    return code != 0 && take_pending(session, id) != NULL ? code : 0;
+    if (code != 0)
+        neap_message_move(&pending->call.message, &operand);
+    else
+        neap_message_fini(&operand);
+    return code;
 }
 
 static void put_request(struct neap_packer *packer, const struct neap_import *import, uint64_t id, uint8_t op) {
@@ -251,9 +260,9 @@ int neap_request_watch(struct neap_import *import, uint8_t op, struct neap_pendi
     struct neap_session *session = import->session;
     struct neap_packer packer;
     struct neap_message none;
-    int code = add_pending(session, pending);
+    uint64_t id;
+    int code = add_pending(session, pending, &id);
     if (code != 0) return code;
-    uint64_t id = pending->id;
     neap_message_clear(&none);
     put_request(&packer, import, id, op);
     neap_pack_u64(&packer, 0); /* owner */
