@@ -271,14 +271,20 @@ static void a_notification_that_was_not_received_goes_to_the_next_one(void **sta
 
 /* --- through another --- */
 
-static void what_a_grandchild_had_not_received_comes_all_the_way_back(void **state) {
-    (void)state;
-    struct neap_channel *channel = new_channel(2);
+/* A grandchild has asked for the 1 that is sent to `channel`, and the answer is on its way to the process in between. Its proxy. */
+static void *be_given_from_afar(struct neap_channel *channel) {
     void *next = farther(channel);
     send_now(&c, channel, 1);
     assert_int_equal(start(&a, next, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
     neap_wire_pump(wires[1][0]); /* passed on */
     answer_at_the_top();
+    return next;
+}
+
+static void what_a_grandchild_had_not_received_comes_all_the_way_back(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(2);
+    void *next = be_given_from_afar(channel);
     neap_wire_pump(wires[0][1]); /* passed back, and not read */
     assert_int_equal(neap_channel_length(channel), 0);
     kill_link(1);
@@ -292,11 +298,7 @@ static void what_a_grandchild_had_not_received_comes_all_the_way_back(void **sta
 static void what_crosses_the_end_of_a_grandchild_comes_back(void **state) {
     (void)state;
     struct neap_channel *channel = new_channel(2);
-    void *next = farther(channel);
-    send_now(&c, channel, 1);
-    assert_int_equal(start(&a, next, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
-    neap_wire_pump(wires[1][0]);
-    answer_at_the_top();
+    void *next = be_given_from_afar(channel);
     neap_wire_close(wires[1][0]); /* who is in between has not read the answer when its child is dead */
     neap_wire_pump(wires[1][0]);
     deliver();
@@ -310,11 +312,7 @@ static void what_crosses_the_end_of_a_grandchild_comes_back(void **state) {
 static void who_is_in_between_dies_with_the_answer(void **state) {
     (void)state;
     struct neap_channel *channel = new_channel(2);
-    void *next = farther(channel);
-    send_now(&c, channel, 1);
-    assert_int_equal(start(&a, next, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
-    neap_wire_pump(wires[1][0]);
-    answer_at_the_top();
+    void *next = be_given_from_afar(channel);
     kill_link(1); /* the grandchild finds out first, and does not wait any more */
     assert_int_equal(after(&a), NEAP_BROKEN);
     kill_link(0);
