@@ -38,6 +38,16 @@ local function wait_until_refused(host, port)
   assert.are.equal("ECONNREFUSED", code)
 end
 
+--- This process takes connections with it, and when it closes it nobody does.
+local function assert_serves_here(listener)
+  local host, port = listener:address()
+  local client = neap.spawn(ask, host, port)
+  answer(listener)
+  assert.are.equal(tostring(neap.getpid()), client:join())
+  listener:close()
+  wait_until_refused(host, port)
+end
+
 --- A new certificate for "localhost", signed by itself, and its key: files in the folder.
 local function make_identity(folder)
   local identity = { cert = folder.path .. "/cert.pem", key = folder.path .. "/key.pem" }
@@ -175,12 +185,7 @@ describe("a listener in another process", function()
     local listener = neap.process(function()
       return assert(neap.net.listen("127.0.0.1", 0))
     end):join()
-    local host, port = listener:address()
-    local client = neap.spawn(ask, host, port)
-    answer(listener)
-    assert.are.equal(tostring(neap.getpid()), client:join())
-    listener:close()
-    wait_until_refused(host, port)
+    assert_serves_here(listener)
   end)
 
   it("takes connections in a sibling of the one that has made it", function()
@@ -508,12 +513,7 @@ describe("a listener on its way", function()
     local before = least_descriptors()
     for _ = 1, 30 * support.stress do round(math.random(0, 400)) end
     assert.is_true(settle(before) <= before, "descriptors are left")
-    local host, port = listener:address()
-    local client = neap.spawn(ask, host, port)
-    answer(listener)
-    assert.are.equal(tostring(neap.getpid()), client:join())
-    listener:close()
-    wait_until_refused(host, port)
+    assert_serves_here(listener)
   end)
 
   it("is an error of the receiver that has no descriptor for it, who then goes on", function()
