@@ -68,8 +68,8 @@ static void on_look(uv_prepare_t *look) {
     struct neap_guest *guest = look->data;
     if (guest->loop == NULL) return;
     if (neap_loop_here ==
-        guest->loop) { /* see INSIDE: it waits for what has been made ready on the way here, perhaps */
-        if (neap_loop_has_ready(guest->loop)) uv_stop(look->loop);
+        guest->loop) { /* see INSIDE: it waits for what has been made ready, or true, on the way here, perhaps */
+        if (neap_loop_has_ready(guest->loop) || neap_loop_is_done(guest->loop)) uv_stop(look->loop);
         return;
     }
     int64_t next = neap_loop_next(guest->loop);

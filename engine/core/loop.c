@@ -63,7 +63,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->ready.first = loop->due.first = loop->late.first = loop->recalled = NULL;
     loop->was_due = loop->passing = loop->owes_look = false;
     loop->left = 0;
-    loop->floor = NULL;
+    loop->frame = (struct neap_loop_frame){.floor = NULL};
     loop->trust = TRUST_MAX;
     loop->unpassed = 0;
     neap_timers_init(&loop->timers);
@@ -132,10 +132,10 @@ static void on_alarm(uv_async_t *alarm) { (void)alarm; }
 /* It may ring on the way into uv_run, before that waits: then it must not wait, having no timer any more. */
 static void on_bell(uv_timer_t *bell) { uv_stop(bell->loop); }
 
-/* What has been called on the way there (somebody else's timer) may have made something ready. */
+/* What has been called on the way there (somebody else's timer) may have made something ready, or be what the loop is run for. */
 static void on_look(uv_prepare_t *look) {
     const struct neap_loop *loop = look->data;
-    if (loop->ready.first != NULL || loop->due.first != NULL) uv_stop(look->loop);
+    if (loop->ready.first != NULL || loop->due.first != NULL || neap_loop_is_done(loop)) uv_stop(look->loop);
 }
 
 /* A loop takes some descriptors, and the first one some that are the whole process's: without those libuv aborts. */
@@ -341,7 +341,7 @@ static void turn(struct neap_loop *loop) {
 /* Little of the stack is in use, so that there is as much for the next one as it would have without passing. */
 static bool is_shallow(const struct neap_loop *loop) {
     char here;
-    return (uintptr_t)loop->floor - (uintptr_t)&here < SHALLOW;
+    return (uintptr_t)loop->frame.floor - (uintptr_t)&here < SHALLOW;
 }
 
 static bool is_next(struct neap_loop *loop, const struct neap_runnable *runnable) {
@@ -376,10 +376,10 @@ bool neap_loop_pass(struct neap_loop *loop, struct neap_runnable *runnable) {
 
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument) {
     struct neap_loop *outer = neap_loop_here;
-    const void *outer_floor = loop->floor;
+    const struct neap_loop_frame outer_frame = loop->frame;
     char here;
     neap_loop_here = loop;
-    loop->floor = &here;
+    loop->frame = (struct neap_loop_frame){.floor = &here, .done = done, .argument = argument};
     while (!done(argument)) {
         bool idle = is_idle(loop) && neap_mailbox_is_empty(loop->mailbox) && !is_useful(loop) &&
                     !spin(loop, neap_timers_next(&loop->timers));
@@ -387,7 +387,7 @@ void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *a
         turn(loop);
     }
     if (loop->owes_look) look_at_uv(loop); /* nobody may come back */
-    loop->floor = outer_floor;
+    loop->frame = outer_frame;
     neap_loop_here = outer;
 }
 

@@ -45,6 +45,13 @@ struct neap_loop_watch {
     void (*end)(void *context);
 };
 
+/* A run of a loop. */
+struct neap_loop_frame {
+    const void *floor; /* where its frame lies, on a stack that grows downwards */
+    bool (*done)(void *argument);
+    void *argument;
+};
+
 struct neap_loop {
     struct neap_line ready;            /* the run queue; own thread */
     struct neap_line due;              /* what a deadline has woken: see DUE. Own thread */
@@ -66,12 +73,11 @@ struct neap_loop {
     const struct neap_loop_watch *watch; /* NULL: nothing. Constant, as is what belongs to it */
     void *watched;                       /* its context */
     void (*beat)(struct neap_loop *);    /* called by the signal handler of core/pulse.h; NULL: nobody cares */
-    volatile sig_atomic_t cut; /* this turn ends after the present runnable. Own thread, signal handlers too */
-    bool was_due;              /* the last runnable came from `due`. Own thread */
-    bool passing;              /* see PASSING. Own thread */
-    bool owes_look;            /* the last turn has not looked at libuv: see LOOKING. Own thread */
-    const void
-        *floor; /* where the frame of neap_loop_run lies, on a stack that grows downwards; NULL: outside. Own thread */
+    volatile sig_atomic_t cut;    /* this turn ends after the present runnable. Own thread, signal handlers too */
+    bool was_due;                 /* the last runnable came from `due`. Own thread */
+    bool passing;                 /* see PASSING. Own thread */
+    bool owes_look;               /* the last turn has not looked at libuv: see LOOKING. Own thread */
+    struct neap_loop_frame frame; /* of the innermost neap_loop_run; zeros: outside. Own thread */
     uint8_t trust,
         unpassed;  /* whether it pays off: passes in vain that it takes to stop, parks since then. Own thread */
     int left;      /* runnables that this turn may still run. Own thread */
@@ -132,6 +138,11 @@ static inline bool neap_loop_is_alone(const struct neap_loop *loop) {
 /* Own thread: turns until `done(argument)`. Whoever makes that true cuts the turn, or what is queued behind it runs first, for as
  * long as that takes. May be called from within a turn (a host's frame that must wait). */
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument);
+
+/* Own thread: is it being run, and may return? */
+static inline bool neap_loop_is_done(const struct neap_loop *loop) {
+    return loop->frame.done != 0 && loop->frame.done(loop->frame.argument);
+}
 
 /* Own thread: runs what is queued, and comes back when those that are behind would have their turn. */
 void neap_loop_give_way(struct neap_loop *loop);

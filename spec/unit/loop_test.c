@@ -432,6 +432,21 @@ static void what_libuv_makes_ready_on_the_way_to_sleep_is_not_slept_over(void **
     close_handle((uv_handle_t *)&timer);
 }
 
+/* The same, and it says that the run is over. */
+static void what_libuv_makes_true_on_the_way_to_sleep_is_not_slept_over(void **state) {
+    (void)state;
+    uv_timer_t timer;
+    uv_timer_init(neap_loop_uv(&here), &timer);
+    for (int i = 0; i < 50; i++) {
+        bool fired = false;
+        timer.data = &fired;
+        uv_update_time(timer.loop);
+        uv_timer_start(&timer, set_on_timer, (uint64_t)(i % 3), 0);
+        neap_loop_run(&here, flag_is_set, &fired);
+    }
+    close_handle((uv_handle_t *)&timer);
+}
+
 static void a_flood_does_not_keep_libuv_from_its_turn(void **state) {
     (void)state;
     struct job flood = job_that(true);
@@ -704,6 +719,7 @@ int main(void) {
         TEST(deadlines_pass_while_parked_in_libuv),
         TEST(a_deadline_that_passes_on_the_way_into_libuv_is_not_slept_over),
         TEST(what_libuv_makes_ready_on_the_way_to_sleep_is_not_slept_over),
+        TEST(what_libuv_makes_true_on_the_way_to_sleep_is_not_slept_over),
         TEST(a_flood_does_not_keep_libuv_from_its_turn),
         TEST(what_has_come_is_asked_for_once),
         TEST(out_of_memory_is_an_answer),
