@@ -1,6 +1,7 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -188,8 +189,7 @@ describe("cancel, when the wait has been served already,", function()
 
   for kind, start in pairs({ task = neap.spawn, thread = neap.thread }) do
     it("has exactly one outcome, raced from a " .. kind, function()
-      local seed = os.time()
-      math.randomseed(seed)
+      local seed = trial.seed()
       local rounds = (kind == "task" and 10000 or 2000) * (support.sanitizer and 0.2 or support.stress)
       local values, victims, done = neap.channel(), neap.channel(), neap.channel()
       -- the other side hands out values; it may time out with one, when nobody takes it

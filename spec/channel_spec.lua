@@ -1,6 +1,7 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -313,8 +314,7 @@ end)
 
 describe("values", function()
   local function race(producers, consumers, capacity, count, start)
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = trial.seed()
     local channel = neap.channel(capacity)
     local senders, receivers = {}, {}
     for i = 1, producers do
@@ -373,8 +373,7 @@ describe("values", function()
   end
 
   it("are never lost nor doubled when those that wait are cancelled", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = trial.seed()
     local channel, received = neap.channel(1), {}
     local producer = neap.thread(function(c, count)
       for i = 1, count do c:send(i) end

@@ -1,22 +1,13 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
--- Run once with the others, and many times by `make stress`.
-local function it_races(name, test)
-  it(name, test)
-  it(name .. " #stress", test)
-end
-
-local function raises(pattern, fn, ...)
-  local done, message = pcall(fn, ...)
-  assert.is_false(done)
-  assert.is_truthy(tostring(message):find(pattern), ("%q says nothing of %q"):format(message, pattern))
-end
+local it_races, raises = trial.it_races, trial.raises
 
 local function increment(old) return (old or 0) + 1 end
 

@@ -3,16 +3,13 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads and processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
-local function seed()
-  local value = tonumber(os.getenv("NEAP_SEED")) or os.time()
-  print("# NEAP_SEED=" .. value)
-  math.randomseed(value)
-end
+local it_of_each_kind, kinds, seed = trial.it_of_each_kind, trial.pool_kinds, trial.seed
 
 local function failure(handle)
   local ok, err = pcall(handle.join, handle)
@@ -20,20 +17,12 @@ local function failure(handle)
   return err
 end
 
-local function is_running(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
-  local state = file:read("a"):match("%) (%a)")
-  file:close()
-  return state ~= "Z" and state ~= "X"
-end
-
 --- Waits until none of them is running any more.
 local function assert_gone(pids, how)
   local deadline = neap.now() + 20
   for _, pid in ipairs(pids) do
-    while is_running(pid) and neap.now() < deadline do neap.sleep(0.01) end
-    assert.is_false(is_running(pid), ("process %d is left (%s)"):format(pid, how or ""))
+    while support.is_running(pid) and neap.now() < deadline do neap.sleep(0.01) end
+    assert.is_false(support.is_running(pid), ("process %d is left (%s)"):format(pid, how or ""))
   end
 end
 
@@ -41,19 +30,6 @@ local function list_pids(text)
   local pids = {}
   for pid in text:gmatch("pid (%d+)\n") do pids[#pids + 1] = math.tointeger(pid) end
   return pids
-end
-
-local kinds = { "thread", "process", "task" }
-
-local function it_of_each_kind(name, test)
-  for _, kind in ipairs(kinds) do
-    it(("%s (%s)"):format(name, kind), function()
-      test(function(options)
-        options.kind = kind
-        return neap.pool(options)
-      end, kind)
-    end)
-  end
 end
 
 local killed = "^process pool%-%d+ worker %d+ was killed by signal 9$"

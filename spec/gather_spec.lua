@@ -1,16 +1,13 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local after_each, assert, describe, it = after_each, assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
--- Run once with the others, and many times by `make stress`.
-local function it_races(name, test)
-  it(name, test)
-  it(name .. " #stress", test)
-end
+local it_races = trial.it_races
 
 local timed_out = table.pack(nil, "timeout", "timeout")
 
@@ -386,8 +383,7 @@ describe("as_completed", function()
   end)
 
   it_races("is collected while its handles end, here and elsewhere", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    trial.seed()
     for _ = 1, 30 * support.stress do
       local list = {}
       for i = 1, 20 do

@@ -1,6 +1,7 @@
 local neap = require "neap"
 local servers = require "spec.servers"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -727,8 +728,7 @@ describe("cancelling a request", function()
       neap.yield()
       stream:write(("x"):rep(500000))
     end)
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = trial.seed()
     for _ = 1, 200 * support.stress do
       local task = neap.spawn({ quiet = true }, http.get, server.url, { to = function() end })
       for _ = 1, math.random(0, 12) do neap.yield() end

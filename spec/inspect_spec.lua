@@ -1,6 +1,7 @@
 -- neap.inspect: what the program is doing, as tables.
 
 local neap = require "neap"
+local trial = require "spec.trial"
 
 local function find(list, name)
   for _, entry in ipairs(list) do
@@ -118,9 +119,7 @@ describe("neap.inspect", function()
   end)
 
   it("stands threads that come and go #stress", function()
-    local seed = os.time()
-    print("# seed " .. seed)
-    math.randomseed(seed)
+    trial.seed()
     local support = require "spec.support"
     for _ = 1, 20 * support.stress do
       local threads = {}

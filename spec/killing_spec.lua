@@ -1,6 +1,7 @@
 -- kill -9 at random instants of a busy run of pools, locks and shared data: nobody but the victim loses anything.
 
 local neap = require "neap"
+local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -17,9 +18,7 @@ local function work(job, lock, semaphore, guarded, done)
 end
 
 local function kill_at_random(kills)
-  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
-  print("# NEAP_SEED=" .. seed)
-  math.randomseed(seed)
+  trial.seed()
   local lock, semaphore = neap.lock(), neap.semaphore(2)
   local guarded, done = neap.value("i64"), neap.value("i64")
   local pool <close> = neap.pool { workers = 3, kind = "process", queue_limit = 12 }
@@ -100,9 +99,7 @@ local function take_turns(lock, over, inside, guarded, done, abandoned, wrong)
 end
 
 local function kill_in_turn(kills)
-  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
-  print("# NEAP_SEED=" .. seed)
-  math.randomseed(seed)
+  trial.seed()
   local lock, over, inside = neap.lock(), neap.value("bool"), neap.value("i64")
   local guarded, done = neap.value("i64"), neap.value("i64")
   local abandoned, wrong = neap.value("i64"), neap.value("i64")

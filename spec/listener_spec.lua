@@ -3,6 +3,7 @@
 local neap = require "neap"
 local servers = require "spec.servers"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads and processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -488,9 +489,7 @@ describe("a listener on its way", function()
   end)
 
   it("leaves no descriptor behind when its receivers are killed at any moment", function()
-    local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
-    print("# NEAP_SEED=" .. seed)
-    math.randomseed(seed)
+    trial.seed()
     local listener, block = listen(), ("x"):rep(100000)
     local function round(spins)
       local channel = neap.channel(3)

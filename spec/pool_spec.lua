@@ -1,16 +1,13 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local after_each, assert, describe, it = after_each, assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
--- Run once with the others, and many times by `make stress`.
-local function it_races(name, test)
-  it(name, test)
-  it(name .. " #stress", test)
-end
+local it_races, raises, it_of_each_kind = trial.it_races, trial.raises, trial.it_of_each_kind
 
 local function squares(from, to)
   local list = {}
@@ -22,29 +19,6 @@ local function numbers(count)
   local list = {}
   for i = 1, count do list[i] = i end
   return list
-end
-
-local function raises(pattern, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.matches(pattern, tostring(err))
-  return err
-end
-
-local kinds = { "thread", "process", "task" }
-
---- An `it` for each kind of pool: test(new), and new(options) makes a pool of that kind.
-local function it_of_each_kind(name, test)
-  for _, kind in ipairs(kinds) do
-    it(("%s (%s)"):format(name, kind), function()
-      test(function(options)
-        if type(options) == "number" then options = { workers = options } end
-        options = options or {}
-        options.kind = kind
-        return neap.pool(options)
-      end, kind)
-    end)
-  end
 end
 
 describe("neap.pool", function()

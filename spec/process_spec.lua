@@ -1,6 +1,7 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -16,14 +17,6 @@ local function start_quietly(...) return neap.process({ quiet = true, name = "p1
 --- A process that waits for ever.
 local function start_waiting(options)
   return grid.park(neap.process(options or {}, function() neap.event():wait() end))
-end
-
-local function is_running(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
-  local state = file:read("a"):match("%) (%a)")
-  file:close()
-  return state ~= "Z" and state ~= "X"
 end
 
 --- Ends all that is left of other tests.
@@ -177,7 +170,7 @@ describe("process", function()
     assert.are.equal("worker", process.name)
     assert.are.equal("process: worker (waiting)", tostring(process))
     assert.are.equal("integer", math.type(process.id))
-    assert.is_true(is_running(process.pid))
+    assert.is_true(support.is_running(process.pid))
     process.name = "other"
     assert.are.equal("other", process.name)
     assert.has_error(function() process.daemon = true end)
@@ -216,7 +209,7 @@ describe("process", function()
     end)
     local is_right, pid = process:join()
     assert.is_true(is_right)
-    assert.is_false(is_running(pid))
+    assert.is_false(support.is_running(pid))
   end)
 
   it("can be waited for in select, gather, race and as_completed", function()
@@ -587,8 +580,8 @@ describe("a program with processes", function()
       local count = 0
       for pid in result.stdout:gmatch("%d+") do
         local deadline = neap.now() + 15
-        while is_running(math.tointeger(tonumber(pid))) and neap.now() < deadline do neap.sleep(0.01) end
-        assert.is_false(is_running(math.tointeger(tonumber(pid))), signal .. ": process " .. pid .. " is left")
+        while support.is_running(math.tointeger(tonumber(pid))) and neap.now() < deadline do neap.sleep(0.01) end
+        assert.is_false(support.is_running(math.tointeger(tonumber(pid))), signal .. ": process " .. pid .. " is left")
         count = count + 1
       end
       assert.are.equal(3, count)
@@ -618,9 +611,7 @@ end)
 
 describe("the end of a program with processes", function()
   it("comes at any moment, and leaves none of them #stress", function()
-    local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
-    print("# NEAP_SEED=" .. seed)
-    math.randomseed(seed)
+    trial.seed()
     local ways = { "os.exit(3)", "error('main')", "return", "os.execute('kill -TERM ' .. neap.getpid())" }
     for _ = 1, 8 * support.stress do
       local way, delay = ways[math.random(#ways)], math.random() * 0.02
@@ -643,7 +634,7 @@ describe("the end of a program with processes", function()
       ]]):format(delay, way))
       assert.are_not.equal(124, result.status, way)
       for pid in result.stdout:gmatch("%f[%C]%d+\n") do
-        assert.is_false(is_running(math.tointeger(tonumber(pid))), way .. " left process " .. pid)
+        assert.is_false(support.is_running(math.tointeger(tonumber(pid))), way .. " left process " .. pid)
       end
     end
   end)

@@ -1,6 +1,7 @@
 -- The life of a program: how long it lives, how it ends, and with which status.
 
 local support = require "spec.support"
+local trial = require "spec.trial"
 local run_script, run_plain = support.run_script, support.run_plain
 
 --- `code` after a variable that is closed at the end, after a wait, and says so.
@@ -258,9 +259,7 @@ describe("the end of a program", function()
   end)
 
   it("comes at random moments, with everything alive #stress", function()
-    local seed = os.time()
-    print("seed " .. seed)
-    math.randomseed(seed)
+    trial.seed()
     for i = 1, 20 * support.stress do
       local way = math.random(4)
       local result = run_script([[

@@ -3,6 +3,7 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -680,9 +681,7 @@ end)
 
 -- Processes that lock and release all the time are killed at random instants: the lock goes on, and says so.
 local function kill_holders_at_random(kills)
-  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
-  print(("# NEAP_SEED=%d"):format(seed))
-  math.randomseed(seed)
+  trial.seed()
   local lock, inside, turns = neap.lock(), neap.value("i64"), neap.value("i64")
   local function work(l, i, t)
     while true do
@@ -711,9 +710,7 @@ end
 
 -- Work that is handed out and answered through channels, under a lock, by processes that are killed at random instants.
 local function kill_at_random(kills, capacity)
-  local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
-  print(("# NEAP_SEED=%d"):format(seed))
-  math.randomseed(seed)
+  trial.seed()
   local jobs, done, lock, count = neap.channel(capacity), neap.queue(), neap.lock(), neap.channel(1)
   count:send(0)
   local function work(j, d, l, c)

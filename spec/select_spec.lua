@@ -1,16 +1,13 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local after_each, assert, describe, it = after_each, assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
--- Run once with the others, and many times by `make stress`.
-local function it_races(name, test)
-  it(name, test)
-  it(name .. " #stress", test)
-end
+local it_races = trial.it_races
 
 local function pack_select(...) return table.pack(neap.select(...)) end
 
@@ -332,8 +329,7 @@ describe("select", function()
   end)
 
   it_races("neither loses nor doubles a value", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = trial.seed()
     local function produce(channels, first, last)
       local cancelled = neap.event()
       for value = first, last do

@@ -3,24 +3,15 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
--- Run once with the others, and many times by `make stress`.
-local function it_races(name, test)
-  it(name, test)
-  it(name .. " #stress", test)
-end
+local it_races, raises = trial.it_races, trial.raises
 
 local function start(...) return neap.process({ quiet = true, name = "p1" }, ...) end
-
-local function raises(pattern, fn, ...)
-  local done, message = pcall(fn, ...)
-  assert.is_false(done)
-  assert.is_truthy(tostring(message):find(pattern), ("%q says nothing of %q"):format(tostring(message), pattern))
-end
 
 --- A process that calls `fn`, says that it has begun what `fn` tells by its first argument, and is then killed in it.
 local function kill_in(fn, ...)

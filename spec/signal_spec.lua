@@ -1,6 +1,7 @@
 -- SIGINT and SIGTERM, once and twice, wherever the program is.
 
 local support = require "spec.support"
+local trial = require "spec.trial"
 local run_script, run_command = support.run_script, support.run_command
 
 -- Not os.execute: that one ignores SIGINT for its time.
@@ -160,9 +161,7 @@ describe("a signal", function()
   end)
 
   it("comes at random moments #stress", function()
-    local seed = os.time()
-    print("seed " .. seed)
-    math.randomseed(seed)
+    trial.seed()
     for _ = 1, 20 * support.stress do
       local result = run_script([[
         local delay = tonumber(arg[1])

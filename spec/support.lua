@@ -30,6 +30,15 @@ function support.read_file(path)
   return file:read("a")
 end
 
+--- Is there such a process, and is it no zombie?
+function support.is_running(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  if not file then return false end
+  local state = file:read("a"):match("%) (%a)")
+  file:close()
+  return state ~= "Z" and state ~= "X"
+end
+
 --- A new path; the file is removed when the variable is closed.
 function support.temporary_file(text)
   local path = os.tmpname()

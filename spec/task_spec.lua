@@ -1,6 +1,7 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -178,8 +179,7 @@ describe("join", function()
   end)
 
   it("ends once for each, however they race, are cancelled, time out and lose their handles", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = trial.seed()
     for _ = 1, 200 * support.stress do
       local gate, results = neap.event(), { n = 0, cancelled = 0, late = 0 }
       local target = neap.spawn(function()

@@ -1,6 +1,7 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -181,8 +182,7 @@ describe("timer", function()
   end)
 
   it("either runs or is cancelled, whoever races", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = trial.seed()
     for _ = 1, 500 * support.stress do
       local ran = 0
       local timer = neap.timer(math.random(3) == 1 and 0 or math.random() / 5000, function() ran = ran + 1 end)

@@ -3,9 +3,12 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
+
+local it_races = trial.it_races
 
 local function kill(name, pid) assert(os.execute(("kill -%s %d"):format(name, pid or neap.getpid()))) end
 
@@ -14,12 +17,6 @@ local function timed_out(...) assert.are.same(table.pack(nil, "timeout", "timeou
 grid.ask("signal:wait", { blocked = function() return neap.signal("USR1") end,
   wait = function(signal, timeout) return signal:wait(timeout) end, serve = function() kill("USR1") end,
   served = table.pack(true), all = true, here_only = true })
-
--- Run once with the others, and many times by `make stress`.
-local function it_races(name, test)
-  it(name, test)
-  it(name .. " #stress", test)
-end
 
 describe("a signal that is waited for", function()
   it("is kept while nobody waits, once", function()

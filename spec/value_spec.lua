@@ -1,15 +1,12 @@
 local neap = require "neap"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
--- Run once with the others, and many times by `make stress`.
-local function it_races(name, test)
-  it(name, test)
-  it(name .. " #stress", test)
-end
+local it_races, raises = trial.it_races, trial.raises
 
 --- Least and greatest of the types that are integers.
 local ranges = {
@@ -17,12 +14,6 @@ local ranges = {
   i64 = { math.mininteger, math.maxinteger },
   u8 = { 0, 0xff }, u16 = { 0, 0xffff }, u32 = { 0, 0xffffffff }, u64 = { 0, math.maxinteger },
 }
-
-local function raises(pattern, fn, ...)
-  local done, message = pcall(fn, ...)
-  assert.is_false(done)
-  assert.is_truthy(message:find(pattern), ("%q says nothing of %q"):format(message, pattern))
-end
 
 describe("value", function()
   it("is zero, or what it is given", function()

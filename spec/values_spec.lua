@@ -1,4 +1,5 @@
 local neap = require "neap"
+local trial = require "spec.trial"
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -209,8 +210,7 @@ describe("a table that is sent", function()
   end)
 
   it("is any table that chance makes", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = trial.seed()
     local function make(depth)
       local made = {}
       for i = 1, math.random(0, 8) do
