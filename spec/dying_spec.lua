@@ -1,10 +1,16 @@
--- What is handed to a process that dies before it has received it goes back to where it came from.
+-- What a process that dies leaves behind: who waits for it, what it held, and what it had been handed and had not
+-- received, which goes back to where it came from.
 
 local neap = require "neap"
+local elsewhere = require "spec.elsewhere"
+local grid = require "spec.grid"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
+
+local broken, start, start_with, kill, await_arrivals =
+  elsewhere.broken, elsewhere.start, elsewhere.start_with, elsewhere.kill, elsewhere.await_arrivals
 
 --- Stops all threads of a process, as they are.
 local function stop(pid)
@@ -195,7 +201,6 @@ describe("a barrier whose action is run by a process that is killed", function()
     assert.is_true(running:wait(60))
     child:kill(9)
     assert.is_true(child:wait(60))
-    local broken = { nil, "broken", "broken", n = 3 }
     assert.are.same(broken, first:join(60))
     assert.are.same(broken, second:join(60))
     assert.are.same(broken, table.pack(barrier:wait(10)))
@@ -222,5 +227,128 @@ describe("a barrier whose action is run by a process that is killed", function()
     assert.is_true(child:wait(60))
     assert.are.equal(2, barrier:wait(60))
     assert.are.equal(1, first:join(60))
+  end)
+end)
+
+describe("when a process dies", function()
+  it("what waits for it is broken", function()
+    local process, channel, full, lock = start_with(function()
+      local n = require "neap"
+      local held = n.lock()
+      held:acquire()
+      return n.channel(), n.channel(), held
+    end)
+    local waiters = { grid.parked_task(channel.recv, channel), grid.parked_task(full.send, full, 1),
+      grid.parked_task(lock.acquire, lock), grid.parked_thread(function(c) return c:recv() end, channel),
+      grid.parked_elsewhere(function(c) return c:recv() end, channel) }
+    local selecting = grid.parked_task(neap.select, { neap.channel(), channel })
+    kill(process)
+    for _, waiter in ipairs(waiters) do assert.are.same(broken, table.pack(waiter:join())) end
+    assert.are.same(table.pack(2, nil, "broken", "broken"), table.pack(selecting:join()))
+    assert.are.same(broken, table.pack(channel:recv()))
+    assert.are.same(broken, table.pack(channel:send(1, 0)))
+    assert.are.same(broken, table.pack(channel:close()))
+    assert.are.same(broken, table.pack(lock:locked()))
+  end)
+
+  it("its tasks have failed, for that reason", function()
+    local process, task = start_with(function()
+      local n = require "neap"
+      return n.spawn(function() n.event():wait() end)
+    end)
+    local waiter = grid.parked_task(function() return pcall(task.join, task) end)
+    kill(process)
+    assert.are.same({ false, "process p1 was killed by signal 9" }, { waiter:join() })
+    assert.are.equal("failed", task:status())
+  end)
+
+  it("it waits for nothing any more", function()
+    local channel, semaphore, lock = neap.channel(), neap.semaphore(0), neap.lock()
+    lock:acquire()
+    local process = start(function(c, s, l)
+      local n = require "neap"
+      n.spawn(s.acquire, s)
+      n.spawn(l.acquire, l)
+      return c:recv()
+    end, channel, semaphore, lock)
+    grid.park(process)
+    kill(process)
+    local receiver = grid.parked_task(channel.recv, channel)
+    assert.is_true((channel:send("for the living")))
+    assert.are.equal("for the living", (receiver:join()))
+    semaphore:release()
+    assert.is_true((semaphore:acquire(0)))
+    lock:release()
+    assert.are.same(table.pack(true), table.pack(lock:acquire(0)))
+    lock:release()
+  end)
+
+  it("its locks are abandoned, and the permits of its guards return", function()
+    local lock, rlock, rwlock, condition = neap.lock(), neap.rlock(), neap.rwlock(), neap.condition()
+    local semaphore = neap.semaphore(3)
+    local process = start_with(function(a, b, c, d, s)
+      a:acquire()
+      b:acquire()
+      b:acquire()
+      c:acquire_write()
+      d:acquire()
+      local guard = s:guard()
+      s:acquire()
+      assert(guard)
+      _G.kept = guard
+      return true
+    end, lock, rlock, rwlock, condition, semaphore)
+    assert.are.equal(1, semaphore:value())
+    local waiter = grid.parked_task(function()
+      local results = table.pack(lock:acquire())
+      lock:release()
+      return table.unpack(results)
+    end)
+    kill(process)
+    assert.are.same({ true, "abandoned" }, { waiter:join() })
+    assert.are.same(table.pack(true, "abandoned"), table.pack(rlock:acquire(0)))
+    assert.are.same(table.pack(true, "abandoned"), table.pack(rwlock:acquire_write(0)))
+    assert.are.same(table.pack(true, "abandoned"), table.pack(condition:acquire(0)))
+    assert.are.equal(2, semaphore:value())
+  end)
+
+  it("a barrier that it waits at breaks", function()
+    local barrier = neap.barrier(3)
+    local process = start(function(b) b:wait() end, barrier)
+    await_arrivals(barrier, 1)
+    local waiter = grid.parked_task(barrier.wait, barrier)
+    kill(process)
+    assert.are.same(broken, table.pack(waiter:join()))
+  end)
+
+  it("with it what it had from others is gone for its children too", function()
+    local channel, ready = neap.channel(), neap.channel()
+    local process = start(function(c, r)
+      local n = require "neap"
+      local child = n.process(function(cc, rr)
+        rr:send(require("neap").getpid())
+        cc:recv()
+      end, c, r)
+      child:wait()
+    end, channel, ready)
+    ready:recv()
+    kill(process)
+    local receiver = grid.parked_task(channel.recv, channel)
+    channel:send("x")
+    assert.are.equal("x", (receiver:join()))
+  end)
+
+  it("a pipe's end that only it had is closed", function()
+    local a, b = neap.pipe()
+    local process = start(function(there)
+      there:send("last words")
+      require("neap").event():wait()
+    end, b)
+    b = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.are.equal("last words", (a:recv()))
+    kill(process)
+    assert.are.same(table.pack(nil, "closed", "closed"), table.pack(a:recv()))
   end)
 end)

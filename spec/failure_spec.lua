@@ -395,3 +395,65 @@ describe("neap.threads", function()
       print(#neap.threads(), neap.active_count())]]))
   end)
 end)
+
+describe("a failure", function()
+  it("that nobody waits for is told once, with its traceback, and makes the status 1", function()
+    local result = support.run_script([[
+      neap.spawn(function() error("lost") end)
+      neap.sleep(0)
+      neap.sleep(0)
+      print("after")]])
+    assert.are.equal(1, result.status)
+    assert.are.equal("after\n", result.stdout)
+    assert.are.equal(1, select(2, result.stderr:gsub("script:1: lost", "")))
+    assert.is_truthy(result.stderr:find("stack traceback:.*spawned at script:1"))
+  end)
+
+  it("that is joined is not told, and leaves status 0", function()
+    local result = support.run_script([[
+      local task = neap.spawn(function() error("seen") end)
+      print(pcall(task.join, task))]])
+    assert.are.same({ status = 0, stdout = "false\tscript:1: seen\n", stderr = "" }, result)
+  end)
+
+  it("can be told to a function that spawns, also when finalisers spawn while the task ends", function()
+    local result = support.run_script([[
+      local ran = 0
+      local function count(...) ran = ran + select("#", ...) end
+      local function fail(litter) error("failed", #litter) end
+      neap.on_error(function() for i = 1, 20 do neap.spawn(count, i, i) end end)
+      for _ = 1, 100 do
+        neap.spawn(fail, setmetatable({}, { __gc = function() neap.spawn(count, 1) end }))
+        neap.sleep(0)
+        collectgarbage()
+      end
+      while #neap.tasks() > 1 do neap.sleep(0) end
+      print(ran >= 100 * 40)
+      os.exit(0)]])
+    assert.are.same({ status = 0, stdout = "true\n", stderr = "" }, result)
+  end)
+
+  it("that is quiet is not told, and makes the status 1 unless it was joined", function()
+    local result = support.run_script([[ neap.spawn({ quiet = true }, error, "x") ]])
+    assert.are.same({ status = 1, stdout = "", stderr = "" }, result)
+    result = support.run_script([[ local t = neap.spawn({ quiet = true }, error, "x") pcall(t.join, t) ]])
+    assert.are.same({ status = 0, stdout = "", stderr = "" }, result)
+  end)
+
+  it("goes to the function of on_error", function()
+    local result = support.run_script([[
+      neap.on_error(function(task, err, traceback)
+        print(task.name, err, (traceback:gsub("\n.*", "")), task:status())
+      end)
+      neap.spawn({ name = "w" }, function() error("told", 0) end)]])
+    assert.are.same({ status = 1, stdout = "w\ttold\tstack traceback:\tfailed\n", stderr = "" }, result)
+  end)
+
+  it("is no failure when it was cancelled", function()
+    local result = support.run_script([[
+      local task = neap.spawn(function() neap.sleep(math.huge) end)
+      neap.yield()
+      task:cancel()]])
+    assert.are.same({ status = 0, stdout = "", stderr = "" }, result)
+  end)
+end)

@@ -37,6 +37,17 @@ local park = grid.park
 --- Spawns a task, a thread, and lets it come to where it waits.
 function grid.parked_task(...) return park(neap.spawn(...)) end
 
+--- A task that waits until it is cancelled, and then returns what it was given.
+function grid.parked(...)
+  return grid.parked_task(function(...)
+    neap.event():wait()
+    return ...
+  end, ...)
+end
+
+--- Lets it end, and takes note of how: a failure that nobody joined would make the status of this run 1.
+function grid.finish(handle) return pcall(handle.join, handle) end
+
 function grid.parked_thread(...) return park(neap.thread(...)) end
 
 -- A child process that does for us what we ask it to.

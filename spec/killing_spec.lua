@@ -1,14 +1,17 @@
 -- kill -9 at random instants of a busy run of pools, locks and shared data: nobody but the victim loses anything.
 
 local neap = require "neap"
+local elsewhere = require "spec.elsewhere"
 local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
+local start, kill = elsewhere.start, elsewhere.kill
+
 --- A job adds 1 to what a lock guards, and says so; one whose worker is killed may have done neither, either or both.
-local function work(job, lock, semaphore, guarded, done)
+local function count_job(job, lock, semaphore, guarded, done)
   local _ <close> = semaphore:guard()
   lock:acquire()
   guarded:set(guarded:get() + 1)
@@ -45,7 +48,7 @@ local function kill_at_random(kills)
         for k = 1, 8 do
           given = given + 1
           local job = given
-          futures[k] = { pool:submit(work, job, lock, semaphore, guarded, done), job }
+          futures[k] = { pool:submit(count_job, job, lock, semaphore, guarded, done), job }
         end
         for _, each in ipairs(futures) do check(each[1], each[2]) end
       end
@@ -103,10 +106,10 @@ local function kill_in_turn(kills)
   local lock, over, inside = neap.lock(), neap.value("bool"), neap.value("i64")
   local guarded, done = neap.value("i64"), neap.value("i64")
   local abandoned, wrong = neap.value("i64"), neap.value("i64")
-  local function start()
+  local function begin()
     return neap.process(take_turns, lock, over, inside, guarded, done, abandoned, wrong)
   end
-  local running = { start(), start(), start(), start() }
+  local running = { begin(), begin(), begin(), begin() }
 
   for _ = 1, kills do
     local before, limit = done:get(), neap.now() + 30
@@ -116,7 +119,7 @@ local function kill_in_turn(kills)
     local at = math.random(#running)
     running[at]:kill(9)
     assert.is_true((running[at]:wait(30)))
-    running[at] = start()
+    running[at] = begin()
   end
   over:set(true)
   for _, process in ipairs(running) do assert.is_true((process:wait(30)), "one waits for ever") end
@@ -138,4 +141,97 @@ end)
 describe("kill -9 at random instants of a busy run of pools and locks", function()
   it("loses nothing but the victims' own jobs", function() kill_at_random(20) end)
   it("loses nothing but the victims' own jobs, often #stress", function() kill_at_random(500) end)
+end)
+
+-- Processes that lock and release all the time are killed at random instants: the lock goes on, and says so.
+local function kill_holders_at_random(kills)
+  trial.seed()
+  local lock, inside, turns = neap.lock(), neap.value("i64"), neap.value("i64")
+  local function work(l, i, t)
+    while true do
+      l:acquire()
+      i:set(require("neap").getpid())
+      t:add(1)
+      i:set(0)
+      l:release()
+    end
+  end
+  local workers = { start(work, lock, inside, turns), start(work, lock, inside, turns) }
+  while turns:get() == 0 do neap.yield() end -- a process takes its time to begin
+  for _ = 1, kills do
+    local i = math.random(2)
+    neap.sleep(math.random() * 0.003)
+    kill(workers[i])
+    local ok, how = lock:acquire()
+    assert.is_true(ok)
+    assert.is_true(inside:get() == 0 or how == "abandoned", "somebody is inside, and the lock was free")
+    inside:set(0)
+    lock:release()
+    workers[i] = start(work, lock, inside, turns)
+  end
+  for i = 1, 2 do kill(workers[i]) end
+end
+
+-- Work that is handed out and answered through channels, under a lock, by processes that are killed at random instants.
+local function kill_receivers_at_random(kills, capacity)
+  trial.seed()
+  local jobs, done, lock, count = neap.channel(capacity), neap.queue(), neap.lock(), neap.channel(1)
+  count:send(0)
+  local function work(j, d, l, c)
+    for job in j:iter() do
+      l:acquire()
+      local n = c:recv(0)
+      if n then c:send(n + 1) end
+      l:release()
+      d:put(job)
+    end
+  end
+  local given, lost, workers = 0, 0, {}
+  local giver = neap.spawn(function()
+    while true do
+      jobs:send(given + 1)
+      given = given + 1
+    end
+  end)
+  for i = 1, 2 do workers[i] = start(work, jobs, done, lock, count) end
+  for _ = 1, kills do
+    local i = math.random(2)
+    neap.sleep(math.random() * 0.005)
+    kill(workers[i])
+    lost = lost + 1
+    workers[i] = start(work, jobs, done, lock, count)
+    if not count:recv(0) then -- it died with the count in its hand: somebody gives it back
+      lock:acquire()
+      count:recv(0)
+      count:send(0)
+      lock:release()
+    else
+      count:send(0)
+    end
+  end
+  giver:cancel()
+  giver:wait()
+  jobs:close()
+  for i = 1, 2 do workers[i]:join() end
+  local seen = {}
+  while true do
+    local job = done:get(0)
+    if not job then break end
+    assert.is_nil(seen[job], "a job was done twice")
+    seen[job] = true
+  end
+  local missing = 0
+  for job = 1, given do
+    if not seen[job] then missing = missing + 1 end
+  end
+  assert.is_true(missing <= lost, ("%d jobs of %d are missing after %d kills"):format(missing, given, lost))
+end
+
+describe("kill -9 at random instants", function()
+  it("loses nothing but what the dead had in hand", function() kill_receivers_at_random(15, 4) end)
+  it("loses nothing of what was under way to them", function() kill_receivers_at_random(15, 64) end)
+  it("leaves no lock with the dead", function() kill_holders_at_random(15) end)
+  it("leaves no lock with the dead, often #stress", function() kill_holders_at_random(500) end)
+  it("loses nothing but what the dead had in hand, often #stress", function() kill_receivers_at_random(500, 4) end)
+  it("loses nothing of what was under way to them, often #stress", function() kill_receivers_at_random(500, 64) end)
 end)

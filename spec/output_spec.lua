@@ -295,3 +295,94 @@ describe("in a plain lua5.4", function()
     assert.are.equal(2000, count)
   end)
 end)
+
+describe("what a process prints", function()
+  it("has reached our stdout and stderr before join and wait return", function()
+    local result = support.run_script([[
+      for i = 1, 3 do
+        neap.process(function()
+          for n = 1, 300 do print("line " .. n) end
+          io.stderr:write("on stderr\n")
+          if i == 2 then os.exit(0) end
+          io.write("unfinished")
+        end):wait()
+        io.write("|\n")
+      end
+    ]])
+    local written = lines("line ", 1, 300)
+    assert.are.equal(0, result.status)
+    assert.are.equal(written .. "unfinished|\n" .. written .. "|\n" .. written .. "unfinished|\n", result.stdout)
+    assert.are.equal(("on stderr\n"):rep(3), result.stderr)
+  end)
+
+  it("comes whole, however it ends", function()
+    local result = support.run_script([[
+      local ends = { function() end, function() error("x") end, function() neap.event():wait() end }
+      for i, last in ipairs(ends) do
+        local p = neap.process({ quiet = true }, function()
+          for n = 1, 300 do print(i .. ":" .. n) end
+          last()
+        end)
+        if i == 3 then
+          while p:status() ~= "waiting" do neap.yield() end
+          p:cancel()
+        end
+        pcall(p.join, p)
+      end
+    ]])
+    local _, count = result.stdout:gsub("%d:%d+\n", "")
+    assert.are.equal(900, count)
+  end)
+
+  it("does not block it: one that has written a lot is joined first", function()
+    local result = support.run_script([[
+      local p = neap.process(function()
+        for i = 1, 20000 do print("0123456789") end
+        io.stderr:write(("e"):rep(200000), "\n")
+      end)
+      p:join()
+    ]])
+    assert.are.equal(("0123456789\n"):rep(20000), result.stdout)
+    assert.are.equal(200001, #result.stderr)
+  end)
+
+  it("comes line by line, from many at once", function()
+    local result = support.run_script([[
+      local all = {}
+      for i = 1, 6 do
+        all[i] = neap.process(function()
+          for n = 1, 500 do io.write("<", i, " ", n) neap.yield() io.write(">\n") io.flush() end
+        end)
+      end
+      for _, p in ipairs(all) do p:join() end
+    ]])
+    local count = 0
+    for line in result.stdout:gmatch("[^\n]*\n") do
+      assert.matches("^<%d %d+>\n$", line)
+      count = count + 1
+    end
+    assert.are.equal(3000, count)
+  end)
+
+  it("may be written by what it has started, and join does not wait for that", function()
+    local result = support.run_script([[
+      neap.process(function() os.execute("(sleep 30; echo late) & echo early") end):join()
+      print("joined")
+      os.execute("pkill -f '[s]leep 30'")
+    ]])
+    assert.are.equal("early\njoined\n", result.stdout)
+  end)
+end)
+
+describe("a process that is started at a prompt", function()
+  it("prints there, and tells there of its failure", function()
+    local result = support.run_command(support.quote(support.runner) .. " -i", { input = [[
+p = neap.process(function() print("from a process") return 42 end)
+p:join()
+q = neap.process({ name = "q" }, function() error("oops", 0) end)
+q:wait()
+]] })
+    assert.matches("from a process\n42\n", result.stdout)
+    assert.matches("true\n", result.stdout)
+  end)
+end)

@@ -1,6 +1,7 @@
 -- Shared data in other processes.
 
 local neap = require "neap"
+local elsewhere = require "spec.elsewhere"
 local grid = require "spec.grid"
 local support = require "spec.support"
 local trial = require "spec.trial"
@@ -9,9 +10,9 @@ local trial = require "spec.trial"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
-local it_races, raises = trial.it_races, trial.raises
+local start = elsewhere.start
 
-local function start(...) return neap.process({ quiet = true, name = "p1" }, ...) end
+local it_races, raises = trial.it_races, trial.raises
 
 --- A process that calls `fn`, says that it has begun what `fn` tells by its first argument, and is then killed in it.
 local function kill_in(fn, ...)

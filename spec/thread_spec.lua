@@ -6,8 +6,7 @@ local support = require "spec.support"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
---- Lets it end, and takes note of how: a failure that nobody joined would make the status of this run 1.
-local function finish(thread) return pcall(thread.join, thread) end
+local finish = grid.finish
 
 local function fail_quietly(...) return neap.thread({ quiet = true }, error, ...) end
 

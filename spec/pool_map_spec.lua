@@ -1,0 +1,356 @@
+-- What a pool does with each item of a list or iterator: map, starmap, map_async, imap, imap_unordered.
+
+local neap = require "neap"
+local grid = require "spec.grid"
+local trial = require "spec.trial"
+
+-- What is sent to threads must have the globals for its _ENV, not busted's.
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+local raises, it_of_each_kind = trial.raises, trial.it_of_each_kind
+
+local function squares(from, to)
+  local list = {}
+  for i = from, to do list[#list + 1] = i * i end
+  return list
+end
+
+local function numbers(count)
+  local list = {}
+  for i = 1, count do list[i] = i end
+  return list
+end
+
+for _, name in ipairs({ "map", "starmap" }) do
+  local star = name == "starmap"
+  local function items(list)
+    if not star then return list end
+    local lists = {}
+    for i, item in ipairs(list) do lists[i] = { item } end
+    return lists
+  end
+
+  describe("pool:" .. name, function()
+    it_of_each_kind("returns the results in order", function(new)
+      local pool <close> = new(2)
+      for _, count in ipairs({ 0, 1, 2, 7, 8, 9, 100, 1001 }) do
+        assert.are.same(squares(1, count), pool[name](pool, function(x) return x * x end, items(numbers(count))))
+      end
+      for _, size in ipairs({ 1, 2, 3, 99, 100, 101, 2 ^ 40 // 1 | 0 }) do
+        local results = pool[name](pool, function(x) return x * x end, items(numbers(100)), { chunksize = size })
+        assert.are.same(squares(1, 100), results)
+      end
+    end)
+
+    it_of_each_kind("leaves a gap where the function returns nil", function(new)
+      local pool <close> = new(2)
+      local results = pool[name](pool, function(x) if x % 2 == 0 then return x end end, items({ 1, 2, 3, 4, 5 }))
+      assert.are.same({ [2] = 2, [4] = 4 }, results)
+    end)
+
+    it_of_each_kind("balances uneven work", function(new)
+      local pool <close> = new(2)
+      local slow, fast = neap.event(), neap.semaphore(0)
+      local mapping = neap.spawn(pool[name], pool, function(x)
+        if x == 1 then slow:wait() else fast:release() end
+        return x
+      end, items(numbers(8)))
+      for _ = 1, 7 do fast:acquire() end -- the other worker has done all that is left
+      assert.is_true(mapping:is_alive())
+      slow:set()
+      assert.are.same(numbers(8), mapping:join())
+    end)
+
+    it_of_each_kind("raises the first failure at once, and drops what has not begun", function(new)
+      local pool <close> = new(2)
+      local begun, hang = neap.semaphore(0), neap.event()
+      local err = raises("^third$", pool[name], pool, function(x)
+        begun:release()
+        if x == 3 then error("third", 0) end
+        hang:wait()
+      end, items(numbers(1000)), { chunksize = 2 })
+      assert.are.equal("third", err)
+      hang:set()
+      pool:join()
+      assert.is_true(begun:value() < 20)
+    end)
+
+    it("stops a chunk that goes on when another has failed", function()
+      local pool <close> = neap.pool(2)
+      local first, second = neap.channel(), neap.semaphore(0)
+      raises("no", pool[name], pool, function(x)
+        if x == 1 then error("no", 0) end
+        if x == 101 then first:recv(0) end
+        if x > 100 then
+          second:release()
+          neap.sleep(0.001)
+        end
+      end, items(numbers(1100)), { chunksize = 100 })
+      pool:join()
+      assert.is_true(second:value() < 1000)
+    end)
+
+    it_of_each_kind("collects results and errors by index", function(new)
+      local pool <close> = new(2)
+      local results, errors = pool[name](pool, function(x)
+        if x % 3 == 0 then error({ at = x }) end
+        neap.yield()
+        return -x
+      end, items(numbers(10)), { collect = true })
+      assert.are.same({ -1, -2, nil, -4, -5, nil, -7, -8, nil, -10 }, results)
+      assert.are.same({ [3] = { at = 3 }, [6] = { at = 6 }, [9] = { at = 9 } }, errors)
+    end)
+
+    it_of_each_kind("gives up after its timeout", function(new)
+      local pool <close> = new(2)
+      local results = table.pack(pool[name](pool, function(x) if x == 2 then neap.sleep(0.05) end end,
+        items(numbers(3)), { chunksize = 1, timeout = 0.001 }))
+      assert.are.same(table.pack(nil, "timeout", "timeout"), results)
+    end)
+
+    it("is dropped when who waits for it is cancelled", function()
+      local pool <close> = neap.pool(1)
+      local gate, begun = neap.event(), neap.semaphore(0)
+      local mapping = grid.parked_task(pool[name], pool, function()
+        begun:release()
+        gate:wait()
+      end, items(numbers(100)), { chunksize = 1 })
+      begun:acquire()
+      mapping:cancel()
+      grid.assert_cancelled(mapping)
+      gate:set()
+      pool:join()
+      assert.are.equal(0, begun:value())
+    end)
+
+    it("names what cannot be sent, by its place in the list", function()
+      local pool <close> = neap.pool(1)
+      local path = star and "list%[37%]%[1%]" or "list%[37%]"
+      local list = numbers(50)
+      list[37] = io.stdout
+      local function nothing() end
+      raises("cannot send " .. path .. ": userdata", pool[name], pool, nothing, items(list), { chunksize = 10 })
+      local file = io.stdout
+      raises("cannot send function:upvalue%(file%)", pool[name], pool, function() return file end, items({ 1 }))
+    end)
+
+    it("refuses what is wrong", function()
+      local pool <close> = neap.pool(1)
+      raises("bad argument #1 to '" .. name .. "' %(function expected, got number%)", pool[name], pool, 1, {})
+      raises("bad argument #2 to '" .. name .. "' %(list expected, got nil%)", pool[name], pool, print)
+      local message = "bad argument #3 to '" .. name .. "' %(unknown option 'size' %(known: chunksize,"
+      raises(message, pool[name], pool, print, {}, { size = 1 })
+      for _, bad in ipairs({ 0, -1, 0.5 }) do
+        raises("option 'chunksize': a number of items", pool[name], pool, print, {}, { chunksize = bad })
+      end
+      for _, bad in ipairs({ -1, 0 / 0, "1" }) do
+        raises("option 'timeout': number of seconds", pool[name], pool, print, {}, { timeout = bad })
+      end
+    end)
+  end)
+end
+
+describe("pool:starmap", function()
+  it("spreads the arguments", function()
+    local pool <close> = neap.pool(2)
+    assert.are.same({ 3, 7, 11 }, pool:starmap(function(a, b) return a + b end, { { 1, 2 }, { 3, 4 }, { 5, 6 } }))
+  end)
+end)
+
+describe("pool:map_async", function()
+  it_of_each_kind("returns a future with the list", function(new)
+    local pool <close> = new(2)
+    local future = pool:map_async(function(x) return x * x end, numbers(20))
+    assert.are.same(squares(1, 20), future:result())
+    assert.are.equal("done", future:status())
+  end)
+
+  it_of_each_kind("fails with the first failure", function(new)
+    local pool <close> = new(2)
+    local future = pool:map_async(function(x) if x == 5 then error("five", 0) end end, numbers(20))
+    assert.are.equal("five", raises("five", future.result, future))
+    assert.are.equal("failed", future:status())
+  end)
+
+  it("is done though the pool is closed right after", function()
+    local pool = neap.pool(2)
+    local future = pool:map_async(function(x) return x end, numbers(100))
+    pool:join()
+    assert.are.same(numbers(100), future:result())
+  end)
+
+  it("drops what has not begun when it is cancelled", function()
+    local pool <close> = neap.pool(1)
+    local gate, begun = neap.event(), neap.semaphore(0)
+    local future = pool:map_async(function()
+      begun:release()
+      gate:wait()
+    end, numbers(100), { chunksize = 1 })
+    begun:acquire()
+    assert.is_true(future:cancel("enough"))
+    assert.is_false(future:cancel())
+    local err = raises("cancelled: enough", future.result, future)
+    assert.is_true(neap.is_cancelled(err))
+    gate:set()
+    pool:join()
+    assert.are.equal(0, begun:value())
+  end)
+end)
+
+for _, name in ipairs({ "imap", "imap_unordered" }) do
+  describe("pool:" .. name, function()
+    local function collect(...)
+      local results = {}
+      for value in ... do results[#results + 1] = value end
+      if name == "imap_unordered" then table.sort(results) end
+      return results
+    end
+
+    it_of_each_kind("gives all results", function(new)
+      local pool <close> = new(2)
+      for _, count in ipairs({ 0, 1, 2, 50 }) do
+        local function work(x) return x * x end
+        assert.are.same(squares(1, count), collect(pool[name](pool, work, numbers(count))))
+        local at = 0
+        local function count_up()
+          at = at + 1
+          if at <= count then return at end
+        end
+        assert.are.same(squares(1, count), collect(pool[name](pool, work, count_up, { chunksize = 7 })))
+      end
+    end)
+
+    it("gives the index of the item besides", function()
+      local pool <close> = neap.pool(2)
+      for value, index in pool[name](pool, function(x) return x * 10 end, numbers(20), { chunksize = 3 }) do
+        assert.are.equal(index * 10, value)
+      end
+    end)
+
+    it("gives neap.null for nil, which would end the loop", function()
+      local pool <close> = neap.pool(1)
+      local count = 0
+      for value in pool[name](pool, function() end, numbers(3)) do
+        count = count + 1
+        assert.are.equal(neap.null, value)
+      end
+      assert.are.equal(3, count)
+    end)
+
+    it("is not far ahead of who takes the results", function()
+      local pool <close> = neap.pool(2)
+      local pulled = 0
+      local function endless()
+        pulled = pulled + 1
+        return pulled
+      end
+      local taken = 0
+      for _ in pool[name](pool, function(x) return x end, endless) do
+        taken = taken + 1
+        assert.is_true(pulled <= taken + 5)
+        if taken == 100 then break end
+      end
+    end)
+
+    it("takes from an iterator that waits for the results before", function()
+      local pool <close> = neap.pool(2)
+      local feedback = neap.channel(1)
+      feedback:send(1)
+      local results = {}
+      for value in pool[name](pool, function(x) return x + 1 end, feedback:iter()) do
+        results[#results + 1] = value
+        if value < 10 then feedback:send(value) else feedback:close() end
+      end
+      assert.are.same({ 2, 3, 4, 5, 6, 7, 8, 9, 10 }, results)
+    end)
+
+    it("raises the failure of an item, and that of the iterator", function()
+      local pool <close> = neap.pool(2)
+      raises("^three$", function()
+        for _ in pool[name](pool, function(x) if x == 3 then error("three", 0) end return x end, numbers(9)) do end
+      end)
+      local at = 0
+      raises("^source$", function()
+        for _ in pool[name](pool, function(x) return x end, function()
+          at = at + 1
+          if at == 4 then error("source", 0) end
+          return at
+        end) do end
+      end)
+    end)
+
+    it("collects errors as a third value", function()
+      local pool <close> = neap.pool(2)
+      local errors = {}
+      for value, index, err in pool[name](pool, function(x) if x == 2 then error("two", 0) end return x end, numbers(3),
+        { collect = true }) do
+        errors[index] = err or value
+      end
+      assert.are.same({ 1, "two", 3 }, errors)
+    end)
+
+    it("raises timeout when a result takes longer", function()
+      local pool <close> = neap.pool(1)
+      local gate = neap.event()
+      raises("^timeout$", function()
+        for _ in pool[name](pool, function() gate:wait() end, { 1 }, { timeout = 0.001 }) do end
+      end)
+      gate:set()
+    end)
+
+    it("drops what has not begun when the loop is left", function()
+      local pool <close> = neap.pool(1)
+      local done = neap.semaphore(0)
+      pcall(function()
+        for _ in pool[name](pool, function() done:release() return true end, numbers(1000)) do error("enough") end
+      end)
+      pool:join()
+      assert.is_true(done:value() <= 6)
+    end)
+
+    it("leaves nothing behind when its iterator is just forgotten", function()
+      local before = #neap.tasks()
+      local pool <close> = neap.pool(1)
+      do
+        local next_result = pool[name](pool, function(x) return x end, numbers(1000))
+        next_result()
+      end
+      collectgarbage()
+      collectgarbage()
+      neap.sleep(0)
+      neap.sleep(0)
+      assert.are.equal(before + 1, #neap.tasks()) -- the supervisor
+    end)
+  end)
+end
+
+describe("pool:imap", function()
+  it("gives the results in order, however long each takes", function()
+    local pool <close> = neap.pool(4)
+    local results = {}
+    for value in pool:imap(function(x)
+      if x % 4 == 1 then neap.sleep(0.002) end
+      return x
+    end, numbers(30)) do
+      results[#results + 1] = value
+    end
+    assert.are.same(numbers(30), results)
+  end)
+end)
+
+describe("pool:imap_unordered", function()
+  it("gives what is done first", function()
+    local pool <close> = neap.pool(2)
+    local gate = neap.event()
+    local order = {}
+    for value in pool:imap_unordered(function(x)
+      if x == 1 then gate:wait() end
+      return x
+    end, { 1, 2, 3 }) do
+      order[#order + 1] = value
+      if #order == 2 then gate:set() end
+    end
+    assert.are.equal(1, order[3])
+  end)
+end)
