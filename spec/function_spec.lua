@@ -112,7 +112,7 @@ describe("a function that is sent", function()
     local line = debug.getinfo(1, "l").currentline + 1
     local thread = neap.thread({ quiet = true }, function() local missing = nil; return missing.field end)
     local _, err = pcall(thread.join, thread)
-    assert.matches("values_spec.lua:" .. line .. ": attempt to index a nil value %(local 'missing'%)", err)
+    assert.matches("function_spec.lua:" .. line .. ": attempt to index a nil value %(local 'missing'%)", err)
   end)
 
   it("may be stripped", function()

@@ -104,7 +104,7 @@ describe("a task seen from another thread", function()
     local joined, code, traceback = thread:join()
     assert.is_false(joined)
     assert.are.equal(9, code)
-    assert.is_truthy(traceback:find("task_spec.lua", 1, true))
+    assert.is_truthy(traceback:find("task_elsewhere_spec.lua", 1, true))
   end)
 
   it("fails there when its result cannot be sent, and is done at home", function()
