@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/guard.h"
@@ -102,6 +103,9 @@ struct neap_object {
     const void *home; /* identifies the owning thread: a local object is used there only */
 #endif
 };
+
+/* It stands for an object of another process. */
+static inline bool neap_object_is_proxy(const struct neap_object *object) { return object->class->import != NULL; }
 
 /* One reference, local, guard free. */
 void neap_object_init(struct neap_object *object, const struct neap_class *class);

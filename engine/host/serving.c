@@ -1,14 +1,9 @@
-/* serving: answering.
+/* serving: waiting for others.
  *
  * MODEL       A serving is a wait of this process that stands for one over there, under the same ticket (neap_wait_serve). Whoever
  *             serves it (the thread that sends to the channel, or releases the lock) finds that it has no loop and runs it at once: it
  *             writes the answer to the wire itself.
  *             When the object is a proxy itself, its process passes the request on, with the same ticket, and its answer back.
- * GUESTS      An owner over there that asks for what is held has a guest here, in whose name it is held. It is one task, which does
- *             one thing after the other; so its list is touched by one thread at a time: whoever serves its wait (until the answer is
- *             written), else whoever pumps. A permit that comes back by itself, from a finaliser, may come while the task waits:
- *             it is put aside until that is over (asides).
- *             Guests stay until the session ends: their number is that of addresses that such tasks ever had.
  * GIVEN       An answer that gives something out of the object (neap_remote.taking: a message, a permit) may never be received: its process may
  *             be killed first. So the serving is kept, with what it gave, until the wait over there has ended, which its ticket says (RECEIPT
  *             in core/ticket.c). Nobody tells: each new request has two of those that are kept looked at; so there are never many more than
@@ -18,135 +13,41 @@
  *             in. Such a process keeps the serving too, and withdraws what it had asked for itself.
  * LIVES       A serving is freed by whoever is last of two: the thread that pumps, when it is done with beginning it (begun), and the
  *             one that answers it, or withdraws it; or, given, by the thread that pumps, later.
- * THE END     What has not been received goes back. What can be withdrawn is; what has been claimed by somebody who has still to run it ends there: `unfinished` of its
- *             guest says so, and the last one abandons what the guest holds. */
+ * THE END     What has not been received goes back. What can be withdrawn is; what has been claimed by somebody who has still to run it ends
+ *             there, and its delegate with it (THE END in delegate.c). */
 #include "host/serving.h"
-
-#include <string.h>
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/owner.h"
 #include "core/wait.h"
+#include "host/calling.h"
+#include "host/delegate.h"
 #include "host/lender.h"
+#include "host/reply.h"
 #include "host/request.h"
 #include "host/session.h"
 #include "sync/channel.h"
 
 enum { LOOKS = 2 }; /* at what is given, for each request */
 
-struct neap_guest {
-    struct neap_owner owner;
-    uint32_t unfinished;  /* servings in its name that have not been answered or withdrawn. The session's guard */
-    bool ended;           /* what it held is, or is being, abandoned. The session's guard */
-    struct aside *asides; /* what has to wait; see GUESTS. The session's guard */
-};
-
-/* A call that has to wait until its guest does not. */
-struct aside {
-    struct aside *next;
-    struct neap_object *object; /* one reference */
-    struct neap_call call;
-};
-
-/* What was made for an operation that holds. */
-struct held {
-    struct neap_hold *hold;   /* owned */
-    struct neap_guest *guest; /* in whose name it is; NULL: nobody's */
-};
-
 struct neap_serving {
     struct neap_wait wait;
     struct neap_link link;
-    struct neap_ticket ticket;    /* the wait's */
-    struct neap_session *session; /* one reference */
-    struct neap_lender *lender;   /* of what is received from; one reference; NULL: none */
-    struct neap_guest *guest;     /* NULL: the operation is in nobody's name */
-    uint64_t id;                  /* of the request */
-    uint64_t hold;                /* the number of link.hold, if there is one */
-    struct neap_list given;       /* in session->given. The session's guard */
-    bool begun;                   /* whoever pumps is done with it. The session's guard */
-    bool over;                    /* it has been answered or withdrawn. The session's guard */
-    bool unwanted;                /* withdrawn when it had been claimed already. The session's guard */
+    struct neap_ticket ticket;      /* the wait's */
+    struct neap_session *session;   /* one reference */
+    struct neap_lender *lender;     /* of what is received from; one reference; NULL: none */
+    struct neap_delegate *delegate; /* NULL: the operation is in nobody's name */
+    uint64_t id;                    /* of the request */
+    uint64_t hold;                  /* the number of link.hold, if there is one */
+    struct neap_list given;         /* in session->given. The session's guard */
+    bool begun;                     /* whoever pumps is done with it. The session's guard */
+    bool over;                      /* it has been answered or withdrawn. The session's guard */
+    bool unwanted;                  /* withdrawn when it had been claimed already. The session's guard */
 };
-
-/* A call that is passed on. */
-struct passing {
-    struct neap_pending pending;
-    struct neap_session *session; /* that it came from; one reference */
-    uint64_t id;                  /* of its request there */
-};
-
-static void free_held(struct held *held) {
-    if (held == NULL) return;
-    neap_free(held->hold);
-    neap_free(held);
-}
-
-/* --- guests --- */
-
-/* NULL: no memory. */
-static struct neap_guest *find_guest(struct neap_session *session, uint64_t id, bool make) {
-    neap_guard_lock(&session->guard);
-    struct neap_guest *guest = neap_idmap_get(&session->owners, id);
-    if (guest == NULL && make && (guest = neap_alloc(sizeof *guest)) != NULL) {
-        neap_owner_init(&guest->owner);
-        guest->unfinished = 0;
-        guest->ended = false;
-        guest->asides = NULL;
-        if (neap_idmap_put(&session->owners, id, guest) != 0) {
-            neap_free(guest);
-            guest = NULL;
-        }
-    }
-    neap_guard_unlock(&session->guard);
-    return guest;
-}
-
-void neap_guests_free(struct neap_session *session) {
-    size_t at = 0;
-    struct neap_guest *guest;
-    while ((guest = neap_idmap_next(&session->owners, &at)) != NULL) neap_free(guest);
-    struct held *held;
-    for (at = 0; (held = neap_idmap_next(&session->holds, &at)) != NULL;) free_held(held);
-}
-
-/* --- answers --- */
-
-/* 0, or why it could not be sent. */
-static int reply(struct neap_session *session, uint64_t id, bool claimed, int result, int64_t number,
-                 const struct neap_message *message, struct neap_object *more) {
-    struct neap_packer packer;
-    neap_packer_init(&packer, session->wire);
-    packer.is_late = true;
-    neap_pack_u64(&packer, id);
-    neap_pack_u8(&packer, claimed);
-    neap_pack_u32(&packer, (uint32_t)result);
-    neap_pack_u64(&packer, (uint64_t)number);
-    neap_pack_message(&packer, message);
-    if (more != NULL && more->class->remote->put_more != NULL) more->class->remote->put_more(more, &packer);
-    int code = neap_packer_send(&packer, NEAP_FRAME_REPLY);
-    neap_packer_fini(&packer);
-    return code;
-}
-
-static void refuse(struct neap_session *session, uint64_t id, bool claimed, int code) {
-    struct neap_message none;
-    neap_message_clear(&none);
-    reply(session, id, claimed, code, 0, &none, NULL);
-}
-
-/* What is too large for this moment: that is what it is told. */
-static void answer_call(struct neap_session *session, uint64_t id, const struct neap_call *call) {
-    int code = reply(session, id, true, call->result, call->number, &call->message, NULL);
-    if (code != 0 && code != NEAP_BROKEN) refuse(session, id, true, code);
-}
 
 /* --- what is given --- */
 
 static uint8_t op_of(const struct neap_link *link) { return link->op & NEAP_OP_MASK; }
-
-static bool is_proxy(const struct neap_object *object) { return object->class->import != NULL; }
 
 static bool gives(const struct neap_serving *serving) {
     return serving->ticket.word != NULL && serving->link.object->class->remote->taking >> op_of(&serving->link) & 1;
@@ -154,7 +55,7 @@ static bool gives(const struct neap_serving *serving) {
 
 /* Does the operation receive from a channel of this process? */
 static bool takes_message(const struct neap_link *link) {
-    return !is_proxy(link->object) && link->object->class->remote->lending == op_of(link) + 1;
+    return !neap_object_is_proxy(link->object) && link->object->class->remote->lending == op_of(link) + 1;
 }
 
 static void free_serving(struct neap_serving *serving) {
@@ -172,7 +73,7 @@ static void free_serving(struct neap_serving *serving) {
 static void take_back(struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
     struct neap_object *object = link->object;
-    struct neap_import *import = is_proxy(object) ? object->class->import(object) : NULL;
+    struct neap_import *import = neap_object_is_proxy(object) ? object->class->import(object) : NULL;
     if (import != NULL && link->request != 0)
         neap_request_withdraw(import->session, link->request);
     else if (!neap_ticket_revoke(&serving->ticket, serving->ticket.by))
@@ -236,7 +137,7 @@ void neap_serving_received(struct neap_session *session, uint64_t id) {
     struct neap_serving *serving = take_given(session, id);
     if (serving == NULL) return; /* it will be found out */
     struct neap_object *object = serving->link.object;
-    bool asked = is_proxy(object) && serving->link.request != 0;
+    bool asked = neap_object_is_proxy(object) && serving->link.request != 0;
     if (asked) neap_request_received(object->class->import(object)->session, serving->link.request);
     free_serving(serving);
 }
@@ -268,7 +169,8 @@ bool neap_serving_return(struct neap_session *session, struct neap_unpacker *unp
     struct neap_link link = {.turn = 0};
     struct neap_object *object = neap_session_exported(session, neap_unpack_u32(unpacker));
     neap_unpack_message(unpacker, &link.message);
-    bool good = unpacker->code == 0 && object != NULL && !is_proxy(object) && object->class->remote->lending != 0;
+    bool good =
+        unpacker->code == 0 && object != NULL && !neap_object_is_proxy(object) && object->class->remote->lending != 0;
     if (good && (link.room = new_room()) == NULL)
         neap_unpack_nomem(unpacker);
     else if (good)
@@ -280,25 +182,6 @@ bool neap_serving_return(struct neap_session *session, struct neap_unpacker *unp
 }
 
 /* --- the end of a serving --- */
-
-static void carry_out_or_pass(struct neap_session *session, uint64_t id, struct neap_object *object,
-                              struct neap_call *call);
-
-/* The guest does not wait any more; what was put aside is done. True: the session has ended, and it is up to us to end the guest. */
-static bool release_guest(struct neap_session *session, struct neap_guest *guest) {
-    for (;;) {
-        neap_guard_lock(&session->guard);
-        struct aside *aside = guest->asides;
-        if (aside != NULL) guest->asides = aside->next;
-        bool last = aside == NULL && --guest->unfinished == 0 && session->ended && !guest->ended;
-        if (last) guest->ended = true;
-        neap_guard_unlock(&session->guard);
-        if (aside == NULL) return last;
-        carry_out_or_pass(session, 0, aside->object, &aside->call);
-        neap_object_unref(aside->object);
-        neap_free(aside);
-    }
-}
 
 /* Nothing more will come of it: takes it out of the table, and frees it, unless whoever pumps still needs it, and does that. */
 static void leave(struct neap_serving *serving) {
@@ -329,24 +212,25 @@ static int answer_wait(struct neap_session *session, uint64_t id, struct neap_li
         neap_message_fini(&link->message);
         if (link->result == NEAP_CLOSED && class->remote->reason != NULL) reason = class->remote->reason(link->object);
     }
-    return reply(session, id, true, link->result, link->number, reason != NULL ? reason : message,
-                 link->result == 0 ? link->object : NULL);
+    return neap_reply_send(session, id, true, link->result, link->number, reason != NULL ? reason : message,
+                           link->result == 0 ? link->object : NULL);
 }
 
 /* It has been served: by the thread that did so, no guard held. Whoever calls keeps the session. */
 static void finish(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     struct neap_link *link = &serving->link;
-    struct neap_guest *guest = serving->guest;
-    bool orphan = guest != NULL && release_guest(session, guest), given = link->result == 0 && gives(serving);
+    struct neap_delegate *delegate = serving->delegate;
+    bool orphan = delegate != NULL && neap_calling_release(session, delegate);
+    bool given = link->result == 0 && gives(serving);
     int code = answer_wait(session, serving->id, link);
     if (serving->lender != NULL && link->result == 0) neap_lender_served(serving->lender);
     if (!given || code != 0 || !keep(serving)) {
         if (given) take_back(serving);
-        if (code != 0 && code != NEAP_BROKEN) refuse(session, serving->id, true, code);
+        if (code != 0 && code != NEAP_BROKEN) neap_reply_refuse(session, serving->id, true, code);
         leave(serving);
     }
-    if (orphan) neap_owner_end(&guest->owner);
+    if (orphan) neap_owner_end(&delegate->owner);
 }
 
 static void run(struct neap_runnable *runnable) {
@@ -359,22 +243,14 @@ static void run(struct neap_runnable *runnable) {
     neap_session_unref(session);
 }
 
-/* Out of the table; NULL: there is none of that number. */
-static struct held *take_hold(struct neap_session *session, uint64_t number) {
-    neap_guard_lock(&session->guard);
-    struct held *held = neap_idmap_remove(&session->holds, number);
-    neap_guard_unlock(&session->guard);
-    return held;
-}
-
 /* It will not be served. */
 static void give_up(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
-    struct neap_guest *guest = serving->guest;
-    bool orphan = guest != NULL && release_guest(session, guest);
-    if (serving->link.hold != NULL) free_held(take_hold(session, serving->hold));
+    struct neap_delegate *delegate = serving->delegate;
+    bool orphan = delegate != NULL && neap_calling_release(session, delegate);
+    if (serving->link.hold != NULL) neap_delegate_drop_hold(session, serving->hold);
     leave(serving);
-    if (orphan) neap_owner_end(&guest->owner);
+    if (orphan) neap_owner_end(&delegate->owner);
 }
 
 /* --- requests --- */
@@ -402,9 +278,9 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
     if (place != 0 && !neap_ticket_find(session->board, place, round, by, &serving->ticket)) return NEAP_BROKEN;
     if (takes_message(link) && (link->room = new_room()) == NULL) return NEAP_NOMEM;
     find_lender(serving, object);
-    serving->guest = owner != 0 ? find_guest(session, owner, true) : NULL;
-    if (owner != 0 && serving->guest == NULL) return NEAP_NOMEM;
-    neap_wait_init(&serving->wait, NULL, serving->guest != NULL ? &serving->guest->owner : NULL, run);
+    serving->delegate = owner != 0 ? neap_delegate_find(session, owner, true) : NULL;
+    if (owner != 0 && serving->delegate == NULL) return NEAP_NOMEM;
+    neap_wait_init(&serving->wait, NULL, serving->delegate != NULL ? &serving->delegate->owner : NULL, run);
     serving->wait.ticket = place != 0 ? &serving->ticket : NULL;
     return 0;
 }
@@ -421,23 +297,9 @@ static struct neap_serving *new_serving(struct neap_session *session) {
 /* The hold that the operation needs, known by link->number. 0, NEAP_NOMEM, or NEAP_BROKEN: the number is taken. */
 static int add_hold(struct neap_session *session, struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
-    const struct neap_remote *remote = link->object->class->remote;
-    if (remote->holding == 0 || (link->op & NEAP_OP_MASK) != remote->holding - 1) return 0;
-    struct held *held = neap_alloc(sizeof *held);
-    if (held == NULL) return NEAP_NOMEM;
-    held->guest = serving->guest;
-    held->hold = remote->make_hold(link->object);
+    if (op_of(link) + 1 != link->object->class->remote->holding) return 0;
     serving->hold = (uint64_t)link->number;
-    int code = held->hold == NULL ? NEAP_NOMEM : 0;
-    neap_guard_lock(&session->guard);
-    if (code == 0 && neap_idmap_get(&session->holds, serving->hold) != NULL) code = NEAP_BROKEN;
-    if (code == 0) code = neap_idmap_put(&session->holds, serving->hold, held);
-    neap_guard_unlock(&session->guard);
-    if (code == 0)
-        link->hold = held->hold;
-    else
-        free_held(held);
-    return code;
+    return neap_delegate_add_hold(session, serving->delegate, serving->hold, link->object, &link->hold);
 }
 
 /* In the table, so that it can be withdrawn; 0 or NEAP_NOMEM. */
@@ -446,9 +308,9 @@ static int enter(struct neap_session *session, struct neap_serving *serving) {
     if (code != 0) return code;
     neap_guard_lock(&session->guard);
     code = neap_idmap_put(&session->servings, serving->id, serving);
-    if (code == 0 && serving->guest != NULL) serving->guest->unfinished++;
+    if (code == 0 && serving->delegate != NULL) serving->delegate->unfinished++;
     neap_guard_unlock(&session->guard);
-    if (code != 0 && serving->link.hold != NULL) free_held(take_hold(session, serving->hold));
+    if (code != 0 && serving->link.hold != NULL) neap_delegate_drop_hold(session, serving->hold);
     return code;
 }
 
@@ -464,13 +326,13 @@ static void put_down(struct neap_serving *serving) {
 
 static void begin(struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
-    bool once = (link->op & NEAP_OP_TRY) != 0, passes = is_proxy(link->object);
+    bool once = (link->op & NEAP_OP_TRY) != 0, passes = neap_object_is_proxy(link->object);
     if (!passes) link->op &= NEAP_OP_MASK; /* a proxy passes it on */
     int code = neap_wait_serve(&serving->wait, link, once && !passes);
     if (code == 0) {
         finish(serving);
     } else if (code != NEAP_PARKED) {
-        if (code == NEAP_TIMEOUT) refuse(serving->session, serving->id, false, NEAP_TIMEOUT);
+        if (code == NEAP_TIMEOUT) neap_reply_refuse(serving->session, serving->id, false, NEAP_TIMEOUT);
         give_up(serving);
     }
     put_down(serving);
@@ -481,7 +343,7 @@ bool neap_serving_request(struct neap_session *session, struct neap_unpacker *un
     struct neap_serving *serving = new_serving(session);
     sweep(session, LOOKS);
     if (serving == NULL) {
-        refuse(session, neap_unpack_u64(unpacker), false, NEAP_NOMEM);
+        neap_reply_refuse(session, neap_unpack_u64(unpacker), false, NEAP_NOMEM);
         return true;
     }
     int code = read_request(session, unpacker, serving);
@@ -490,7 +352,7 @@ bool neap_serving_request(struct neap_session *session, struct neap_unpacker *un
         begin(serving);
         return true;
     }
-    if (code == NEAP_NOMEM) refuse(session, serving->id, false, code);
+    if (code == NEAP_NOMEM) neap_reply_refuse(session, serving->id, false, code);
     unpacker->code = 0;
     free_serving(serving);
     return code == NEAP_NOMEM;
@@ -521,161 +383,6 @@ void neap_serving_withdraw(struct neap_session *session, uint64_t id) {
     put_down(serving);
 }
 
-/* --- calls --- */
-
-static void describe(struct neap_session *session, struct neap_object *object, struct neap_call *call) {
-    char text[NEAP_MESSAGE_TEXT_MAX + 1] = "";
-    if (session->makers->describe != NULL) session->makers->describe(object, text, sizeof text);
-    call->message.kind = NEAP_MESSAGE_TEXT;
-    call->message.length = (uint8_t)strlen(text);
-    memcpy(call->message.text, text, call->message.length);
-}
-
-static void give_back(struct neap_session *session, uint64_t number) {
-    struct held *held = take_hold(session, number);
-    if (held == NULL) return;
-    neap_hold_give_back(held->hold);
-    free_held(held);
-}
-
-/* A proxy sets NEAP_GONE where whoever it stands for is to be asked. */
-static void carry_out(struct neap_session *session, struct neap_object *object, struct neap_call *call) {
-    bool passes = is_proxy(object);
-    call->result = passes ? NEAP_GONE : 0;
-    if (call->method == NEAP_CALL_GIVE_BACK) {
-        call->result = 0;
-        give_back(session, (uint64_t)call->number);
-    } else if (call->method == NEAP_CALL_DESCRIBE && !passes) {
-        describe(session, object, call);
-    } else if (object->class->remote->serve != NULL) {
-        object->class->remote->serve(object, call);
-    } else if (!passes) {
-        call->result = NEAP_RANGE;
-    }
-}
-
-/* A proxy: whoever it stands for is asked, and its answer passed back. */
-static void passed(struct neap_pending *pending) {
-    struct passing *passing = NEAP_CONTAINER_OF(pending, struct passing, pending);
-    struct neap_call *call = &pending->call;
-    answer_call(passing->session, passing->id, call);
-    neap_message_fini(&call->message);
-    neap_session_unref(passing->session);
-    neap_free(passing);
-}
-
-static void pass_on(struct neap_session *session, struct neap_import *import, uint64_t id, struct neap_call *call) {
-    struct passing *passing = neap_alloc(sizeof *passing);
-    int code = NEAP_NOMEM;
-    if (passing != NULL) {
-        passing->pending.call = *call;
-        passing->pending.done = passed;
-        passing->session = neap_session_ref(session);
-        passing->id = id;
-        code = neap_request_call(import, &passing->pending);
-        if (code == 0) return;
-        neap_session_unref(session);
-        neap_free(passing);
-    }
-    neap_message_fini(&call->message);
-    refuse(session, id, false, code);
-}
-
-/* True: the call is kept until its guest does not wait any more. */
-static bool put_aside(struct neap_session *session, struct neap_guest *guest, struct neap_object *object,
-                      const struct neap_call *call) {
-    struct aside *aside = neap_alloc(sizeof *aside), **last;
-    if (aside == NULL) return false;
-    aside->next = NULL;
-    aside->object = object;
-    aside->call = *call;
-    neap_guard_lock(&session->guard);
-    bool waits = guest->unfinished > 0;
-    for (last = &guest->asides; *last != NULL;) last = &(*last)->next;
-    if (waits) *last = aside;
-    neap_guard_unlock(&session->guard);
-    if (!waits) neap_free(aside);
-    return waits;
-}
-
-/* Whose list the call may change; NULL: nobody's. */
-static struct neap_guest *concerned(struct neap_session *session, const struct neap_call *call,
-                                    struct neap_guest *guest) {
-    if (call->method != NEAP_CALL_GIVE_BACK) return guest;
-    neap_guard_lock(&session->guard);
-    const struct held *held = neap_idmap_get(&session->holds, (uint64_t)call->number);
-    struct neap_guest *found = held != NULL ? held->guest : NULL;
-    neap_guard_unlock(&session->guard);
-    return found;
-}
-
-static bool guest_waits(struct neap_session *session, const struct neap_guest *guest) {
-    neap_guard_lock(&session->guard);
-    bool waits = guest != NULL && guest->unfinished > 0;
-    neap_guard_unlock(&session->guard);
-    return waits;
-}
-
-/* Done here, or not, and then by whoever the proxy stands for. The message is taken over. */
-static void carry_out_or_pass(struct neap_session *session, uint64_t id, struct neap_object *object,
-                              struct neap_call *call) {
-    carry_out(session, object, call);
-    const struct neap_class *class = object->class;
-    struct neap_import *import = class->import != NULL && call->result == NEAP_GONE ? class->import(object) : NULL;
-    if (import != NULL && id != 0) {
-        pass_on(session, import, id, call);
-        return;
-    }
-    if (import != NULL) {
-        neap_request_tell(import, call);
-        return;
-    }
-    if (id != 0) answer_call(session, id, call);
-    neap_message_fini(&call->message);
-}
-
-/* Takes over a reference to `object`, and call->message. */
-static void receive_call(struct neap_session *session, uint64_t id, struct neap_object *object,
-                         struct neap_guest *guest, struct neap_call *call) {
-    if (id == 0) guest = concerned(session, call, guest);
-    if (id == 0 && guest_waits(session, guest) && put_aside(session, guest, object, call)) return;
-    carry_out_or_pass(session, id, object, call);
-    neap_object_unref(object);
-}
-
-bool neap_serving_call(struct neap_session *session, struct neap_unpacker *unpacker) {
-    struct neap_owner nobody;
-    struct neap_call call = {.result = 0};
-    uint64_t id = neap_unpack_u64(unpacker);
-    uint32_t number = neap_unpack_u32(unpacker);
-    call.method = neap_unpack_u8(unpacker);
-    uint64_t owner = neap_unpack_u64(unpacker);
-    call.number = (int64_t)neap_unpack_u64(unpacker);
-    neap_unpack_message(unpacker, &call.message);
-    if (unpacker->code == NEAP_NOMEM) {
-        if (id != 0) refuse(session, id, false, NEAP_NOMEM);
-        unpacker->code = 0;
-        return true;
-    }
-    struct neap_object *object = unpacker->code == 0 ? neap_session_exported(session, number) : NULL;
-    if (object == NULL) {
-        neap_message_fini(&call.message);
-        return false;
-    }
-    bool adopts = call.method + 1 == object->class->remote->adopting;
-    struct neap_guest *guest = owner != 0 ? find_guest(session, owner, adopts) : NULL;
-    if (adopts && guest == NULL) {
-        if (id != 0) refuse(session, id, false, NEAP_NOMEM);
-        neap_message_fini(&call.message);
-        neap_object_unref(object);
-        return true;
-    }
-    neap_owner_init(&nobody);
-    call.owner = guest != NULL ? &guest->owner : &nobody;
-    receive_call(session, id, object, guest, &call);
-    return true;
-}
-
 /* --- the end --- */
 
 /* Any serving that is not over; NULL: there is none. */
@@ -691,24 +398,12 @@ static struct neap_serving *pick_any(struct neap_session *session) {
     return serving;
 }
 
-static struct neap_guest *any_guest(struct neap_session *session) {
-    struct neap_guest *guest;
-    size_t at = 0;
-    neap_guard_lock(&session->guard);
-    do guest = neap_idmap_next(&session->owners, &at);
-    while (guest != NULL && (guest->ended || guest->unfinished > 0));
-    if (guest != NULL) guest->ended = true;
-    neap_guard_unlock(&session->guard);
-    return guest;
-}
-
 void neap_servings_end(struct neap_session *session) {
     struct neap_serving *serving;
-    struct neap_guest *guest;
     take_all_back(session);
     while ((serving = pick_any(session)) != NULL) {
         if (neap_wait_withdraw(&serving->wait)) give_up(serving);
         put_down(serving);
     }
-    while ((guest = any_guest(session)) != NULL) neap_owner_end(&guest->owner);
+    neap_delegates_end(session);
 }

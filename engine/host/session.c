@@ -14,8 +14,8 @@
  *             looks through what nobody else has any more, and says so (FORGET).
  * PASSED      What is a descriptor, as a listener, is sent as one, and neither side takes note of it: see passing.c.
  * AHEAD       What is received again and again from a channel is sent before it is asked for: lender.c, borrower.c.
- * WAITS       request.c asks, serving.c answers. Who claims a wait is decided by its ticket (core/ticket.c), never by the order in which
- *             frames arrive.
+ * WAITS       request.c asks, serving.c waits for it, reply.c answers. Who claims a wait is decided by its ticket (core/ticket.c), never by
+ *             the order in which frames arrive.
  * THE END     comes after the last frame. Then: 1. nothing new is asked (ended); 2. what was asked fails; 3. what is served is withdrawn;
  *             4. what the other side holds is abandoned; 5. exports are let go. Proxies stay, and fail.
  * LOCKS       An object's guard may be held when the session's is taken, never the other way round; under the session's nothing
@@ -34,6 +34,8 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/borrower.h"
+#include "host/calling.h"
+#include "host/delegate.h"
 #include "host/lender.h"
 #include "host/mapping.h"
 #include "host/passing.h"
@@ -79,7 +81,7 @@ struct neap_session *neap_session_ref(struct neap_session *session) {
 
 void neap_session_unref(struct neap_session *session) {
     if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1) return;
-    neap_guests_free(session);
+    neap_delegates_free(session);
     neap_idmap_fini(&session->exported);
     neap_idmap_fini(&session->imports);
     neap_idmap_fini(&session->received);
@@ -315,7 +317,7 @@ void neap_session_pack(struct neap_packer *packer, struct neap_object *object) {
 
 void neap_session_pack_keeper(struct neap_packer *packer, struct neap_object *object) {
     static const struct neap_remote keeper = {.kind = NEAP_KIND_MAPPED};
-    if (object->class->import != NULL)
+    if (neap_object_is_proxy(object))
         neap_session_pack(packer, object);
     else
         put_reference(packer, object, &keeper);
@@ -536,7 +538,7 @@ bool neap_session_receive(struct neap_session *session, const struct neap_wire_f
         case NEAP_FRAME_BOARD: good = receive_board(session, &unpacker); break;
         case NEAP_FRAME_REQUEST: good = neap_serving_request(session, &unpacker); break;
         case NEAP_FRAME_WITHDRAW: neap_serving_withdraw(session, neap_unpack_u64(&unpacker)); break;
-        case NEAP_FRAME_CALL: good = neap_serving_call(session, &unpacker); break;
+        case NEAP_FRAME_CALL: good = neap_calling_receive(session, &unpacker); break;
         case NEAP_FRAME_REPLY: good = neap_request_reply(session, &unpacker); break;
         case NEAP_FRAME_DROP:
             id = neap_unpack_u32(&unpacker);

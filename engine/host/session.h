@@ -27,7 +27,7 @@ enum neap_session_frame {
     NEAP_FRAME_BOARD = 64,     /* the first one, to a child: a descriptor, of the family's board */
     NEAP_FRAME_REQUEST,        /* a wait on an object of the receiver: see serving.c */
     NEAP_FRAME_WITHDRAW,       /* u64 id: it is not to be served any more */
-    NEAP_FRAME_CALL,           /* a method of an object of the receiver */
+    NEAP_FRAME_CALL,           /* a method of an object of the receiver: see calling.c */
     NEAP_FRAME_REPLY,          /* how a request or call ended */
     NEAP_FRAME_DROP,           /* u32 id, u32 count: so many references to an object of the receiver are gone */
     NEAP_FRAME_FORGET,         /* u32 id: what travelled as itself under this number is not mentioned any more */
@@ -95,8 +95,8 @@ struct neap_session {
         servings;           /* id of a request -> neap_serving: what we have not answered, or is given. See serving.c */
     struct neap_list given; /* neap_serving: answered; what was given may come back. In this order */
     struct neap_list *looked_at; /* the last of `given` that was looked at, or its head */
-    struct neap_idmap owners;    /* id of an owner over there -> neap_guest. See serving.c */
-    struct neap_idmap holds;     /* number of a hold over there -> neap_hold; owned. See serving.c */
+    struct neap_idmap owners;    /* id of an owner over there -> neap_delegate; owned. See delegate.c */
+    struct neap_idmap holds;     /* number of a hold over there -> what is held by it; owned. See delegate.c */
     bool ended;                  /* nothing can be sent or will be received */
     char *cause;                 /* why, for people; owned. Written before `ended` */
 };

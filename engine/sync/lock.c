@@ -17,15 +17,15 @@
  *             overtaken by nobody (1): nobody starves.
  * OTHERS      When the lock is first sent to another process its word moves to a cell of shared memory, which that process maps: then it
  *             acquires and releases as we do, past any guard, with the number that it was given (its party) in the word. What it
- *             cannot do so it asks for, or tells: its waits are served here, in the name of a guest (host/serving.c), and so are releases of a
+ *             cannot do so it asks for, or tells: its waits are served here, in the name of a delegate (host/delegate.c), and so are releases of a
  *             lock that is waited for. Some things want to know here in whose name the lock is held (a condition's notify): then the
- *             holder has itself adopted, and is a guest as if it had been served.
+ *             holder has itself adopted, and is a delegate as if it had been served.
  *             When a party leaves, as by its death, what it holds is abandoned. One that goes on acquiring after that, being about to die, holds
  *             nothing in our eyes.
  *             Moving: under the guard, the word is written to the cell, and then swapped for MOVED where it was. Whoever reads that looks
  *             there; whoever was about to change it fails.
  * OPEN        Processes that want it all the time would hand it to each other for each turn: two messages and a wake-up, a hundred
- *             times as long as the turn itself. So after a short turn of a guest that had waited the lock is not handed to the next one, but is
+ *             times as long as the turn itself. So after a short turn of a delegate that had waited the lock is not handed to the next one, but is
  *             open: it is free for anybody (the word is WAITED alone), who takes it, lets it go and takes it again unseen by us
  *             (holder|WAITED|OPEN, and back to WAITED). After a moment an alarm looks whether anybody has. If not it is handed on at
  *             once, else after a quarter of a millisecond: OPEN is taken out of the word, so that whoever holds it then tells us. So
