@@ -61,7 +61,7 @@ local Watch = {}
 function Fs.read(path) end
 
 ---Makes a file what is given, whole or not at all: until it is all there, `path` is as it was. The mode of a file that is there
----stays, and links to it do.
+---stays. A symbolic link is followed; what is no file (a device, a named pipe) is written to as it is.
 ---@param path string
 ---@param bytes string
 ---@param options? { mode?: integer } permission bits of a new file; by default all may read and write whom the umask lets
@@ -144,7 +144,7 @@ function Fs.remove(path, options) end
 ---@since 0.1
 function Fs.rename(from, to) end
 
----Copies the bytes and mode of a file; what has the new name is replaced, whole or not at all.
+---Copies the bytes and mode of a file; what has the new name is replaced, whole or not at all, as by `write`.
 ---@param from string
 ---@param to string
 ---@return true?

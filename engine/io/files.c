@@ -15,7 +15,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 
-enum { PIECE = 256 * 1024, FIRST_ROOM = 4 * 1024, DEPTH_MAX = 256 };
+enum { PIECE = 256 * 1024, FIRST_ROOM = 4 * 1024, LINKS_MAX = 40 /* that a path leads over, as the system has it */ };
 
 void neap_files_free(struct neap_files_bytes *bytes) {
     neap_free(bytes->bytes);
@@ -101,13 +101,23 @@ static int finish(int fd, int code) {
     return code;
 }
 
-/* A new file beside `path`, so that renaming it puts it in its place at once. Writes its name to `name`. */
+/* Where the last name of a path begins. */
+static size_t last_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+}
+
+/* A new file beside `path`, so that renaming it puts it in its place at once. Writes its name to `name`: that of `path`, as far as
+ * there is room, and something behind it. */
 static int open_beside(const char *path, mode_t mode, char name[PATH_MAX]) {
+    enum { BEHIND = 9 }; /* a dot and eight digits */
+    size_t length = strlen(path), longest = last_name(path) + NAME_MAX - BEHIND;
     for (;;) {
         uint32_t random;
         int code = uv_random(NULL, NULL, &random, sizeof random, 0, NULL);
         if (code != 0) return code;
-        if (snprintf(name, PATH_MAX, "%s.%08x", path, random) >= PATH_MAX) return UV_ENAMETOOLONG;
+        if (snprintf(name, PATH_MAX, "%.*s.%08x", (int)(length < longest ? length : longest), path, random) >= PATH_MAX)
+            return UV_ENAMETOOLONG;
         int fd = open_file(name, O_WRONLY | O_CREAT | O_EXCL, mode);
         if (fd != UV_EEXIST) return fd;
     }
@@ -119,24 +129,56 @@ static int put_in_place(const char *name, const char *path, int code) {
     return code;
 }
 
+/* Puts what the link `target` says in its place. UV_EINVAL: it is no link. */
+static int follow_link(char target[PATH_MAX]) {
+    char link[PATH_MAX];
+    ssize_t length = readlink(target, link, sizeof link - 1);
+    if (length < 0) return -errno;
+    size_t folder = link[0] == '/' ? 0 : last_name(target);
+    if (folder + (size_t)length >= PATH_MAX) return UV_ENAMETOOLONG;
+    memcpy(target + folder, link, (size_t)length);
+    target[folder + (size_t)length] = '\0';
+    return 0;
+}
+
+/* The path of what `path` leads to, be it that nothing is there yet. */
+static int find_target(const char *path, char target[PATH_MAX]) {
+    char real[PATH_MAX];
+    if (snprintf(target, PATH_MAX, "%s", path) >= PATH_MAX) return UV_ENAMETOOLONG;
+    for (int links = 0; links < LINKS_MAX; links++) {
+        if (realpath(target, real) != NULL) {
+            memcpy(target, real, strlen(real) + 1);
+            return 0;
+        }
+        if (errno != ENOENT) return -errno;
+        int code = follow_link(target);
+        if (code != 0) return code == UV_EINVAL || code == UV_ENOENT ? 0 : code;
+    }
+    return UV_ELOOP;
+}
+
 int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *draft) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
-    if (realpath(path, draft->target) == NULL && /* a link stays one */
-        snprintf(draft->target, PATH_MAX, "%s", path) >= PATH_MAX)
-        return UV_ENAMETOOLONG;
+    int code = find_target(path, draft->target);
+    if (code != 0) return code;
     draft->in_place = exists && !S_ISREG(info.st_mode);
     int fd = draft->in_place ? open_file(path, O_WRONLY, 0) : open_beside(draft->target, mode, draft->name);
     if (fd >= 0 && exists && !draft->in_place) fchmod(fd, info.st_mode & 07777);
     return fd;
 }
 
+/* Ends what neap_files_draft has begun: `code` says how the writing to `fd` went. */
+static int put_draft(const struct neap_files_draft *draft, int fd, int code) {
+    code = finish(fd, code);
+    return draft->in_place ? code : put_in_place(draft->name, draft->target, code);
+}
+
 int neap_files_write(const char *path, const char *bytes, size_t size, mode_t mode) {
     struct neap_files_draft draft;
     int fd = neap_files_draft(path, mode, &draft);
     if (fd < 0) return fd;
-    int code = finish(fd, neap_files_pwrite(fd, bytes, size, -1));
-    return draft.in_place ? code : put_in_place(draft.name, draft.target, code);
+    return put_draft(&draft, fd, neap_files_pwrite(fd, bytes, size, -1));
 }
 
 int neap_files_append(const char *path, const char *bytes, size_t size, mode_t mode) {
@@ -157,17 +199,22 @@ static int copy_bytes(int from, int to) {
     return (int)count;
 }
 
+static int copy_to(const char *to, int source, mode_t mode) {
+    struct neap_files_draft draft;
+    int target = neap_files_draft(to, mode, &draft);
+    if (target < 0) return target;
+    if (!draft.in_place) fchmod(target, mode);
+    return put_draft(&draft, target, copy_bytes(source, target));
+}
+
 int neap_files_copy(const char *from, const char *to) {
-    char name[PATH_MAX];
     struct stat info;
     int source = open_file(from, O_RDONLY, 0);
     if (source < 0) return source;
     int code = fstat(source, &info) != 0 ? -errno : S_ISDIR(info.st_mode) ? UV_EISDIR : 0;
-    int target = code == 0 ? open_beside(to, info.st_mode & 07777, name) : code;
-    if (target >= 0) fchmod(target, info.st_mode & 07777);
-    if (target >= 0) code = put_in_place(name, to, finish(target, copy_bytes(source, target)));
+    if (code == 0) code = copy_to(to, source, info.st_mode & 07777);
     close(source);
-    return target < 0 ? target : code;
+    return code;
 }
 
 /* --- names --- */
@@ -234,39 +281,98 @@ int neap_files_mkdir(const char *path, mode_t mode, bool parents) {
     return make_folder(path, mode, parents);
 }
 
-static int remove_at(int folder, const char *name, int depth);
+/* --- removing --- */
 
-/* Takes over `fd`. */
-static int empty_folder(int fd, int depth) {
-    DIR *folder = fdopendir(fd);
-    const struct dirent *entry;
-    int code = 0;
-    if (folder == NULL) {
-        code = -errno;
-        close(fd);
-        return code;
-    }
-    while (code == 0 && (entry = readdir(folder)) != NULL)
-        if (!is_dots(entry->d_name)) code = remove_at(dirfd(folder), entry->d_name, depth);
+/* Removing a folder with all that is in it, however deep that is: one folder is open at a time. Below the top, `level` says how it got there. */
+struct level {
+    struct level *above;
+    dev_t device; /* of the folder above, to which ".." must lead */
+    ino_t inode;
+    char name[]; /* of this folder in that one */
+};
+
+/* Opens the folder `name` in `folder`, which it closes. A link is not followed. */
+static DIR *enter(DIR *folder, const char *name) {
+    int fd = openat(dirfd(folder), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *next = fd < 0 ? NULL : fdopendir(fd);
+    int problem = errno;
+    if (fd >= 0 && next == NULL) close(fd);
     closedir(folder);
+    errno = problem;
+    return next;
+}
+
+/* Down into `name`. */
+static int descend(DIR **folder, struct level **level, const char *name) {
+    size_t size = strlen(name) + 1;
+    struct stat info;
+    if (fstat(dirfd(*folder), &info) != 0) return -errno;
+    struct level *below = neap_alloc(sizeof *below + size);
+    if (below == NULL) return NEAP_NOMEM;
+    *below = (struct level){.above = *level, .device = info.st_dev, .inode = info.st_ino};
+    memcpy(below->name, name, size);
+    *level = below;
+    *folder = enter(*folder, below->name);
+    return *folder == NULL ? -errno : 0;
+}
+
+static bool is_above(DIR *folder, const struct level *level) {
+    struct stat info;
+    return fstat(dirfd(folder), &info) == 0 && info.st_dev == level->device && info.st_ino == level->inode;
+}
+
+/* Up again from a folder that is empty, and removes it. UV_ENOENT: somebody has moved it meanwhile. */
+static int ascend(DIR **folder, struct level **level) {
+    struct level *left = *level;
+    *folder = enter(*folder, "..");
+    int code = *folder == NULL ? -errno : is_above(*folder, left) ? 0 : UV_ENOENT;
+    if (code == 0 && unlinkat(dirfd(*folder), left->name, AT_REMOVEDIR) != 0) code = -errno;
+    *level = left->above;
+    neap_free(left);
     return code;
 }
 
-static int remove_at(int folder, const char *name, int depth) {
-    if (unlinkat(folder, name, 0) == 0) return 0;
-    if (errno != EISDIR && errno != EPERM) return -errno;
-    if (depth == DEPTH_MAX) return UV_ELOOP;
-    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return -errno;
-    int code = empty_folder(fd, depth + 1);
-    if (code == 0 && unlinkat(folder, name, AT_REMOVEDIR) != 0) code = -errno;
-    return code;
+static bool is_folder(int code) { return code == UV_EISDIR || code == UV_EPERM; }
+
+static void forget(struct level *level) {
+    while (level != NULL) {
+        struct level *above = level->above;
+        neap_free(level);
+        level = above;
+    }
+}
+
+/* Removes all that is in `folder`, which it closes. What cannot be removed ends it. */
+static int empty_folder(DIR *folder) {
+    struct level *level = NULL;
+    const struct dirent *entry;
+    int code = 0;
+    do {
+        errno = 0;
+        entry = readdir(folder);
+        if (entry == NULL)
+            code = errno != 0 ? -errno : level != NULL ? ascend(&folder, &level) : UV_EOF;
+        else if (!is_dots(entry->d_name) && unlinkat(dirfd(folder), entry->d_name, 0) != 0)
+            code = is_folder(-errno) ? descend(&folder, &level, entry->d_name) : -errno;
+    } while (code == 0);
+    if (folder != NULL) closedir(folder);
+    forget(level);
+    return code == UV_EOF ? 0 : code;
+}
+
+static int remove_all(const char *path) {
+    int fd = open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    if (fd < 0) return fd;
+    DIR *folder = fdopendir(fd);
+    int code = folder == NULL ? -errno : empty_folder(folder);
+    if (folder == NULL) close(fd);
+    return code == 0 && rmdir(path) != 0 ? -errno : code;
 }
 
 int neap_files_remove(const char *path, bool recursive) {
-    if (recursive) return remove_at(AT_FDCWD, path, 0);
     if (unlink(path) == 0) return 0;
-    if (errno != EISDIR && errno != EPERM) return -errno;
+    if (!is_folder(-errno)) return -errno;
+    if (recursive) return remove_all(path);
     return rmdir(path) == 0 ? 0 : -errno;
 }
 
