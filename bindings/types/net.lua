@@ -107,7 +107,7 @@ local Datagram = {}
 ---@since 0.1
 function Net.connect(host, port, options) end
 
----Listens for connections. What a server that was killed has left at a path is removed.
+---Listens for connections. A socket that a server that was killed has left at a path is removed; nothing else is.
 ---
 ---Options: `backlog`, how many connections may wait to be accepted (511); `reuseport`: other listeners, of other
 ---threads or programs, may have the same port, and the system spreads connections over them; `tls`: what is accepted is

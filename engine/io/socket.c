@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -76,11 +77,16 @@ static int set_option(int fd, int level, int name) {
     return setsockopt(fd, level, name, &on, sizeof on);
 }
 
-/* A socket in the file system stays when its server is killed: one that nobody answers at is in nobody's use. */
+/* A socket in the file system stays when its server is killed: one that nobody answers at is in nobody's use. Files and the sockets of
+ * servers that are merely busy (EAGAIN) are left alone. */
 static void remove_left_over(const struct neap_address *address) {
-    int fd = -1, code = neap_socket_connect(address, &fd);
-    if (fd >= 0) close(fd);
-    if (code == UV_ECONNREFUSED) unlink(address->local.sun_path);
+    struct stat info;
+    if (lstat(address->local.sun_path, &info) != 0 || !S_ISSOCK(info.st_mode)) return;
+    int fd = open_socket(address, SOCK_STREAM);
+    if (fd < 0) return;
+    bool refused = connect(fd, &address->any, address->size) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    if (refused) unlink(address->local.sun_path);
 }
 
 static int bind_socket(const struct neap_address *address, int type, unsigned flags, int *result) {
