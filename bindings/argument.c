@@ -27,19 +27,33 @@ static const char *find_method(lua_State *L) {
     return find_key(L);
 }
 
+/* Pushes the place of whoever has called the running function, as luaL_where does, but not one in the Lua half. */
+static void push_place(lua_State *L) {
+    lua_Debug frame;
+    for (int level = 1; lua_getstack(L, level, &frame); level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (strncmp(frame.source, "=[neap.", 7) == 0) continue;
+        luaL_where(L, level);
+        return;
+    }
+    lua_pushliteral(L, "");
+}
+
 int neap_argument_error(lua_State *L, int argument, const char *message) {
     lua_Debug frame;
     const char *name = NULL;
     luaL_checkstack(L, LUA_MINSTACK, "an error");
-    if (lua_getstack(L, 0, &frame) && lua_getinfo(L, "nf", &frame) && strcmp(frame.namewhat, "method") != 0)
-        name = find_method(L);
-    if (name == NULL)
-        luaL_argerror(L, argument, message);
-    else if (argument == 1)
-        luaL_error(L, "calling '%s' on bad self (%s)", name, message);
+    if (lua_getstack(L, 0, &frame) && lua_getinfo(L, "nf", &frame))
+        name = strcmp(frame.namewhat, "method") == 0 ? frame.name : find_method(L);
+    if (name == NULL) luaL_argerror(L, argument, message);
+    push_place(L);
+    if (argument == 1)
+        lua_pushfstring(L, "calling '%s' on bad self (%s)", name, message);
     else
-        luaL_error(L, "bad argument #%d to '%s' (%s)", argument - 1, name, message);
-    __builtin_unreachable(); /* Lua does not declare that these never return */
+        lua_pushfstring(L, "bad argument #%d to '%s' (%s)", argument - 1, name, message);
+    lua_concat(L, 2);
+    lua_error(L);
+    __builtin_unreachable(); /* Lua does not declare that it never returns */
 }
 
 int neap_argument_type_error(lua_State *L, int argument, const char *type) {

@@ -93,16 +93,34 @@ static int go_on_sending(lua_State *L) {
     return neap_await_served(L, 1);
 }
 
+/* nil, message, code: why there is no such address. */
+static int push_refusal(lua_State *L, int code) {
+    if (code != UV_EINVAL) return neap_push_code(L, code);
+    lua_pushnil(L);
+    lua_pushfstring(L, "cannot send to %s: the host is not numeric", lua_tostring(L, 3));
+    lua_pushstring(L, neap_code_name(code));
+    return 3;
+}
+
+static void check_address(lua_State *L) {
+    size_t size;
+    const char *host = neap_argument_string(L, 3, &size);
+    neap_argument_check(L, strlen(host) == size, 3, "a host has no zero bytes");
+    if (strncmp(host, "unix:", 5) == 0) return;
+    lua_Integer port = neap_argument_integer(L, 4);
+    neap_argument_check(L, port >= 0 && port <= 65535, 4, "a port is between 0 and 65535");
+}
+
 /* datagram:send(bytes, host, port[, timeout]) */
 static int datagram_send(lua_State *L) {
     check(L);
     neap_argument_type(L, 2, LUA_TSTRING);
-    neap_argument_string(L, 3, NULL);
+    check_address(L);
     int64_t deadline = neap_check_timeout(L, 5);
     lua_settop(L, 4);
     struct neap_address *address = lua_newuserdatauv(L, sizeof *address, 0);
     int code = neap_net_address(L, 3, address);
-    if (code != 0) return neap_push_code(L, code);
+    if (code != 0) return push_refusal(L, code);
     lua_replace(L, ADDRESS);
     lua_pushvalue(L, 2);
     lua_replace(L, BYTES);

@@ -283,9 +283,12 @@ describe("neap.net.connect", function()
 
   it("refuses arguments that make no sense", function()
     for _, bad in ipairs({ { "localhost" }, { "localhost", -1 }, { "localhost", 65536 }, { "localhost", "80" },
-      { 1, 1 }, { "localhost", 1, { time = 1 } }, { "localhost", 1, { timeout = "x" } } }) do
+      { 1, 1 }, { "localhost", 1, { time = 1 } }, { "localhost", 1, { timeout = "x" } }, { "localhost\0.org", 1 },
+      { "unix:" }, { "unix:/tmp\0/path" } }) do
       assert.has_error(function() neap.net.connect(table.unpack(bad)) end)
     end
+    assert.has_error(function() neap.net.listen("unix:") end)
+    assert.has_error(function() neap.dns.resolve("localhost\0.org") end)
   end)
 end)
 
@@ -373,6 +376,24 @@ describe("a listener", function()
     local _, _, code = neap.net.listen("unix:" .. path)
     assert.are.equal("EADDRINUSE", code)
     assert.are.equal(path, (listener:address()))
+  end)
+
+  it("leaves files alone, and the paths of servers that are busy", function()
+    local file <close> = support.temporary_file("precious")
+    local _, _, code = neap.net.listen("unix:" .. file.path)
+    assert.are.equal("EADDRINUSE", code)
+    assert.are.equal("precious", support.read_file(file.path))
+    local path = os.tmpname()
+    os.remove(path)
+    local listener = assert(neap.net.listen("unix:" .. path, { backlog = 1 }))
+    local waiting = {}
+    repeat
+      local stream = neap.net.connect("unix:" .. path)
+      waiting[#waiting + 1] = stream
+    until not stream
+    assert.are.equal("EADDRINUSE", select(3, neap.net.listen("unix:" .. path)))
+    assert.are.equal(path, (waiting[1]:peer()))
+    listener:close()
   end)
 
   it("goes on when there are descriptors again", function()
@@ -473,6 +494,16 @@ describe("a datagram socket", function()
     assert.are.equal("one", (b:recv()))
     assert.are.equal("", (b:recv()))
     assert.are.equal("three", (b:recv()))
+  end)
+
+  it("sends to numeric hosts and to ports that there can be", function()
+    local a <close> = neap.net.udp("127.0.0.1")
+    assert.are.same(table.pack(nil, "cannot send to localhost: the host is not numeric", "EINVAL"),
+      table.pack(a:send("x", "localhost", 1)))
+    assert.has_error(function() a:send("x", "127.0.0.1\0", 1) end,
+      "bad argument #2 to 'send' (a host has no zero bytes)")
+    assert.has_error(function() a:send("x", "127.0.0.1", 65537) end,
+      "bad argument #3 to 'send' (a port is between 0 and 65535)")
   end)
 
   it("tells that a packet is too large", function()

@@ -50,6 +50,12 @@ describe("neap.run", function()
     assert.are.equal("1||" .. os.getenv("PATH") .. "\n", result.stdout)
   end)
 
+  it("tells which folder it was to run in", function()
+    local _, message, code = neap.run({ "echo", cwd = "spec/none" })
+    assert.are.equal("ENOENT", code)
+    assert.are.equal("cannot run echo in spec/none: no such file or directory", message)
+  end)
+
   it("tells that there is no such program", function()
     assert.are.same(table.pack(nil, "cannot run nonesuch: no such file or directory", "ENOENT"),
       table.pack(neap.run({ "nonesuch" })))
@@ -90,7 +96,8 @@ describe("neap.run", function()
 
   it("refuses a command that makes no sense", function()
     for _, bad in ipairs({ {}, { {} }, { "a\0b" }, { "true", foo = 1 }, { "true", timeout = -1 },
-      { "true", stdin = 1 } }) do
+      { "true", stdin = 1 }, { "true", cwd = "/\0tmp" }, { "true", env = { ["A=B"] = "c" } },
+      { "true", env = { "A=b" } }, { "true", env = { A = {} } }, { "true", env = { A = "b\0c" } } }) do
       local ok, message = pcall(neap.run, bad)
       assert.is_false(ok)
       assert.is_truthy(message:find("bad argument #1 to 'run'", 1, true), message)
@@ -109,6 +116,12 @@ describe("a program", function()
     assert.are.same({ code = 0 }, program:wait())
     assert.are.same({ code = 0 }, program:wait())
     assert.is_false(program:is_alive())
+  end)
+
+  it("tells at which place it was sent what is no signal", function()
+    local program <close> = neap.popen({ "true" })
+    local _, message = pcall(function() program:kill("NONE") end)
+    assert.is_truthy(message:find("^[^[]+:%d+: bad argument #1 to 'kill' %(no signal is named 'NONE'%)"), message)
   end)
 
   it("is sent signals by name and number", function()

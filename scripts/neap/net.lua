@@ -12,10 +12,18 @@ local check = internal.load("neap.check")
 local tls -- neap.tls, once it is used
 local refuse = check.refuse
 
+local function is_local(host) return host:sub(1, 5) == "unix:" end
+
+local function check_host(host, name)
+  if type(host) ~= "string" then refuse(1, name, "string expected, got " .. type(host)) end
+  if host:find("\0", 1, true) then refuse(1, name, "a host has no zero bytes") end
+end
+
 --- A host that is a path in the file system has no port, and the options stand in its place.
 local function check_place(host, port, options, name)
-  if type(host) ~= "string" then refuse(1, name, "string expected, got " .. type(host)) end
-  if host:sub(1, 5) == "unix:" then return nil, port == nil and options or port, options == nil and 2 or 3 end
+  check_host(host, name)
+  if host == "unix:" then refuse(1, name, "a path is needed behind 'unix:'") end
+  if is_local(host) then return nil, port == nil and options or port, options == nil and 2 or 3 end
   if math.type(port) ~= "integer" then refuse(2, name, "port: integer expected, got " .. type(port)) end
   if port < 0 or port > 65535 then refuse(2, name, "a port is between 0 and 65535") end
   return port, options, 3
@@ -27,8 +35,6 @@ local function countdown(timeout)
   local deadline = neap.now() + timeout
   return function() return math.max(0, deadline - neap.now()) end
 end
-
-local function is_local(host) return host:sub(1, 5) == "unix:" end
 
 local function is_numeric(host) return host:find("^%d+%.%d+%.%d+%.%d+$") or host:find(":", 1, true) end
 
@@ -169,7 +175,7 @@ end
 local resolve_options = { family = check.one_of("any", "ipv4", "ipv6"), timeout = check.seconds }
 
 function dns.resolve(host, options)
-  if type(host) ~= "string" then refuse(1, "resolve", "string expected, got " .. type(host)) end
+  check_host(host, "resolve")
   options = check.options(options, resolve_options, 2, "resolve")
   return resolve(host, options.family or "any", options.timeout)
 end

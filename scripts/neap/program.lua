@@ -17,6 +17,22 @@ local run_options = {
   cwd = check.string, env = check.table, timeout = check.seconds,
 }
 
+--- Nothing that would mean something else to the system than it does here.
+local function check_strings(options, name)
+  if options.cwd and options.cwd:find("\0", 1, true) then
+    check.refuse(1, name, "option 'cwd': a path has no zero bytes")
+  end
+  for variable, value in pairs(options.env or {}) do
+    if type(variable) ~= "string" or variable == "" or variable:find("[=\0]") then
+      check.refuse(1, name, ("option 'env': no variable is named '%s'"):format(tostring(variable)))
+    end
+    local kind = type(value)
+    if kind ~= "string" and kind ~= "number" and value ~= false or kind == "string" and value:find("\0", 1, true) then
+      check.refuse(1, name, ("option 'env': %s: string without zero bytes, or false, expected"):format(variable))
+    end
+  end
+end
+
 --- The words of the command, and the options beside them.
 local function check_command(command, known, name)
   if type(command) ~= "table" then
@@ -37,7 +53,9 @@ local function check_command(command, known, name)
     words[number] = word
   end
   if #words == 0 then check.refuse(1, name, "a program is needed") end
-  return words, check.options(options, known, 1, name)
+  options = check.options(options, known, 1, name)
+  check_strings(options, name)
+  return words, options
 end
 
 --- "NAME=value" for all that the environment has: ours, and on top of it what is given (false: without that one).
@@ -87,7 +105,8 @@ local function start(words, options, name)
     kinds, options.group ~= false)
   if not process then
     local message, code = stdin, stdout
-    return nil, ("cannot %s %s: %s"):format(name, words[1], message), code
+    local folder = options.cwd and " in " .. options.cwd or ""
+    return nil, ("cannot %s %s%s: %s"):format(name, words[1], folder, message), code
   end
   local program = { process = process, pid = process:pid(), stdin = stdin, stdout = stdout, stderr = stderr }
   return setmetatable(program, Program)
