@@ -2,45 +2,34 @@
 
 #include <lauxlib.h>
 
-#include "core/memory.h"
-
-enum { FIRST_ROOM = 16 };
-
 void neap_anchors_open(lua_State *L, struct neap_anchors *anchors) {
     lua_newtable(L);
     anchors->table = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void neap_anchors_close(struct neap_anchors *anchors) { neap_free(anchors->free); }
-
-static uint32_t next_slot(lua_State *L, struct neap_anchors *anchors) {
-    if (anchors->last == anchors->room) {
-        uint32_t room = anchors->room == 0 ? FIRST_ROOM : anchors->room * 2;
-        uint32_t *slots = neap_realloc(anchors->free, room * sizeof *slots);
-        if (slots == NULL) luaL_error(L, "not enough memory");
-        anchors->free = slots;
-        anchors->room = room;
-    }
-    return anchors->last + 1;
+/* Takes a slot that was given back, of the table on top of the stack. */
+static uint32_t take_free(lua_State *L, struct neap_anchors *anchors) {
+    uint32_t slot = anchors->free;
+    lua_rawgeti(L, -1, slot);
+    anchors->free = (uint32_t)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return slot;
 }
 
 uint32_t neap_anchors_add(lua_State *L, struct neap_anchors *anchors) {
-    uint32_t slot = anchors->count > 0 ? anchors->free[anchors->count - 1] : next_slot(L, anchors);
     lua_rawgeti(L, LUA_REGISTRYINDEX, anchors->table);
+    uint32_t slot = anchors->free != 0 ? take_free(L, anchors) : anchors->last + 1;
     lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, slot); /* may raise: the slot is taken only after */
+    lua_rawseti(L, -2, slot); /* may raise: a new slot is taken only after */
     lua_pop(L, 1);
-    if (anchors->count > 0)
-        anchors->count--;
-    else
-        anchors->last = slot;
+    if (slot > anchors->last) anchors->last = slot;
     return slot;
 }
 
 void neap_anchors_remove(lua_State *L, struct neap_anchors *anchors, uint32_t slot) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, anchors->table);
-    lua_pushnil(L);
+    lua_pushinteger(L, anchors->free);
     lua_rawseti(L, -2, slot);
     lua_pop(L, 1);
-    anchors->free[anchors->count++] = slot;
+    anchors->free = slot;
 }

@@ -6,16 +6,13 @@
 #include <stdint.h>
 
 struct neap_anchors {
-    int table;      /* registry reference */
-    uint32_t *free; /* slots that were given back: a stack; owned */
-    uint32_t count; /* used of free */
-    uint32_t room;  /* allocated of free: at least `last`, so that giving back cannot fail */
-    uint32_t last;  /* slots beyond were never used */
+    int table;     /* registry reference */
+    uint32_t free; /* a slot that was given back: in it stands the number of the next one; 0: there is none */
+    uint32_t last; /* slots beyond were never used */
 };
 
 /* `anchors` is zeroed. May raise. */
 void neap_anchors_open(lua_State *L, struct neap_anchors *anchors);
-void neap_anchors_close(struct neap_anchors *anchors);
 
 /* Keeps the value on top of the stack, which stays there; returns its slot. Raises when out of memory. */
 uint32_t neap_anchors_add(lua_State *L, struct neap_anchors *anchors);

@@ -157,8 +157,6 @@ void neap_vm_free(struct neap_vm *vm) {
     neap_codec_close(vm);
     neap_site_close(vm);
     neap_outcome_free(vm->outcome);
-    neap_anchors_close(&vm->handles);
-    neap_anchors_close(&vm->pool);
     neap_free(vm->idle);
     neap_free(vm->origin);
     neap_free(vm->output.bytes);

@@ -6,7 +6,7 @@
  * MODEL       A size is rounded up to grains of 16 bytes. A small block, up to SMALL_MAX, comes from the list of free cells
  *             of its rounded size (its class), else from the front of the current span. A span is free memory that every
  *             class fits into. Spans are cut out of chunks, which grow with the state. A larger block is malloc's, with a
- *             record in front that links it for neap_arena_free.
+ *             record in front that links it for neap_arena_free; one that grows past MAP_FROM is mapped.
  *
  * INVARIANTS  1. Every grain of a chunk belongs to one block in use, to one free cell, or to one span.
  *             2. A free cell is as large as its class says; a span that waits is larger than SMALL_MAX.
@@ -23,7 +23,12 @@
  *
  * SHRINKING   must not fail, even where the smaller block cannot be had. A small block is then cut: its tail becomes a free
  *             cell. A large block becomes a chunk: its front remains the block, the rest is free. One that stays large keeps
- *             what malloc gave it.
+ *             what it had.
+ *
+ * GROWING     A table doubles again and again, and malloc would keep the holes of the halves that it outgrew: nobody else asks for blocks
+ *             of that size. What is mapped grows where it stands, or the kernel moves its pages. The price is that fresh pages are
+ *             cleared, each time: buffers that grow, and go soon, are better off with malloc. So once one that was mapped goes, or
+ *             shrinks, others are mapped only from twice its size on.
  *
  * REJECTED    See engine/decisions/0003-arena-per-state.md. */
 #include "core/arena.h"
@@ -50,8 +55,14 @@ enum {
     GRAIN = 16, /* bytes; the alignment of all blocks */
 #ifdef ALL_LARGE
     SMALL_MAX = 0,
+    MAP_FROM = INT32_MAX,
 #else
-    SMALL_MAX = 2048,         /* bytes; no block of a new state with its libraries is larger */
+    SMALL_MAX = 2048, /* bytes; no block of a new state with its libraries is larger */
+#ifdef NEAP_CHECK
+    MAP_FROM = 32 * 1024,
+#else
+    MAP_FROM = 256 * 1024, /* bytes of a block: see GROWING */
+#endif
 #endif
 #ifdef NEAP_CHECK
     FIRST_SIZE = 4 * 1024, /* the test build has small chunks, so that they come, go and are surveyed often */
@@ -82,7 +93,7 @@ struct span {
 struct region {
     struct neap_list node; /* in the arena's chunks or larges */
     size_t size;           /* bytes behind this record */
-    bool mapped;           /* it came from neap_map, not from neap_alloc */
+    bool mapped;           /* it came from neap_map, not from neap_alloc: up to the next grain it is there */
 };
 
 /* Written by the thread that uses the state. */
@@ -93,6 +104,7 @@ struct neap_arena {
     size_t limit;                        /* bytes that used may grow to; SIZE_MAX: no limit */
     size_t large;                        /* bytes; invariant 4 */
     size_t room;                         /* bytes in chunks, free or not */
+    size_t map_from;                     /* bytes: smaller blocks are not mapped when they grow */
     size_t survey_from;                  /* the next survey waits until room has grown to this, */
     size_t survey_below;                 /* or what small blocks use has fallen to this; both in bytes */
     struct span *spans;                  /* those that wait */
@@ -111,6 +123,16 @@ static size_t rounded(size_t size) { return (size + GRAIN - 1) / GRAIN * GRAIN; 
 static char *memory_of(struct region *region) { return (char *)(region + 1); }
 
 static struct region *region_of(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct region, node); }
+
+/* Of a region with `size` bytes, with its record: what was mapped for it. */
+static size_t mapped_size(size_t size) { return sizeof(struct region) + rounded(size); }
+
+static void free_region(struct region *region) {
+    if (region->mapped)
+        neap_unmap(region, mapped_size(region->size));
+    else
+        neap_free(region);
+}
 
 /* In the test build memory that changes hands loses what was in it. */
 static void scribble(void *memory, int byte, size_t size) {
@@ -153,13 +175,6 @@ static void set_span(struct neap_arena *arena, char *start, size_t size) {
 static void add_chunk(struct neap_arena *arena, struct region *chunk) {
     neap_list_push_back(&arena->chunks, &chunk->node);
     arena->room += chunk->size;
-}
-
-static void free_chunk(struct region *chunk) {
-    if (chunk->mapped)
-        neap_unmap(chunk, sizeof *chunk + chunk->size);
-    else
-        neap_free(chunk);
 }
 
 static bool new_chunk(struct neap_arena *arena) {
@@ -276,7 +291,7 @@ static size_t merge(struct neap_arena *arena, const struct strip *strip) {
         if (size == chunk->size && is_spare(arena, chunk)) {
             neap_list_remove(&chunk->node);
             arena->room -= chunk->size;
-            free_chunk(chunk);
+            free_region(chunk);
             return gained;
         }
         give(arena, memory_of(chunk) + start * GRAIN, size);
@@ -351,8 +366,10 @@ static void add_large(struct neap_arena *arena, struct region *region, size_t si
     arena->large += size;
 }
 
-static void remove_large(struct neap_arena *arena, struct region *region, size_t size) {
+/* `new_size` is what it will have, 0 if it goes. */
+static void remove_large(struct neap_arena *arena, struct region *region, size_t size, size_t new_size) {
     NEAP_ASSERT(region->size == size, "arena: a block comes back with the size that it was asked for");
+    if (region->mapped && new_size < size && arena->map_from / 2 < size) arena->map_from = 2 * size; /* see GROWING */
     neap_list_remove(&region->node);
     arena->large -= size;
 }
@@ -366,11 +383,29 @@ static void *new_large(struct neap_arena *arena, size_t size) {
     return memory_of(region);
 }
 
+/* A mapped copy of a block that grows; NULL: no memory. */
+static struct region *map_grown(struct region *region, size_t old_size, size_t new_size) {
+    struct region *moved = neap_map(mapped_size(new_size));
+    if (moved == NULL) return NULL;
+    memcpy(memory_of(moved), memory_of(region), old_size);
+    neap_free(region);
+    moved->mapped = true;
+    return moved;
+}
+
+/* To `new_size` bytes, somewhere; NULL: it is as it was. */
+static struct region *resize_region(const struct neap_arena *arena, struct region *region, size_t old_size,
+                                    size_t new_size) {
+    if (region->mapped) return neap_remap(region, mapped_size(old_size), mapped_size(new_size));
+    if (new_size > old_size && new_size >= arena->map_from) return map_grown(region, old_size, new_size);
+    return neap_realloc(region, sizeof *region + new_size);
+}
+
 static void *resize_large(struct neap_arena *arena, void *block, size_t old_size, size_t new_size) {
     struct region *region = large_of(block);
-    if (new_size > SIZE_MAX - sizeof *region) return NULL;
-    remove_large(arena, region, old_size);
-    struct region *moved = neap_realloc(region, sizeof *region + new_size);
+    if (new_size > SIZE_MAX - sizeof *region - GRAIN) return NULL;
+    remove_large(arena, region, old_size, new_size);
+    struct region *moved = resize_region(arena, region, old_size, new_size);
     if (moved == NULL && new_size > old_size) {
         add_large(arena, region, old_size);
         return NULL;
@@ -391,8 +426,8 @@ static inline void release(struct neap_arena *arena, void *block, size_t size) {
         scribble(block, 0x5A, rounded(size));
         give_cell(arena, block, rounded(size));
     } else {
-        remove_large(arena, large_of(block), size);
-        neap_free(large_of(block));
+        remove_large(arena, large_of(block), size, 0);
+        free_region(large_of(block));
     }
 }
 
@@ -401,8 +436,8 @@ static void *cut(struct neap_arena *arena, void *block, size_t old_size, size_t 
     size_t room = rounded(old_size);
     if (old_size > SMALL_MAX) {
         struct region *chunk = large_of(block);
-        remove_large(arena, chunk, old_size);
-        room = chunk->size = old_size / GRAIN * GRAIN;
+        remove_large(arena, chunk, old_size, new_size);
+        room = chunk->size = chunk->mapped ? rounded(old_size) : old_size / GRAIN * GRAIN;
         add_chunk(arena, chunk);
     }
     give(arena, (char *)block + rounded(new_size), room - rounded(new_size));
@@ -446,6 +481,7 @@ struct neap_arena *neap_arena_new(void) {
     if (arena == NULL) return NULL;
     memset(arena, 0, sizeof *arena);
     arena->limit = SIZE_MAX;
+    arena->map_from = MAP_FROM;
     arena->survey_from = SURVEY_FROM;
     neap_list_init(&arena->chunks);
     neap_list_init(&arena->larges);
@@ -457,9 +493,9 @@ struct neap_arena *neap_arena_new(void) {
 
 void neap_arena_free(struct neap_arena *arena) {
     struct neap_list *node;
-    while ((node = neap_list_pop_front(&arena->larges)) != NULL) neap_free(region_of(node));
+    while ((node = neap_list_pop_front(&arena->larges)) != NULL) free_region(region_of(node));
     neap_list_remove(&arena->first.node);
-    while ((node = neap_list_pop_front(&arena->chunks)) != NULL) free_chunk(region_of(node));
+    while ((node = neap_list_pop_front(&arena->chunks)) != NULL) free_region(region_of(node));
     neap_free(arena);
 }
 

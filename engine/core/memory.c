@@ -14,6 +14,19 @@ static void *map(size_t size) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+static void *remap(void *memory, size_t old_size, size_t new_size) {
+#ifdef MREMAP_MAYMOVE
+    void *moved = mremap(memory, old_size, new_size, MREMAP_MAYMOVE);
+    return moved == MAP_FAILED ? NULL : moved;
+#else
+    void *moved = map(new_size);
+    if (moved == NULL) return NULL;
+    memcpy(moved, memory, old_size < new_size ? old_size : new_size);
+    munmap(memory, old_size);
+    return moved;
+#endif
+}
+
 static void *map_file(int fd, size_t size, bool writable) {
     void *memory = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
     return memory == MAP_FAILED ? NULL : memory;
@@ -45,6 +58,10 @@ void *neap_map(size_t size) {
     return memory;
 }
 
+void *neap_remap(void *memory, size_t old_size, size_t new_size) {
+    return must_fail() ? NULL : remap(memory, old_size, new_size);
+}
+
 void *neap_map_file(int fd, size_t size, bool writable) {
     void *memory = must_fail() ? NULL : map_file(fd, size, writable);
     if (memory != NULL) count(1);
@@ -63,6 +80,8 @@ static int must_fail(void) { return 0; }
 static void count(long blocks) { (void)blocks; }
 
 void *neap_map(size_t size) { return map(size); }
+
+void *neap_remap(void *memory, size_t old_size, size_t new_size) { return remap(memory, old_size, new_size); }
 
 void *neap_map_file(int fd, size_t size, bool writable) { return map_file(fd, size, writable); }
 

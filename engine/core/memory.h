@@ -28,6 +28,9 @@ void *neap_alloc_from(struct neap_quota *quota, size_t size);
 
 /* Whole pages, zeroed, that really go back to the system when they are given back: for large memory that comes and goes. */
 void *neap_map(size_t size);
+/* With another size: what was in it stays, as far as it goes, somewhere. NULL: no memory, and all is as it was; when it is to become
+ * smaller the rest just stays mapped then. Not for files. */
+void *neap_remap(void *memory, size_t old_size, size_t new_size);
 /* The first `size` bytes of the file `fd`, shared with whoever has them mapped too. Unmapped like the others. */
 void *neap_map_file(int fd, size_t size, bool writable);
 /* `size` is the one that was asked for. */

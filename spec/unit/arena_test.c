@@ -236,6 +236,70 @@ static void shrinking_succeeds_without_memory(void **state) {
     }
 }
 
+/* Far past the size from which on a block that grows is mapped, in the test build. */
+static const size_t growing[] = {20000,  33001,  33002,  70007, 140014, 139999,
+                                 300000, 299990, 600000, 50000, 49999,  2049};
+enum { GROWING = sizeof growing / sizeof growing[0] };
+
+static void a_block_that_grows_on_and_on_keeps_its_content(void **state) {
+    struct neap_arena *arena = arena_of(state);
+    for (int round = 0; round < 3; round++) {
+        size_t size = growing[0];
+        void *block = obtain(arena, size);
+        fill(block, size, 7);
+        for (size_t i = 1; i < GROWING; i++) {
+            block = neap_arena_alloc(arena, block, size, growing[i]);
+            assert_non_null(block);
+            assert_int_equal((uintptr_t)block % 16, 0);
+            assert_true(is_filled(block, size < growing[i] ? size : growing[i], 7));
+            size = growing[i];
+            fill(block, size, 7);
+            assert_int_equal(neap_arena_used(arena), size);
+        }
+        give_back(arena, block, size);
+    }
+}
+
+static void growing_on_without_memory_fails_and_changes_nothing(void **state) {
+    struct neap_arena *arena = arena_of(state);
+    size_t size = growing[0];
+    void *block = obtain(arena, size);
+    fill(block, size, 8);
+    for (size_t i = 1; i < GROWING; i++) {
+        if (growing[i] > size) {
+            neap_memory_fail_after(0);
+            assert_null(neap_arena_alloc(arena, block, size, growing[i]));
+            neap_memory_fail_after(-1);
+            assert_int_equal(neap_arena_used(arena), size);
+            assert_true(is_filled(block, size, 8));
+        }
+        block = neap_arena_alloc(arena, block, size, growing[i]);
+        size = growing[i];
+        fill(block, size, 8);
+    }
+}
+
+static void what_has_grown_shrinks_without_memory(void **state) {
+    struct neap_arena *arena = arena_of(state);
+    for (size_t i = 0; i < SIZES; i++) {
+        void *block = obtain(arena, 20000);
+        fill(block, 20000, 9);
+        for (size_t size = 20000; size < 200000; size += 60001)
+            block = neap_arena_alloc(arena, block, size, size + 60001);
+        for (size_t size = 2048; size > 0; size /= 2) exhaust(arena, size);
+        size_t used = neap_arena_used(arena), smaller = sizes[i] < 20000 ? sizes[i] : 20000;
+        neap_memory_fail_after(0);
+        block = neap_arena_alloc(arena, block, 200003, sizes[i]);
+        assert_non_null(block);
+        assert_true(is_filled(block, smaller, 9));
+        assert_int_equal(neap_arena_used(arena), used - (200003 - sizes[i]));
+        neap_memory_fail_after(-1);
+        block = neap_arena_alloc(arena, block, sizes[i], 100000);
+        assert_true(is_filled(block, smaller, 9));
+        give_back(arena, block, 100000);
+    }
+}
+
 static void what_shrinking_left_over_is_used_again(void **state) {
     struct neap_arena *arena = arena_of(state);
     void *block = obtain(arena, 60000);
@@ -387,7 +451,7 @@ static uint32_t random_below(uint32_t bound) {
 
 static size_t random_size(void) {
     switch (random_below(8)) {
-        case 0: return 1 + random_below(20000);
+        case 0: return 1 + random_below(random_below(4) == 0 ? 80000 : 20000);
         case 1: return 1 + random_below(3000);
         default: return 1 + random_below(300);
     }
@@ -455,6 +519,9 @@ int main(void) {
         WITH_ARENA(an_arena_that_cannot_be_made_is_null),
         WITH_ARENA(growing_without_memory_fails_and_changes_nothing),
         WITH_ARENA(shrinking_succeeds_without_memory),
+        WITH_ARENA(a_block_that_grows_on_and_on_keeps_its_content),
+        WITH_ARENA(growing_on_without_memory_fails_and_changes_nothing),
+        WITH_ARENA(what_has_grown_shrinks_without_memory),
         WITH_ARENA(what_shrinking_left_over_is_used_again),
         WITH_ARENA(a_block_that_shrank_without_memory_goes_back_in_the_end),
         WITH_ARENA(blocks_given_back_serve_the_next_ones),
