@@ -57,6 +57,24 @@ describe("a channel", function()
     end
   end)
 
+  it("keeps what it has when a thread gets it", function()
+    for held = 0, 9 do
+      local channel = neap.channel(100)
+      for i = 1, 5 do channel:send(i) end
+      for _ = 1, 5 do channel:recv() end
+      for i = 1, held do channel:send(i) end
+      channel:close()
+      local thread = neap.thread(function(from)
+        local values = {}
+        for value in from:iter() do values[#values + 1] = value end
+        return values
+      end, channel)
+      local expected = {}
+      for i = 1, held do expected[i] = i end
+      assert.are.same(expected, (thread:join()))
+    end
+  end)
+
   it("of capacity 0 gives a value to who waits, and keeps none", function()
     local channel = neap.channel()
     assert.is_nil((channel:send(1, 0)))

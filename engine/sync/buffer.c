@@ -29,11 +29,12 @@ static int grow_heap(struct neap_buffer *buffer, size_t room) {
     return 0;
 }
 
-/* The ring, which is full, is laid out anew, so that it starts at 0. */
+/* The ring is laid out anew, so that it starts at 0. */
 static int grow_ring(struct neap_buffer *buffer, size_t room) {
     struct neap_message *ring = neap_alloc(room * sizeof *ring);
     if (ring == NULL) return NEAP_NOMEM;
     size_t tail = buffer->room - buffer->first; /* places up to the end of the old ring */
+    if (tail > buffer->count) tail = buffer->count;
     if (buffer->count > 0) {
         memcpy(ring, buffer->ring + buffer->first, tail * sizeof *ring);
         memcpy(ring + tail, buffer->ring, (buffer->count - tail) * sizeof *ring);

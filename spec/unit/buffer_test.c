@@ -89,6 +89,22 @@ static void infinite_priorities_have_their_places(void **state) {
     neap_buffer_fini(&buffer);
 }
 
+static void fifo_keeps_the_order_when_it_grows_before_it_is_full(void **state) {
+    (void)state;
+    for (int held = 0; held < 8; held++)
+        for (int first = 0; first < 8; first++) {
+            struct neap_buffer buffer;
+            neap_buffer_init(&buffer, NEAP_FIFO);
+            for (int i = 0; i < first; i++) put(&buffer, i, 0);
+            for (int i = 0; i < first; i++) assert_int_equal(take(&buffer), i);
+            for (int i = 0; i < held; i++) put(&buffer, i, 0);
+            assert_int_equal(neap_buffer_grow(&buffer), 0);
+            for (int i = held; i < 20; i++) put(&buffer, i, 0);
+            for (int i = 0; i < 20; i++) assert_int_equal(take(&buffer), i);
+            neap_buffer_fini(&buffer);
+        }
+}
+
 static void what_is_left_is_dropped(void **state) {
     (void)state;
     for (int order = NEAP_FIFO; order <= NEAP_PRIORITY; order++) {
@@ -120,6 +136,7 @@ static void out_of_memory_leaves_it_as_it_was(void **state) {
 int main(void) {
     const struct CMUnitTest buffer_tests[] = {
         TEST(fifo_keeps_the_order_while_it_grows),
+        TEST(fifo_keeps_the_order_when_it_grows_before_it_is_full),
         TEST(lifo_gives_the_latest),
         TEST(priority_gives_the_least_and_equals_in_order),
         TEST(infinite_priorities_have_their_places),
