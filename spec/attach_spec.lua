@@ -4,7 +4,7 @@ local support = require "spec.support"
 local Terminal = require "spec.terminal"
 local quote = support.quote
 
-local limit = support.sanitizer and 60 or 20 -- seconds
+local limit = 60 -- seconds
 
 -- Says its number in the file that it is given, and lives until somebody sets `finish`.
 local program = [[

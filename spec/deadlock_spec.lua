@@ -29,9 +29,13 @@ describe("a program in which everything waits", function()
       neap.sleep(0.05)
       reader:join()]])
     assert_deadlock(result,
-      "task main (thread main) has waited for 0.0% s in join of task reader (thread main) at script:8",
-      "task reader (thread main) has waited for 0.% s in recv of channel: 0x% at script:4",
-      "task writer (thread main) has waited for 0.% s in put of queue: 0x% at script:6")
+      "task main (thread main) has waited for % s in join of task reader (thread main) at script:8",
+      "task reader (thread main) has waited for % s in recv of channel: 0x% at script:4",
+      "task writer (thread main) has waited for % s in put of queue: 0x% at script:6")
+    local function age_of(task)
+      return tonumber(result.stderr:match("task " .. task .. " .- has waited for (%d+%.%d+) s"))
+    end
+    assert.is_true(age_of("main") < age_of("reader"), result.stderr)
     assert.are.equal(4, select(2, result.stderr:gsub("\n", "")))
   end)
 

@@ -46,7 +46,7 @@ describe("what a process was given and had not received when it was killed", fun
       assert.are.equal(2, #channel)
     end, 2)
     assert.are.equal(4, #channel)
-    for i = 1, 4 do assert.are.equal(i, (channel:recv(10))) end
+    for i = 1, 4 do assert.are.equal(i, (channel:recv(60))) end
     assert.are.equal(0, #channel)
   end)
 
@@ -66,7 +66,7 @@ describe("what a process was given and had not received when it was killed", fun
     die_with(receive, { channel }, function() assert.is_true(channel:send("met", 10)) end)
     assert.are.equal(1, #channel)
     assert.are.same({ nil, "timeout", "timeout" }, { channel:send("later", 0) })
-    assert.are.equal("met", channel:recv(10))
+    assert.are.equal("met", channel:recv(60))
   end)
 
   it("is received from a closed channel before that is at its end", function()
@@ -75,21 +75,21 @@ describe("what a process was given and had not received when it was killed", fun
       channel:send("last")
       channel:close()
     end)
-    assert.are.equal("last", channel:recv(10))
-    assert.are.same({ nil, "closed", "closed" }, { channel:recv(10) })
+    assert.are.equal("last", channel:recv(60))
+    assert.are.same({ nil, "closed", "closed" }, { channel:recv(60) })
   end)
 
   it("may be large", function()
     local channel = neap.channel(1)
     local text = ("x"):rep(1 << 20)
     die_with(receive, { channel }, function() channel:send(text) end)
-    assert.is_true(channel:recv(10) == text)
+    assert.is_true(channel:recv(60) == text)
   end)
 
   it("may refer to handles", function()
     local channel, event = neap.channel(1), neap.event()
     die_with(receive, { channel }, function() channel:send { event = event } end)
-    channel:recv(10).event:set()
+    channel:recv(60).event:set()
     assert.is_true(event:is_set())
   end)
 
@@ -102,18 +102,18 @@ describe("what a process was given and had not received when it was killed", fun
     end)
     assert.are.equal(3, queue:qsize())
     for i, word in ipairs { "first", "second", "third" } do
-      assert.are.same({ word, i }, { queue:get(10) })
+      assert.are.same({ word, i }, { queue:get(60) })
       queue:task_done()
     end
-    assert.is_true(queue:join(10))
+    assert.is_true(queue:join(60))
     assert.has_error(function() queue:task_done() end)
   end)
 
   it("is in the pipe again", function()
     local reader, writer = neap.pipe(false)
     die_with(receive, { reader }, function() writer:send("through") end)
-    assert.is_true(reader:poll(10))
-    assert.are.equal("through", reader:recv(10))
+    assert.is_true(reader:poll(60))
+    assert.are.equal("through", reader:recv(60))
   end)
 
   it("is where the select had taken it from", function()
@@ -122,7 +122,7 @@ describe("what a process was given and had not received when it was killed", fun
       other:send("chosen")
       assert.are.equal(0, #other)
     end)
-    assert.are.equal("chosen", other:recv(10))
+    assert.are.equal("chosen", other:recv(60))
     assert.are.equal(0, #one)
   end)
 
@@ -132,7 +132,7 @@ describe("what a process was given and had not received when it was killed", fun
       semaphore:release()
       assert.are.equal(0, semaphore:value())
     end)
-    assert.is_true(semaphore:acquire(10))
+    assert.is_true(semaphore:acquire(60))
     assert.are.equal(0, semaphore:value())
   end)
 
@@ -182,7 +182,7 @@ describe("what a process was given and had not received when it was killed", fun
       end
       child:kill(9)
       assert.is_true(child:wait(60))
-      assert.are.equal(victim, (channel:recv(10)))
+      assert.are.equal(victim, (channel:recv(60)))
     end
   end)
 end)
@@ -203,7 +203,7 @@ describe("a barrier whose action is run by a process that is killed", function()
     assert.is_true(child:wait(60))
     assert.are.same(broken, first:join(60))
     assert.are.same(broken, second:join(60))
-    assert.are.same(broken, table.pack(barrier:wait(10)))
+    assert.are.same(broken, table.pack(barrier:wait(60)))
     barrier:reset()
     assert.is_false(barrier:is_broken())
   end)

@@ -56,7 +56,7 @@ local function kill_at_random(kills)
   end
 
   for _ = 1, kills do
-    local before, limit = answered, neap.now() + 30
+    local before, limit = answered, neap.now() + 60
     while answered == before and neap.now() < limit do neap.sleep(0.001) end
     assert.is_true(answered > before, "the pool does not go on")
     neap.sleep(math.random() * 0.005)
@@ -72,9 +72,9 @@ local function kill_at_random(kills)
   assert.are.same({}, wrong)
   assert.is_true(failed <= kills, ("%d jobs failed after %d kills"):format(failed, kills))
   -- Nothing is left taken: the lock is free, be it abandoned, and the permits are back.
-  assert.is_true((lock:acquire(10)))
+  assert.is_true((lock:acquire(60)))
   lock:release()
-  local limit = neap.now() + 10
+  local limit = neap.now() + 60
   while semaphore:value() < 2 and neap.now() < limit do neap.sleep(0.001) end
   assert.are.equal(2, semaphore:value())
   -- What was answered was done; what was not answered may have been.
@@ -112,20 +112,20 @@ local function kill_in_turn(kills)
   local running = { begin(), begin(), begin(), begin() }
 
   for _ = 1, kills do
-    local before, limit = done:get(), neap.now() + 30
+    local before, limit = done:get(), neap.now() + 60
     while done:get() == before and neap.now() < limit do neap.sleep(0.0005) end
     assert.is_true(done:get() > before, "nobody gets on")
     neap.sleep(math.random() * 0.003)
     local at = math.random(#running)
     running[at]:kill(9)
-    assert.is_true((running[at]:wait(30)))
+    assert.is_true((running[at]:wait(60)))
     running[at] = begin()
   end
   over:set(true)
-  for _, process in ipairs(running) do assert.is_true((process:wait(30)), "one waits for ever") end
+  for _, process in ipairs(running) do assert.is_true((process:wait(60)), "one waits for ever") end
 
   assert.are.equal(0, wrong:get())
-  assert.is_true((lock:acquire(10)))
+  assert.is_true((lock:acquire(60)))
   lock:release()
   -- Whoever was killed between the two had counted in one of them only.
   local difference = guarded:get() - done:get()

@@ -221,11 +221,12 @@ invalid timeout mode
     client:receive()
     ready = socket.select({ client }) -- what is in its buffer counts
     print(ready[1] == client, client:dirty())
-    local slept = neap.spawn(function() socket.sleep(0.05) return "slept" end)
-    neap.sleep(0.001)
-    print(slept:status(), slept:join())
+    local sleeper = neap.spawn(function() socket.sleep(60) end)
+    neap.yield()
+    print(sleeper:status(), sleeper:cancel())
+    print(neap.spawn(function() socket.sleep(0.001) return "slept" end):join())
     socket.sleep(-1)
-  ]], "0\t0\ttimeout\ntimeout\ntimeout\ntrue\t1.0\t0\tnil\n0\ttrue\tnil\ntrue\ttrue\nwaiting\tslept\n")
+  ]], "0\t0\ttimeout\ntimeout\ntimeout\ntrue\t1.0\t0\tnil\n0\ttrue\tnil\ntrue\ttrue\nwaiting\ttrue\nslept\n")
 
   runs("packets go to and fro", [[
     local socket = require "socket"

@@ -104,8 +104,10 @@ for _, name in ipairs({ "map", "starmap" }) do
 
     it_of_each_kind("gives up after its timeout", function(new)
       local pool <close> = new(2)
-      local results = table.pack(pool[name](pool, function(x) if x == 2 then neap.sleep(0.05) end end,
+      local gate = neap.event()
+      local results = table.pack(pool[name](pool, function(x) if x == 2 then gate:wait() end end,
         items(numbers(3)), { chunksize = 1, timeout = 0.001 }))
+      gate:set()
       assert.are.same(table.pack(nil, "timeout", "timeout"), results)
     end)
 
