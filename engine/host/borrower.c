@@ -51,7 +51,7 @@ bool neap_borrower_take(struct neap_borrower *borrower, struct neap_message *mes
 
 void neap_borrower_tell(struct neap_session *session, uint32_t id) {
     struct iovec piece = {&id, sizeof id};
-    neap_wire_send(session->wire, NEAP_FRAME_TAKEN, &piece, 1, NULL, 0);
+    neap_wire_tell(session->wire, NEAP_FRAME_TAKEN, &piece);
 }
 
 /* --- receiving --- */

@@ -55,6 +55,14 @@ int neap_packer_send(struct neap_packer *packer, uint8_t type) {
     return code;
 }
 
+int neap_packer_tell(struct neap_packer *packer, uint8_t type) {
+    const struct iovec piece = {packer->bytes, packer->used};
+    bool small = packer->used <= NEAP_WIRE_TOLD && packer->bulk == NULL && packer->fd_count == 0;
+    if (packer->code != 0 || !small || packer->note_count > 0) return neap_packer_send(packer, type);
+    neap_wire_tell(packer->wire, type, &piece);
+    return 0;
+}
+
 static bool widen(struct neap_packer *packer, size_t size) {
     size_t room = packer->room * 2;
     while (room < packer->used + size) room *= 2;

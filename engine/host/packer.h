@@ -44,6 +44,8 @@ void neap_packer_init(struct neap_packer *packer, struct neap_wire *wire);
 void neap_packer_fini(struct neap_packer *packer);
 /* Any thread. Sends it as a frame of this type, unless something has failed before. 0 or the code. */
 int neap_packer_send(struct neap_packer *packer, uint8_t type);
+/* The same for what must not get lost: what is small, and has neither objects nor descriptors, is told (neap_wire_tell). */
+int neap_packer_tell(struct neap_packer *packer, uint8_t type);
 
 void neap_pack(struct neap_packer *packer, const void *bytes, size_t size);
 static inline void neap_pack_u8(struct neap_packer *packer, uint8_t value) { neap_pack(packer, &value, sizeof value); }

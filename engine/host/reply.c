@@ -17,7 +17,7 @@ int neap_reply_send(struct neap_session *session, uint64_t id, bool claimed, int
     neap_pack_u64(&packer, (uint64_t)number);
     neap_pack_message(&packer, message);
     if (more != NULL && more->class->remote->put_more != NULL) more->class->remote->put_more(more, &packer);
-    int code = neap_packer_send(&packer, NEAP_FRAME_REPLY);
+    int code = neap_packer_tell(&packer, NEAP_FRAME_REPLY);
     neap_packer_fini(&packer);
     return code;
 }

@@ -230,7 +230,7 @@ int neap_request_send(struct neap_import *import, const struct neap_link *link, 
 
 static void send_id(struct neap_session *session, uint8_t type, uint64_t id) {
     struct iovec piece = {&id, sizeof id};
-    neap_wire_send(session->wire, type, &piece, 1, NULL, 0);
+    neap_wire_tell(session->wire, type, &piece);
 }
 
 void neap_request_withdraw(struct neap_session *session, uint64_t id) { send_id(session, NEAP_FRAME_WITHDRAW, id); }
@@ -327,7 +327,7 @@ void neap_request_call_now(struct neap_import *import, struct neap_call *call) {
 void neap_request_tell(struct neap_import *import, struct neap_call *call) {
     struct neap_packer packer;
     put_call(&packer, import, 0, call);
-    neap_packer_send(&packer, NEAP_FRAME_CALL);
+    neap_packer_tell(&packer, NEAP_FRAME_CALL);
     neap_packer_fini(&packer);
     neap_message_fini(&call->message);
 }

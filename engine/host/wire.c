@@ -21,6 +21,9 @@
  *             and looks at `head` once more; the reader that has moved head and finds that said rings, and the pump of the other
  *             side sends on. Again one of the two sees the other. How much is kept is bounded by who sends (credits).
  *
+ *             What must not be lost, or somebody would wait for ever, is told: where there is no memory to keep it in it takes one of a
+ *             few places that were made with the wire; when all of those are full the wire ends, which everybody learns of.
+ *
  * LARGE       What is large travels beside the ring, in memory that both sides have mapped (large.c): a whole frame, from
  *             NEAP_WIRE_INLINE_MAX bytes on, which is copied as the others are; or of such a frame one piece of plain bytes, which the user may
  *             take as it lies.
@@ -59,6 +62,7 @@ enum {
     SLOTS_SIZE = NEAP_WIRE_SLOTS * NEAP_WIRE_SLOT,
     RINGS_AT = SLOTS_AT + 2 * SLOTS_SIZE, /* whole pages */
     SEGMENT_SIZE = RINGS_AT + 2 * RING_SIZE,
+    SPARES = 8,                 /* frames that are told without memory, at a time */
     ALIGNMENT = 8,              /* of frames in the ring */
     GIVE_BACK = RING_SIZE / 8,  /* the reader moves head at least once in so many bytes */
     KEPT_FRAME = 256 * 1024,    /* bytes: a larger frame leaves its room behind for as long as others like it come */
@@ -102,6 +106,7 @@ enum way {
 struct neap_wire_queued {
     struct neap_wire_queued *next;
     struct header header;
+    bool spare;                 /* it goes back to wire->spares; with room for NEAP_WIRE_TOLD bytes. Constant */
     int fds[NEAP_WIRE_FDS_MAX]; /* owned */
     char bytes[];
 };
@@ -115,10 +120,36 @@ static struct neap_wire_lane lane_at(struct neap_segment *segment, int number) {
     return lane;
 }
 
+static void free_spares(struct neap_wire *wire) {
+    while (wire->spares != NULL) {
+        struct neap_wire_queued *next = wire->spares->next;
+        neap_free(wire->spares);
+        wire->spares = next;
+    }
+}
+
+static int add_spares(struct neap_wire *wire) {
+    for (int i = 0; i < SPARES; i++) {
+        struct neap_wire_queued *queued = neap_alloc(sizeof *queued + NEAP_WIRE_TOLD);
+        if (queued == NULL) {
+            free_spares(wire);
+            return NEAP_NOMEM;
+        }
+        queued->spare = true;
+        queued->next = wire->spares;
+        wire->spares = queued;
+    }
+    return 0;
+}
+
 /* Takes over the socket and the reference to the segment, on success only. */
 static struct neap_wire *make(int socket, struct neap_segment *segment, int in) {
     struct neap_wire *wire = neap_alloc_zeroed(sizeof *wire);
     if (wire == NULL) return NULL;
+    if (add_spares(wire) != 0) {
+        neap_free(wire);
+        return NULL;
+    }
     atomic_init(&wire->refs, 1);
     neap_bell_init(&wire->bell, socket);
     wire->segment = segment;
@@ -179,15 +210,21 @@ struct neap_wire *neap_wire_ref(struct neap_wire *wire) {
     return wire;
 }
 
-static void free_queued(struct neap_wire_queued *queued) {
+/* Writing held, or nobody else has the wire. */
+static void free_queued(struct neap_wire *wire, struct neap_wire_queued *queued) {
     for (int i = 0; i < queued->header.fds; i++) close(queued->fds[i]);
-    neap_free(queued);
+    if (!queued->spare) {
+        neap_free(queued);
+        return;
+    }
+    queued->next = wire->spares;
+    wire->spares = queued;
 }
 
 static void drop_queue(struct neap_wire *wire) {
     while (wire->first != NULL) {
         struct neap_wire_queued *next = wire->first->next;
-        free_queued(wire->first);
+        free_queued(wire, wire->first);
         wire->first = next;
     }
     wire->last = NULL;
@@ -197,6 +234,7 @@ static void drop_queue(struct neap_wire *wire) {
 void neap_wire_unref(struct neap_wire *wire) {
     if (atomic_fetch_sub_explicit(&wire->refs, 1, memory_order_acq_rel) != 1) return;
     drop_queue(wire);
+    free_spares(wire);
     neap_large_fini(&wire->large);
     neap_bell_fini(&wire->bell);
     neap_segment_unref(wire->segment);
@@ -289,11 +327,21 @@ static int put(struct neap_wire *wire, const struct header *header, const struct
     return 0;
 }
 
+static void enqueue(struct neap_wire *wire, struct neap_wire_queued *queued) {
+    queued->next = NULL;
+    if (wire->first == NULL)
+        wire->first = queued;
+    else
+        wire->last->next = queued;
+    wire->last = queued;
+    atomic_store_explicit(&wire->is_queued, true, memory_order_relaxed);
+}
+
 static int keep(struct neap_wire *wire, const struct header *header, const struct iovec *pieces, unsigned count,
                 const int *fds) {
     struct neap_wire_queued *queued = neap_alloc(sizeof *queued + header->size);
     if (queued == NULL) return NEAP_NOMEM;
-    queued->next = NULL;
+    queued->spare = false;
     queued->header = *header;
     queued->header.fds = 0;
     size_t at = 0;
@@ -305,18 +353,24 @@ static int keep(struct neap_wire *wire, const struct header *header, const struc
         int fd = fcntl(fds[queued->header.fds], F_DUPFD_CLOEXEC, 0);
         if (fd < 0) {
             int code = -errno;
-            free_queued(queued);
+            free_queued(wire, queued);
             return code;
         }
         queued->fds[queued->header.fds] = fd;
     }
-    if (wire->first == NULL)
-        wire->first = queued;
-    else
-        wire->last->next = queued;
-    wire->last = queued;
-    atomic_store_explicit(&wire->is_queued, true, memory_order_relaxed);
+    enqueue(wire, queued);
     return 0;
+}
+
+/* Without memory. False: too many are under way so. */
+static bool keep_spare(struct neap_wire *wire, const struct header *header, const struct iovec *piece) {
+    struct neap_wire_queued *queued = wire->spares;
+    if (queued == NULL) return false;
+    wire->spares = queued->next;
+    queued->header = *header;
+    memcpy(queued->bytes, piece->iov_base, piece->iov_len);
+    enqueue(wire, queued);
+    return true;
 }
 
 /* Writing held. Sends what is kept, as far as there is room. */
@@ -333,7 +387,7 @@ static void send_kept(struct neap_wire *wire) {
         }
         wire->first = queued->next;
         if (wire->first == NULL) wire->last = NULL;
-        free_queued(queued);
+        free_queued(wire, queued);
     }
     atomic_store_explicit(&wire->is_queued, false, memory_order_relaxed);
 }
@@ -349,6 +403,17 @@ static int send_frame(struct neap_wire *wire, const struct header *header, const
     }
     neap_guard_unlock(&wire->writing);
     return code;
+}
+
+void neap_wire_tell(struct neap_wire *wire, uint8_t type, const struct iovec *piece) {
+    const struct header header = {.size = (uint32_t)piece->iov_len, .type = type};
+    NEAP_ASSERT(piece->iov_len <= NEAP_WIRE_TOLD, "what is told is small");
+    if (neap_wire_send(wire, type, piece, 1, NULL, 0) != NEAP_NOMEM) return;
+    neap_guard_lock(&wire->writing);
+    bool kept = atomic_load_explicit(&wire->has_ended, memory_order_relaxed) || keep_spare(wire, &header, piece);
+    if (kept) send_kept(wire);
+    neap_guard_unlock(&wire->writing);
+    if (!kept) neap_wire_close(wire);
 }
 
 /* What of a frame lies beside the ring, and what does not. */

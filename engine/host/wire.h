@@ -25,6 +25,7 @@ struct neap_wire_ring;
 
 enum {
     NEAP_WIRE_FDS_MAX = NEAP_BELL_FDS_MAX, /* descriptors of one frame */
+    NEAP_WIRE_TOLD = 64,                   /* bytes: see neap_wire_tell */
     NEAP_WIRE_SLOTS = 128,                 /* see neap_wire_slot */
     NEAP_WIRE_SLOT = 64,                   /* bytes of one */
     NEAP_WIRE_INLINE_MAX = 64 * 1024       /* bytes: a frame of so many travels beside the ring (large.h) */
@@ -76,6 +77,7 @@ struct neap_wire {
     struct neap_guard writing; /* of what is written. Taken last of all */
     struct neap_wire_lane out; /* writing */
     struct neap_wire_queued *first, *last; /* frames that found no room. writing */
+    struct neap_wire_queued *spares;       /* for frames that are told; owned. writing */
     _Atomic bool is_queued;                /* there are some. Written under `writing`; relaxed */
     _Atomic bool is_closed;                /* by us; relaxed */
     _Atomic bool has_ended;                /* written under both guards, once; relaxed */
@@ -105,6 +107,9 @@ int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pie
  * other process be kept where they lie. */
 int neap_wire_send_bulk(struct neap_wire *wire, uint8_t type, const struct iovec pieces[3], const int *fds,
                         unsigned fd_count);
+
+/* The same for what must not get lost: of at most NEAP_WIRE_TOLD bytes. It needs no memory, or the wire ends. */
+void neap_wire_tell(struct neap_wire *wire, uint8_t type, const struct iovec *piece);
 
 /* The same for what the other side is going to look for anyway: nobody is woken for it. UV_EAGAIN: there is not much room left, and
  * nothing was sent. A frame of at most NEAP_WIRE_INLINE_MAX - 1 bytes. */

@@ -395,6 +395,66 @@ static void what_is_large_is_not_kept_at_all(void **state) {
     unref(channel);
 }
 
+/* --- without memory --- */
+
+static void who_has_no_memory_for_an_answer_is_told_and_it_goes_back(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(2);
+    void *proxy = away(channel);
+    start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
+    send_now(&c, channel, 0); /* there is room for a frame of that size from now on */
+    assert_int_equal(received(&a), 0);
+    send_now(&c, channel, 1);
+    for (int64_t after_so_many = 0;; after_so_many++) {
+        be_given(&a, proxy, NEAP_CHANNEL_RECV);
+        assert_int_equal(neap_channel_length(channel), 0);
+        neap_memory_fail_after(after_so_many);
+        neap_wire_pump(wires[0][1]);
+        neap_memory_fail_after(-1);
+        deliver();
+        int code = after(&a);
+        if (code == 0) break;
+        assert_int_equal(code, NEAP_NOMEM);
+        assert_int_equal(neap_channel_length(channel), 1);
+    }
+    assert_int_equal(received(&a), 1);
+    unref(proxy);
+    unref(channel);
+}
+
+/* Fills the ring from the top to the next process, so that all that follows has to be kept. */
+static void fill(void) {
+    static const uint32_t none[2] = {UINT32_MAX, 0};
+    const struct iovec piece = {(void *)(uintptr_t)none, sizeof none};
+    for (int i = 0; i < 6000; i++) neap_wire_send(wires[0][0], NEAP_FRAME_FORGET, &piece, 1, NULL, 0);
+}
+
+static void an_answer_needs_no_memory_when_there_is_none(void **state) {
+    (void)state;
+    struct neap_queue *channel = made(neap_queue_new(0, NEAP_LIFO)); /* nothing is sent ahead */
+    void *proxy = away(channel);
+    int refused = 0;
+    start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
+    send_now(&c, channel, 0); /* there is room for frames of that size from now on */
+    assert_int_equal(received(&a), 0);
+    for (long after_so_many = 0; after_so_many < 8; after_so_many++) {
+        send_now(&c, channel, after_so_many);
+        assert_int_equal(start(&a, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+        fill();
+        neap_memory_fail_after(after_so_many);
+        neap_wire_pump(wires[0][0]);
+        neap_memory_fail_after(-1);
+        int code = after(&a);
+        assert_true(code == 0 || code == NEAP_NOMEM);
+        if (code == 0) assert_int_equal(received(&a), after_so_many);
+        if (code != 0) take(&c, channel, after_so_many);
+        refused += code != 0;
+    }
+    assert_true(refused > 0 && refused < 8);
+    unref(proxy);
+    unref(channel);
+}
+
 int main(void) {
     const struct CMUnitTest returns[] = {
         PROCESSES_TEST(what_the_dead_had_not_received_is_there_again_and_first),
@@ -415,6 +475,8 @@ int main(void) {
         PROCESSES_TEST(what_was_taken_from_a_loan_for_another_is_sent_back),
         PROCESSES_TEST(what_was_received_is_not_kept_for_long),
         PROCESSES_TEST(what_is_large_is_not_kept_at_all),
+        PROCESSES_TEST(who_has_no_memory_for_an_answer_is_told_and_it_goes_back),
+        PROCESSES_TEST(an_answer_needs_no_memory_when_there_is_none),
     };
     return run_once(returns);
 }

@@ -455,6 +455,43 @@ static void every_allocation_may_fail(void **state) {
     drop_pair(&near, &far);
 }
 
+static void tell_number(struct neap_wire *wire, long number) {
+    const struct number frame = {.number = number};
+    const struct iovec piece = {(void *)(uintptr_t)&frame, offsetof(struct number, filler)};
+    neap_memory_fail_after(0);
+    neap_wire_tell(wire, NUMBERED, &piece);
+    neap_memory_fail_after(-1);
+}
+
+/* Both sides pump until so many frames have come, or it ends. */
+static void pump_both(struct end *near, struct end *far, long frames) {
+    while (far->frames < frames && far->ended == 0) {
+        neap_wire_pump(far->wire);
+        neap_wire_pump(near->wire);
+    }
+}
+
+static void what_is_told_needs_no_memory_or_ends_it(void **state) {
+    struct end near, far;
+    long number = 0;
+    (void)state;
+    make_pair(&near, &far);
+    for (int round = 0; round < 3; round++) {
+        for (int code = 0; code == 0; number += code == 0) { /* until there is no room */
+            neap_memory_fail_after(0);
+            code = send_number(near.wire, 0, number, 0);
+            neap_memory_fail_after(-1);
+            assert_true(code == 0 || code == NEAP_NOMEM);
+        }
+        for (int i = 0; i < 8; i++) tell_number(near.wire, number++);
+        if (round == 2) tell_number(near.wire, number); /* one more than there are places for */
+        pump_both(&near, &far, number);
+        assert_true(round == 2 ? far.ended != 0 : far.frames == number);
+    }
+    await_end(&near);
+    drop_pair(&near, &far);
+}
+
 /* --- several threads --- */
 
 struct sender {
@@ -672,6 +709,7 @@ int main(void) {
         TEST(what_makes_no_sense_to_the_user_ends_it),
         TEST(garbage_ends_it_at_worst),
         TEST(every_allocation_may_fail),
+        TEST(what_is_told_needs_no_memory_or_ends_it),
         TEST(many_may_send_at_once),
         TEST(no_frame_is_missed_between_glances),
         TEST(a_child_answers),
