@@ -105,10 +105,13 @@ void neap_hub_post(struct neap_hub *hub, struct neap_runnable *runnable) {
 
 /* --- watching --- */
 
+enum { WATCHED = UV_READABLE | UV_DISCONNECT };
+
+/* On an error libuv stops watching: but there may be more to be read than is read now. */
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct neap_watch *watch = (struct neap_watch *)poll;
-    (void)status;
     (void)events;
+    if (status < 0) uv_poll_start(poll, WATCHED, on_poll);
     watch->ready(watch);
 }
 
@@ -118,7 +121,7 @@ int neap_watch_start(struct neap_watch *watch, struct neap_hub *hub, int fd, voi
     watch->hub = hub;
     watch->ready = ready;
     hub->watches++;
-    uv_poll_start(&watch->poll, UV_READABLE | UV_DISCONNECT, on_poll);
+    uv_poll_start(&watch->poll, WATCHED, on_poll);
     return 0;
 }
 

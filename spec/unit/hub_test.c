@@ -2,7 +2,9 @@
 
 #include "host/hub.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/futex.h"
@@ -28,6 +30,7 @@ struct errand {
     int fd;
     char seen[64]; /* what came; only the hub writes */
     size_t used;
+    size_t piece;          /* bytes that are read at a time; 0: all that there is room for */
     _Atomic uint32_t done; /* a futex */
 };
 
@@ -45,13 +48,15 @@ static void stopped(struct neap_watch *watch) { tell(NEAP_CONTAINER_OF(watch, st
 
 static void on_ready(struct neap_watch *watch) {
     struct errand *errand = NEAP_CONTAINER_OF(watch, struct errand, watch);
-    ssize_t size = read(errand->fd, errand->seen + errand->used, sizeof errand->seen - errand->used);
-    CHECK(size >= 0);
-    errand->used += (size_t)size;
-    if (size == 0)
+    size_t room = errand->piece != 0 ? errand->piece : sizeof errand->seen - errand->used;
+    ssize_t size = read(errand->fd, errand->seen + errand->used, room);
+    CHECK(size >= 0 || errno == ECONNRESET);
+    if (size <= 0) {
         neap_watch_stop(watch, stopped);
-    else
-        tell(errand);
+        return;
+    }
+    errand->used += (size_t)size;
+    tell(errand);
 }
 
 static void start_watching(struct neap_runnable *runnable) {
@@ -90,6 +95,24 @@ static void it_looks_after_descriptors(void **state) {
     close(ends[0]);
 }
 
+/* A socket whose other end is closed with something unread in it has an error, whatever there is to be read here. */
+static void who_reads_in_pieces_hears_of_the_end_after_an_error(void **state) {
+    struct errand errand = {.runnable = {.run = start_watching}, .piece = 1};
+    int ends[2];
+    (void)state;
+    atomic_init(&errand.done, 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    errand.fd = ends[0];
+    assert_int_equal(write(ends[0], "unread", 6), 6);
+    assert_int_equal(write(ends[1], "abc", 3), 3);
+    close(ends[1]);
+    assert_int_equal(neap_hub_get(&engine, &errand.hub), 0);
+    neap_hub_post(errand.hub, &errand.runnable);
+    await_done(&errand, 1 + 3 + 1);
+    assert_memory_equal(errand.seen, "abc", 3);
+    close(ends[0]);
+}
+
 static void every_allocation_may_fail(void **state) {
     (void)state;
     for (long after = 0;; after++) {
@@ -109,6 +132,7 @@ int main(void) {
     const struct CMUnitTest hubs[] = {
         HUB(an_engine_has_one_that_is_made_on_demand),
         HUB(it_looks_after_descriptors),
+        HUB(who_reads_in_pieces_hears_of_the_end_after_an_error),
         HUB(every_allocation_may_fail),
     };
     return run_once(hubs);
