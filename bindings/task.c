@@ -431,6 +431,32 @@ static struct neap_outcome *make_outcome(lua_State *L, int box, int first, int c
     return outcome;
 }
 
+/* Protected: (message). */
+static int decode_message(lua_State *L) {
+    neap_decode(L, lua_touserdata(L, 1));
+    return 1;
+}
+
+/* What the task's job will say, and in `shared` in which state. A task whose results cannot be sent is done at home, and has
+ * failed for others: no failure that counts. But the main task of a thread or process returns them to others alone: it has failed,
+ * and the reason takes their place. */
+static struct neap_outcome *share(lua_State *L, struct neap_task *task, int box, int first, int count,
+                                  enum neap_future_state *state, enum neap_future_state *shared) {
+    if (task->flags & NEAP_TASK_UNASKED && *state == NEAP_FUTURE_DONE) count = 0;
+    struct neap_outcome *outcome = make_outcome(L, box, first, count, shared);
+    if (*shared == *state) return outcome;
+    if (task->flags & NEAP_TASK_MAIN) {
+        *state = *shared;
+        lua_pushcfunction(L, decode_message);
+        lua_pushlightuserdata(L, &outcome->value);
+        lua_pcall(L, 1, 1, 0); /* if there is no memory, it says so */
+        keep_values(L, task, box, 1);
+    } else {
+        atomic_store_explicit(&task->job->future.object.observed, true, memory_order_relaxed);
+    }
+    return outcome;
+}
+
 static enum neap_future_state state_after(lua_State *L, struct neap_task *task, int status) {
     if (status == LUA_OK) return NEAP_FUTURE_DONE;
     return task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED
@@ -469,7 +495,7 @@ static void finish(lua_State *L, int box, int first, int count, int status) {
     neap_owner_end(&task->wait.own);
     keep_values(L, task, box, count);
     /* From here to publish no finaliser runs: a job that one made is seen here. */
-    if (neap_task_is_known(task)) outcome = make_outcome(L, box, first, count, &shared_state);
+    if (neap_task_is_known(task)) outcome = share(L, task, box, first, count, &state, &shared_state);
     neap_list_remove(&task->node);
     vm->task_count--;
     bool awaited = publish(task, state, shared_state, outcome);
@@ -570,6 +596,8 @@ static void encode_ended(lua_State *L, struct neap_task *task, struct neap_job *
     struct neap_outcome *outcome = make_outcome(L, box, first, count, &state);
     lua_settop(L, first - 1);
     job->task = NULL;
+    if (state != neap_future_state(&task->future)) /* it was done: see share */
+        atomic_store_explicit(&job->future.object.observed, true, memory_order_relaxed);
     neap_future_end(&job->future, state, outcome);
 }
 

@@ -59,7 +59,8 @@ enum {
     NEAP_TASK_LENDS = 2048,   /* its worker takes other work while it waits; see worker.c */
     NEAP_TASK_BOUNDED = 4096, /* it waits in regions, no longer than they last: the deadline of its wait is theirs */
     NEAP_TASK_KNOWN = 8192,   /* it has a job: other threads may know it */
-    NEAP_TASK_SCOPED = 16384  /* it was spawned in a scope, which tells of its failure */
+    NEAP_TASK_SCOPED = 16384, /* it was spawned in a scope, which tells of its failure */
+    NEAP_TASK_UNASKED = 32768 /* the first of a program: nobody wants to have what it returns */
 };
 
 struct neap_task_options {

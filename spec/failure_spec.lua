@@ -119,6 +119,27 @@ still here
     assert_find(result.stderr, "neap: task h (thread main) failed: boom\n")
   end)
 
+  it("fails, too, as a thread whose results cannot be sent", function()
+    local result = run_script([[neap.thread({ name = "t1" }, function() return coroutine.create(print) end)]])
+    assert.are.equal(1, result.status)
+    assert_find(result.stderr, "thread t1 failed: cannot send result[1]: coroutine")
+  end)
+
+  it("fails elsewhere only, as a task whose results cannot be sent, and that does not count", function()
+    local code = [[
+      local task = neap.spawn(function() return coroutine.create(print) end)
+      if ... == "late" then task:join() end
+      local joined, message = neap.thread(function(h) return pcall(h.join, h) end, task):join()
+      print(joined, message, type(task:join()))
+    ]]
+    local told = "false\tcannot send result[1]: coroutine\tthread\n"
+    for _, when in ipairs({ "early", "late" }) do
+      assert.are.same({ status = 0, stdout = told, stderr = "" }, run_script(code, { when }))
+      local another = "neap.spawn({ quiet = true }, error) neap.yield()" .. code
+      assert.are.same({ status = 1, stdout = told, stderr = "" }, run_script(another, { when }))
+    end
+  end)
+
   it("raises in who waits for it, and is not reported", function()
     for _, start in ipairs { "spawn", "thread" } do
       assert.are.same({ status = 0, stdout = "false\tboom\n", stderr = "" }, run_script(([[
@@ -157,6 +178,11 @@ describe("the main chunk", function()
       positions[#positions + 1] = assert(result.stderr:find(part, 1, true), part .. "\n" .. result.stderr)
     end
     for i = 2, #positions do assert.is_true(positions[i - 1] < positions[i]) end
+  end)
+
+  it("may return anything: nobody asks for it", function()
+    local code = [[neap.spawn(function() neap.sleep(0.01) print("done") end) return coroutine.create(print), io.stdout]]
+    assert.are.same({ status = 0, stdout = "done\n", stderr = "" }, run_script(code))
   end)
 
   it("prints errors of any kind", function()
