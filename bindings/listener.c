@@ -130,9 +130,10 @@ static int wait_for_more(lua_State *L, struct neap_listener *listener) {
 static int go_on(lua_State *L) {
     struct neap_listener *listener = check(L);
     if (neap_listener_is_closed(listener)) return finish_closed(L);
-    int connection = -1, code = neap_listener_accept(listener, &connection);
+    struct neap_address peer;
+    int connection = -1, code = neap_listener_accept(listener, &connection, &peer);
     if (code == UV_EAGAIN) return wait_for_more(L, listener);
-    if (code == 0) code = neap_stream_push(L, connection);
+    if (code == 0) code = neap_stream_push(L, connection, &peer);
     if (code == 0 && listener->tls != NULL) code = neap_stream_secure(L, listener->tls, NULL);
     if (code == 0) return neap_await_served(L, 1);
     if (listener->lost == 0 && is_shortage(code)) return pause_accepting(L, code);

@@ -53,7 +53,7 @@ static int net_dial(lua_State *L) {
     struct neap_task *task = neap_await_begin(L);
     if (code == 0) code = neap_socket_connect(&address, &fd);
     bool connected = code == 0;
-    if (code == 0 || code == UV_EAGAIN) code = neap_stream_push(L, fd);
+    if (code == 0 || code == UV_EAGAIN) code = neap_stream_push(L, fd, &address);
     if (code != 0) return neap_push_code(L, code);
     if (connected) return neap_await_served(L, 1);
     const struct neap_box *box = lua_touserdata(L, -1);
@@ -65,7 +65,7 @@ static int net_dial(lua_State *L) {
 /* internal.net.reopen(fd): a stream */
 static int net_reopen(lua_State *L) {
     int fd = -1, code = neap_inherited_reopen((int)luaL_checkinteger(L, 1), &fd);
-    if (code == 0) code = neap_stream_push(L, fd);
+    if (code == 0) code = neap_stream_push(L, fd, NULL);
     return code != 0 ? neap_push_code(L, code) : 1;
 }
 

@@ -100,7 +100,7 @@ static int push_streams(lua_State *L, struct opened *opened) {
     for (int i = 0; i < 3; i++) {
         int fd = opened->ours[i], code = 0;
         opened->ours[i] = -1;
-        if (fd >= 0) code = neap_stream_push(L, fd);
+        if (fd >= 0) code = neap_stream_push(L, fd, NULL);
         if (code != 0) return neap_push_code(L, code);
         if (fd < 0) lua_pushnil(L);
     }

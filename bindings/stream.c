@@ -36,7 +36,7 @@ static int make_box(lua_State *L) {
     return 1;
 }
 
-int neap_stream_push(lua_State *L, int fd) {
+int neap_stream_push(lua_State *L, int fd, const struct neap_address *peer) {
     struct neap_byte_stream *stream;
     lua_pushcfunction(L, make_box);
     if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
@@ -52,6 +52,7 @@ int neap_stream_push(lua_State *L, int fd) {
         lua_pop(L, 1);
         return discard(fd, code);
     }
+    if (peer != NULL) neap_byte_stream_know_peer(stream, peer);
     ((struct neap_box *)lua_touserdata(L, -1))->object = &stream->poll.object;
     return 0;
 }
@@ -284,17 +285,19 @@ static int stream_is_closed(lua_State *L) {
     return 1;
 }
 
-static int push_address(lua_State *L, int (*ask)(int fd, struct neap_address *address)) {
+/* stream:address() */
+static int stream_address(lua_State *L) {
     struct neap_address address;
-    int code = ask(check(L)->poll.fd, &address);
+    int code = neap_socket_name(check(L)->poll.fd, &address);
     return code != 0 ? neap_push_code(L, code) : neap_net_push_address(L, &address);
 }
 
-/* stream:address() */
-static int stream_address(lua_State *L) { return push_address(L, neap_socket_name); }
-
 /* stream:peer() */
-static int stream_peer(lua_State *L) { return push_address(L, neap_socket_peer); }
+static int stream_peer(lua_State *L) {
+    struct neap_address address;
+    int code = neap_byte_stream_peer(check(L), &address);
+    return code != 0 ? neap_push_code(L, code) : neap_net_push_address(L, &address);
+}
 
 /* stream:nodelay(on) */
 static int stream_nodelay(lua_State *L) {

@@ -249,7 +249,7 @@ function Stream:is_closed() end
 ---@since 0.1
 function Stream:address() end
 
----The address of the other side.
+---The address of the other side, also when the connection has ended. Raises, as all of them, when the stream is closed.
 ---@return string? host
 ---@return integer|string? port or a message
 ---@return string? code

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -38,6 +39,18 @@ int neap_byte_stream_new(struct neap_loop *loop, int fd, struct neap_byte_stream
     stream->socket = is_socket(fd);
     stream->appetite = APPETITE_MIN;
     *result = stream;
+    return 0;
+}
+
+void neap_byte_stream_know_peer(struct neap_byte_stream *stream, const struct neap_address *peer) {
+    int family = peer->any.sa_family;
+    if (family == AF_INET || family == AF_INET6) memcpy(&stream->peer, &peer->storage, sizeof stream->peer);
+}
+
+int neap_byte_stream_peer(const struct neap_byte_stream *stream, struct neap_address *peer) {
+    if (stream->peer.any.sa_family == AF_UNSPEC) return neap_socket_peer(stream->poll.fd, peer);
+    memcpy(&peer->storage, &stream->peer, sizeof stream->peer);
+    peer->size = sizeof stream->peer;
     return 0;
 }
 

@@ -2,12 +2,14 @@
 #ifndef NEAP_IO_BYTE_STREAM_H
 #define NEAP_IO_BYTE_STREAM_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "io/inbox.h"
 #include "io/poll.h"
+#include "io/socket.h"
 #include "io/tls.h"
 
 /* Operations of a link, beside those of a poll. TURN: until no other write is under way; then it is one's own. */
@@ -20,17 +22,26 @@ struct neap_byte_stream {
     struct neap_tls *tls;      /* between these bytes and those of the descriptor; NULL: nothing. Owned */
     enum neap_poll_op blocked; /* what the last call that has answered UV_EAGAIN waits for */
     uint32_t appetite;         /* bytes that a read makes room for at least */
-    bool socket;               /* it is one: what is written to it raises no signal */
-    bool writing;              /* somebody's write is under way */
-    bool drained;              /* the last read took all there was: to try again at once is in vain */
-    bool ended;                /* the other side sends no more */
-    bool shut;                 /* we send no more */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } peer; /* the other side of a connection by TCP, kept since the system forgets it with the connection; AF_UNSPEC: not known */
+    bool socket;  /* it is one: what is written to it raises no signal */
+    bool writing; /* somebody's write is under way */
+    bool drained; /* the last read took all there was: to try again at once is in vain */
+    bool ended;   /* the other side sends no more */
+    bool shut;    /* we send no more */
 };
 
 extern const struct neap_class neap_byte_stream_class;
 
 /* One reference to a stream over `fd`, which it owns on success. 0, or as neap_poll_init. By the loop's thread, as all below. */
 int neap_byte_stream_new(struct neap_loop *loop, int fd, struct neap_byte_stream **result);
+/* Says who is at the other side. */
+void neap_byte_stream_know_peer(struct neap_byte_stream *stream, const struct neap_address *peer);
+/* The address of the other side: 0, or what the system says. */
+int neap_byte_stream_peer(const struct neap_byte_stream *stream, struct neap_address *peer);
 /* Closes the descriptor and forgets what has come. Who waits is answered NEAP_CLOSED. */
 void neap_byte_stream_close(struct neap_byte_stream *stream);
 

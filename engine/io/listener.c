@@ -40,10 +40,10 @@ struct neap_listener *neap_listener_new(int fd, struct neap_object *tls) {
 
 /* --- use --- */
 
-int neap_listener_accept(struct neap_listener *listener, int *connection) {
+int neap_listener_accept(struct neap_listener *listener, int *connection, struct neap_address *peer) {
     if (listener->lost != 0) return listener->lost;
     neap_object_lock(&listener->object);
-    int code = listener->fd >= 0 ? neap_socket_accept(listener->fd, connection) : NEAP_CLOSED;
+    int code = listener->fd >= 0 ? neap_socket_accept(listener->fd, connection, peer) : NEAP_CLOSED;
     neap_object_unlock(&listener->object);
     return code;
 }

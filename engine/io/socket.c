@@ -131,9 +131,11 @@ int neap_socket_connected(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) != 0 ? -errno : -code;
 }
 
-int neap_socket_accept(int fd, int *connection) {
+int neap_socket_accept(int fd, int *connection, struct neap_address *peer) {
     for (;;) {
-        int next = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (peer != NULL) peer->size = sizeof peer->storage;
+        int next = accept4(fd, peer != NULL ? &peer->any : NULL, peer != NULL ? &peer->size : NULL,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (next >= 0) {
             *connection = next;
             return 0;

@@ -39,8 +39,8 @@ int neap_socket_datagram(const struct neap_address *address, unsigned flags, int
 int neap_socket_connect(const struct neap_address *address, int *result);
 /* 0, or why the connection could not be made. */
 int neap_socket_connected(int fd);
-/* The next connection, or UV_EAGAIN. */
-int neap_socket_accept(int fd, int *connection);
+/* The next connection and, unless `peer` is NULL, the address of its other side; or UV_EAGAIN. */
+int neap_socket_accept(int fd, int *connection, struct neap_address *peer);
 /* Is it one that takes connections? */
 bool neap_socket_listens(int fd);
 /* One's own address, or the other side's. */

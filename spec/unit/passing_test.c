@@ -178,9 +178,9 @@ static void each_side_has_a_listener_of_its_own(void **state) {
     assert_true(neap_listener_close(own));
     assert_int_equal(connect_to(there(0)), 0);
     int connection = -1;
-    assert_int_equal(neap_listener_accept(there(0), &connection), 0);
+    assert_int_equal(neap_listener_accept(there(0), &connection, NULL), 0);
     close(connection);
-    assert_int_equal(neap_listener_accept(there(0), &connection), UV_EAGAIN);
+    assert_int_equal(neap_listener_accept(there(0), &connection, NULL), UV_EAGAIN);
     assert_true(neap_listener_close(there(0)));
     assert_false(neap_listener_close(there(0)));
     assert_int_equal(connect_to(own), UV_ECONNREFUSED);
@@ -207,7 +207,7 @@ static void a_closed_one_arrives_closed(void **state) {
     assert_int_equal(deliver(&own->object, 1, false), 0);
     assert_int_equal(read_code, 0);
     assert_true(neap_listener_is_closed(there(0)));
-    assert_int_equal(neap_listener_accept(there(0), &connection), NEAP_CLOSED);
+    assert_int_equal(neap_listener_accept(there(0), &connection, NULL), NEAP_CLOSED);
     neap_object_unref(&own->object);
 }
 
@@ -232,7 +232,7 @@ static void too_many_are_refused_or_go_without_when_it_is_too_late(void **state)
     assert_int_equal(deliver(&own->object, NEAP_WIRE_FDS_MAX + 3, true), 0);
     assert_int_equal(read_code, 0);
     for (unsigned i = 0; i < NEAP_WIRE_FDS_MAX + 3; i++)
-        assert_int_equal(neap_listener_accept(there(i), &connection),
+        assert_int_equal(neap_listener_accept(there(i), &connection, NULL),
                          i < NEAP_WIRE_FDS_MAX - 1 ? UV_EAGAIN : UV_EMSGSIZE);
     neap_object_unref(&own->object);
 }
@@ -251,15 +251,15 @@ static void a_receiver_without_descriptors_gets_the_rest_and_the_reason(void **s
     neap_wire_pump(far);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(read_code, 0);
-    assert_int_equal(neap_listener_accept(there(0), &connection), UV_EAGAIN);
-    assert_int_equal(neap_listener_accept(there(1), &connection), UV_EMFILE);
-    assert_int_equal(neap_listener_accept(there(2), &connection), UV_EMFILE);
+    assert_int_equal(neap_listener_accept(there(0), &connection, NULL), UV_EAGAIN);
+    assert_int_equal(neap_listener_accept(there(1), &connection, NULL), UV_EMFILE);
+    assert_int_equal(neap_listener_accept(there(2), &connection, NULL), UV_EMFILE);
 
     /* passed on, it says the same over there */
     struct neap_object *lost = neap_object_ref(arrived[1]);
     drop_arrived();
     assert_int_equal(deliver(lost, 1, false), 0);
-    assert_int_equal(neap_listener_accept(there(0), &connection), UV_EMFILE);
+    assert_int_equal(neap_listener_accept(there(0), &connection, NULL), UV_EMFILE);
     neap_object_unref(lost);
     neap_object_unref(&own->object);
 }
