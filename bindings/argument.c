@@ -1,5 +1,6 @@
 #include "bindings/argument.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "bindings/box.h"
@@ -39,6 +40,18 @@ static void push_place(lua_State *L) {
     lua_pushliteral(L, "");
 }
 
+int neap_refuse(lua_State *L, const char *format, ...) {
+    va_list arguments;
+    luaL_checkstack(L, LUA_MINSTACK, "an error");
+    push_place(L);
+    va_start(arguments, format);
+    lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    lua_concat(L, 2);
+    lua_error(L);
+    __builtin_unreachable(); /* Lua does not declare that it never returns */
+}
+
 int neap_argument_error(lua_State *L, int argument, const char *message) {
     lua_Debug frame;
     const char *name = NULL;
@@ -46,14 +59,8 @@ int neap_argument_error(lua_State *L, int argument, const char *message) {
     if (lua_getstack(L, 0, &frame) && lua_getinfo(L, "nf", &frame))
         name = strcmp(frame.namewhat, "method") == 0 ? frame.name : find_method(L);
     if (name == NULL) luaL_argerror(L, argument, message);
-    push_place(L);
-    if (argument == 1)
-        lua_pushfstring(L, "calling '%s' on bad self (%s)", name, message);
-    else
-        lua_pushfstring(L, "bad argument #%d to '%s' (%s)", argument - 1, name, message);
-    lua_concat(L, 2);
-    lua_error(L);
-    __builtin_unreachable(); /* Lua does not declare that it never returns */
+    if (argument == 1) neap_refuse(L, "calling '%s' on bad self (%s)", name, message);
+    neap_refuse(L, "bad argument #%d to '%s' (%s)", argument - 1, name, message);
 }
 
 int neap_argument_type_error(lua_State *L, int argument, const char *type) {

@@ -13,6 +13,10 @@ __attribute__((noreturn)) int neap_argument_error(lua_State *L, int argument, co
 /* Raises that something else than a `type` is there: "channel expected, got nil". */
 __attribute__((noreturn)) int neap_argument_type_error(lua_State *L, int argument, const char *type);
 
+/* Raises a message, formatted as by lua_pushfstring, with the place of whoever has called the running function; a caller in the Lua
+ * half does not count, but who has called that does. */
+__attribute__((noreturn)) int neap_refuse(lua_State *L, const char *format, ...);
+
 /* Raises with `message`, which is evaluated only then, unless the condition holds. */
 #define neap_argument_check(L, condition, argument, message) \
     ((void)((condition) || neap_argument_error((L), (argument), (message))))

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "bindings/argument.h"
 #include "bindings/http.h"
 
 enum { STATUS = 1, HEADERS, BODY, MINOR, IS_HEAD, CLOSES }; /* the stack of response */
@@ -61,11 +62,8 @@ static bool is_token(const char *name, size_t size) {
 static void put_header(lua_State *L, struct sink *sink, const char *name, size_t name_size) {
     size_t size;
     const char *value = lua_isstring(L, -1) ? lua_tolstring(L, -1, &size) : NULL;
-    if (value == NULL) {
-        luaL_error(L, "header '%s': string or number expected, got %s", name, luaL_typename(L, -1));
-        return;
-    }
-    if (strcspn(value, "\r\n") != size) luaL_error(L, "header '%s': a value is one line", name);
+    if (value == NULL) neap_refuse(L, "header '%s': string or number expected, got %s", name, luaL_typename(L, -1));
+    if (strcspn(value, "\r\n") != size) neap_refuse(L, "header '%s': a value is one line", name);
     put(sink, name, name_size);
     put(sink, ": ", 2);
     put(sink, value, size);
@@ -88,7 +86,7 @@ static void put_headers(lua_State *L, struct sink *sink, struct said *said) {
     for (lua_pushnil(L); lua_next(L, HEADERS) != 0; lua_pop(L, 1)) {
         size_t size = 0;
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &size) : "";
-        if (!is_token(name, size)) luaL_error(L, "'%s' is no name of a header", luaL_tolstring(L, -2, NULL));
+        if (!is_token(name, size)) neap_refuse(L, "'%s' is no name of a header", luaL_tolstring(L, -2, NULL));
         if (lua_istable(L, -1)) {
             lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
             for (lua_Integer i = 1; i <= count; i++) {
@@ -161,12 +159,20 @@ static bool compose(lua_State *L, struct sink *sink) {
     return closes;
 }
 
+static lua_Integer check_status(lua_State *L) {
+    int is_integer;
+    lua_Integer status = lua_tointegerx(L, STATUS, &is_integer);
+    if (!is_integer || status < 100 || status > 999)
+        neap_refuse(L, "status: an integer between 100 and 999 expected, got %s", luaL_tolstring(L, STATUS, NULL));
+    return status;
+}
+
 int neap_http_response(lua_State *L) {
-    lua_Integer status = luaL_checkinteger(L, STATUS);
+    lua_Integer status = check_status(L);
     size_t size = 0;
     luaL_Buffer buffer;
-    luaL_argcheck(L, status >= 100 && status <= 999, STATUS, "a status is between 100 and 999");
-    if (!lua_isnil(L, HEADERS)) luaL_checktype(L, HEADERS, LUA_TTABLE);
+    if (!lua_isnoneornil(L, HEADERS) && !lua_istable(L, HEADERS))
+        neap_refuse(L, "headers: table expected, got %s", luaL_typename(L, HEADERS));
     lua_settop(L, CLOSES);
     const char *body = lua_tolstring(L, BODY, &size);
     if (has_no_body(status) || lua_toboolean(L, IS_HEAD)) size = 0;

@@ -354,6 +354,30 @@ local function collecting_often()
 end
 
 describe("a handler that fails", function()
+  it("is told what was wrong with its answer", function()
+    local answer, told
+    local server <close> = serve({ handler = function() return answer end, on_error = function(err) told = err end })
+    for message, wrong in pairs({
+      ["status: an integer between 100 and 999 expected, got ok"] = { status = "ok" },
+      ["headers: table expected, got string"] = { headers = "X: y" },
+      ["header 'X': a value is one line"] = { headers = { X = "a\r\nb" } },
+      ["header 'X': string or number expected, got boolean"] = { headers = { X = true } },
+      ["'a b' is no name of a header"] = { headers = { ["a b"] = "c" } },
+    }) do
+      answer = wrong
+      assert.are.equal(500, ask(server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").status)
+      assert.are.equal(message, told)
+    end
+  end)
+
+  it("is told where it has answered in a wrong way", function()
+    local told
+    local server <close> = serve({ handler = function(request) request:respond({ status = 1 }) end,
+      on_error = function(err) told = err end })
+    assert.are.equal(500, ask(server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").status)
+    assert.matches("^[^[]+_spec%.lua:%d+: status: an integer between 100 and 999 expected, got 1$", told)
+  end)
+
   it("is answered for with 500, and told to on_error, with its traceback", function()
     local told
     local server <close> = serve({ on_error = function(...) told = table.pack(...) end, handler = function(request)
@@ -451,6 +475,7 @@ describe("bad input to a server:", function()
     local server <close> = serve(hello)
     local host = "Host: x\r\n"
     for _, bytes in ipairs({ "\22\3\1\2\0\1\0\1\252\3\3", "GET\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+      "GET / HTTP/1.1\r\n" .. host .. "HOST: y\r\n\r\n", "GET / HTTP/1.0\r\n" .. host .. host .. "\r\n",
       "GET / HTTP/1.1\r\n" .. host .. "no colon\r\n\r\n", "BREW / HTTP/1.1\r\n" .. host .. "\r\n",
       "GET / HTTP/1.1\r\n" .. host .. "X: a\r\n b\r\n\r\n",
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -7,7 +7,7 @@
  * PIPELINE   The parser is paused behind a request, so that the next one stays in the inbox.
  * LIMITS     are looked at while bytes come: what is too much is never kept.
  * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks, a line that
- *            goes on in the next, an HTTP/1.1 without a host. */
+ *            goes on in the next, an HTTP/1.1 without a host, any with two. */
 #include "io/http_request.h"
 
 #include <string.h>
@@ -119,20 +119,23 @@ bool neap_http_request_has_body(const struct neap_http_request *request) {
     return parser->flags & F_CHUNKED || (parser->content_length > 0 && parser->content_length != UINT64_MAX);
 }
 
-static bool has_host(const struct neap_http_request *request, const char *base) {
+/* How many headers name the host that is meant. */
+static uint32_t count_hosts(const struct neap_http_request *request, const char *base) {
     static const char host[] = "host";
+    uint32_t count = 0;
     for (uint32_t i = 0; i < request->count; i++) {
         const struct neap_http_span *name = &request->fields[i].name;
-        if (name->size == sizeof host - 1 && strncasecmp(base + name->start, host, name->size) == 0) return true;
+        if (name->size == sizeof host - 1 && strncasecmp(base + name->start, host, name->size) == 0) count++;
     }
-    return false;
+    return count;
 }
 
 /* 0, or the status to refuse a head with that can be read. */
 static int judge(const struct neap_http_request *request, const char *base) {
     const http_parser *parser = &request->parser;
     if (parser->http_major != 1) return HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED;
-    if (parser->http_minor > 0 && !has_host(request, base)) return HTTP_STATUS_BAD_REQUEST;
+    uint32_t hosts = count_hosts(request, base);
+    if (hosts > 1 || (hosts == 0 && parser->http_minor > 0)) return HTTP_STATUS_BAD_REQUEST;
     if (parser->uses_transfer_encoding && !(parser->flags & F_CHUNKED)) return HTTP_STATUS_NOT_IMPLEMENTED;
     if (neap_http_request_has_body(request) && !(parser->flags & F_CHUNKED) &&
         parser->content_length > request->body_max)

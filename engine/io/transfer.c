@@ -14,6 +14,7 @@
 #include "io/transfer.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -158,11 +159,17 @@ static int code_of(const struct neap_transfer *transfer, CURLcode code) {
     }
 }
 
+static void say(struct neap_transfer *transfer, const char *problem) {
+    snprintf(transfer->problem, sizeof transfer->problem, "%s", problem);
+}
+
 static void ended(struct neap_errand *errand, CURLcode code) {
     struct neap_transfer *transfer = NEAP_CONTAINER_OF(errand, struct neap_transfer, errand);
     if (code == CURLE_OK || transfer->code == 0) transfer->code = code_of(transfer, code);
-    if (code != CURLE_OK && transfer->problem[0] == '\0')
-        strncpy(transfer->problem, transfer->agent->curl.easy_strerror(code), sizeof transfer->problem - 1);
+    if (transfer->code == UV_EMSGSIZE)
+        say(transfer, transfer->head_ended ? "the body is larger than max_body" : "the head is too large");
+    else if (code != CURLE_OK && transfer->problem[0] == '\0')
+        say(transfer, transfer->agent->curl.easy_strerror(code));
     transfer->paused = 0;
     transfer->ended = true;
     tell(transfer);

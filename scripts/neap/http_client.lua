@@ -46,7 +46,11 @@ local function is_body(value)
   return type(value) == "table" and type(value.file) == "string" or "string, function, open file, or { file = path }"
 end
 
-local request_known = { method = one_line, url = one_line, body = is_body }
+local function is_method(value)
+  return type(value) == "string" and value:find("^%a[%a-]*$") ~= nil or "a word such as 'GET'"
+end
+
+local request_known = { method = is_method, url = one_line, body = is_body }
 for name, test in pairs(options_known) do request_known[name] = test end
 
 --- Adds "Name: value" to the lines; what it is, if it may not be.
