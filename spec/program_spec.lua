@@ -41,13 +41,15 @@ describe("a program", function()
 
   it("lives until every thread that is not daemon has ended, and its tasks", function()
     local result = run_script([[
+      local over = neap.event()
       neap.thread(function()
         local neap = require "neap"
-        neap.spawn(function() neap.sleep(0.02) print "task of the thread" end)
+        neap.spawn(function() over:wait() neap.sleep(0.02) print "task of the thread" end)
         neap.spawn({ daemon = true }, function() neap.sleep(60) print "daemon" end)
       end)
       neap.thread({ daemon = true }, function() require "neap".sleep(60) print "daemon" end)
-      print "main"]])
+      print "main"
+      over:set()]])
     assert_result(0, "main\ntask of the thread\n", result)
   end)
 

@@ -76,11 +76,14 @@ describe("a signal", function()
   it("ends a program whose main chunk has returned, and its threads", function()
     local result = run [[
       neap.spawn(function() local _ <close> = closing "task" neap.sleep(60) end)
+      local begun = neap.event()
       neap.thread(function()
         local neap = require "neap"
         local _ <close> = setmetatable({}, { __close = function() neap.sleep(0.001) print "closed thread" end })
+        begun:set()
         neap.sleep(60)
       end)
+      begun:wait()
       neap.timer(0.05, signal, "INT")]]
     assert.are.equal(130, result.status)
     assert.are.equal("", result.stderr)

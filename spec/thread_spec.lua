@@ -547,8 +547,10 @@ describe("the end of the program", function()
 
   it("waits for threads that are not daemon", function()
     local result = support.run_script([[
-      neap.thread(function() neap.sleep(0.001) print("thread") end)
-      print("main")]])
+      local over = neap.event()
+      neap.thread(function() over:wait() neap.sleep(0.01) print("thread") end)
+      print("main")
+      over:set()]])
     assert.are.same({ status = 0, stdout = "main\nthread\n", stderr = "" }, result)
   end)
 
@@ -576,9 +578,11 @@ describe("the end of the program", function()
 
   it("in a plain lua5.4 waits for threads, too", function()
     local result = support.run_plain([[
+      local over = neap.event()
       neap.thread({ daemon = true }, function() neap.event():wait() end)
-      neap.thread(function() neap.sleep(0.001) print("thread") end)
-      print("main")]])
+      neap.thread(function() over:wait() neap.sleep(0.01) print("thread") end)
+      print("main")
+      over:set()]])
     assert.are.same({ status = 0, stdout = "main\nthread\n", stderr = "" }, result)
   end)
 end)
