@@ -26,14 +26,20 @@ int neap_run_options(lua_State *L, int index, struct neap_task_options *options)
     return index + 1;
 }
 
-/* neap.spawn([options,] fn, ...) */
-static int run_spawn(lua_State *L) {
+/* ([options,] fn, ...) */
+static int spawn(lua_State *L, uint16_t more_flags) {
     struct neap_task_options options;
     int function = neap_run_options(L, 1, &options);
+    options.flags |= more_flags;
     neap_argument_type(L, function, LUA_TFUNCTION);
     neap_task_spawn(L, lua_gettop(L) - function, &options);
     return 1;
 }
+
+/* neap.spawn([options,] fn, ...) */
+static int run_spawn(lua_State *L) { return spawn(L, 0); }
+
+int neap_run_spawn_surely(lua_State *L) { return spawn(L, NEAP_TASK_UNASKED); }
 
 /* --- time --- */
 

@@ -164,11 +164,16 @@ static void end_unstarted(struct neap_task *task) {
     neap_seat_leave(vm, coroutine, pooled);
 }
 
+/* See neap_run_spawn_surely. */
+static bool begins_surely(const struct neap_task *task) {
+    return (task->flags & (NEAP_TASK_UNASKED | NEAP_TASK_MAIN)) == NEAP_TASK_UNASKED;
+}
+
 /* False: the task has ended instead. */
 static bool start(struct neap_task *task) {
     struct neap_vm *vm = neap_task_vm(task);
     lua_State *L = vm->main;
-    if (task->flags & NEAP_TASK_CANCELLED) {
+    if (task->flags & NEAP_TASK_CANCELLED && !begins_surely(task)) {
         end_unstarted(task);
         return false;
     }

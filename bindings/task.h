@@ -60,13 +60,13 @@ enum {
     NEAP_TASK_BOUNDED = 4096, /* it waits in regions, no longer than they last: the deadline of its wait is theirs */
     NEAP_TASK_KNOWN = 8192,   /* it has a job: other threads may know it */
     NEAP_TASK_SCOPED = 16384, /* it was spawned in a scope, which tells of its failure */
-    NEAP_TASK_UNASKED = 32768 /* the first of a program: nobody wants to have what it returns */
+    NEAP_TASK_UNASKED = 32768 /* what it returns is nobody's: the first of a program; see neap_run_spawn_surely, too */
 };
 
 struct neap_task_options {
     const char *name;         /* NULL: none */
     int64_t start;            /* deadline before which it does not run; 0: at once */
-    uint16_t flags;           /* DAEMON, QUIET, TIMER, HANDLER; CANCELLED: it never runs */
+    uint16_t flags;           /* DAEMON, QUIET, TIMER, HANDLER, UNASKED; CANCELLED: it never runs */
     struct neap_scope *scope; /* NULL: none; a reference is taken */
     int reason;               /* of a thread that is CANCELLED: its place on the stack, from the bottom; 0: none */
     struct neap_job *job;     /* of the thread whose main task this is; NULL: an ordinary task. Outlives the task */

@@ -8,7 +8,7 @@ local trial = require "spec.trial"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
-local it_races, raises = trial.it_races, trial.raises
+local it_of_each_kind, it_races, raises = trial.it_of_each_kind, trial.it_races, trial.raises
 
 local function squares(from, to)
   local list = {}
@@ -113,6 +113,25 @@ describe("a worker process that dies", function()
 end)
 
 describe("at the end of a program", function()
+  -- Before its first wait: no task that the pool has begun yet.
+  for name, code in pairs({
+    ["a pool"] = "",
+    ["a map"] = "local future = pool:map_async(math.abs, { 1 }) local _ <close> = closing(future.wait, future)",
+    ["an iterator"] = "local next_one = pool:imap(math.abs, { 1 }) local _ <close> = closing(pcall, next_one)",
+  }) do
+    it_of_each_kind(name .. " ends, also where that is at once", function(_, kind)
+      local result = support.run_script(([[
+        local function closing(fn, ...)
+          local arguments = table.pack(...)
+          return setmetatable({}, { __close = function() fn(table.unpack(arguments)) end })
+        end
+        local pool <close> = neap.pool { workers = 2, kind = ... }
+        %s
+        os.exit(7)]]):format(code), { kind })
+      assert.are.same({ status = 7, stdout = "", stderr = "" }, result)
+    end)
+  end
+
   it("what was submitted is done first", function()
     local result = support.run_script([[
       local pool = neap.pool(2)

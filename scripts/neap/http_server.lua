@@ -276,9 +276,9 @@ local function accept_all(server)
     if server.room then server.room:acquire() end
     local stream, _, code = accept(server)
     if stream then
-      server.count = server.count + 1
       stream:nodelay(true)
-      neap.spawn(server.task_options, serve_connection, server, stream)
+      internal.spawn_surely(server.task_options, serve_connection, server, stream)
+      server.count = server.count + 1
     else
       if server.room then server.room:release() end
       if code ~= "closed" then neap.sleep(PAUSE_SECONDS) end

@@ -86,7 +86,8 @@ local function replace(pool, crew, cause)
   engine.give_up(pool, problem)
 end
 
---- The supervisor: ends when no worker is left. When it is cancelled before it has begun, `keeper` is collected.
+--- The supervisor: ends when no worker is left. Where it never begins, in a plain Lua that ends before, `keeper` is
+-- collected.
 local function supervise(pool, crew, keeper)
   local _ <close> = keeper
   local _ <close> = setmetatable({}, {
@@ -134,7 +135,7 @@ function neap.pool(options)
       error(problem, 2)
     end
   end
-  neap.spawn({ name = name .. " supervisor", daemon = true }, supervise, pool, crew, keeper)
+  internal.spawn_surely({ name = name .. " supervisor", daemon = true }, supervise, pool, crew, keeper)
   return pool
 end
 
@@ -266,7 +267,7 @@ function methods:map_async(fn, list, options)
   local batch, sizes = begin(self, fn, list, options, false)
   local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, "map_async")
   local future, promise = engine.promise(self, task)
-  neap.spawn({ name = "map_async", quiet = true }, keep_promise, promise, task, batch)
+  internal.spawn_surely({ name = "map_async", quiet = true }, keep_promise, promise, task, batch)
   return future
 end
 
@@ -374,7 +375,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
     room = neap.semaphore(chunks_ahead * count_workers(pool)), arrived = neap.event(),
     chunks = {}, ended = false, problem = nil,
   }
-  local feeder = neap.spawn({ name = name, daemon = true, quiet = true }, run_feeder, stream)
+  local feeder = internal.spawn_surely({ name = name, daemon = true, quiet = true }, run_feeder, stream)
   local closer = setmetatable({ feeder = feeder, stream = stream }, closing)
   local bar = options.progress and new_bar(not is_iterator and #source or nil) or nil
   local results, errors, first, count, at = {}, nil, 0, 0, 0
