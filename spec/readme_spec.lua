@@ -61,7 +61,9 @@ describe("the reference", function()
   for _, program in ipairs(programs) do
     local tag = program.text:find("neap.slice", 1, true) and " #preempt" or ""
     it("has an example that runs in silence: " .. program.name .. tag, function()
-      assert.are.same({ status = 0, stdout = "", stderr = "" }, run(program.text))
+      local result = run(program.text)
+      result.stderr = result.stderr:gsub("[^\n]* left\n", "") -- what a bar says on a machine that has no time for it
+      assert.are.same({ status = 0, stdout = "", stderr = "" }, result)
     end)
   end
 end)
