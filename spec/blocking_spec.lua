@@ -132,6 +132,20 @@ describe("neap.blocking", function()
     assert.is_truthy(result.stderr:find("deadlock", 1, true))
   end)
 
+  it("answers at the end of the program, too, when its helpers are cancelled", function()
+    local result = support.run_script [[
+      local ready = neap.event()
+      neap.spawn({ daemon = true }, function()
+        local _ <close> = setmetatable({}, { __close = function() pcall(neap.blocking, math.abs, -1) end })
+        neap.blocking(math.abs, -1)
+        ready:set()
+        neap.event():wait()
+      end)
+      ready:wait()
+      neap.sleep(0.01) -- the helper waits for more, most likely]]
+    assert.are.same({ status = 0, stdout = "", stderr = "" }, result)
+  end)
+
   it("loses no call when many threads call at once #stress", function()
     local threads = {}
     for i = 1, 4 do

@@ -4,14 +4,16 @@
 -- Idle helpers receive on one channel of the engine, a rendezvous that serves the one which came last: so a send that
 -- need not wait finds an idle helper, the warmest, and else a new one is started. Those that are not needed see nothing
 -- come for a while, and end. The result comes back through a channel of its own, which nobody reads if the task has
--- stopped waiting: then it goes with it.
+-- stopped waiting: then it goes with it. A helper that is cancelled, as all are at the end of the program, answers as
+-- well, unless it had not begun: then its end tells.
 
 local neap, internal = ...
 
 local IDLE_SECONDS = 2
+local ENDED = "neap.blocking: the thread that was to call the function has ended"
 
 --- The body of a helper. It is sent, so it refers to nothing but globals.
-local function serve(helpers, idle_seconds, work)
+local function serve(helpers, idle_seconds, ended, work)
   local library = require "neap"
 
   local function answer(channel, told)
@@ -30,10 +32,22 @@ local function serve(helpers, idle_seconds, work)
     return { err = results[2], traceback = task:traceback() }
   end
 
+  local _ <close> = setmetatable({}, { __close = function()
+    if work then answer(work.answer, { err = ended }) end
+  end })
   while work do
     answer(work.answer, call())
+    work = nil
     work = helpers:recv(idle_seconds)
   end
+end
+
+--- Starts a helper that begins with `work`, and waits for its answer; nil: it was cancelled before it began.
+local function serve_by_another(helpers, work)
+  local options = { name = "helper", daemon = true, quiet = true }
+  local helper = neap.thread(options, serve, helpers, IDLE_SECONDS, ENDED, work)
+  local index, told = neap.select({ work.answer, helper })
+  return index == 1 and told or work.answer:recv(0)
 end
 
 --- An error in sending the work speaks of the arguments, not of how we send them.
@@ -52,10 +66,9 @@ function neap.blocking(fn, ...)
   local work = { fn = fn, args = table.pack(...), answer = neap.channel(1) }
   local sent, taken = pcall(helpers.send, helpers, work, 0)
   if not sent then refuse(taken) end
-  if not taken then
-    neap.thread({ name = "helper", daemon = true, quiet = true }, serve, helpers, IDLE_SECONDS, work)
-  end
-  local told = work.answer:recv()
+  local told
+  if taken then told = work.answer:recv() else told = serve_by_another(helpers, work) end
+  if not told then error(ENDED, 2) end
   if told.results then return table.unpack(told.results, 1, told.results.n) end
   return internal.blocking.raise(told.err, told.traceback)
 end
