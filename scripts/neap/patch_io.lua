@@ -339,7 +339,7 @@ local abandoning = {
     if wait.seen then return end
     local reader = stdio.open_fifo(wait.path, "r")
     if not reader then return end
-    wait.opened:recv()
+    neap.select({ wait.opened, wait.opener })
     reader:close()
   end,
 }
@@ -348,9 +348,9 @@ local function open_to_write(path, mode)
   local file, message, number, lonely = stdio.open_fifo(path, mode)
   if not lonely then return file, message, number end
   local opened, finished = neap.channel(1), neap.channel()
-  neap.thread({ name = "opener", daemon = true, quiet = true }, hold_open, path, opened, finished)
-  local wait <close> = setmetatable({ path = path, opened = opened, finished = finished }, abandoning)
-  wait.seen = opened:recv()
+  local opener = neap.thread({ name = "opener", daemon = true, quiet = true }, hold_open, path, opened, finished)
+  local wait <close> = setmetatable({ path = path, opener = opener, opened = opened, finished = finished }, abandoning)
+  wait.seen = neap.select({ opened, opener }) ~= nil -- its end: it was cancelled before it began
   file, message, number = stdio.open_fifo(path, mode)
   return file, message, number
 end
