@@ -58,6 +58,25 @@ describe("a worker process that dies", function()
     assert.are.equal(1, pool:stats().lost)
   end)
 
+  it("because it was killed or terminated through its handle costs that work no less", function()
+    for number, kill_it in pairs { [9] = "kill", [15] = "terminate" } do
+      local pool <close> = neap.pool { workers = 1, kind = "process" }
+      local began = neap.channel(1)
+      local victim = pool:submit(function(channel)
+        channel:send(neap.getpid())
+        neap.sleep(3600)
+      end, began)
+      local pid = began:recv()
+      for _, process in ipairs(neap.processes()) do
+        if process.pid == pid then process[kill_it](process) end
+      end
+      raises("^process pool%-%d+ worker %d+ was killed by signal " .. number .. "$", victim.result, victim)
+      assert.are.equal("failed", victim:status())
+      assert.are.equal("alive", pool:apply(function() return "alive" end))
+      assert.are.equal(1, pool:stats().lost)
+    end
+  end)
+
   it("while it is idle costs nothing", function()
     local pool <close> = neap.pool { workers = 1, kind = "process" }
     local first = pool:apply(neap.getpid)

@@ -68,6 +68,8 @@ local function bury(pool, crew, index)
     engine.bury(pool, number, "exited", cause)
     return cause
   end
+  -- killed through its handle: that is no failure of its own, but costs its work what any other death does
+  if status == "cancelled" and not neap.is_cancelled(err) then status = "failed" end
   engine.bury(pool, number, status, err, handle:traceback())
   return status == "failed" and err or nil
 end
