@@ -187,6 +187,98 @@ describe("what a process was given and had not received when it was killed", fun
   end)
 end)
 
+--- Runs `ask(...)` in a task of a grandchild. When that waits the child is stopped, the grandchild is killed, `give` is called, and the
+-- child goes on, and learns of both. Returns it when it knows.
+local function die_below(ask, arguments, give)
+  local asked, pids = neap.channel(1), neap.channel(1)
+  local middle = neap.process({ name = "middle" }, function()
+    local victim = neap.process({ name = "victim", quiet = true }, function()
+      neap.spawn(ask, table.unpack(arguments))
+      neap.yield()
+      asked:send(true)
+      neap.sleep(600)
+    end)
+    pids:send(victim.pid)
+    victim:wait()
+    pids:send("dead")
+    neap.sleep(600)
+  end)
+  local victim = pids:recv(60)
+  assert.is_true(asked:recv(60))
+  stop(middle.pid)
+  assert(os.execute("kill -9 " .. victim))
+  give()
+  assert(os.execute("kill -CONT " .. middle.pid))
+  assert.are.equal("dead", pids:recv(60))
+  return middle
+end
+
+describe("what a process in between passes on to one that is dead", function()
+  local function it_comes_back(name, make, ask, give, check)
+    it(name, function()
+      for _ = 1, 3 do
+        local object = make()
+        local middle = die_below(ask, { object }, function() give(object) end)
+        check(object)
+        middle:kill()
+        middle:wait()
+      end
+    end)
+  end
+
+  local function make_held(kind, acquire)
+    return function()
+      local lock = neap[kind]()
+      lock[acquire](lock)
+      return lock
+    end
+  end
+
+  for _, kind in ipairs { "lock", "rlock", "condition" } do
+    it_comes_back(("is abandoned if it is a turn at a %s"):format(kind), make_held(kind, "acquire"),
+      function(lock) lock:acquire() end, function(lock) lock:release() end,
+      function(lock) assert.are.same({ true, "abandoned" }, { lock:acquire(10) }) end)
+  end
+
+  it_comes_back("is abandoned if it is a turn at writing", make_held("rwlock", "acquire_write"),
+    function(lock) lock:acquire_write() end, function(lock) lock:release() end,
+    function(lock) assert.are.same({ true, "abandoned" }, { lock:acquire_write(10) }) end)
+
+  it_comes_back("is over if it is a turn at reading", make_held("rwlock", "acquire_write"),
+    function(lock) lock:acquire_read() end, function(lock) lock:release() end,
+    function(lock) assert.is_true(lock:acquire_write(10)) end)
+
+  it_comes_back("is free again if it is a permit", function() return neap.semaphore(0) end,
+    function(semaphore) semaphore:acquire() end, function(semaphore) semaphore:release() end,
+    function(semaphore) assert.is_true(semaphore:acquire(10)) end)
+
+  it_comes_back("is free again if it is a permit that a guard holds", function() return neap.semaphore(0) end,
+    function(semaphore) semaphore:guard() end, function(semaphore) semaphore:release() end,
+    function(semaphore) assert.is_true(semaphore:acquire(10)) end)
+
+  it_comes_back("is in its channel if it is a message", function() return neap.channel(1) end, receive,
+    function(channel) channel:send("mine") end, function(channel) assert.are.equal("mine", channel:recv(10)) end)
+
+  it("passes on if it is a turn to update", function()
+    for _, make in ipairs { function() return neap.dict { [1] = 1 } end, function() return neap.list { 1 } end } do
+      local shared, inside, go = make(), neap.event(), neap.event()
+      local updating = neap.spawn(shared.update, shared, 1, function(n)
+        inside:set()
+        go:wait()
+        return n + 1
+      end)
+      inside:wait()
+      local middle = die_below(function(object) object:update(1, function() return 100 end) end, { shared }, function()
+        go:set()
+        updating:join()
+      end)
+      assert.are.equal(3, neap.timeout(10, shared.update, shared, 1, function(n) return n + 1 end))
+      middle:kill()
+      middle:wait()
+    end
+  end)
+end)
+
 describe("a barrier whose action is run by a process that is killed", function()
   it("is broken for the others, and for who comes", function()
     local running, go = neap.event(), neap.event()

@@ -214,6 +214,10 @@ void neap_ticket_let_go(const struct neap_ticket *ticket, uint32_t by) {
     change(ticket, word_of(ticket, by, HELD), word_of(ticket, 0, OPEN));
 }
 
+bool neap_ticket_forestall(const struct neap_ticket *ticket, uint32_t by) {
+    return claim_as(ticket, word_of(ticket, 0, FREE)) || !neap_ticket_is_unread(ticket, by);
+}
+
 /* Ours; claimed, or about to be, by somebody who may be alive and keeps what he gave: he is to find out. */
 static bool give_up(struct neap_ticket *ticket, uint32_t by) {
     uint64_t unread = word_of(ticket, by, FREE);

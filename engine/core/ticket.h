@@ -66,6 +66,9 @@ bool neap_ticket_hold(const struct neap_ticket *ticket, uint32_t by);
 void neap_ticket_take(const struct neap_ticket *ticket, uint32_t by);
 void neap_ticket_let_go(const struct neap_ticket *ticket, uint32_t by);
 
+/* By a process in between, whose asker has died: from now on nobody claims it. False: it has been claimed as `by` already. */
+bool neap_ticket_forestall(const struct neap_ticket *ticket, uint32_t by);
+
 /* Of who has claimed it as `by`, and has sent what it was claimed for: has the wait not ended yet? */
 bool neap_ticket_is_unread(const struct neap_ticket *ticket, uint32_t by);
 /* Then it is his again: true, once; and the wait will end without. False: it has been received. */

@@ -370,6 +370,14 @@ static struct neap_serving *pick_up(struct neap_session *session, uint64_t id) {
     return serving;
 }
 
+/* False: it has been served, here or where it was passed on; then it will be finished. */
+static bool withdraw(struct neap_serving *serving) {
+    const struct neap_ticket *ticket = &serving->ticket;
+    bool passed_on = ticket->word != NULL && neap_object_is_proxy(serving->link.object);
+    if (passed_on && !neap_ticket_forestall(ticket, ticket->by)) return false;
+    return neap_wait_withdraw(&serving->wait);
+}
+
 void neap_serving_withdraw(struct neap_session *session, uint64_t id) {
     struct neap_serving *serving = take_given(session, id);
     if (serving != NULL) {
@@ -379,7 +387,7 @@ void neap_serving_withdraw(struct neap_session *session, uint64_t id) {
     }
     serving = pick_up(session, id);
     if (serving == NULL) return;
-    if (neap_wait_withdraw(&serving->wait)) give_up(serving);
+    if (withdraw(serving)) give_up(serving);
     put_down(serving);
 }
 
@@ -402,7 +410,7 @@ void neap_servings_end(struct neap_session *session) {
     struct neap_serving *serving;
     take_all_back(session);
     while ((serving = pick_any(session)) != NULL) {
-        if (neap_wait_withdraw(&serving->wait)) give_up(serving);
+        if (withdraw(serving)) give_up(serving);
         put_down(serving);
     }
     neap_delegates_end(session);

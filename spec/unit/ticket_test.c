@@ -136,6 +136,31 @@ static void who_will_not_be_told_says_so(void **state) {
     assert_false(neap_ticket_revoke(&other, other.by));
 }
 
+static void what_is_forestalled_is_claimed_by_nobody(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
+    assert_true(neap_ticket_forestall(&other, other.by));
+    assert_true(neap_ticket_forestall(&other, other.by));
+    assert_false(neap_ticket_claim(&other, other.by));
+    assert_true(
+        neap_ticket_settle(ticket, other.by, true)); /* its process may still live, and learns that it is broken */
+    assert_false(neap_ticket_close(ticket));
+    assert_ptr_equal(neap_ticket_open(here_board, 0), ticket);
+    assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
+    assert_true(neap_ticket_forestall(&other, other.by)); /* of a round before */
+    assert_true(neap_ticket_close(ticket));
+}
+
+static void what_has_been_claimed_is_forestalled_for_others_only(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
+    assert_true(neap_ticket_claim(&other, other.by));
+    assert_false(neap_ticket_forestall(&other, other.by));
+    assert_true(neap_ticket_forestall(&other, other.by + 1));
+    assert_true(neap_ticket_close(ticket));
+    assert_true(neap_ticket_forestall(&other, other.by));
+}
+
 static void what_the_dead_had_not_received_is_still_known_when_their_words_are_used_again(void **state) {
     (void)state;
     struct neap_ticket *ticket = neap_ticket_open(there_board, 0), other = seen_there(ticket);
@@ -299,6 +324,8 @@ int main(void) {
         RUN(closing_is_the_receipt),
         RUN(what_is_taken_back_is_not_received),
         RUN(who_will_not_be_told_says_so),
+        RUN(what_is_forestalled_is_claimed_by_nobody),
+        RUN(what_has_been_claimed_is_forestalled_for_others_only),
         RUN(what_the_dead_had_not_received_is_still_known_when_their_words_are_used_again),
         RUN(a_ticket_is_claimed_once),
         RUN(a_round_that_is_over_cannot_be_claimed),
