@@ -187,8 +187,8 @@ describe("what a process was given and had not received when it was killed", fun
   end)
 end)
 
---- Runs `ask(...)` in a task of a grandchild. When that waits the child is stopped, the grandchild is killed, `give` is called, and the
--- child goes on, and learns of both. Returns it when it knows.
+--- Runs `ask(...)` in a task of a grandchild. When that waits the child is stopped, the grandchild is killed, `give` is
+-- called, and the child goes on, and learns of both. Returns it when it knows.
 local function die_below(ask, arguments, give)
   local asked, pids = neap.channel(1), neap.channel(1)
   local middle = neap.process({ name = "middle" }, function()

@@ -1,7 +1,8 @@
--- kill -9 at random instants of a busy run of pools, locks and shared data: nobody but the victim loses anything.
+-- kill -9 at random instants of processes that are busy with each other: nobody but the victim loses anything.
 
 local neap = require "neap"
 local elsewhere = require "spec.elsewhere"
+local support = require "spec.support"
 local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
@@ -10,79 +11,13 @@ local _ENV = _G -- luacheck: ignore
 
 local start, kill = elsewhere.start, elsewhere.kill
 
---- A job adds 1 to what a lock guards, and says so; one whose worker is killed may have done neither, either or both.
-local function count_job(job, lock, semaphore, guarded, done)
-  local _ <close> = semaphore:guard()
-  lock:acquire()
-  guarded:set(guarded:get() + 1)
-  lock:release()
-  done:add(1)
-  return job * 2
-end
-
-local function kill_at_random(kills)
-  trial.seed()
-  local lock, semaphore = neap.lock(), neap.semaphore(2)
-  local guarded, done = neap.value("i64"), neap.value("i64")
-  local pool <close> = neap.pool { workers = 3, kind = "process", queue_limit = 12 }
-  local given, failed, answered, wrong = 0, 0, 0, {}
-  local over = neap.event()
-
-  local function check(future, job)
-    future:wait()
-    if future:error() == nil then
-      answered = answered + 1
-      if future:result() ~= job * 2 then wrong[#wrong + 1] = "a result is another's: " .. job end
-    else
-      failed = failed + 1
-      if not tostring(future:error()):find("was killed by signal 9$") then wrong[#wrong + 1] = future:error() end
-    end
-  end
-
-  -- Several submit and wait for what they have submitted, as fast as the pool goes.
-  local submitters = {}
-  for i = 1, 4 do
-    submitters[i] = neap.spawn(function()
-      while not over:is_set() do
-        local futures = {}
-        for k = 1, 8 do
-          given = given + 1
-          local job = given
-          futures[k] = { pool:submit(count_job, job, lock, semaphore, guarded, done), job }
-        end
-        for _, each in ipairs(futures) do check(each[1], each[2]) end
-      end
-    end)
-  end
-
-  for _ = 1, kills do
-    local before, limit = answered, neap.now() + 60
-    while answered == before and neap.now() < limit do neap.sleep(0.001) end
-    assert.is_true(answered > before, "the pool does not go on")
-    neap.sleep(math.random() * 0.005)
-    local victims = {}
-    for _, process in ipairs(neap.processes()) do
-      if process.name:find("worker") and process.pid then victims[#victims + 1] = process.pid end
-    end
-    if #victims > 0 then os.execute("kill -9 " .. victims[math.random(#victims)] .. " 2>/dev/null") end
-  end
-  over:set()
-  neap.gather(submitters)
-
-  assert.are.same({}, wrong)
-  assert.is_true(failed <= kills, ("%d jobs failed after %d kills"):format(failed, kills))
-  -- Nothing is left taken: the lock is free, be it abandoned, and the permits are back.
-  assert.is_true((lock:acquire(60)))
-  lock:release()
-  local limit = neap.now() + 60
-  while semaphore:value() < 2 and neap.now() < limit do neap.sleep(0.001) end
-  assert.are.equal(2, semaphore:value())
-  -- What was answered was done; what was not answered may have been.
-  assert.are.equal(given, answered + failed)
-  assert.is_true(done:get() >= answered and done:get() <= given, ("%d of %d done"):format(done:get(), given))
-  local counted = guarded:get()
-  assert.is_true(counted >= answered and counted <= given, ("%d of %d counted"):format(counted, given))
-  assert.are.equal("alive", pool:apply(function() return "alive" end))
+--- In a program of its own, which says what is wrong. For `seconds` at most, and a round more.
+local function kill_in_busy_run(kills, seconds)
+  local runner = support.quote(support.runner)
+  local command = ("%s spec/busy/run.lua %d %d %d"):format(runner, trial.seed(), kills, seconds)
+  local result = support.run_command(command, { limit = seconds + 200 })
+  assert.are.equal("nothing is wrong\n", result.stdout, result.stderr)
+  assert.are.equal(0, result.status, result.stderr)
 end
 
 --- Takes turns with others until it is over. Who died in its turn has abandoned it, and then nobody is inside.
@@ -138,9 +73,11 @@ describe("kill -9 at random instants of processes that all want one lock", funct
   it("loses no turn but the victim's, and tells who is next, often #stress", function() kill_in_turn(400) end)
 end)
 
-describe("kill -9 at random instants of a busy run of pools and locks", function()
-  it("loses nothing but the victims' own jobs", function() kill_at_random(20) end)
-  it("loses nothing but the victims' own jobs, often #stress", function() kill_at_random(500) end)
+describe("kill -9 at random instants of a busy run of channels, locks, pools and all the rest", function()
+  it("loses nothing but the victim's own job", function() kill_in_busy_run(500, 40) end)
+  it("loses nothing but the victim's own job, often #stress", function()
+    kill_in_busy_run(500 * support.stress, 300)
+  end)
 end)
 
 -- Processes that lock and release all the time are killed at random instants: the lock goes on, and says so.
