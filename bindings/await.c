@@ -247,7 +247,7 @@ static inline bool pass(lua_State *L, struct neap_task *task) {
 static inline void suspend(lua_State *L, struct neap_task *task, neap_finish finish, lua_KFunction again) {
     tell_waiting(task, true);
     if (!neap_ring_is_out_of(task)) neap_ring_enter(L, task);
-    if (task->pool != 0) neap_worker_lend(L, task);
+    if (*neap_task_pool(task) != 0) neap_worker_lend(L, task);
     if (task == neap_task_vm(task)->root)
         turn(task);
     else if (!pass(L, task))

@@ -138,7 +138,7 @@ static void make_metatable(lua_State *L, enum neap_handle kind) {
         lua_pushcclosure(L, index_with_fields, 2);
     }
     lua_setfield(L, -2, "__index");
-    if (!binding->in_place) {
+    if (!neap_box_is_in_place(kind)) {
         lua_pushcfunction(L, box_collected);
         lua_setfield(L, -2, "__gc");
     }
@@ -238,7 +238,7 @@ void neap_box_refuse_late(lua_State *L, const char *name) {
 
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues) {
     neap_box_refuse_late(L, neap_bindings[kind]->name);
-    if (!neap_bindings[kind]->in_place) neap_box_account(L, OBJECT_SIZE);
+    if (!neap_box_is_in_place(kind)) neap_box_account(L, OBJECT_SIZE);
     struct neap_box *box = lua_newuserdatauv(L, size, uservalues);
     box->binding = neap_bindings[kind];
     box->object = NULL;
@@ -303,11 +303,12 @@ struct neap_object *neap_box_share(lua_State *L, int index) {
 
 struct neap_object *neap_box_test_any(lua_State *L, int index, enum neap_handle *kind) {
     const struct neap_box *box = neap_box_at(L, index);
-    if (box == NULL || box->object == NULL) return NULL; /* not filled yet, or collected already */
+    if (box == NULL) return NULL;
     for (int i = 0; i < NEAP_HANDLE_COUNT; i++) {
         if (neap_bindings[i] == NULL || box->binding != neap_bindings[i]) continue;
-        if (kind != NULL) *kind = (enum neap_handle)i;
-        return box->object;
+        struct neap_object *object = neap_box_object(box, (enum neap_handle)i);
+        if (object != NULL && kind != NULL) *kind = (enum neap_handle)i;
+        return object;
     }
     return NULL;
 }

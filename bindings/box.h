@@ -13,10 +13,19 @@
 
 struct neap_binding;
 
+/* Where the object's record lies in its box it begins in the place of the pointer to it. */
 struct neap_box {
     const struct neap_binding *binding; /* tells our boxes apart, from each other and from foreign userdata */
     struct neap_object *object;         /* one reference; NULL before it is filled */
 };
+
+/* No reference to drop, no __gc. */
+static inline bool neap_box_is_in_place(enum neap_handle kind) { return kind == NEAP_HANDLE_TASK; }
+
+/* The object in a box of `kind`; NULL: it is not filled yet, or collected already. */
+static inline struct neap_object *neap_box_object(const struct neap_box *box, enum neap_handle kind) {
+    return neap_box_is_in_place(kind) ? (struct neap_object *)&box->object : box->object;
+}
 
 /* How a kind of handle looks in Lua. One constant per kind, in the file of its class; listed in bindings.c. */
 struct neap_binding {
@@ -42,7 +51,6 @@ struct neap_binding {
     void (*arrived)(lua_State *L, struct neap_object *object);
     /* Why a handle cannot go to another process, for an error: "userdata that is closed". NULL: it can; may be NULL. */
     const char *(*obstacle)(const struct neap_object *object);
-    bool in_place;      /* the object's record lies in the box: no reference to drop, no __gc */
     bool stays;         /* the object belongs to its thread for good: a handle cannot be sent */
     uint8_t uservalues; /* of a box that neap_box_push makes */
 };
@@ -90,7 +98,7 @@ static inline struct neap_box *neap_box_at(lua_State *L, int index) {
 /* The object at `index` if a box of `kind` is there, else NULL. */
 static inline struct neap_object *neap_box_test(lua_State *L, int index, enum neap_handle kind) {
     const struct neap_box *box = neap_box_at(L, index);
-    return box != NULL && box->binding == neap_bindings[kind] ? box->object : NULL;
+    return box != NULL && box->binding == neap_bindings[kind] ? neap_box_object(box, kind) : NULL;
 }
 
 /* The object in argument `index` of a C function; raises "bad argument #1 to 'send' (channel expected, got nil)". */

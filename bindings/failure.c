@@ -49,7 +49,7 @@ int neap_failure_handler(lua_State *L) {
     if (task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, 1)) return 1;
     lua_settop(L, 1);
     luaL_traceback(L, L, NULL, 1);
-    neap_site_push(L, task->site);
+    neap_site_push(L, *neap_task_site(task));
     lua_pushstring(L, neap_task_vm(task)->origin != NULL ? neap_task_vm(task)->origin : "");
     neap_task_push(L, task);
     neap_task_push_extras(L, -1, true);

@@ -83,7 +83,7 @@ static int future_on_done(lua_State *L) {
     lua_pushcfunction(L, run_callback);
     lua_pushvalue(L, FUTURE);
     lua_pushvalue(L, FUNCTION);
-    neap_task_spawn(L, 2, &options)->pool = 0;
+    *neap_task_pool(neap_task_spawn(L, 2, &options)) = 0;
     lua_settop(L, FUTURE);
     return 1;
 }

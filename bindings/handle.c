@@ -453,7 +453,6 @@ const struct neap_binding neap_task_binding = {
     .metamethods = neap_handle_metamethods,
     .index = neap_handle_index,
     .travel = task_travels,
-    .in_place = true,
 };
 
 const struct neap_binding neap_task_job_binding = {

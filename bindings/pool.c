@@ -161,7 +161,7 @@ static int pool_join(lua_State *L) {
     struct neap_object *pool = check(L);
     lua_settop(L, 2);
     (void)neap_check_timeout(L, 2);
-    if (neap_task_current(L)->pool == neap_pool_tag(pool))
+    if (*neap_task_pool(neap_task_current(L)) == neap_pool_tag(pool))
         return luaL_error(L, "the work of a pool cannot join it: it would never end");
     tell(L, NEAP_POOL_CLOSE);
     lua_settop(L, 2);

@@ -174,7 +174,7 @@ static int open_main(lua_State *L) {
     neap_state_open(program->vm, L);
     int arguments = pack_arguments(L, what->load(L, what->argument));
     if (!what->is_child) program->options.flags |= NEAP_TASK_UNASKED;
-    neap_task_spawn(L, arguments, &program->options)->site = 0;
+    *neap_task_site(neap_task_spawn(L, arguments, &program->options)) = 0;
     struct neap_job *job = neap_task_job(L, -1);
     program->engine.main_job = (struct neap_job *)neap_object_ref(&job->future.object);
     program->main_task = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -64,7 +64,7 @@ static bool has_room(lua_State *coroutine, int values) {
 
 /* Moves the values of the box at `box` to the coroutine, which has room. */
 static void seat_late(lua_State *L, int box, struct neap_task *task, lua_State *coroutine) {
-    int values = task->values;
+    int values = *neap_task_values(task);
     for (int i = 1; i <= values; i++) lua_getiuservalue(L, box, i);
     lua_pushvalue(L, box);
     seat(L, values, task, coroutine);
@@ -79,10 +79,10 @@ int neap_seat_make(lua_State *L) {
     struct neap_task *task = lua_touserdata(L, 1);
     struct neap_vm *vm = neap_task_vm(task);
     bool pooled = vm->pool.last < POOLED_COROUTINES;
-    luaL_checkstack(L, task->values + 8, "arguments");
+    luaL_checkstack(L, *neap_task_values(task) + 8, "arguments");
     neap_task_push(L, task);
     lua_State *coroutine = lua_newthread(L);
-    if (!has_room(coroutine, task->values)) return luaL_error(L, "not enough memory");
+    if (!has_room(coroutine, *neap_task_values(task))) return luaL_error(L, "not enough memory");
     if (vm->limits.cpu_ns > 0) neap_limits_rest(vm, coroutine);
     if (pooled) {
         if (vm->pool.last == vm->idle_room) { /* so that giving it back cannot fail */
@@ -102,16 +102,16 @@ int neap_seat_make(lua_State *L) {
 
 bool neap_seat_take(lua_State *L, struct neap_task *task) {
     struct neap_vm *vm = neap_task_vm(task);
-    if (vm->idle_count == 0 || !has_room(vm->idle[vm->idle_count - 1], task->values)) return false;
+    if (vm->idle_count == 0 || !has_room(vm->idle[vm->idle_count - 1], *neap_task_values(task))) return false;
     task->flags |= NEAP_TASK_POOLED;
-    seat(L, task->values, task, vm->idle[--vm->idle_count]);
+    seat(L, *neap_task_values(task), task, vm->idle[--vm->idle_count]);
     return true;
 }
 
 bool neap_seat_take_late(lua_State *L, struct neap_task *task) {
     struct neap_vm *vm = neap_task_vm(task);
-    if (vm->idle_count == 0 || !has_room(vm->idle[vm->idle_count - 1], task->values)) return false;
-    if (!lua_checkstack(L, task->values + 8)) return false;
+    if (vm->idle_count == 0 || !has_room(vm->idle[vm->idle_count - 1], *neap_task_values(task))) return false;
+    if (!lua_checkstack(L, *neap_task_values(task) + 8)) return false;
     task->flags |= NEAP_TASK_POOLED;
     neap_task_push(L, task);
     seat_late(L, lua_gettop(L), task, vm->idle[--vm->idle_count]);

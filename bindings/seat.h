@@ -11,8 +11,8 @@
 /* The stack of neap_task_main; behind the function its arguments, later its results. */
 enum { NEAP_SEAT_BOX = 1, NEAP_SEAT_HANDLER, NEAP_SEAT_FUNCTION };
 
-/* On top of L stands a new box, below it the function and its arguments: task->values values. Seats the task on an idle coroutine;
- * the box alone stays, where the function was. False, and nothing has changed, when none is idle. No allocation, no error. */
+/* On top of L stands a new box, below it the function and its arguments: the task's values. Seats the task on an idle coroutine; the
+ * box alone stays, where the function was. False, and nothing has changed, when none is idle. No allocation, no error. */
 bool neap_seat_take(lua_State *L, struct neap_task *task);
 /* The same for a task whose box, anchored in vm->handles, holds the values. L is the main thread of the state. */
 bool neap_seat_take_late(lua_State *L, struct neap_task *task);

@@ -83,7 +83,7 @@ uint16_t neap_site_here(lua_State *L) {
     struct site_store *store = get_store(vm);
     lua_Debug frame;
     if (store == NULL || !find_frame(L, &frame)) return 0;
-    const struct site *parent = site_at(store, vm->current->site);
+    const struct site *parent = site_at(store, *neap_task_site(vm->current));
     const void *function = lua_topointer(L, -1);
     lua_pop(L, 1);
     while (parent != NULL && parent->depth >= DEPTH_MAX) parent = parent->parent;

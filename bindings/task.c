@@ -37,6 +37,7 @@
 
 enum {
     IDS_IN_LOT = 64,
+    ARGUMENTS_MAX = 250,                  /* with the function they are user values */
     RESULTS_WITH_ROOM = LUA_MINSTACK - 10 /* behind so few the stack of neap_task_main has room left */
 };
 
@@ -235,8 +236,8 @@ static void resume(struct neap_task *task, int arguments) {
 static __attribute__((noinline)) void begin(struct neap_task *task) {
     if (atomic_load_explicit(&task->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE) neap_wait_end(&task->wait);
     if (!start(task)) return;
-    int arguments = task->values + 2; /* the box, the handler, the function and its arguments */
-    task->values = 0;
+    int arguments = *neap_task_values(task) + 2; /* the box, the handler, the function and its arguments */
+    *neap_task_values(task) = 0;
     resume(task, arguments);
 }
 
@@ -262,20 +263,19 @@ static void adopt(struct neap_task *task, struct neap_job *job) {
 
 static void init(struct neap_task *task, struct neap_vm *vm) {
     neap_future_init(&task->future, &neap_task_class);
-    task->box.object = &task->future.object;
     neap_list_init(&task->node);
     neap_wait_init(&task->wait, &vm->loop, NULL, run);
     neap_message_clear(&task->link.message);
     task->coroutine = NULL;
     task->regions = NULL;
     task->scope = NULL;
-    task->site = 0;
-    task->pool = 0;
+    *neap_task_site(task) = 0;
+    *neap_task_pool(task) = 0;
     task->id = 0;
     task->slot = 0;
     task->depth = 1;
     task->unwinding = 0;
-    task->values = 0;
+    *neap_task_values(task) = 0;
     task->flags = 0;
     task->lua_blocked = 0;
     task->swallowed = 0;
@@ -364,15 +364,16 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     if (!vm->open && !(options->flags & NEAP_TASK_HANDLER)) neap_ending_refuse(L, "spawn");
     if (vm->limits.tasks != 0 && vm->task_count >= vm->limits.tasks)
         luaL_error(L, "denied: the host allows %d tasks at a time", (int)vm->limits.tasks);
-    if (arguments > 250) luaL_error(L, "too many arguments (at most 250 can be given to a task)");
+    if (arguments > ARGUMENTS_MAX)
+        luaL_error(L, "too many arguments (at most %d can be given to a task)", (int)ARGUMENTS_MAX);
     int values = 1 + arguments, function = lua_gettop(L) - arguments;
     struct neap_task *task = neap_box_new(L, NEAP_HANDLE_TASK, sizeof *task, values);
     init(task, vm);
-    task->values = (uint16_t)values;
+    *neap_task_values(task) = (uint8_t)values;
     task->flags = options->flags;
     task->id = take_id(vm);
-    task->site = neap_site_here(L);
-    task->pool = vm->current->pool;
+    *neap_task_site(task) = neap_site_here(L);
+    *neap_task_pool(task) = *neap_task_pool(vm->current);
     if (options->name != NULL) set_name(L, options->name);
     neap_context_hand_on(L, task);
     /* From here on no finaliser runs, which might spawn. */
@@ -412,14 +413,18 @@ static void keep_values(lua_State *L, struct neap_task *task, int box, int count
         lua_setiuservalue(L, box, 1);
     } else {
         int first = lua_gettop(L) - count + 1;
-        lua_createtable(L, count, 0);
+        lua_createtable(L, count, count >= NEAP_TASK_MANY);
         for (int i = 0; i < count; i++) {
             lua_pushvalue(L, first + i);
             lua_rawseti(L, -2, i + 1);
         }
+        if (count >= NEAP_TASK_MANY) {
+            lua_pushinteger(L, count);
+            lua_rawseti(L, -2, 0);
+        }
         lua_setiuservalue(L, box, 1);
     }
-    task->values = (uint16_t)(count > UINT16_MAX ? UINT16_MAX : count);
+    *neap_task_values(task) = (uint8_t)(count < NEAP_TASK_MANY ? count : NEAP_TASK_MANY);
 }
 
 /* What other threads will read: the values at `first` .. `first + count - 1` of L, or the reason why they cannot be sent. */
@@ -581,14 +586,19 @@ static void cancel_arrived(struct neap_job *job) {
 /* --- its job --- */
 
 int neap_task_push_values(lua_State *L, const struct neap_task *task, int box) {
-    int count = neap_future_state(&task->future) == NEAP_FUTURE_DONE ? task->values : 1;
+    int count = neap_future_state(&task->future) == NEAP_FUTURE_DONE ? *neap_task_values(task) : 1;
     if (count <= 1) {
         if (count == 1) lua_getiuservalue(L, box, 1);
         return count;
     }
-    luaL_checkstack(L, count + 1, "results");
     lua_getiuservalue(L, box, 1);
     int table = lua_gettop(L);
+    if (count == NEAP_TASK_MANY) {
+        lua_rawgeti(L, table, 0);
+        count = (int)lua_tointeger(L, -1);
+        lua_pop(L, 1);
+    }
+    luaL_checkstack(L, count, "results");
     for (int i = 1; i <= count; i++) lua_rawgeti(L, table, i);
     lua_remove(L, table);
     return count;

@@ -19,9 +19,9 @@ struct neap_scope;
 /* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until a coroutine is bound, and
  * what it returned or raised after it has ended. The box is anchored while the task lives. */
 struct neap_task {
-    struct neap_box box;       /* first: refers to `future` */
-    struct neap_future future; /* never shared: other threads see `job` */
-    struct neap_list node;     /* in vm->tasks until it has ended */
+    const struct neap_binding *binding; /* with `future`, which begins as its object does, a box: see box.h */
+    struct neap_future future;          /* never shared: other threads see `job` */
+    struct neap_list node;              /* in vm->tasks until it has ended */
     struct neap_wait
         wait; /* of its blocking operations; its runnable is also how the task is queued to run, and its owner holds */
     struct neap_link link;       /* of waits on one object */
@@ -32,13 +32,10 @@ struct neap_task {
         struct neap_scope
             *scope; /* before: a reference to the scope that it belongs to; NULL: to none. Then it is the job's */
     };
-    uint32_t pool;       /* it does work of this pool, or was spawned by what does; 0: it does not. See worker.c */
     uint32_t id;         /* constant */
     uint32_t slot;       /* of vm->handles; 0: it has none, see ANCHORS in seat.c */
-    uint16_t site;       /* where it was spawned; 0: unknown. See failure.h */
     uint16_t depth;      /* protected calls around the code that runs; see cancel.c */
     uint16_t unwinding;  /* 0, or the depth whose end ends the unwinding of a cancellation */
-    uint16_t values;     /* not started: its function and arguments, how many; done: results that are kept */
     uint16_t flags;      /* NEAP_TASK_* */
     uint8_t lua_blocked; /* resumes below the running coroutine that cannot be yielded across */
     uint8_t swallowed;   /* cancellations that interrupted its code and were caught; see slice.c */
@@ -63,6 +60,8 @@ enum {
     NEAP_TASK_UNASKED = 32768 /* what it returns is nobody's: the first of a program; see neap_run_spawn_surely, too */
 };
 
+enum { NEAP_TASK_MANY = UINT8_MAX }; /* so many results, or more: see neap_task_values */
+
 struct neap_task_options {
     const char *name;         /* NULL: none */
     int64_t start;            /* deadline before which it does not run; 0: at once */
@@ -71,6 +70,14 @@ struct neap_task_options {
     int reason;               /* of a thread that is CANCELLED: its place on the stack, from the bottom; 0: none */
     struct neap_job *job;     /* of the thread whose main task this is; NULL: an ordinary task. Outlives the task */
 };
+
+/* Kept where its parts have room. The pool that it does work of, or was spawned by what does; 0: none. See worker.c */
+static inline uint32_t *neap_task_pool(const struct neap_task *task) { return (uint32_t *)&task->future.object.tag; }
+/* Where it was spawned; 0: unknown. See failure.h */
+static inline uint16_t *neap_task_site(const struct neap_task *task) { return (uint16_t *)&task->future.object.mark; }
+/* Not started: how many values its function and arguments are; done: how many results are kept, or NEAP_TASK_MANY: then it
+ * stands at [0] of the table that holds them. */
+static inline uint8_t *neap_task_values(const struct neap_task *task) { return (uint8_t *)&task->link.mark; }
 
 extern const struct neap_class neap_task_class;
 

@@ -8,7 +8,7 @@
  *            the pool hears of each piece once, at the latest when the worker's thread has ended (supervisor, pool.lua).
  * LENDING    Work that waits for its own pool (a future of it, a place in its queue) might wait for what only its own worker can do. So
  *            for the time of such a wait one more runner takes work: as many pieces are under way as there are workers, those that
- *            wait in this manner not counted. It concerns the task of a runner and those that it has spawned (task->pool). When
+ *            wait in this manner not counted. It concerns the task of a runner and those that it has spawned (neap_task_pool). When
  *            the wait is over there is one too many: an idle extra runner ends, or a busy one as soon as it is idle.
  * OWNER      What a piece has locked and not released is abandoned when it ends: its task goes on, but it does not.
  * LIFETIME   A runner refers to its worker by a user value; the worker's list of runners holds those only whose step is under way. */
@@ -245,7 +245,7 @@ static int runner_step(lua_State *L) {
     struct neap_task *task = neap_await_begin(L);
     runner->task = task;
     if (!neap_list_is_linked(&runner->node)) neap_list_push_back(&worker->runners, &runner->node);
-    task->pool = worker->tag;
+    *neap_task_pool(task) = worker->tag;
     task->link.object = worker->pool;
     task->link.op = NEAP_POOL_TAKE;
     task->link.number = (int64_t)worker->id;
@@ -356,10 +356,10 @@ static bool is_for_own_pool(const struct neap_task *task) {
         const struct neap_link *link = &task->wait.links[i];
         struct neap_object *object = link->object;
         bool is_pool = object->class == &neap_pool_class || object->class == &neap_proxy_classes[NEAP_KIND_POOL];
-        if (neap_pool_tag_of_future(object) == task->pool) return true;
-        if (is_pool && (link->op & NEAP_OP_MASK) == NEAP_POOL_SUBMIT && neap_pool_tag(object) == task->pool)
+        if (neap_pool_tag_of_future(object) == *neap_task_pool(task)) return true;
+        if (is_pool && (link->op & NEAP_OP_MASK) == NEAP_POOL_SUBMIT && neap_pool_tag(object) == *neap_task_pool(task))
             return true;
-        if (neap_watch_is_for_pool(object, task->pool)) return true;
+        if (neap_watch_is_for_pool(object, *neap_task_pool(task))) return true;
     }
     return false;
 }
@@ -379,7 +379,7 @@ void neap_worker_lend(lua_State *L, struct neap_task *task) {
     if (!is_for_own_pool(task) || !lua_checkstack(L, 6)) return;
     bool collects = lua_gc(L, LUA_GCISRUNNING);
     lua_gc(L, LUA_GCSTOP);
-    struct worker *worker = push_worker_of(L, task->pool);
+    struct worker *worker = push_worker_of(L, *neap_task_pool(task));
     if (worker != NULL) {
         worker->lent++;
         task->flags |= NEAP_TASK_LENDS;
@@ -396,7 +396,7 @@ void neap_worker_lend(lua_State *L, struct neap_task *task) {
 void neap_worker_take_back(struct neap_task *task) {
     task->flags &= (uint16_t)~NEAP_TASK_LENDS;
     if (!lua_checkstack(neap_task_vm(task)->main, 2)) return;
-    struct worker *worker = find_worker(neap_task_vm(task)->main, task->pool);
+    struct worker *worker = find_worker(neap_task_vm(task)->main, *neap_task_pool(task));
     if (worker == NULL || worker->lent == 0 || worker->lent-- > worker->extras) return;
     for (struct neap_list *node = worker->runners.next; node != &worker->runners; node = node->next) {
         struct runner *runner = NEAP_CONTAINER_OF(node, struct runner, node);
@@ -471,7 +471,7 @@ enum { MAP_FUNCTION = 1, MAP_ITEMS, MAP_COUNT, MAP_SPREAD, MAP_COLLECT, MAP_RESU
 
 /* The runner of `task`; NULL: it is none. */
 static struct runner *find_runner(lua_State *L, const struct neap_task *task) {
-    struct worker *worker = task->pool != 0 ? find_worker(L, task->pool) : NULL;
+    struct worker *worker = *neap_task_pool(task) != 0 ? find_worker(L, *neap_task_pool(task)) : NULL;
     if (worker == NULL) return NULL;
     for (struct neap_list *node = worker->runners.next; node != &worker->runners; node = node->next) {
         struct runner *runner = NEAP_CONTAINER_OF(node, struct runner, node);

@@ -16,7 +16,8 @@ local function fail_quietly(...) return neap.spawn({ quiet = true }, error, ...)
 describe("join", function()
   it("returns what the function returned, of every number, with holes", function()
     for _, results in ipairs({ table.pack(), table.pack(nil), table.pack(1), table.pack(1, nil, 3, nil),
-      table.pack(nil, nil), table.pack(false), table.pack(table.unpack({}, 1, 1000)) }) do
+      table.pack(nil, nil), table.pack(false), table.pack(table.unpack({}, 1, 254)),
+      table.pack(table.unpack({}, 1, 255)), table.pack(table.unpack({ [70000] = 1 }, 1, 70000)) }) do
       local task = neap.spawn(function() return table.unpack(results, 1, results.n) end)
       assert.are.same(results, table.pack(task:join()))
       assert.are.same(results, table.pack(task:join())) -- and again

@@ -86,8 +86,11 @@ struct neap_object {
     const struct neap_class *class; /* constant */
     union {
         struct {
-            atomic_uint refs;        /* plain while local; then increments relaxed, decrements release/acquire */
-            struct neap_guard guard; /* not taken while local */
+            atomic_uint refs; /* plain while local; then increments relaxed, decrements release/acquire */
+            union {
+                struct neap_guard guard; /* not taken while local */
+                uint32_t tag;            /* free for who embeds an object that stays local */
+            };
         };
         struct neap_object *next_dead; /* once refs is 0: the next one that awaits its end on this thread */
     };
@@ -99,6 +102,7 @@ struct neap_object {
     bool in_place;
     atomic_bool observed;
     _Atomic uint8_t state;
+    uint16_t mark; /* free for who embeds it */
 #ifdef NEAP_CHECK
     const void *home; /* identifies the owning thread: a local object is used there only */
 #endif

@@ -313,7 +313,7 @@ static void prepare_to_enlist(struct neap_wait *wait, struct neap_link *link) {
     NEAP_ASSERT(atomic_load(&wait->state) == NEAP_WAIT_IDLE, "wait 1: a wait ends before it begins again");
     link->wait = wait;
     link->result = 0;
-    link->foreign = link->looking = false;
+    link->mode = NEAP_LINK_PLAIN;
 }
 
 static void prepare(struct neap_wait *wait, struct neap_link *link) {
@@ -609,12 +609,12 @@ int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once) {
     struct neap_batch batch = {NULL, NULL};
     struct neap_object *object = link->object;
     prepare(wait, link);
-    link->foreign = true;
+    link->mode = NEAP_LINK_FOREIGN;
     open_wait(wait, link, 1);
     neap_object_lock(object);
     bool done = object->class->attempt(object, link, &batch);
     bool gone = !done && link->result == NEAP_GONE, parked = !done && !gone && !once;
-    link->foreign = false;
+    link->mode = NEAP_LINK_PLAIN;
     if (parked) object->class->enlist(object, link);
     neap_object_unlock(object);
     if (batch.first != NULL) neap_batch_flush(&batch);

@@ -31,6 +31,12 @@ enum neap_wait_state {
     NEAP_WAIT_WOKEN        /* served through its first link; WOKEN + i: through links[i] */
 };
 
+enum neap_link_mode {
+    NEAP_LINK_PLAIN,
+    NEAP_LINK_FOREIGN, /* served for another process: to be committed, see neap_link_commit */
+    NEAP_LINK_LOOKING  /* quick has said NEAP_QUICK_SOON: for the class */
+};
+
 /* One object that a wait waits on. The waiting side fills in object, op and the operands; results come back in place. */
 struct neap_link {
     struct neap_list node;       /* in a list of the object; under its guard */
@@ -54,8 +60,8 @@ struct neap_link {
     int result;   /* 0 or a code: how the operation ended */
     uint8_t op;   /* the class's own number of the operation */
     bool guarded; /* neap_wait_begin holds the object's guard through this link */
-    bool foreign; /* served for another process: to be committed, see neap_link_commit */
-    bool looking; /* quick has said NEAP_QUICK_SOON: for the class, false at first. Owner's thread */
+    uint8_t mode; /* enum neap_link_mode, PLAIN at first. Owner's thread */
+    uint8_t mark; /* free for who embeds it */
 };
 
 struct neap_wait {
@@ -155,12 +161,14 @@ bool neap_link_claim(struct neap_link *link);
 struct neap_link *neap_waiters_exchange_foreign(struct neap_list *waiters, struct neap_link *link);
 static inline struct neap_link *neap_waiters_exchange(struct neap_list *waiters, struct neap_link *link) {
     if (neap_list_is_empty(waiters)) return 0;
-    return link->foreign ? neap_waiters_exchange_foreign(waiters, link) : neap_waiters_claim(waiters);
+    return link->mode == NEAP_LINK_FOREIGN ? neap_waiters_exchange_foreign(waiters, link) : neap_waiters_claim(waiters);
 }
 /* For attempt, when nothing can come between any more and nothing has been changed yet: may `link` be served? False: whoever it was
  * tried for has been served elsewhere; attempt returns false. */
 bool neap_link_commit_foreign(struct neap_link *link);
-static inline bool neap_link_commit(struct neap_link *link) { return !link->foreign || neap_link_commit_foreign(link); }
+static inline bool neap_link_commit(struct neap_link *link) {
+    return link->mode != NEAP_LINK_FOREIGN || neap_link_commit_foreign(link);
+}
 /* For attempt, where what is to be served may slip away: nobody else can claim the wait of `link`, which is foreign, until it is settled: served,
  * or as before. False: it has been, and link->result is NEAP_GONE. Not for one without a ticket. Nothing is waited for in between. */
 bool neap_link_hold(struct neap_link *link);

@@ -454,8 +454,10 @@ static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_b
 }
 
 static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
-    if (link->looking) atomic_fetch_sub_explicit(&pool->lookers, 1, memory_order_relaxed);
-    link->looking = false;
+    if (link->mode == NEAP_LINK_LOOKING) {
+        atomic_fetch_sub_explicit(&pool->lookers, 1, memory_order_relaxed);
+        link->mode = NEAP_LINK_PLAIN;
+    }
     bool empty = neap_list_is_empty(&pool->queue);
     if (empty && !is_closed(pool) && pool->broken == NULL) return false;
     if (!neap_link_commit(link)) return false;
@@ -486,8 +488,10 @@ static enum neap_quick quick(struct neap_object *object, struct neap_link *link)
     struct neap_pool *pool = (struct neap_pool *)object;
     if (link->op != NEAP_POOL_TAKE || pool->kind != NEAP_POOL_THREADS) return NEAP_QUICK_ASK;
     if (queued(pool) > 0 || is_closed(pool)) return NEAP_QUICK_ASK;
-    if (!link->looking) atomic_fetch_add_explicit(&pool->lookers, 1, memory_order_relaxed);
-    link->looking = true;
+    if (link->mode != NEAP_LINK_LOOKING) {
+        atomic_fetch_add_explicit(&pool->lookers, 1, memory_order_relaxed);
+        link->mode = NEAP_LINK_LOOKING;
+    }
     return NEAP_QUICK_SOON;
 }
 

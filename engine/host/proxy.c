@@ -357,7 +357,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     (void)batch;
     if (is_receiving(link) && borrower_of(proxy) != NULL)
-        return link->foreign ? take_for(proxy, link) : take_ahead(proxy, link);
+        return link->mode == NEAP_LINK_FOREIGN ? take_for(proxy, link) : take_ahead(proxy, link);
     return is_decided(proxy, link) && neap_link_commit(link);
 }
 
@@ -434,7 +434,7 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
         drop_held(link);
         return;
     }
-    if (is_receiving(link) && !link->foreign && is_worth_telling(&link->message))
+    if (is_receiving(link) && link->mode != NEAP_LINK_FOREIGN && is_worth_telling(&link->message))
         neap_request_received(proxy->import.session, link->request);
     else if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
         take_lock(proxy, link, false);

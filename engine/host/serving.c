@@ -237,7 +237,7 @@ static void run(struct neap_runnable *runnable) {
     struct neap_wait *wait = NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable);
     struct neap_serving *serving = NEAP_CONTAINER_OF(wait, struct neap_serving, wait);
     struct neap_session *session = neap_session_ref(serving->session);
-    serving->link.foreign = true; /* it is not received here */
+    serving->link.mode = NEAP_LINK_FOREIGN; /* it is not received here */
     neap_wait_end(wait);
     finish(serving);
     neap_session_unref(session);

@@ -90,7 +90,7 @@ void neap_channel_settle(struct neap_channel *channel, struct neap_batch *batch)
 static void recall(struct neap_channel *channel, const struct neap_link *link, struct neap_batch *batch) {
     struct neap_loan *loan = loan_of(channel);
     drop_taken(channel, neap_loan_recall(loan), batch);
-    if (link->foreign && link->loan == loan) return;
+    if (link->mode == NEAP_LINK_FOREIGN && link->loan == loan) return;
     loan->quota = 0;
     atomic_store_explicit(&channel->loan, NULL, memory_order_relaxed);
 }
