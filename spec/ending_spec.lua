@@ -19,7 +19,7 @@ end
 
 --- Waits until none of them is running any more.
 local function assert_gone(pids, how)
-  local deadline = neap.now() + 20
+  local deadline = neap.now() + 60
   for _, pid in ipairs(pids) do
     while support.is_running(pid) and neap.now() < deadline do neap.sleep(0.01) end
     assert.is_false(support.is_running(pid), ("process %d is left (%s)"):format(pid, how or ""))

@@ -128,7 +128,7 @@ describe("a program with processes", function()
       assert.are_not.equal(0, result.status)
       local count = 0
       for pid in result.stdout:gmatch("%d+") do
-        local deadline = neap.now() + 15
+        local deadline = neap.now() + 60
         while support.is_running(math.tointeger(tonumber(pid))) and neap.now() < deadline do neap.sleep(0.01) end
         assert.is_false(support.is_running(math.tointeger(tonumber(pid))), signal .. ": process " .. pid .. " is left")
         count = count + 1

@@ -390,7 +390,7 @@ describe("many processes", function()
     end
     assert.are.equal(0, count_zombies())
     -- one that is being started holds those of the others until it runs
-    local limit, left = neap.now() + 10
+    local limit, left = neap.now() + 60
     repeat
       neap.yield()
       left = count_descriptors()
