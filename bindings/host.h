@@ -21,7 +21,7 @@ struct neap_host {
     pthread_t thread;                     /* that made it, and uses it. Constant */
     char *message;                        /* of the last failure; NULL: none. Owned; its thread */
     struct neap_list watches;             /* of spawned tasks that have not ended: see watcher.c. Its thread */
-    struct neap_list requests;            /* of neap_begin, that wait: see host_objects.c. Its thread */
+    struct neap_list requests;            /* of neap_begin, that wait: see host_wait.c. Its thread */
     unsigned depth;                       /* calls of neap.h that are under way. Its thread */
     _Atomic uint32_t talk;                /* NEAP_DRIVE_THREAD: enum neap_talk, a futex. Release, acquire */
     int code;                             /* likewise: what open or close has returned. Written before talk says DONE */
@@ -54,6 +54,9 @@ int neap_host_code(lua_State *L, int status);
 /* Notes the error value on top of L (popped), and the traceback below it (text or nil; popped too), as the engine's message. */
 void neap_host_note(struct neap_host *host, lua_State *L);
 void neap_host_note_text(struct neap_host *host, const char *text);
+
+/* Is `object` acquired in the name of an owner? */
+bool neap_host_needs_owner(const struct neap_object *object);
 
 /* The engine ends: tells those that have used neap_begin. */
 void neap_objects_give_up(struct neap_host *host);
