@@ -24,8 +24,8 @@ enum {
 
 /* Registry keys, by address. */
 static const char boxes_key; /* weak table: object (light userdata) -> box */
-static const char
-    constants[NEAP_HANDLE_COUNT]; /* each the key of its kind's table with weak values: constant -> metatable */
+/* Each the key of its kind's table with weak values: constant -> metatable */
+static const char constants[NEAP_HANDLE_COUNT];
 
 /* --- metatables --- */
 

@@ -18,8 +18,8 @@
 #include "bindings/task.h"
 #include "bindings/vm.h"
 
-static const char
-    suspended_key; /* registry: a table with weak keys, coroutine -> true while the engine has suspended it */
+/* Registry: a table with weak keys, coroutine -> true while the engine has suspended it */
+static const char suspended_key;
 
 /* --- pcall, xpcall --- */
 

@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 struct neap_embedded {
-    const char
-        *name; /* "neap.class" is scripts/neap/class.lua, "neap.prompt.show" scripts/prompt/show.lua, "types.channel"
-                       * bindings/types/channel.lua; NULL ends the list */
+    /* "neap.class" is scripts/neap/class.lua, "neap.prompt.show" scripts/prompt/show.lua, "types.channel"
+     * bindings/types/channel.lua; NULL ends the list */
+    const char *name;
     const char *text; /* its source */
     size_t size;      /* of text, in bytes */
 };

@@ -17,8 +17,8 @@ struct neap_native_entry;
 struct neap_embedding {
     struct neap_config config; /* constant */
     pthread_mutex_t sinks;     /* held while a sink of the config is called: one at a time */
-    struct neap_native_entry
-        *natives; /* functions of the host, the newest first; engine's guard, constant once threads run */
+    /* Functions of the host, the newest first; engine's guard, constant once threads run */
+    struct neap_native_entry *natives;
 };
 
 /* 0, or what the system said. FINI: no thread uses it any more. */

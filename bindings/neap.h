@@ -335,8 +335,8 @@ struct neap_config {
     /* A signal that the engine may use to interrupt Lua that does not wait: so tasks that compute share their thread, and can be
      * cancelled. It is handled while engines with it are alive; SIGURG is a good choice [0: no signal is touched] */
     int slice_signal;
-    bool
-        signals; /* scripts may wait for signals (neap.signal): while they do, these do nothing else in this process [false] */
+    /* Scripts may wait for signals (neap.signal): while they do, these do nothing else in this process [false] */
+    bool signals;
     double slice_seconds; /* how long a task may run while others are ready [0.01]; 0: until it waits */
 
     /* The program that neap.process and pools of processes run. It may be one of the host's own whose main begins with neap_child_main. What a
@@ -350,11 +350,12 @@ struct neap_config {
 
     /* Limits for each state of the engine: its own, and those of threads that scripts start. 0: none [0]. As soon as there is one, or
      * something is denied, scripts have nothing of the debug library but traceback. */
-    size_t
-        memory_limit; /* bytes, of Lua and of what the engine holds for it; at least 262144. Beyond it: NEAP_E_MEMORY */
-    double
-        cpu_limit; /* seconds of processor time that Lua may use in all. Beyond it everything fails: NEAP_E_CPU. There are no finalisers
-                            * of scripts (__gc) then, and what a C function of Lua could take too long for is refused */
+
+    /* Bytes, of Lua and of what the engine holds for it; at least 262144. Beyond it: NEAP_E_MEMORY */
+    size_t memory_limit;
+    /* Seconds of processor time that Lua may use in all. Beyond it everything fails: NEAP_E_CPU. There are no
+     * finalisers of scripts (__gc) then, and what a C function of Lua could take too long for is refused */
+    double cpu_limit;
     uint32_t task_limit;   /* tasks that may be alive at a time. Beyond it spawning raises: NEAP_E_DENIED */
     uint32_t thread_limit; /* threads that may be alive at a time, in the engine. Likewise */
 

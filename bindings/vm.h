@@ -77,8 +77,8 @@ struct neap_vm {
     struct neap_engine *engine; /* constant */
     struct neap_loop loop;      /* of the state's thread */
     struct neap_task *root;     /* stands for code that no task runs: a host's frame */
-    struct neap_task
-        *ghost; /* is root while the state is being closed: outlives what lies in Lua; owned. NULL before */
+    /* Is root while the state is being closed: outlives what lies in Lua; owned. NULL before */
+    struct neap_task *ghost;
     struct neap_task *current;   /* whose code runs; root when no task's does */
     lua_State *volatile running; /* the innermost coroutine of current; NULL outside tasks. Read by signal handlers */
     int metatables[NEAP_HANDLE_COUNT]; /* registry references; 0 until first used */

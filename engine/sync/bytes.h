@@ -12,8 +12,8 @@
 #include "core/mapped.h"
 
 struct neap_bytes {
-    struct neap_mapped
-        mapped; /* its cell begins with a head; its shape: length, place of the first byte behind the head */
+    /* Its cell begins with a head; its shape: length, place of the first byte behind the head */
+    struct neap_mapped mapped;
     struct neap_bytes *root; /* the one that this is a view of, by mapped.original; or itself. Constant */
     atomic_uint writers;     /* of a root that shares its segment: threads of this process that are writing */
 };
