@@ -1,6 +1,6 @@
-/* argument: what C functions are given. As the functions luaL_check..., luaL_opt... and luaL_arg... of Lua, whose places these
- * take here; but their errors name a method also where Lua does not know by which name it was called, as in pcall(channel.send, channel),
- * and count its arguments as the reference does, without the handle. */
+/* argument: what C functions are given. As the functions luaL_check..., luaL_opt... and luaL_arg... of Lua, whose
+ * places these take here; but their errors name a method also where Lua does not know by which name it was called, as
+ * in pcall(channel.send, channel), and count its arguments as the reference does, without the handle. */
 #ifndef NEAP_BINDINGS_ARGUMENT_H
 #define NEAP_BINDINGS_ARGUMENT_H
 
@@ -13,8 +13,8 @@ __attribute__((noreturn)) int neap_argument_error(lua_State *L, int argument, co
 /* Raises that something else than a `type` is there: "channel expected, got nil". */
 __attribute__((noreturn)) int neap_argument_type_error(lua_State *L, int argument, const char *type);
 
-/* Raises a message, formatted as by lua_pushfstring, with the place of whoever has called the running function; a caller in the Lua
- * half does not count, but who has called that does. */
+/* Raises a message, formatted as by lua_pushfstring, with the place of whoever has called the running function; a
+ * caller in the Lua half does not count, but who has called that does. */
 __attribute__((noreturn)) int neap_refuse(lua_State *L, const char *format, ...);
 
 /* Raises with `message`, which is evaluated only then, unless the condition holds. */

@@ -81,7 +81,8 @@ static int array_update(lua_State *L) {
     return neap_scalar_method_update(L, 3, neap_array_type(array), check_element(L, array));
 }
 
-/* The elements that arguments `index` (by default the first) and `index` + 1 (the last) enclose; none where they cross. */
+/* The elements that arguments `index` (by default the first) and `index` + 1 (the last)
+ * enclose; none where they cross. */
 static lua_Integer check_range(lua_State *L, const struct neap_array *array, int index, lua_Integer *last) {
     lua_Integer first = neap_argument_integer_or(L, index, 1);
     *last = neap_argument_integer_or(L, index + 1, (lua_Integer)neap_array_length(array));

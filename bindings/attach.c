@@ -4,11 +4,12 @@
  *   find_places(pid) -> list     of paths where that one may listen
  *   is_own(stream) -> boolean    is the process at the other end of the same user?
  *
- * WHERE       A socket called PID in a folder that only the user can look into: neap in $XDG_RUNTIME_DIR or in the folder that the
- *             system has for the user's run-time files; neap-UID in the one for temporary files, where neither is there. Whoever
- *             attaches looks into all of them: it may have been started with another environment.
- * WHO         The folder must be a real one, the user's own, and closed to all others; and the system is asked who the other side is
- *             (SO_PEERCRED), on both sides. */
+ * WHERE       A socket called PID in a folder that only the user can look into: neap in $XDG_RUNTIME_DIR or
+ *             in the folder that the system has for the user's run-time files; neap-UID in the one for
+ *             temporary files, where neither is there. Whoever attaches looks into all of them: it may have
+ *             been started with another environment.
+ * WHO         The folder must be a real one, the user's own, and closed to all others; and the system is asked who the
+ *             other side is (SO_PEERCRED), on both sides. */
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdbool.h>

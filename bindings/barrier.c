@@ -1,7 +1,7 @@
 /* barrier: its action may be run by any thread.
  *
- * The action is a function of the state that made the barrier, and there it is called as it is. When the barrier is sent
- * it is encoded, and each other state has a copy, decoded when it is first needed there. */
+ * The action is a function of the state that made the barrier, and there it is called as it is. When the barrier is
+ * sent it is encoded, and each other state has a copy, decoded when it is first needed there. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,11 @@
 /* bounded: what a script can keep a C function busy with.
  *
- * PATTERNS   Matching goes back and tries again: with k repetitions that are followed by something, a subject of n bytes may cost
- *            n^k steps, and n times that where the match may begin anywhere. What may cost more than the limit allows is refused
- *            beforehand. So is a plain search whose worst case, n times m, does.
- * TABLES     move, insert and remove walk as far as they are told, through metamethods of C if there are any: here with a look at the
- *            clock. sort is for plain tables of a size that it can be done with; rep of an empty string is empty at once.
+ * PATTERNS   Matching goes back and tries again: with k repetitions that are followed by something, a subject of n
+ *            bytes may cost n^k steps, and n times that where the match may begin anywhere. What may cost more than the
+ *            limit allows is refused beforehand. So is a plain search whose worst case, n times m, does.
+ * TABLES     move, insert and remove walk as far as they are told, through metamethods of C if there are any:
+ *            here with a look at the clock. sort is for plain tables of a size that it can be done with; rep of
+ *            an empty string is empty at once.
  * THE REST   is bounded by memory, which is limited as well if the host is wise: concat, unpack, format, load. */
 #include "bindings/bounded.h"
 
@@ -25,7 +26,8 @@ static int be_original(lua_State *L) { return lua_tocfunction(L, lua_upvalueinde
 
 /* --- patterns --- */
 
-/* Steps over the single character that `at` begins: a class, a set, an escape. NULL: malformed, which the original says. */
+/* Steps over the single character that `at` begins: a class, a set, an escape. NULL:
+ * malformed, which the original says. */
 static const char *skip_single(const char *at, const char *end) {
     if (*at == '%') return at + 1 < end ? at + 2 : NULL;
     if (*at != '[') return at + 1;

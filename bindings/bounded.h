@@ -1,4 +1,5 @@
-/* bounded: functions of the standard library that could run for ever in C, with bounds, for states whose processor time is limited. */
+/* bounded: functions of the standard library that could run for ever in C, with bounds, for states
+ * whose processor time is limited. */
 #ifndef NEAP_BINDINGS_BOUNDED_H
 #define NEAP_BINDINGS_BOUNDED_H
 
@@ -6,7 +7,8 @@
 
 /* Replaces them. The string, table libraries are open. Raises. */
 void neap_bounded_open(lua_State *L);
-/* Raises if the table on top of the stack, which is to become a metatable, has a finaliser, and the state must have none. */
+/* Raises if the table on top of the stack, which is to become a metatable, has a
+ * finaliser, and the state must have none. */
 void neap_bounded_check_metatable(lua_State *L);
 
 #endif

@@ -29,7 +29,8 @@ static size_t check_place(lua_State *L, const struct neap_bytes *bytes, lua_Inte
     return offset;
 }
 
-/* The bytes from argument `index` (by default the first) to the next argument (by default the last); none where they cross. */
+/* The bytes from argument `index` (by default the first) to the next argument (by default
+ * the last); none where they cross. */
 static size_t check_range(lua_State *L, const struct neap_bytes *bytes, int index, size_t *count) {
     lua_Integer first = neap_argument_integer_or(L, index, 1);
     lua_Integer last = neap_argument_integer_or(L, index + 1, (lua_Integer)neap_bytes_length(bytes));

@@ -1,20 +1,21 @@
 /* cancel: from a request to stop to an error at a wait.
  *
- * MODEL       A task has a stack of regions (bodies of timeout, shield, scope), and is itself the outermost. Each can be
- *             asked to stop, and stays so. A wait raises when any region around it has been asked, as far as no shield
- *             stands between; so does each later wait: a stray pcall does not help.
- * UNWINDING   While the error unwinds, `<close>` variables may wait. How do we tell their waits from those of code that has
- *             swallowed the error? By depth: pcall, xpcall, coroutine.resume and the other frames that catch errors count how
- *             deep they are (neap_cancel_enter). Raising at depth d notes d; while it is noted, waits are let through. The
- *             frame of depth d, or one further out, clears it when it has caught something: by then the variables between have
- *             been closed. Frames inside a `<close>` handler are deeper and clear nothing. A region that such a handler enters
- *             works as anywhere, and is a shield: what unwinds outside has been told.
+ * MODEL       A task has a stack of regions (bodies of timeout, shield, scope), and is itself the outermost. Each can
+ *             be asked to stop, and stays so. A wait raises when any region around it has been asked, as far as no
+ *             shield stands between; so does each later wait: a stray pcall does not help.
+ * UNWINDING   While the error unwinds, `<close>` variables may wait. How do we tell their waits from those of code that
+ *             has swallowed the error? By depth: pcall, xpcall, coroutine.resume and the other frames that catch errors
+ *             count how deep they are (neap_cancel_enter). Raising at depth d notes d; while it is noted, waits are let
+ *             through. The frame of depth d, or one further out, clears it when it has caught something: by then the
+ *             variables between have been closed. Frames inside a `<close>` handler are deeper and clear nothing. A
+ *             region that such a handler enters works as anywhere, and is a shield: what unwinds outside has been told.
  * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions'.
- * GENERATORS  A region belongs to the code between its entry and its exit. When a coroutine of the user's own is left in
- *             the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back; when it goes on,
- *             its own are put inside those of who resumes it then. Depth is counted in each coroutine by itself, since its frames
- *             may be resumed from elsewhere: INSIDE is where a coroutine begins, and OUTSIDE is noted within when somebody
- *             outside is unwinding: no frame of the coroutine is so far out that it would clear that. */
+ * GENERATORS  A region belongs to the code between its entry and its exit. When a coroutine of the user's own is
+ *             left in the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back;
+ *             when it goes on, its own are put inside those of who resumes it then. Depth is counted in each
+ *             coroutine by itself, since its frames may be resumed from elsewhere: INSIDE is where a coroutine
+ *             begins, and OUTSIDE is noted within when somebody outside is unwinding: no frame of the coroutine is
+ *             so far out that it would clear that. */
 #include "bindings/cancel.h"
 
 #include <lauxlib.h>
@@ -112,7 +113,8 @@ bool neap_cancel_is_due(const struct neap_task *task) {
 void neap_cancel_expire(struct neap_task *task) {
     int64_t now = neap_clock_now();
     for (struct neap_region *region = task->regions; region != NULL; region = region->outer) {
-        /* `deadline` is the nearest of this region's and those around it: what is due here and not outside is its own */
+        /* `deadline` is the nearest of this region's and those around it: what is due
+         * here and not outside is its own */
         bool own = region->shield || region->outer == NULL || region->deadline < region->outer->deadline;
         if (region->deadline <= now && own) {
             region->cancelled = region->timed_out = true;

@@ -8,8 +8,8 @@
 
 #include "bindings/task.h"
 
-/* A stretch of a task's code that can be stopped, or protected, as a whole: the body of timeout, shield, scope. Lies in a
- * userdata on the stack of the call that it stands for. */
+/* A stretch of a task's code that can be stopped, or protected, as a whole: the body of timeout, shield, scope. Lies in
+ * a userdata on the stack of the call that it stands for. */
 struct neap_region {
     struct neap_region *outer; /* NULL for the outermost of the task */
     lua_State *coroutine;      /* that entered it */
@@ -43,15 +43,16 @@ void neap_cancel_push_metatable(lua_State *L);
 /* Is the value at `index` one? */
 bool neap_cancel_is_error(lua_State *L, int index);
 
-/* Protected calls count how deep they are: enter returns the depth to be given to leave. `failed`: an error was caught. */
+/* Protected calls count how deep they are: enter returns the depth to be given to leave.
+ * `failed`: an error was caught. */
 static inline uint16_t neap_cancel_enter(struct neap_task *task) { return ++task->depth; }
 static inline void neap_cancel_leave(struct neap_task *task, uint16_t depth, bool failed) {
     task->depth = (uint16_t)(depth - 1);
     if (failed && task->unwinding >= depth) task->unwinding = 0;
 }
 
-/* A coroutine of the user's own has its own count of depth. enter returns what leave wants: how it stood outside. `failed`: an
- * error came out of the coroutine; `caught`: it goes no further. */
+/* A coroutine of the user's own has its own count of depth. enter returns what leave wants: how it stood outside.
+ * `failed`: an error came out of the coroutine; `caught`: it goes no further. */
 lua_KContext neap_cancel_enter_coroutine(struct neap_task *task);
 void neap_cancel_leave_coroutine(struct neap_task *task, lua_KContext outside, bool failed, bool caught);
 /* The running coroutine is left by coroutine.yield. True when protected calls of its own are open: then `*inside` and

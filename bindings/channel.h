@@ -8,8 +8,8 @@
 #include "core/wait.h"
 #include "sync/channel.h"
 
-/* Finishers of waits on the task's own link. SENT: true; RECEIVED: the value; both else nil, message, code, and the reason
- * that was given to close. */
+/* Finishers of waits on the task's own link. SENT: true; RECEIVED: the value; both else nil, message, code, and the
+ * reason that was given to close. */
 int neap_finish_sent(lua_State *L, struct neap_task *task, int code);
 int neap_finish_received(lua_State *L, struct neap_task *task, int code);
 

@@ -1,5 +1,5 @@
-/* child: the runner, or a host's own program, as a child process. It is a program like any other (program.c), but for what it runs, and who learns how
- * that ended. */
+/* child: the runner, or a host's own program, as a child process. It is a program like any other (program.c), but for
+ * what it runs, and who learns how that ended. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +67,8 @@ static int load(lua_State *L, void *argument) {
     return 1;
 }
 
-/* Protected: (report, main task's handle). What the error says of itself, for a parent that has no Lua state at hand. */
+/* Protected: (report, main task's handle). What the error says of itself, for a parent
+ * that has no Lua state at hand. */
 static int describe_failure(lua_State *L) {
     struct neap_report *report = lua_touserdata(L, 1);
     size_t size;
@@ -107,8 +108,8 @@ static void close_child(struct neap_vm *vm, int main_task, int status, bool was_
     neap_parent_detach(&child->parent);
 }
 
-/* Runs what the parent has sent over the descriptors that this process was given. Returns the exit status, or ends with the signal
- * that it was sent. */
+/* Runs what the parent has sent over the descriptors that this process was given. Returns the exit status, or ends
+ * with the signal that it was sent. */
 static int run(void) {
     static struct child child; /* the hub's thread may outlive the frame, where a thread does not end */
     const struct neap_program program = {

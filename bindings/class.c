@@ -329,8 +329,8 @@ static bool is_known(lua_State *L, const struct blueprint *blueprint) {
     return known;
 }
 
-/* (name of a module, name of a class). A class that is called by a field of its module is asked for there: a module may load its
- * parts when they are first used. */
+/* (name of a module, name of a class). A class that is called by a field of its module is asked for there: a module may
+ * load its parts when they are first used. */
 static int load_module(lua_State *L) {
     size_t length;
     const char *module = lua_tolstring(L, 1, &length), *name = lua_tostring(L, 2);

@@ -8,8 +8,8 @@
 #include "bindings/vm.h"
 #include "core/message.h"
 
-/* Writes the value at `index` to `message` (which must be empty). `what` names it in errors: "value" gives
- * "cannot send value.conn: userdata". Raises if the value cannot be sent, and then `message` is still empty and nothing has changed.
+/* Writes the value at `index` to `message` (which must be empty). `what` names it in errors: "value" gives "cannot send
+ * value.conn: userdata". Raises if the value cannot be sent, and then `message` is still empty and nothing has changed.
  * Objects whose handles it contains are shared from here on. May run no Lua code of the script. */
 static inline void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what);
 
@@ -17,19 +17,19 @@ static inline void neap_encode(lua_State *L, int index, struct neap_message *mes
  * `what` is a list: "args" gives "cannot send args[2].conn: userdata". */
 void neap_encode_all(lua_State *L, int first, int count, struct neap_message *message, const char *what);
 
-/* The same for a function and its `arguments` arguments from `function` on, which errors call "function" and "args[1]". `leaves`: as
- * below. */
+/* The same for a function and its `arguments` arguments from `function` on, which errors call "function" and
+ * "args[1]". `leaves`: as below. */
 void neap_encode_call(lua_State *L, int function, int arguments, bool leaves, struct neap_message *message);
 
-/* As neap_encode and neap_encode_all, for a message that goes to another process, if it `leaves`: what has to stay in this one raises
- * as well. What is handed on later, as out of a channel, is refused by the engine (UV_ENOTSUP). */
+/* As neap_encode and neap_encode_all, for a message that goes to another process, if it `leaves`: what has to stay in
+ * this one raises as well. What is handed on later, as out of a channel, is refused by the engine (UV_ENOTSUP). */
 static inline void neap_encode_leaving(lua_State *L, int index, bool leaves, struct neap_message *message,
                                        const char *what);
 void neap_encode_all_leaving(lua_State *L, int first, int count, bool leaves, struct neap_message *message,
                              const char *what);
 
-/* Pushes the value of `message`, which stays as it is and may be decoded again. Raises when out of memory, when a module that the
- * value names cannot be loaded, and when the bytes are not what encode wrote. */
+/* Pushes the value of `message`, which stays as it is and may be decoded again. Raises when out of memory, when a
+ * module that the value names cannot be loaded, and when the bytes are not what encode wrote. */
 void neap_decode(lua_State *L, const struct neap_message *message);
 
 /* The same, and drops the message, also when it raises. Decoding may run code that sends and receives (finalisers, and

@@ -1,6 +1,6 @@
-/* compiled: reading what has been compiled takes a tenth of the time of compiling it, which counts where each thread has a state of its
- * own. So the first state that loads a file keeps it for the others, in the engine. It is kept by the very Lua that reads it, in the
- * same process: nothing compiled is trusted that comes from elsewhere. */
+/* compiled: reading what has been compiled takes a tenth of the time of compiling it, which counts where each thread
+ * has a state of its own. So the first state that loads a file keeps it for the others, in the engine. It is kept by
+ * the very Lua that reads it, in the same process: nothing compiled is trusted that comes from elsewhere. */
 #include "bindings/compiled.h"
 
 #include <lauxlib.h>

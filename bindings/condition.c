@@ -1,9 +1,10 @@
 /* condition: waiting in three steps.
  *
- * c:wait opens the wait and gives up the lock (neap_condition_begin), is woken, times out or is cancelled (woken), and acquires the
- * lock again, come what may (reacquire, reacquired). Only then does the script learn what happened: a cancellation too is
- * raised with the lock held, so that the script's own `<close>` variables find what they expect. One that comes while the lock is
- * acquired again only makes it queue anew; it is raised by the next wait, so a notification that has come is not lost.
+ * c:wait opens the wait and gives up the lock (neap_condition_begin), is woken, times out or is cancelled (woken), and
+ * acquires the lock again, come what may (reacquire, reacquired). Only then does the script learn what happened: a
+ * cancellation too is raised with the lock held, so that the script's own `<close>` variables find what they expect.
+ * One that comes while the lock is acquired again only makes it queue anew; it is raised by the next wait, so a
+ * notification that has come is not lost.
  *
  * The stack of a waiting call: */
 #include <lauxlib.h>
@@ -126,7 +127,8 @@ static int look(lua_State *L, bool last) {
 
 static int reacquire(lua_State *L, struct neap_task *task);
 
-/* The lock is held again. Outside tasks wait_for goes on in a loop of its own: nothing unwinds the C stack in between. */
+/* The lock is held again. Outside tasks wait_for goes on in a loop of its own: nothing
+ * unwinds the C stack in between. */
 static int reacquired(lua_State *L, struct neap_task *task, int code) {
     struct neap_object *lock = neap_condition_lock(check(L));
     if (code == NEAP_CANCELLED) return reacquire(L, task);

@@ -1,7 +1,8 @@
 /* console: waiting for descriptors, news of the terminal, lines that come from no terminal.
  *
  *   poll(fd, event) -> poll     poll:start() sets the event once the descriptor is readable, or has ended. A to-be-closed value, and to
- *                               be closed before the descriptor is. What cannot be waited for (a file) is readable at once.
+ *                               be closed before the descriptor is. What cannot be waited
+ *                               for (a file) is readable at once.
  *   watch_terminal() -> fd      from now on there are news, which make this descriptor readable; nil, message
  *   unwatch_terminal()
  *   news() -> interrupted, hidden, resized, resumed     and takes them
@@ -10,8 +11,8 @@
  *   is_terminal(fd), width()    columns; nil when nobody knows
  *   make_folder(path)           and those above it, for the user only: true; nil, message
  *
- * Standard input is read byte by byte, and has no buffer: so io.read finds what follows the line, and takes no more than it
- * needs. */
+ * Standard input is read byte by byte, and has no buffer: so io.read finds what follows the line,
+ * and takes no more than it needs. */
 #include "bindings/console.h"
 
 #include <errno.h>
@@ -41,7 +42,8 @@ enum { PATH_MAX_LENGTH = 4096 };
 
 /* --- poll --- */
 
-/* Outlives its userdata until libuv has closed the handle. The descriptor is borrowed: other processes have the terminal too. */
+/* Outlives its userdata until libuv has closed the handle. The descriptor is borrowed: other
+ * processes have the terminal too. */
 struct poll_handle {
     uv_poll_t uv;             /* valid when `polls` */
     struct neap_event *event; /* a reference */

@@ -1,5 +1,5 @@
-/* context: what a task says of itself to all that it starts: one value, which is handed on when a task, a thread or a process is
- * spawned. Tasks of one state share it, so it is not to be changed, but replaced; others get a copy. */
+/* context: what a task says of itself to all that it starts: one value, which is handed on when a task, a thread or a
+ * process is spawned. Tasks of one state share it, so it is not to be changed, but replaced; others get a copy. */
 #ifndef NEAP_BINDINGS_CONTEXT_H
 #define NEAP_BINDINGS_CONTEXT_H
 

@@ -1,13 +1,14 @@
 /* coroutine: the standard library's pcall, xpcall and coroutine.*, as seen from a task.
  *
- * WHY REPLACED   A wait inside a coroutine of the user's own (a generator) must suspend the whole task, not hand a strange yield
- *                to whoever resumed the generator. So resume and wrap look whether the coroutine yielded by itself, or was
- *                suspended by the engine (a wait, a time slice): then they yield in turn, outwards to the loop, and resume the
- *                coroutine when they are resumed. To a script nothing differs from plain Lua.
- * MARKS          A coroutine that the engine has suspended is noted in a table, so that nobody else can resume it meanwhile;
- *                and so is, for good, the base of a task that a script has got hold of.
+ * WHY REPLACED   A wait inside a coroutine of the user's own (a generator) must suspend the whole task, not hand a
+ *                strange yield to whoever resumed the generator. So resume and wrap look whether the coroutine yielded
+ *                by itself, or was suspended by the engine (a wait, a time slice): then they yield in turn, outwards to
+ *                the loop, and resume the coroutine when they are resumed. To a script nothing differs from plain Lua.
+ * MARKS          A coroutine that the engine has suspended is noted in a table, so that nobody else can resume it
+ *                meanwhile; and so is, for good, the base of a task that a script has got hold of.
  * DEPTH          Each of these frames catches errors: see UNWINDING in cancel.c; and GENERATORS there.
- * AT THE BASE    A task's own body looks to itself like the main chunk: it cannot coroutine.yield, and is not yieldable. */
+ * AT THE BASE    A task's own body looks to itself like the main chunk: it cannot
+ *                coroutine.yield, and is not yieldable. */
 #include "bindings/coroutine.h"
 
 #include <lauxlib.h>
@@ -49,7 +50,8 @@ static int xprotected_done(lua_State *L, int status, lua_KContext depth) {
     return protected_ended(L, status, depth, 2);
 }
 
-/* The handler of a script, where processor time is limited: see WHERE NO HOOK COMES in limits.c. Upvalue 1: the handler. */
+/* The handler of a script, where processor time is limited: see WHERE NO HOOK COMES in
+ * limits.c. Upvalue 1: the handler. */
 static int limited_handler(lua_State *L) {
     if (neap_vm_of(L)->limits.spent) return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -135,7 +137,8 @@ static const char *status_of(lua_State *L, lua_State *coroutine, int index) {
 
 enum { FAILED = -1, SUSPENDED = -2 };
 
-/* Lets the coroutine run until it yields (the number of values, moved to L), fails (the error, moved), or the engine suspends it. */
+/* Lets the coroutine run until it yields (the number of values, moved to L), fails (the error,
+ * moved), or the engine suspends it. */
 static int advance(lua_State *L, lua_State *coroutine, int arguments) {
     struct neap_vm *vm = neap_vm_of(L);
     struct neap_task *task = vm->current;
@@ -195,7 +198,8 @@ static int give_resumed(lua_State *L, int results, lua_KContext outside) {
     return count + 1;
 }
 
-/* Checks that the coroutine at 1 can be resumed with the values above it; moves them there. False: a message is on top. */
+/* Checks that the coroutine at 1 can be resumed with the values above it; moves them
+ * there. False: a message is on top. */
 static bool prepare(lua_State *L, lua_State *coroutine) {
     int arguments = lua_gettop(L) - 1;
     const char *status = status_of(L, coroutine, 1);

@@ -83,8 +83,8 @@ void neap_describe_wait(struct neap_text *text, const struct neap_task *task) {
 
 /* --- where --- */
 
-/* The generator that a suspended coroutine waits in: it stands in a C function, coroutine.resume or wrap, whose first value the
- * generator is. */
+/* The generator that a suspended coroutine waits in: it stands in a C function, coroutine.resume or wrap,
+ * whose first value the generator is. */
 static lua_State *find_inner(lua_State *coroutine) {
     lua_Debug frame;
     lua_State *inner = NULL;

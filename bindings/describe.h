@@ -1,7 +1,7 @@
 /* describe: tasks, and what they wait for, in words, for reports.
  *
- * The tasks of another state may be described too while its thread is parked and cannot wake up: only what lies still is
- * read, no guard of an object that may be local to another thread is taken, and nothing is raised. */
+ * The tasks of another state may be described too while its thread is parked and cannot wake up: only what lies still
+ * is read, no guard of an object that may be local to another thread is taken, and nothing is raised. */
 #ifndef NEAP_BINDINGS_DESCRIBE_H
 #define NEAP_BINDINGS_DESCRIBE_H
 
@@ -34,8 +34,8 @@ void neap_describe_place(struct neap_text *text, const struct neap_task *task);
 /* The same of one coroutine, which may be running; false when it has no line of Lua. */
 bool neap_describe_line(struct neap_text *text, lua_State *coroutine);
 
-/* A coroutine of a suspended task: `depth` 0 is its own, 1 the generator that it waits in, and so on inwards; NULL when there
- * is none so deep. */
+/* A coroutine of a suspended task: `depth` 0 is its own, 1 the generator that it waits in, and so on inwards;
+ * NULL when there is none so deep. */
 lua_State *neap_describe_coroutine(const struct neap_task *task, int depth);
 
 #endif

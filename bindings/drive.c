@@ -1,14 +1,15 @@
 /* drive: who turns the loop of an engine.
  *
  * CALLS       The host's thread, inside neap_engine_run and its kin: nothing to do here.
- * THREAD      The engine is made, used and freed by a thread of its own, which turns the loop until neap_engine_free has asked it to
- *             end, and says how that went: `talk` is where the two meet. An engine that was stopped ends what runs in it by itself.
+ * THREAD      The engine is made, used and freed by a thread of its own, which turns the loop until neap_engine_free
+ *             has asked it to end, and says how that went: `talk` is where the two meet. An engine that was stopped
+ *             ends what runs in it by itself.
  * UV          The loop is a guest in the host's (core/guest.c).
- * STEPS       The loop has libuv from the beginning, whose backend is the descriptor; between steps it is retired, so that whoever posts
- *             makes the descriptor readable.
+ * STEPS       The loop has libuv from the beginning, whose backend is the descriptor; between steps it is retired, so
+ *             that whoever posts makes the descriptor readable.
  *
- * After each call of the host into an engine of the last two kinds the loop is put to rest again (neap_drive_settle): the call may
- * have queued something. */
+ * After each call of the host into an engine of the last two kinds the loop is put to rest again (neap_drive_settle):
+ * the call may have queued something. */
 #include "bindings/drive.h"
 
 #include <uv.h>

@@ -10,14 +10,16 @@
  *   editor:resize(), editor:resume() the terminal has another size; the process had been stopped
  *   editor:remember(line)            for the arrow keys
  *
- * LOADING    libedit is loaded when the first editor is made, and not linked: a program that only runs a script does not pay for it
- *            (half a millisecond), and neap works without it. Where its header is missing this file knows no editor.
- * KEYS       libedit reads a key as a function of ours does. The first byte of it is there; the rest of a sequence (an arrow key, a
- *            letter of several bytes) is waited for a moment only: what never comes must not hold up the loop. So keys that wait
- *            for another one are bound to nothing.
- * NO LUA     runs inside of libedit: completing is done when feed has returned. The tab that asks for it is not given to libedit,
- *            whose way of binding a function to a key leaks its name.
- * ROWS       The cursor's row, for those who print (host/screen.h), is counted from the widths of the characters before it. */
+ * LOADING    libedit is loaded when the first editor is made, and not linked: a program that only runs a
+ *            script does not pay for it (half a millisecond), and neap works without it. Where its header is
+ *            missing this file knows no editor.
+ * KEYS       libedit reads a key as a function of ours does. The first byte of it is there; the rest of a sequence (an
+ *            arrow key, a letter of several bytes) is waited for a moment only: what never comes must not hold up the
+ *            loop. So keys that wait for another one are bound to nothing.
+ * NO LUA     runs inside of libedit: completing is done when feed has returned. The tab that asks for it is not given
+ *            to libedit, whose way of binding a function to a key leaks its name.
+ * ROWS       The cursor's row, for those who print (host/screen.h), is counted from the
+ *            widths of the characters before it. */
 #include <lauxlib.h>
 
 #include "bindings/console.h"
@@ -116,7 +118,8 @@ struct editor {
     char prompt[PROMPT_MAX + 1]; /* terminated */
 };
 
-/* Whose line libedit works on: callbacks are given nothing that leads to it without asking the library. Set by those who call it. */
+/* Whose line libedit works on: callbacks are given nothing that leads to it without asking the
+ * library. Set by those who call it. */
 static _Thread_local struct editor *editing;
 
 static char *give_prompt(EditLine *line) {

@@ -1,5 +1,5 @@
-/* embedded: the Lua half of the library, the prompt and the reference, compiled into the binary. Written by the build from scripts/neap,
- * scripts/prompt and bindings/types. */
+/* embedded: the Lua half of the library, the prompt and the reference, compiled into the binary. Written by the build
+ * from scripts/neap, scripts/prompt and bindings/types. */
 #ifndef NEAP_BINDINGS_EMBEDDED_H
 #define NEAP_BINDINGS_EMBEDDED_H
 

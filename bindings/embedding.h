@@ -1,5 +1,5 @@
-/* embedding: what the host of an engine has asked for, as the rest of the bindings see it. An engine without one is the runner's,
- * or that of a plain lua5.4: it has the process to itself. */
+/* embedding: what the host of an engine has asked for, as the rest of the bindings see it. An engine without one is the
+ * runner's, or that of a plain lua5.4: it has the process to itself. */
 #ifndef NEAP_BINDINGS_EMBEDDING_H
 #define NEAP_BINDINGS_EMBEDDING_H
 
@@ -34,12 +34,13 @@ static inline bool neap_embedding_takes_reports(const struct neap_embedding *emb
     return embedding != NULL && (embedding->config.on_log != NULL || !embedding->config.stdio);
 }
 
-/* Any thread of the engine. WRITE: what a script has printed. SAY: a report; a newline at its end is left out. FAILED: nobody awaits
- * it; false: the host has no function for that, and it is to be reported. */
+/* Any thread of the engine. WRITE: what a script has printed. SAY: a report; a newline at its end is left out. FAILED:
+ * nobody awaits it; false: the host has no function for that, and it is to be reported. */
 void neap_embedding_write(struct neap_embedding *embedding, const char *bytes, size_t length);
 void neap_embedding_say(struct neap_embedding *embedding, const char *text, size_t length);
 bool neap_embedding_failed(struct neap_embedding *embedding, const struct neap_failure *failure);
-/* For engine->on_output: what child processes print goes the way of what scripts print here, and their errors that of reports. */
+/* For engine->on_output: what child processes print goes the way of what scripts print here,
+ * and their errors that of reports. */
 bool neap_embedding_take(struct neap_engine *engine, bool is_error, const char *bytes, size_t size);
 
 #endif

@@ -3,12 +3,11 @@
  * PURPOSE     What a script sends is copied, whole and once: the receiver shares nothing with the sender but handles.
  *             What cannot be copied raises here, with its path, before anything is sent.
  *
- * MODEL       Small values stand in the message itself (neap_encode decides in a few comparisons; nothing is set up), and so does
- *             the call of a function without upvalues and arguments: its code.
- *             All else is a parcel, written by walking the value: depth first, each container once, with a frame for
- *             each container that is open. The frames are ours and the values lie on the Lua stack, so that depth costs
- *             no C stack. A container that was met before is written as a reference to it, which keeps cycles and
- *             sharing.
+ * MODEL       Small values stand in the message itself (neap_encode decides in a few comparisons; nothing is set up),
+ *             and so does the call of a function without upvalues and arguments: its code. All else is a parcel,
+ *             written by walking the value: depth first, each container once, with a frame for each container that is
+ *             open. The frames are ours and the values lie on the Lua stack, so that depth costs no C stack. A
+ *             container that was met before is written as a reference to it, which keeps cycles and sharing.
  *
  * WHAT TRAVELS HOW
  *             table       its parts, raw: no metamethod is called. A metatable of a registered class is named
@@ -480,7 +479,8 @@ void neap_encode_all(lua_State *L, int first, int count, struct neap_message *me
     neap_encode_all_leaving(L, first, count, false, message, what);
 }
 
-/* The code of the plain function at `index`, with a reference, where that says all; NULL: it has a name, or more to it. */
+/* The code of the plain function at `index`, with a reference, where that says all;
+ * NULL: it has a name, or more to it. */
 static struct neap_object *take_plain(lua_State *L, int index) {
     struct neap_encoder *encoder = neap_encoder_of(L);
     if (encoder->modules_stale || !encoder->modules_watched) return NULL;

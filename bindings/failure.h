@@ -25,8 +25,8 @@ void neap_failure_tell_unheard(struct neap_vm *vm);
 void neap_failure_push_text(lua_State *L, int box);
 /* On the hub's thread: the process has failed, and nobody waits for it: tells the main state, or stderr. */
 void neap_failure_report_process(struct neap_process *process);
-/* At the end of a program, while its main state is open: says which futures have failed, and nobody has read it, and what nobody has
- * joined that was waited for. */
+/* At the end of a program, while its main state is open: says which futures have failed, and nobody has read it, and
+ * what nobody has joined that was waited for. */
 void neap_failure_report_unread(struct neap_vm *vm);
 
 /* In a message handler, with the error at index 1: pushes what the traceback goes on with below the stack, if the error

@@ -1,9 +1,10 @@
 /* file: an open file. Its operations take turns, whatever task asks: each moves the file's place.
  *
- * READING    What the system has in memory is read at once; else a piece is fetched in the pool of threads. Pieces are larger than
- *            what is asked for, since the next read will ask for more.
- * CANCELLED  A transfer that is under way in the pool goes on, and keeps the file; its turn ends when it does. So it is the transfer
- *            that ends the turn and brings what was read to the inbox, not the task, which may be gone: nothing is lost. */
+ * READING    What the system has in memory is read at once; else a piece is fetched in the pool of threads. Pieces are
+ *            larger than what is asked for, since the next read will ask for more.
+ * CANCELLED  A transfer that is under way in the pool goes on, and keeps the file; its turn ends when it does.
+ *            So it is the transfer that ends the turn and brings what was read to the inbox, not the task,
+ *            which may be gone: nothing is lost. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -17,8 +17,8 @@ static struct neap_file_watch *check(lua_State *L) {
     return (struct neap_file_watch *)neap_box_check(L, SELF, NEAP_HANDLE_FILE_WATCH);
 }
 
-/* internal.files.watch(folder, only, path): tells of all in the folder, or of the name `only`. Events name what stands below `path`, or
- * `path` itself. */
+/* internal.files.watch(folder, only, path): tells of all in the folder, or of the name `only`. Events name what stands
+ * below `path`, or `path` itself. */
 int neap_file_watch_open(lua_State *L) {
     const char *folder = neap_argument_string(L, FOLDER, NULL), *only = lua_tostring(L, ONLY);
     struct neap_file_watch *watch = NULL;

@@ -6,7 +6,8 @@
 
 struct neap_link;
 
-/* Pushes what came of NEAP_FILE_WATCH_NEXT: the event, or nil, message, code. `link` was served by the watch in the box at `index`. */
+/* Pushes what came of NEAP_FILE_WATCH_NEXT: the event, or nil, message, code. `link` was served by
+ * the watch in the box at `index`. */
 int neap_file_watch_push(lua_State *L, int index, const struct neap_link *link);
 
 #endif

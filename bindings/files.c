@@ -1,5 +1,5 @@
-/* files: each function copies its arguments into a offload, has one function of io/files.h run on them, and waits. A call that is
- * cancelled goes on in the pool all the same; nobody is told how it ends. */
+/* files: each function copies its arguments into a offload, has one function of io/files.h run on them, and waits. A
+ * call that is cancelled goes on in the pool all the same; nobody is told how it ends. */
 #include "bindings/files.h"
 
 #include <string.h>

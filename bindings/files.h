@@ -9,8 +9,8 @@ extern const luaL_Reg neap_files_functions[];
 
 /* (path, flags, mode): an open file. In file.c. */
 int neap_file_open(lua_State *L);
-/* (path, mode): a new file that is to be written; the name that it has until it is whole, and the one that it is to be given then. These
- * are nil where `path` is a device, which is written to. In file.c. */
+/* (path, mode): a new file that is to be written; the name that it has until it is whole, and the one that it is to be
+ * given then. These are nil where `path` is a device, which is written to. In file.c. */
 int neap_file_draft(lua_State *L);
 /* (folder, only, path): a watch. In file_watch.c. */
 int neap_file_watch_open(lua_State *L);

@@ -29,7 +29,8 @@ extern const struct neap_class neap_code_class;
 
 /* The code in `object`, or NULL if it is something else. */
 struct neap_code *neap_function_test(struct neap_object *object);
-/* Pushes the plain function that this state has received as `object` before: true; else nothing. Looks at its address only. */
+/* Pushes the plain function that this state has received as `object` before: true; else
+ * nothing. Looks at its address only. */
 bool neap_function_push_known(lua_State *L, const struct neap_object *object);
 /* Pushes a function of this code: a new one, whose upvalues are to be set; or, if it is plain, perhaps one that was
  * received before. Raises when out of memory. */

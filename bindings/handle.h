@@ -36,15 +36,15 @@ void neap_handle_look(lua_State *L, int index, int timeout);
 /* Is the task or thread at `index` the one that asks (a future never is)? To wait for it would never end. */
 bool neap_handle_is_current(lua_State *L, int index);
 
-/* Asks the task, thread or future at `index` to stop; the reason (nil: none) is on top of the stack and popped. False when it has ended, or
- * was asked before. Raises, and has done nothing, when the reason must be sent and cannot. */
+/* Asks the task, thread or future at `index` to stop; the reason (nil: none) is on top of the stack and popped. False
+ * when it has ended, or was asked before. Raises, and has done nothing, when the reason must be sent and cannot. */
 bool neap_handle_cancel(lua_State *L, int index);
 
 /* Pushes the running task's handle: a thread's where it is the thread's main task. */
 int neap_handle_push_current(lua_State *L);
 
-/* The task, thread or future at `index` has ended: pushes what it returned and returns how many values, or pushes the error it ended
- * with and returns -1. Takes note that somebody has seen it. */
+/* The task, thread or future at `index` has ended: pushes what it returned and returns how many values, or pushes the
+ * error it ended with and returns -1. Takes note that somebody has seen it. */
 int neap_handle_push_outcome(lua_State *L, int index);
 
 #endif

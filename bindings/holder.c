@@ -1,7 +1,7 @@
 /* holder: giving back, whatever happens.
  *
- * A holder is a to-be-closed value: of the script's own (local _ <close> = lock:guard()), or, for lock:with(fn), of the C function
- * that calls `fn`. So an error in `fn` is not caught and raised again, which would cost its traceback. */
+ * A holder is a to-be-closed value: of the script's own (local _ <close> = lock:guard()), or, for lock:with(fn), of the
+ * C function that calls `fn`. So an error in `fn` is not caught and raised again, which would cost its traceback. */
 #include "bindings/holder.h"
 
 #include "bindings/await.h"

@@ -27,12 +27,12 @@ struct neap_holder {
 struct neap_holder *neap_holder_new(lua_State *L, struct neap_object *object,
                                     const char *(*give_back)(lua_State *, struct neap_holder *));
 
-/* For the finishers of h:guard: what was waited for (`code`, as a link's result has it) is held from now on by the holder at
- * `index`. Pushes it, and "abandoned" if so; or pushes the code. Returns how many values. */
+/* For the finishers of h:guard: what was waited for (`code`, as a link's result has it) is held from now on by the
+ * holder at `index`. Pushes it, and "abandoned" if so; or pushes the code. Returns how many values. */
 int neap_holder_finish(lua_State *L, int index, int code);
 
-/* For the finishers of h:with, whose stack is: object, holder, function, arguments. It holds from now on: calls the function, and gives
- * back when that has returned or failed. Returns what the finisher must return. */
+/* For the finishers of h:with, whose stack is: object, holder, function, arguments. It holds from now on: calls the
+ * function, and gives back when that has returned or failed. Returns what the finisher must return. */
 int neap_holder_call(lua_State *L);
 
 #endif

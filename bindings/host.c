@@ -1,12 +1,15 @@
 /* host: the life of an engine in a host.
  *
- * THE HOST COUNTS  In engine->busy it is one more loop that is never idle: something may always come from it. So an engine of a
+ * THE HOST COUNTS  In engine->busy it is one more loop that is never idle: something may always
+ *                  come from it. So an engine of a
  *             host never takes itself for stuck, and its loops find it worth while to spin.
  * VISITS      The host's thread is inside the engine only while a function of neap.h runs there (neap_host_enter). Then
- *             neap_loop_here is the engine's loop, so that what wakes its tasks takes the short way and its signal finds it; outside it
- *             is what it was before: nothing, or the loop of another engine that the host is inside of. While the root waits
- *             (neap_engine_await) a task may call the host, and that call back: then another root stands in for it.
- * THE END     As the program's (program.c), but nothing ends the process: an engine whose threads do not end stays there. */
+ *             neap_loop_here is the engine's loop, so that what wakes its tasks takes the short way and its signal
+ *             finds it; outside it is what it was before: nothing, or the loop of another engine that the host is
+ *             inside of. While the root waits (neap_engine_await) a task may call the host, and that call back: then
+ *             another root stands in for it.
+ * THE END     As the program's (program.c), but nothing ends the process: an engine whose
+ *             threads do not end stays there. */
 #include "bindings/host.h"
 
 #include <lauxlib.h>

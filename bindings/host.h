@@ -43,15 +43,16 @@ struct neap_visit {
     lua_State *running;
 };
 
-/* Around all that runs Lua for the host: until leave, the engine's loop is the one of this thread, and its root runs. A visit may
- * come in the midst of another, of the same engine (a function of the host calls back) or of another one. 0 or NEAP_NOMEM; then
- * there is nothing to leave. */
+/* Around all that runs Lua for the host: until leave, the engine's loop is the one of this thread, and its root runs. A
+ * visit may come in the midst of another, of the same engine (a function of the host calls back) or of another one. 0
+ * or NEAP_NOMEM; then there is nothing to leave. */
 int neap_host_enter(struct neap_host *host, struct neap_visit *visit);
 void neap_host_leave(struct neap_host *host, const struct neap_visit *visit);
 
 /* The error value on top of L ended a call or task with `status`: what code that is. */
 int neap_host_code(lua_State *L, int status);
-/* Notes the error value on top of L (popped), and the traceback below it (text or nil; popped too), as the engine's message. */
+/* Notes the error value on top of L (popped), and the traceback below it (text or nil; popped
+ * too), as the engine's message. */
 void neap_host_note(struct neap_host *host, lua_State *L);
 void neap_host_note_text(struct neap_host *host, const char *text);
 
@@ -61,7 +62,8 @@ bool neap_host_needs_owner(const struct neap_object *object);
 /* The engine ends: tells those that have used neap_begin. */
 void neap_objects_give_up(struct neap_host *host);
 
-/* Calls `function(L, argument)` on the main stack, protected; 0, or a code with the message noted. What it leaves there is gone. */
+/* Calls `function(L, argument)` on the main stack, protected; 0, or a code with the message
+ * noted. What it leaves there is gone. */
 int neap_host_protect(struct neap_host *host, lua_CFunction function, void *argument);
 
 /* Returns `code` from the calling function on any thread but the engine's. */

@@ -1,9 +1,9 @@
 /* host_table: the tables of neap.h.
  *
- * MODEL      `items` are the fields 1 .. item_count; all others are pairs, in the order of their coming, with an index by hash
- *            once there are more than a few. A key is in one of the two, never in both.
- * SHARING    A table is counted. With more than one reference it is constant, so it may be read by several threads; it changes
- *            only while its one owner holds it. So no table can come to contain itself. */
+ * MODEL      `items` are the fields 1 .. item_count; all others are pairs, in the order of their coming, with an index
+ *            by hash once there are more than a few. A key is in one of the two, never in both.
+ * SHARING    A table is counted. With more than one reference it is constant, so it may be read by several threads; it
+ *            changes only while its one owner holds it. So no table can come to contain itself. */
 #include <stdatomic.h>
 #include <string.h>
 

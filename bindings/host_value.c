@@ -1,9 +1,11 @@
 /* host_value: the values of a host, and how they travel.
  *
- * MODEL      A host's thread has no Lua state, so values become messages, and messages values, without one: the format is that of
- *            the codec (format.h), written and read here for what C can look into. A message with anything else in it stays
- *            packed, whole. On the engine's thread simple values go to the Lua stack and back directly, others as messages.
- * TRUST      As in decode.c: what is read is checked against the end, and depth is bounded. What does not parse stays packed. */
+ * MODEL      A host's thread has no Lua state, so values become messages, and messages values, without one: the
+ *            format is that of the codec (format.h), written and read here for what C can look into. A message with
+ *            anything else in it stays packed, whole. On the engine's thread simple values go to the Lua stack and
+ *            back directly, others as messages.
+ * TRUST      As in decode.c: what is read is checked against the end, and depth is bounded.
+ *            What does not parse stays packed. */
 #include "bindings/host_value.h"
 
 #include <lauxlib.h>

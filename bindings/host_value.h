@@ -10,17 +10,19 @@
 
 enum { NEAP_VALUE_DEPTH = 200 /* of tables within one another that C can look into */ };
 
-/* Writes `value`, which stays, into the empty `message`. 0; NEAP_NOMEM; NEAP_RANGE: too deep or too large; NEAP_INVALID: no value. */
+/* Writes `value`, which stays, into the empty `message`. 0; NEAP_NOMEM; NEAP_RANGE: too deep or too
+ * large; NEAP_INVALID: no value. */
 int neap_value_pack(const struct neap_value *value, struct neap_message *message);
 /* The same for a list, as neap_encode_all writes one. */
 int neap_value_pack_all(const struct neap_value *values, size_t count, struct neap_message *message);
-/* Reads a message, which is dropped or taken over: what C cannot look into becomes NEAP_PACKED. 0 or NEAP_NOMEM; then the message
- * stays as it was. */
+/* Reads a message, which is dropped or taken over: what C cannot look into becomes NEAP_PACKED. 0 or NEAP_NOMEM;
+ * then the message stays as it was. */
 int neap_value_unpack(struct neap_message *message, struct neap_value *value);
 
 /* Pushes the value. Raises when it is none, and when out of memory. Needs two slots of the stack. */
 void neap_value_push(lua_State *L, const struct neap_value *value);
-/* Reads the value at `index` into `*value`, which is then owned. Raises what neap_encode does, and when out of memory. */
+/* Reads the value at `index` into `*value`, which is then owned. Raises what
+ * neap_encode does, and when out of memory. */
 void neap_value_read(lua_State *L, int index, struct neap_value *value);
 
 /* --- tables, for host_value.c only --- */

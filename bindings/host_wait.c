@@ -1,9 +1,11 @@
 /* host_wait: what threads of the host wait for: channels, queues, locks and the rest.
  *
- * WAITING HERE   A blocking call is a wait without a loop (core/wait.h): whoever serves it calls its run() at once, which wakes the
- *                thread. It looks for a while before it sleeps, for longer than a wake-up costs, as a loop does.
- * WAITING THERE  With a function to be called later the wait belongs to the loop of an engine: a record goes there, begins the wait,
- *                and tells of its end there. So deadlines and the end of the engine need nothing of their own.
+ * WAITING HERE   A blocking call is a wait without a loop (core/wait.h): whoever serves it calls its run() at
+ *                once, which wakes the thread. It looks for a while before it sleeps, for longer than a
+ *                wake-up costs, as a loop does.
+ * WAITING THERE  With a function to be called later the wait belongs to the loop of an engine: a record
+ *                goes there, begins the wait, and tells of its end there. So deadlines and the end of the
+ *                engine need nothing of their own.
  * OPERATIONS     What may be done with which class of object is a table: `verbs`. */
 #include <pthread.h>
 #include <string.h>

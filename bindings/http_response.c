@@ -1,5 +1,6 @@
-/* http_response: the bytes of a response. They are composed twice: first to learn how many they are, and whether all of it can be said;
- * then into one string, which is written at once. A finaliser may run in between, and change the headers: what it adds has no room. */
+/* http_response: the bytes of a response. They are composed twice: first to learn how many they are, and whether all of
+ * it can be said; then into one string, which is written at once. A finaliser may run in between, and change the
+ * headers: what it adds has no room. */
 #include <http_parser.h>
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -104,7 +105,8 @@ static void put_headers(lua_State *L, struct sink *sink, struct said *said) {
 
 /* --- headers of the server --- */
 
-/* The present second, as HTTP writes it, whatever the locale: always as many bytes. Each thread writes it out once a second. */
+/* The present second, as HTTP writes it, whatever the locale: always as many bytes. Each
+ * thread writes it out once a second. */
 static const char *date(void) {
     static _Thread_local time_t written;
     static _Thread_local char text[64];

@@ -9,9 +9,9 @@
  *   "stack", id     the stack of the task of that id, as text; nil: it is not of this state
  *   "cancel", id    asks it to stop: did that, or false; nil likewise
  *
- * inspect_here(question[, id]) -> the answer of this state
- * inspect_others(queue, question[, id]) -> count: how many other states have been asked. Each puts its answer, or neap.null, into the
- * queue once its thread comes to it; one that runs what cannot be interrupted does not. */
+ * inspect_here(question[, id]) -> the answer of this state inspect_others(queue, question[, id]) -> count: how many
+ * other states have been asked. Each puts its answer, or neap.null, into the queue once its thread comes to it; one
+ * that runs what cannot be interrupted does not. */
 int neap_inspect_here(lua_State *L);
 int neap_inspect_others(lua_State *L);
 

@@ -1,20 +1,21 @@
 /* libraries: what threads print.
  *
- * LINES      Several threads share one stdout. A line of one must not be torn by another's, however many arguments and calls it
- *            took. So each state collects an unfinished line and hands over whole lines, in one write; the rest follows
- *            when it is flushed by the script, or when the thread ends. A state that has called setvbuf("no") does not wait
- *            for lines. The main state collects only while there are other threads or processes and stdout is no terminal: there it
- *            writes at once, as plain Lua does.
- * ORDER      Whole lines go straight into the buffer of the C library, which all threads share, so what one thread prints
- *            before it wakes another comes before what that one prints. print flushes that buffer, as plain Lua's does: what
- *            a program prints before it starts another stands before what that one prints.
- * FILES      Other files are none of our business: their methods go on to the originals, which run in our own frame, so that
- *            they raise the messages that they always raised and cost no call more.
- * RANDOM     Lua makes the seed of math.random from the time and an address. Child processes that are copies of one another have both
- *            in common, so the system is asked for seeds.
- * HOST       Where a host takes the output there is no stdout, but a file that stands for it: lines are collected, and handed to the host.
- * NO READER  Who writes to a stdout that nobody reads any more (EPIPE) is ended quietly, as other programs are by SIGPIPE, but in
- *            order: the program ends with the status that a shell gives to SIGPIPE. */
+ * LINES      Several threads share one stdout. A line of one must not be torn by another's, however many arguments and
+ *            calls it took. So each state collects an unfinished line and hands over whole lines, in one write; the
+ *            rest follows when it is flushed by the script, or when the thread ends. A state that has called
+ *            setvbuf("no") does not wait for lines. The main state collects only while there are other threads or
+ *            processes and stdout is no terminal: there it writes at once, as plain Lua does.
+ * ORDER      Whole lines go straight into the buffer of the C library, which all threads share, so what one thread
+ *            prints before it wakes another comes before what that one prints. print flushes that buffer, as plain
+ *            Lua's does: what a program prints before it starts another stands before what that one prints.
+ * FILES      Other files are none of our business: their methods go on to the originals, which run in our own frame, so
+ *            that they raise the messages that they always raised and cost no call more.
+ * RANDOM     Lua makes the seed of math.random from the time and an address. Child processes that are copies of one
+ *            another have both in common, so the system is asked for seeds.
+ * HOST       Where a host takes the output there is no stdout, but a file that stands for it: lines are
+ *            collected, and handed to the host.
+ * NO READER  Who writes to a stdout that nobody reads any more (EPIPE) is ended quietly, as other programs are by
+ *            SIGPIPE, but in order: the program ends with the status that a shell gives to SIGPIPE. */
 #include "bindings/libraries.h"
 
 #include <errno.h>
@@ -176,7 +177,8 @@ static int replaced_print(lua_State *L) {
     return 0;
 }
 
-/* Writes the arguments from `first` on to stdout, and pushes what file:write returns; the file is on top of the stack. */
+/* Writes the arguments from `first` on to stdout, and pushes what file:write returns;
+ * the file is on top of the stack. */
 static int write_to_stdout(lua_State *L, int first) {
     const struct piece piece = {.first = first + 1, .between = "", .after = "", .flush = false};
     int top = lua_gettop(L) - 1;

@@ -1,19 +1,23 @@
 /* limits: memory and processor time of one state.
  *
- * MEMORY     Everything that the state causes to be allocated counts in one quota (core/memory.h): Lua's own blocks, through the
- *            allocator, and what the engine makes for it, through loop->quota. Lua answers a refusal with a full collection and one more
- *            try, then with an error, which a script may catch: it has gained nothing.
- * TIME       Of its thread's processor time, as far as Lua runs in the state (stretches). A count hook looks at the clock: a limited
- *            state pays for it with half of its speed in tight loops, and needs no signal. Once the time is used up the hook is called
- *            at each instruction, everywhere, and always raises: so the error climbs through every protected call, and no `<close>`
- *            handler, no message handler, no coroutine gets another instruction in.
- * WHERE NO HOOK COMES   Lua calls none in a finaliser, in what runs because a hook has raised (the handler of xpcall, the variables of a
- *            coroutine that died of it), and in a C function that does not return. So a state with this limit sets no finalisers
- *            (bounded.c, decode.c), asks no handler of the script for its opinion once the time is used up, closes no coroutine
- *            (coroutine.c), and its functions that could run for ever in C have bounds (bounded.c).
- * RESTING    A coroutine gets the hook from the one that makes it. What sets another hook (slice.c) puts this one back: neap_limits_rest.
+ * MEMORY     Everything that the state causes to be allocated counts in one quota (core/memory.h): Lua's own blocks,
+ *            through the allocator, and what the engine makes for it, through loop->quota. Lua answers a refusal with a
+ *            full collection and one more try, then with an error, which a script may catch: it has gained nothing.
+ * TIME       Of its thread's processor time, as far as Lua runs in the state (stretches). A count hook looks at
+ *            the clock: a limited state pays for it with half of its speed in tight loops, and needs no signal.
+ *            Once the time is used up the hook is called at each instruction, everywhere, and always raises: so
+ *            the error climbs through every protected call, and no `<close>` handler, no message handler, no
+ *            coroutine gets another instruction in.
+ * WHERE NO HOOK COMES   Lua calls none in a finaliser, in what runs because a hook has raised (the
+ *                       handler of xpcall, the variables of a
+ *            coroutine that died of it), and in a C function that does not return. So a state with this limit sets no
+ *            finalisers (bounded.c, decode.c), asks no handler of the script for its opinion once the time is used up,
+ *            closes no coroutine (coroutine.c), and its functions that could run for ever in C have bounds (bounded.c).
+ * RESTING    A coroutine gets the hook from the one that makes it. What sets another hook (slice.c) puts
+ *            this one back: neap_limits_rest.
  *
- * REJECTED   A timer signal (not without the host's leave; held back by sanitizers); a thread that watches (it could not stop anything). */
+ * REJECTED   A timer signal (not without the host's leave; held back by sanitizers); a thread that
+ *            watches (it could not stop anything). */
 #include "bindings/limits.h"
 
 #include <lauxlib.h>

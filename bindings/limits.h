@@ -1,4 +1,5 @@
-/* limits: what one state of a host may use. The essay is in limits.c. Everything here is for the thread of the state. */
+/* limits: what one state of a host may use. The essay is in limits.c. Everything here
+ * is for the thread of the state. */
 #ifndef NEAP_BINDINGS_LIMITS_H
 #define NEAP_BINDINGS_LIMITS_H
 

@@ -20,7 +20,8 @@ static struct neap_listener *check(lua_State *L) {
     return (struct neap_listener *)neap_box_check(L, SELF, NEAP_HANDLE_LISTENER);
 }
 
-/* internal.net.listen(host, port, backlog, reuseport, context); a host "unix:/path" has no port, and without a context there is no TLS. */
+/* internal.net.listen(host, port, backlog, reuseport, context); a host "unix:/path" has no port, and
+ * without a context there is no TLS. */
 int neap_net_listen(lua_State *L) {
     struct neap_address address;
     int fd = -1, code = neap_net_address(L, 1, &address);

@@ -19,7 +19,8 @@ static bool is_in(const char *folder, int length, const char *between, char path
     return size > 0 && size < PATH_MAX && access(path, X_OK) == 0 && stat(path, &found) == 0 && S_ISREG(found.st_mode);
 }
 
-/* Beside the library, as built; or in bin, where the library is in lib, in a folder of lib for the machine, or in lib/lua/5.4. */
+/* Beside the library, as built; or in bin, where the library is in lib, in a folder of lib for
+ * the machine, or in lib/lua/5.4. */
 static bool is_near_library(char path[PATH_MAX]) {
     Dl_info library;
     if (dladdr(runner, &library) == 0 || library.dli_fname == NULL) return false;

@@ -1,12 +1,13 @@
 /* luv: another module's libuv, turned by our loop.
  *
- * MODEL      luv keeps a loop of its own. Before ours goes to sleep it lets luv's do what can be done at once (`turn`, of the Lua half), and
- *            learns how long that can wait; while ours sleeps it looks at luv's descriptor, which is ready when any of luv's is.
- * WHY TWO    Handles of both in one loop would need one copy of libuv, and the program neap has its own inside. luv would walk over our
- *            handles, and end with the state, when ours are still needed. A loop below another costs a system call for each turn, once
- *            luv is in use.
- * CALLBACKS  run between tasks, on the state's main coroutine, so they cannot wait. What they raise fails a task that is spawned for it,
- *            so it is told of like any other failure.
+ * MODEL      luv keeps a loop of its own. Before ours goes to sleep it lets luv's do what can be done at once (`turn`,
+ *            of the Lua half), and learns how long that can wait; while ours sleeps it looks at luv's descriptor, which
+ *            is ready when any of luv's is.
+ * WHY TWO    Handles of both in one loop would need one copy of libuv, and the program neap has its own inside. luv
+ *            would walk over our handles, and end with the state, when ours are still needed. A loop below another
+ *            costs a system call for each turn, once luv is in use.
+ * CALLBACKS  run between tasks, on the state's main coroutine, so they cannot wait. What they raise fails a task that
+ *            is spawned for it, so it is told of like any other failure.
  * LIFETIME   The record goes when libuv has let go of its three handles, which may be after the state. */
 #include "bindings/luv.h"
 
@@ -57,8 +58,8 @@ static void report(lua_State *L) {
     }
 }
 
-/* For luv: calls the function below `given` values. How many values it has returned, or a negative status; the function and what it was
- * given are gone. */
+/* For luv: calls the function below `given` values. How many values it has returned, or a negative status; the function
+ * and what it was given are gone. */
 static int call_back(lua_State *L, int given, int wanted, int flags) {
     int function = lua_gettop(L) - given;
     (void)flags;
@@ -160,8 +161,9 @@ static struct bridge *open_bridge(struct neap_vm *vm, int fd) {
     return bridge;
 }
 
-/* internal.luv.turn(fd, turn, report): from now on our loop calls `turn` before it sleeps, which returns for how many milliseconds it
- * need not be called again, and sleeps no longer than that, nor when `fd` is ready. `report` is given { error, traceback }. */
+/* internal.luv.turn(fd, turn, report): from now on our loop calls `turn` before it sleeps, which returns for how
+ * many milliseconds it need not be called again, and sleeps no longer than that, nor when `fd` is ready. `report`
+ * is given { error, traceback }. */
 static int luv_turn(lua_State *L) {
     int fd = (int)luaL_checkinteger(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -194,7 +196,8 @@ static bool find(void *library, const char *name, void *function) {
     return address != NULL;
 }
 
-/* internal.luv.adopt(path): luv, which has been loaded from there, calls back as it should from now on. False: that is no luv. */
+/* internal.luv.adopt(path): luv, which has been loaded from there, calls back as it should from
+ * now on. False: that is no luv. */
 static int luv_adopt(lua_State *L) {
     int (*call)(lua_State *, int, int, int) = call_back;
     void (*set_callback)(lua_State *, int (*)(lua_State *, int, int, int));

@@ -1,5 +1,5 @@
-/* module: one table of C functions; what is written in Lua comes in when it is first asked for, so that a thread pays only
- * for what it uses. */
+/* module: one table of C functions; what is written in Lua comes in when it is first asked for, so that a
+ * thread pays only for what it uses. */
 #include "bindings/module.h"
 
 #include <lauxlib.h>
@@ -190,7 +190,8 @@ static const struct neap_embedded *find_embedded(lua_State *L, const char *name)
 
 static int load_part(lua_State *L);
 
-/* Pushes what a file of the Lua half returns. It is run once a state, with the module's table (at 1) and what is internal. */
+/* Pushes what a file of the Lua half returns. It is run once a state, with the module's
+ * table (at 1) and what is internal. */
 static void push_part(lua_State *L, const char *name) {
     const struct neap_embedded *file = find_embedded(L, name);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, PARTS);

@@ -1,13 +1,13 @@
 /* native: from a call in Lua to a function of the host and back.
  *
- * NO JUMPS   Lua raises by longjmp, which must not pass through the frames of a host: it may be C++. So arguments are read before
- *            the host's function is called, and results pushed after it has returned; what may raise there is protected as long
- *            as something is still to be given back.
- * LATER      A deferred call waits for a completion, which is a future: shared, counted, ended by whatever thread. The frame that waits keeps
- *            it in a userdata, so that a cancelled call drops its reference. The outcome is made together with the completion:
- *            failing needs no memory.
- * THREADS    An entry is constant, and lives as long as the engine: functions in all states refer to it. It has a name in package.loaded
- *            of each state, and so travels by that name. */
+ * NO JUMPS   Lua raises by longjmp, which must not pass through the frames of a host: it may be C++. So arguments are
+ *            read before the host's function is called, and results pushed after it has returned; what may raise there
+ *            is protected as long as something is still to be given back.
+ * LATER      A deferred call waits for a completion, which is a future: shared, counted, ended by whatever thread. The
+ *            frame that waits keeps it in a userdata, so that a cancelled call drops its reference. The outcome is made
+ *            together with the completion: failing needs no memory.
+ * THREADS    An entry is constant, and lives as long as the engine: functions in all states refer to it. It has a name
+ *            in package.loaded of each state, and so travels by that name. */
 #include "bindings/native.h"
 
 #include <lauxlib.h>
@@ -87,7 +87,8 @@ static int read_value(lua_State *L) {
     return 0;
 }
 
-/* Reads the argument at `index`; strings are lent, as they stay on the stack. Raises when it cannot be read; the call has ended then. */
+/* Reads the argument at `index`; strings are lent, as they stay on the stack. Raises when it cannot be
+ * read; the call has ended then. */
 static void read_argument(lua_State *L, struct neap_native_call *call, int index) {
     struct neap_value *value = &call->arguments.first[call->arguments.count];
     int type = lua_type(L, index);
@@ -315,8 +316,8 @@ struct lua_State *neap_call_state(struct neap_native_call *call) {
 
 /* --- making them known --- */
 
-/* Pushes the table `name` (of `length`) of the table on top of the stack (popped), which is made if there is none. At `loaded`
- * lies package.loaded: the first of such tables is a module, too. */
+/* Pushes the table `name` (of `length`) of the table on top of the stack (popped), which is made if there is none. At
+ * `loaded` lies package.loaded: the first of such tables is a module, too. */
 static void push_module(lua_State *L, const char *name, size_t length, int loaded) {
     lua_pushlstring(L, name, length);
     lua_pushvalue(L, -1);

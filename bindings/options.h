@@ -5,7 +5,8 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* Raises if the table at `index` has a key that is not in `names` (ended by NULL): "unknown option 'nmae' (name, quiet, daemon)". */
+/* Raises if the table at `index` has a key that is not in `names` (ended by NULL): "unknown option
+ * 'nmae' (name, quiet, daemon)". */
 void neap_options_check(lua_State *L, int index, const char *const names[]);
 /* The option, or `otherwise` where it is nil; raises when its type is wrong. The string lives as long as the table. */
 const char *neap_options_string(lua_State *L, int index, const char *name, const char *otherwise);

@@ -16,7 +16,8 @@ static int encode_values(lua_State *L) {
     return 0;
 }
 
-/* The `count` values on top, popped, as results or (`list` false) an error. False: they cannot be sent, and the reason is on top. */
+/* The `count` values on top, popped, as results or (`list` false) an error. False: they cannot be
+ * sent, and the reason is on top. */
 static bool encode(lua_State *L, int count, bool list, struct neap_message *message) {
     int first = lua_gettop(L) - count + 1;
     int type = count == 1 ? lua_type(L, -1) : LUA_TNONE;

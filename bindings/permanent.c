@@ -9,8 +9,8 @@
  *            has a metatable already, each message that is a parcel looks. A C function without a name has them all
  *            taken again before it is refused. Whether a named module is still loaded is checked each time.
  *
- * METHODS    of handles (local send = channel.send) stand in no module. They are the same C functions in every state, and
- *            named by kind: "neap:channel\0send".
+ * METHODS    of handles (local send = channel.send) stand in no module. They are the same C functions in every state,
+ *            and named by kind: "neap:channel\0send".
  *
  * WHAT COUNTS Modules, whatever they are; C functions in them, and in tables in them (socket.dns.toip). Of neap itself
  *            all tables and functions, also the Lua ones. Data of other modules and their Lua functions are copied. */

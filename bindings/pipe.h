@@ -6,7 +6,8 @@
 
 #include "core/object.h"
 
-/* The stream that the pipe end `object` sends to, or receives from. NULL, or what is wrong: there is none, or the end is closed. */
+/* The stream that the pipe end `object` sends to, or receives from. NULL, or what is wrong: there
+ * is none, or the end is closed. */
 const char *neap_pipe_find_stream(struct neap_object *object, bool sends, struct neap_object **stream);
 
 #endif

@@ -1,12 +1,14 @@
-/* plain: `require "neap"` in a plain lua5.4, or in any state that a host made itself. The state gets an engine of its own.
+/* plain: `require "neap"` in a plain lua5.4, or in any state that a host made itself. The
+ * state gets an engine of its own.
  *
- * MAIN CHUNK  It is no task: a wait turns the loop until it is done. When nothing can ever end that wait, it raises an error
- *             that lists who waits for what.
+ * MAIN CHUNK  It is no task: a wait turns the loop until it is done. When nothing can ever end that wait, it raises an
+ *             error that lists who waits for what.
  * OS.EXIT     Asks for an orderly end, as in the runner; the main chunk carries it out, at once or in the wait that it is in,
- *             and then calls the original with the same status. From a thread it takes effect when the main chunk waits.
- * CLOSING     lua5.4 closes its state when the main chunk has ended, and finalises everything that a task could use: so tasks that
- *             have not ended are dropped, which is said on stderr. Threads have states of their own: those that are not
- *             daemon are waited for, the others cancelled.
+ *             and then calls the original with the same status. From a thread it takes
+ *             effect when the main chunk waits.
+ * CLOSING     lua5.4 closes its state when the main chunk has ended, and finalises everything that a task could use: so
+ *             tasks that have not ended are dropped, which is said on stderr. Threads have states of their own: those
+ *             that are not daemon are waited for, the others cancelled.
  * SLICES      Are on if nobody in the process uses their signal.
  * NOT OURS    The exit status, the other signals and the error message of the main chunk are lua5.4's. */
 #include <lauxlib.h>
@@ -121,7 +123,8 @@ static void free_plain(struct plain *plain) {
     neap_free(plain);
 }
 
-/* The last finaliser may come after ours: everything stays until the state has gone. What a state frees last is its own block. */
+/* The last finaliser may come after ours: everything stays until the state has gone. What a
+ * state frees last is its own block. */
 struct last_words {
     lua_Alloc allocate; /* as it was */
     void *argument;     /* of allocate */
@@ -201,8 +204,8 @@ static void replace_libraries(lua_State *L) {
     lua_pop(L, 1);
 }
 
-/* Somebody has taken the module out of package.loaded, and perhaps put the globals back as they were before it came: as busted does
- * between the files that it runs. */
+/* Somebody has taken the module out of package.loaded, and perhaps put the globals back as they were before it came: as
+ * busted does between the files that it runs. */
 static int open_again(lua_State *L) {
     neap_coroutine_replace(L);
     neap_libraries_replace_print(L);

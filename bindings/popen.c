@@ -107,8 +107,8 @@ static int push_streams(lua_State *L, struct opened *opened) {
     return 4;
 }
 
-/* internal.programs.start(arguments, environment, directory, {stdin, stdout, stderr}, group) -> program, stdin, stdout, stderr. Each
- * of the three is "pipe" (a stream comes back), "inherit", "null", or for stderr "stdout". */
+/* internal.programs.start(arguments, environment, directory, {stdin, stdout, stderr}, group) -> program, stdin, stdout,
+ * stderr. Each of the three is "pipe" (a stream comes back), "inherit", "null", or for stderr "stdout". */
 static int popen_start(lua_State *L) {
     struct neap_program_plan plan = {.group = lua_toboolean(L, GROUP)};
     lua_settop(L, GROUP);

@@ -1,4 +1,5 @@
-/* process: from neap.process to a handle. What happens in between is the engine's (host/process.c); in the child see child.c. */
+/* process: from neap.process to a handle. What happens in between is the engine's
+ * (host/process.c); in the child see child.c. */
 #include "bindings/process.h"
 
 #include <signal.h>

@@ -8,8 +8,8 @@
 #include "bindings/box.h"
 #include "bindings/task.h"
 
-/* As neap_thread_spawn, for a process. The handle; or, where the system has no process for us: nil, message, code. Returns how many
- * values it has pushed instead of the function and the arguments. */
+/* As neap_thread_spawn, for a process. The handle; or, where the system has no process for us: nil, message, code.
+ * Returns how many values it has pushed instead of the function and the arguments. */
 int neap_process_spawn(lua_State *L, int arguments, const struct neap_task_options *options);
 
 extern const struct neap_binding neap_process_binding;

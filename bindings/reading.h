@@ -7,14 +7,16 @@
 
 #include "io/inbox.h"
 
-/* The stack of a read: the handle, what is asked for (a number of bytes, or a negative one that stands for a word), the deadline. */
+/* The stack of a read: the handle, what is asked for (a number of bytes, or a negative one that
+ * stands for a word), the deadline. */
 enum { NEAP_READING_SELF = 1, NEAP_READING_WHAT, NEAP_READING_DEADLINE };
 
 /* Checks the arguments (handle, what, timeout) and makes them the stack of a read. */
 void neap_reading_begin(lua_State *L);
 /* What is asked for, as the others want it. */
 static inline lua_Integer neap_reading_what(lua_State *L) { return lua_tointeger(L, NEAP_READING_WHAT); }
-/* Pushes what is asked for, if the inbox has it: how many values, or 0. A line that is too long is nil, message, code. */
+/* Pushes what is asked for, if the inbox has it: how many values, or 0. A line that is
+ * too long is nil, message, code. */
 int neap_reading_take(lua_State *L, lua_Integer what, struct neap_inbox *inbox);
 /* Nothing more will come: pushes what is left, or "closed". */
 int neap_reading_take_rest(lua_State *L, lua_Integer what, struct neap_inbox *inbox);

@@ -1,5 +1,5 @@
-/* remote: handles of objects that live in another process. They look like any others: of the same kind, with the same methods. What
- * waits works by itself; what is done at once is asked over there (neap_remote_call). */
+/* remote: handles of objects that live in another process. They look like any others: of the same kind, with the same
+ * methods. What waits works by itself; what is done at once is asked over there (neap_remote_call). */
 #ifndef NEAP_BINDINGS_REMOTE_H
 #define NEAP_BINDINGS_REMOTE_H
 
@@ -19,12 +19,13 @@ static inline struct neap_proxy *neap_remote_test(struct neap_object *object) {
 /* A call that is being made in the name of the running task. */
 struct neap_call neap_remote_begin(lua_State *L);
 
-/* Asks: the result, 0 or a code, is left in the call; its message is the caller's to drop. Blocks the thread for the time of a round
- * trip, and is no wait: it works where Lua cannot yield, and is not cancelled. Raises when out of memory. */
+/* Asks: the result, 0 or a code, is left in the call; its message is the caller's to drop. Blocks the
+ * thread for the time of a round trip, and is no wait: it works where Lua cannot yield, and is not
+ * cancelled. Raises when out of memory. */
 void neap_remote_call(lua_State *L, struct neap_proxy *proxy, uint8_t method, struct neap_call *call);
 
-/* The same for methods without operands. NUMBER, BOOLEAN: pushes it; NONE: pushes nothing; all of them nil, "broken", "broken" when the other
- * process has gone. Returns how many values. */
+/* The same for methods without operands. NUMBER, BOOLEAN: pushes it; NONE: pushes nothing; all of them nil, "broken",
+ * "broken" when the other process has gone. Returns how many values. */
 int neap_remote_number(lua_State *L, struct neap_proxy *proxy, uint8_t method);
 int neap_remote_boolean(lua_State *L, struct neap_proxy *proxy, uint8_t method);
 int neap_remote_none(lua_State *L, struct neap_proxy *proxy, uint8_t method);

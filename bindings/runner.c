@@ -172,9 +172,9 @@ static int read_options(struct command *command) {
     return -1;
 }
 
-/* Programs that move large strings free and allocate a few MiB all the time. The C library would hand them back to the system each time,
- * and have each page cleared and mapped again: that costs more than copying the string. These are the bounds that it would come to by
- * itself after the largest blocks. A host, whose process it is, decides by itself. */
+/* Programs that move large strings free and allocate a few MiB all the time. The C library would hand them back to the
+ * system each time, and have each page cleared and mapped again: that costs more than copying the string. These are the
+ * bounds that it would come to by itself after the largest blocks. A host, whose process it is, decides by itself. */
 static void keep_free_memory(void) {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK);

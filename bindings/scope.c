@@ -1,21 +1,22 @@
 /* scope: what it starts has ended when it returns.
  *
- * MODEL       neap.scope is one C function with continuations. On its stack lies the `s` of the script: a userdata with the engine's
- *             scope (which counts the children, sync/scope.h), a region around the body (cancel.h), and a list of the children's
- *             handles. The children point to the engine's scope only, so the userdata may be collected when it is left
- *             for good in the middle (in a generator that nobody resumes).
+ * MODEL       neap.scope is one C function with continuations. On its stack lies the `s` of the script: a userdata with
+ *             the engine's scope (which counts the children, sync/scope.h), a region around the body (cancel.h), and a
+ *             list of the children's handles. The children point to the engine's scope only, so the userdata may be
+ *             collected when it is left for good in the middle (in a generator that nobody resumes).
  * PHASES      BODY      the function runs, inside `region`: cancelling that cancels the body.
  *             OPEN      it has returned; its children go on. A cancellation of the owner from outside ends this phase.
  *             STOPPED   something has failed or was cancelled: all children are asked to stop, and whoever is started
  *                       yet begins cancelled. In this phase the owner waits inside `shield`: its end is not given up.
  *             ENDED     no child is left; s can no longer be used.
- *             BODY -> STOPPED at once, or either of them -> OPEN -> STOPPED -> ENDED; a stop in BODY leaves the body to unwind.
+ *             BODY -> STOPPED at once, or either of them -> OPEN -> STOPPED -> ENDED; a stop in
+ *             BODY leaves the body to unwind.
  * OUTCOME     1. A failure, of the body or a child, whichever was first, is raised; the others stand in its traceback.
  *             2. Else a cancellation from outside is raised.
- *             3. Else, if the body was stopped by s:cancel(): nil, "cancelled", "cancelled". A body that returned all the same
- *                has its results returned.
- * MEMORY      The list is swept when it has doubled: those that have ended well or cancelled are let go, failures are kept until
- *             they are listed. */
+ *             3. Else, if the body was stopped by s:cancel(): nil, "cancelled", "cancelled". A body that returned all
+ *                the same has its results returned.
+ * MEMORY      The list is swept when it has doubled: those that have ended well or cancelled are let go, failures
+ *             are kept until they are listed. */
 #include "bindings/scope.h"
 
 #include <lauxlib.h>
@@ -60,8 +61,8 @@ static bool is_elsewhere(lua_State *L) {
     return neap_box_test(L, -1, NEAP_HANDLE_THREAD) != NULL || neap_box_test(L, -1, NEAP_HANDLE_PROCESS) != NULL;
 }
 
-/* Children: a list at `list`. The reason is on top of the stack, and popped. Threads and processes come first: what cannot be sent
- * to them raises. */
+/* Children: a list at `list`. The reason is on top of the stack, and popped. Threads and processes come first: what
+ * cannot be sent to them raises. */
 static void cancel_children(lua_State *L, lua_Integer count, int list, bool elsewhere) {
     for (lua_Integer i = 1; i <= count; i++) {
         if (lua_rawgeti(L, list, i) == LUA_TUSERDATA && is_elsewhere(L) == elsewhere) {
@@ -85,7 +86,8 @@ static bool is_within(const struct neap_task *task, const struct neap_region *re
     return around != NULL;
 }
 
-/* Who runs the body: the owner, but for a scope in a generator that another task goes on with. NULL: nobody at the moment. */
+/* Who runs the body: the owner, but for a scope in a generator that another task goes on
+ * with. NULL: nobody at the moment. */
 static struct neap_task *find_runner(const struct box *box) {
     struct neap_vm *vm = neap_task_vm(box->owner);
     if (is_within(box->owner, &box->region)) return box->owner;

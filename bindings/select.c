@@ -1,9 +1,9 @@
 /* select: one wait on several objects.
  *
- * The links lie in a userdata on the stack of neap.select: they must stay where they are until the wait has ended. Its user
- * value is a list of the handles, for the script may change its own list meanwhile. All cases are checked, and the values
- * encoded, before any is looked at; what was not taken is dropped at the end, or by the finaliser when an error comes
- * first. */
+ * The links lie in a userdata on the stack of neap.select: they must stay where they are until the wait has
+ * ended. Its user value is a list of the handles, for the script may change its own list meanwhile. All cases are
+ * checked, and the values encoded, before any is looked at; what was not taken is dropped at the end, or by the
+ * finaliser when an error comes first. */
 #include <lauxlib.h>
 #include <math.h>
 

@@ -16,8 +16,8 @@ int neap_shared_fail(lua_State *L, int code);
 /* Pushes a box with a new array or value of zeros; raises if there is no room for it. */
 struct neap_array *neap_shared_array(lua_State *L, enum neap_handle kind, enum neap_type type, lua_Unsigned length);
 
-/* Raises unless `code` is 0: "not enough memory", or that the task is updating it already, or that it is out of range, or that the process
- * where it is has gone. */
+/* Raises unless `code` is 0: "not enough memory", or that the task is updating it already, or that it is out of range,
+ * or that the process where it is has gone. */
 void neap_shared_check(lua_State *L, int code);
 
 /* A turn (sync/turn.h) in a userdata, which gives it back when it is closed or collected. */
@@ -27,12 +27,13 @@ struct neap_shared_turn {
 };
 /* Pushes one, to be prepared. */
 struct neap_shared_turn *neap_shared_turn(lua_State *L, lua_CFunction then);
-/* Waits for the turn on top of the stack, with `op` of `object` and what the task's link has for a message. Then calls `then` with the same
- * stack, and gives the turn back when that returns; it must leave what is on the stack where it is. Raises what is wrong. Returns
- * what the C function must return. */
+/* Waits for the turn on top of the stack, with `op` of `object` and what the task's link has for a message. Then calls
+ * `then` with the same stack, and gives the turn back when that returns; it must leave what is on the stack where it
+ * is. Raises what is wrong. Returns what the C function must return. */
 int neap_shared_await(lua_State *L, struct neap_object *object, uint8_t op, struct neap_shared_turn *turn);
 
-/* Pushes a userdata that keeps the messages of `list`, a list, which is empty afterwards; raises when out of memory, and drops it. */
+/* Pushes a userdata that keeps the messages of `list`, a list, which is empty afterwards; raises
+ * when out of memory, and drops it. */
 void neap_shared_keep(lua_State *L, struct neap_message *list);
 /* The messages that the userdata at `index` keeps. */
 const struct neap_message *neap_shared_kept(lua_State *L, int index, size_t *count);

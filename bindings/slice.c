@@ -1,37 +1,40 @@
 /* slice: what happens to a task that does not wait.
  *
- * WHY SO      A permanent hook costs a loop twice its time. So there is none, until a task has run for too long: then a signal
- *             (core/pulse.h), which comes to the thread that runs the state, sets a hook on the running coroutine.
- *             lua_sethook is made to be called from a signal handler, on that thread; from another one it would be a race.
- *             The hook is called before the next instruction of Lua, and there it can yield, or raise. A thread that nobody wants
- *             anything of has not even a timer.
- * THE SIGNAL  SIGURG, for the reasons that the Go runtime has: debuggers let it pass; the C library and other libraries do not use
- *             it, and the real-time signals, which some do, are not needed; it is ignored by default, so that a spare one does no
- *             harm, also to a program that we start; what it means by itself, urgent data on a socket, hardly anybody asks for,
- *             and who does gets it too.
- * BEATS       The handler counts the beats since the running task was resumed, and somebody wanted something of it. They are half
- *             a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop is looked at after STOP_BEATS, also
- *             where slices are off. The handler only guesses whether there is anything to do; what takes more than reading a few
- *             words is left to the hook.
- * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while true do pcall(work) end`)
- *                has swallowed a few when the hook stays from then on, and raises at every instruction outside of `<close>`
- *                handlers: so the error climbs, from one protected call to the next, to the end of the task.
- *             2. yields, when a slice has passed and somebody is ready: the flag NEAP_TASK_TURN tells the loop, and the coroutines
- *                of the script on the way to it (coroutine.c), what this yield means.
- *             3. where Lua cannot yield (below table.sort, string.gsub, require, a metamethod called from C) waits for functions to
- *                return until it can.
- * OUTSIDE     Code that no task runs (the main chunk of a plain lua5.4) has nobody to yield to: the hook turns the loop.
- * BY FORCE    A few seconds after the program or the thread was asked to stop, `<close>` handlers and shields hold nothing
- *             off any more.
- *             What even that does not reach is a long call of C, and a message handler of xpcall that never returns
- *             (while a hook raises, no hook is called): engine->overdue may then end the process.
- * FOREIGN     A coroutine has one hook. That of somebody else is noted, gets its events through ours, and is put back. If it waits for the
- *             line event, so do we: after a hook has yielded, no other may run before the same instruction. A count starts
- *             anew after each interruption; so who counts to more than LONG_COUNT is stopped, but not made to share.
- * INVARIANTS  1. Our hook acts only where L == vm->running: lua_newthread copies a pending hook, a C library may resume a
- *                coroutine of its own. Elsewhere it puts back what was there and is gone.
- *             2. A coroutine that is left (it yielded, ended, failed) carries it no more, unless its task swallows requests to
- *                stop: see neap_slice_settle. So foreign hooks are noted only for coroutines that are alive.
+ * WHY SO      A permanent hook costs a loop twice its time. So there is none, until a task has run for too long: then a
+ *             signal (core/pulse.h), which comes to the thread that runs the state, sets a hook on the running
+ *             coroutine. lua_sethook is made to be called from a signal handler, on that thread; from another one it
+ *             would be a race. The hook is called before the next instruction of Lua, and there it can yield, or raise.
+ *             A thread that nobody wants anything of has not even a timer.
+ * THE SIGNAL  SIGURG, for the reasons that the Go runtime has: debuggers let it pass; the C library and other libraries
+ *             do not use it, and the real-time signals, which some do, are not needed; it is ignored by default, so
+ *             that a spare one does no harm, also to a program that we start; what it means by itself, urgent data on a
+ *             socket, hardly anybody asks for, and who does gets it too.
+ * BEATS       The handler counts the beats since the running task was resumed, and somebody wanted something of it.
+ *             They are half a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop is looked
+ *             at after STOP_BEATS, also where slices are off. The handler only guesses whether there is anything to do;
+ *             what takes more than reading a few words is left to the hook.
+ * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while
+ *                true do pcall(work) end`) has swallowed a few when the hook stays from then on, and raises at
+ *                every instruction outside of `<close>` handlers: so the error climbs, from one protected call
+ *                to the next, to the end of the task.
+ *             2. yields, when a slice has passed and somebody is ready: the flag NEAP_TASK_TURN tells the loop, and the
+ *                coroutines of the script on the way to it (coroutine.c), what this yield means.
+ *             3. where Lua cannot yield (below table.sort, string.gsub, require, a metamethod called from C) waits for
+ *                functions to return until it can.
+ * OUTSIDE     Code that no task runs (the main chunk of a plain lua5.4) has nobody to
+ *             yield to: the hook turns the loop.
+ * BY FORCE    A few seconds after the program or the thread was asked to stop, `<close>` handlers and shields hold
+ *             nothing off any more. What even that does not reach is a long call of C, and a message handler of xpcall
+ *             that never returns (while a hook raises, no hook is called): engine->overdue may then end the process.
+ * FOREIGN     A coroutine has one hook. That of somebody else is noted, gets its events through ours, and is put back.
+ *             If it waits for the line event, so do we: after a hook has yielded, no other may run before the same
+ *             instruction. A count starts anew after each interruption; so who counts to more than LONG_COUNT is
+ *             stopped, but not made to share.
+ * INVARIANTS  1. Our hook acts only where L == vm->running: lua_newthread copies a pending hook, a C library may resume
+ *                a coroutine of its own. Elsewhere it puts back what was there and is gone.
+ *             2. A coroutine that is left (it yielded, ended, failed) carries it no more, unless its
+ *                task swallows requests to stop: see neap_slice_settle. So foreign hooks are noted only
+ *                for coroutines that are alive.
  *             3. Any single beat may be lost, and any call of the hook may be one too many. */
 #include "bindings/slice.h"
 
@@ -87,8 +90,8 @@ static bool is_awaited(const struct neap_vm *vm) {
            (loop->uv != NULL && uv_loop_alive(loop->uv));
 }
 
-/* May it be time for the loop to end, whatever runs on it? It has to find that out. The one of a plain lua5.4 turns for as long as the
- * main chunk waits, which is no task. */
+/* May it be time for the loop to end, whatever runs on it? It has to find that out. The one of a plain lua5.4 turns for
+ * as long as the main chunk waits, which is no task. */
 static bool may_be_over(const struct neap_vm *vm) {
     if (vm->interrupted != NULL) return is_ending(vm);
     return vm->outcome_state != 0 || vm->needed == 0 || is_ending(vm);
@@ -207,8 +210,8 @@ static void on_beat(struct neap_loop *loop) {
 
 /* --- taking it away --- */
 
-/* Puts back what was there before. A beat in the midst of this finds a coroutine with our hook and nothing noted, and sets
- * the hook, which is then overwritten; or with the foreign hook, and notes it anew. */
+/* Puts back what was there before. A beat in the midst of this finds a coroutine with our hook and nothing noted, and
+ * sets the hook, which is then overwritten; or with the foreign hook, and notes it anew. */
 static void restore(struct neap_slice *slice, lua_State *L) {
     struct neap_foreign_hook *entry = find_foreign(slice, L);
     if (entry == NULL) {
@@ -396,7 +399,8 @@ static int attach(struct neap_vm *vm) {
 void neap_slice_open(struct neap_vm *vm) {
     if (vm->slice.signal == 0) return;
     if (attach(vm) != 0) vm->slice.signal = 0;
-    /* The end of a program may be asked for in a signal handler, which cannot start a pulse: its main one always beats. */
+    /* The end of a program may be asked for in a signal handler, which cannot start a
+     * pulse: its main one always beats. */
     if (vm->engine->overdue != NULL && vm == vm->engine->context) neap_slice_start(vm, &vm->slice);
 }
 

@@ -1,5 +1,5 @@
-/* slice: interrupting a task that does not wait: to let others run, and to stop it. The essay is in slice.c. Everything here is
- * for the thread of the state. */
+/* slice: interrupting a task that does not wait: to let others run, and to stop it. The essay is in slice.c. Everything
+ * here is for the thread of the state. */
 #ifndef NEAP_BINDINGS_SLICE_H
 #define NEAP_BINDINGS_SLICE_H
 
@@ -53,12 +53,12 @@ static inline void neap_slice_start(struct neap_vm *vm, const struct neap_slice 
 /* Every task was asked to stop: what has not ended some seconds from now is stopped by force. */
 void neap_slice_stop(struct neap_vm *vm);
 
-/* A shield of the running task has ended: if it has long been asked to stop, that is looked at at once. So a loop that spends nearly
- * all of its time inside shields is stopped, too. */
+/* A shield of the running task has ended: if it has long been asked to stop, that is looked at at once. So a loop that
+ * spends nearly all of its time inside shields is stopped, too. */
 void neap_slice_look_again(lua_State *L, const struct neap_task *task);
 
-/* To be called after each lua_resume of `left`, when vm->running has been set to the resumer (NULL: no coroutine), and before vm->current
- * is. */
+/* To be called after each lua_resume of `left`, when vm->running has been set to the resumer (NULL: no
+ * coroutine), and before vm->current is. */
 void neap_slice_settle(struct neap_vm *vm, lua_State *left);
 static inline void neap_slice_leave(struct neap_vm *vm, const struct neap_slice *slice, lua_State *left) {
     if (slice->armed) neap_slice_settle(vm, left);

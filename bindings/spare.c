@@ -1,8 +1,8 @@
 /* spare: a state with its libraries takes longer to make than a thread takes to wake up.
  *
  * So a loop that has nothing to do, as the one of a task that joins the thread it has just spawned, makes one in the
- * meantime, once after each start of a thread. The new thread takes it if it is ready by then, or the one after that does;
- * who finds none makes its own. */
+ * meantime, once after each start of a thread. The new thread takes it if it is ready by then, or the one after that
+ * does; who finds none makes its own. */
 #include "bindings/spare.h"
 
 #include "bindings/libraries.h"

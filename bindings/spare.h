@@ -7,8 +7,8 @@
 #include "core/loop.h"
 #include "host/engine.h"
 
-/* A state with an allocator of its own (core/arena.h) and the libraries (neap_libraries_open), for the calling thread. NULL: no
- * memory. */
+/* A state with an allocator of its own (core/arena.h) and the libraries (neap_libraries_open), for the
+ * calling thread. NULL: no memory. */
 lua_State *neap_spare_take(struct neap_engine *engine);
 /* Closes such a state, and frees its allocator. */
 void neap_spare_close(lua_State *L);

@@ -30,8 +30,8 @@ void neap_start_free(struct neap_start *start);
 
 /* Pushes a box that frees the start in it, unless *keeper has been set to NULL by then. */
 struct neap_start **neap_start_push(lua_State *L);
-/* Encodes the function at `function`, and the `arguments` values above it, for another process if it `leaves`. Raises when one of
- * them cannot be sent. */
+/* Encodes the function at `function`, and the `arguments` values above it, for another process if it `leaves`. Raises
+ * when one of them cannot be sent. */
 void neap_start_fill(lua_State *L, struct neap_start *start, int function, int arguments, bool leaves,
                      const struct neap_task_options *options);
 

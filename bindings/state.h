@@ -1,5 +1,5 @@
-/* state: a Lua state that tasks run in, from its memory to its end. One way to make one, for the program's, for threads' and for
- * hosts'. By the thread that is going to use it. */
+/* state: a Lua state that tasks run in, from its memory to its end. One way to make one, for the program's, for
+ * threads' and for hosts'. By the thread that is going to use it. */
 #ifndef NEAP_BINDINGS_STATE_H
 #define NEAP_BINDINGS_STATE_H
 
@@ -7,7 +7,8 @@
 
 #include "bindings/vm.h"
 
-/* A bare state for `vm`, with memory of its own, and the vm's loop as the one of this thread. NULL: no memory. neap_state_free. */
+/* A bare state for `vm`, with memory of its own, and the vm's loop as the one of this thread.
+ * NULL: no memory. neap_state_free. */
 lua_State *neap_state_new(struct neap_vm *vm);
 /* Gives it its libraries, and what its host adds and takes away. Raises. */
 void neap_state_open(struct neap_vm *vm, lua_State *L);

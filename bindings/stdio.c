@@ -1,18 +1,21 @@
 /* stdio: what files have at hand, and getting more.
  *
- * MODEL      A file stays what it is, a FILE of the C library in a userdata of Lua's, and the original functions do all reading and
- *            writing: so they mean what the manual says, and other libraries may use the same file. What is added is knowing
- *            beforehand whether an original would block, and waiting before it does.
- * READING    From a file on a disk the original may read whatever the system has in its memory (`is_cached`); what it has not is
- *            fetched there first, in the pool of threads, by reading it and throwing it away (`fetch`). From anything else (pipes, terminals,
- *            sockets) the original may take what stands in the FILE's buffer; when that will not do, the task waits until the
- *            descriptor can be read, and one character is read and put back: which fills the buffer with what has come (`fill`).
- *            What the C library has in its buffer it does not tell; glibc lets one look.
- * WRITING    What fits the buffer is no wait. Else the task waits until the descriptor takes something, and no more than a page is
- *            written at a time: a pipe that takes something takes that much.
- * OPENING    A named pipe (FIFO) waits for its other side to be opened. Here one to be read is opened at once, and its first read waits
- *            instead; one to be written waits while a helper thread opens it, as the system wants it (`patch_io.lua`).
- * FAST       What is at hand is read by the original in our own frame: so its errors name the caller as ever, and it costs little more. */
+ * MODEL      A file stays what it is, a FILE of the C library in a userdata of Lua's, and the original functions do all
+ *            reading and writing: so they mean what the manual says, and other libraries may use the same file. What is
+ *            added is knowing beforehand whether an original would block, and waiting before it does.
+ * READING    From a file on a disk the original may read whatever the system has in its memory (`is_cached`); what it
+ *            has not is fetched there first, in the pool of threads, by reading it and throwing it away (`fetch`).
+ *            From anything else (pipes, terminals, sockets) the original may take what stands in the FILE's buffer;
+ *            when that will not do, the task waits until the descriptor can be read, and one character is read and
+ *            put back: which fills the buffer with what has come (`fill`). What the C library has in its buffer it
+ *            does not tell; glibc lets one look.
+ * WRITING    What fits the buffer is no wait. Else the task waits until the descriptor takes something, and no more
+ *            than a page is written at a time: a pipe that takes something takes that much.
+ * OPENING    A named pipe (FIFO) waits for its other side to be opened. Here one to be read is opened at once,
+ *            and its first read waits instead; one to be written waits while a helper thread opens it, as the
+ *            system wants it (`patch_io.lua`).
+ * FAST       What is at hand is read by the original in our own frame: so its errors name the caller as
+ *            ever, and it costs little more. */
 #include "bindings/stdio.h"
 
 #include <errno.h>
@@ -48,8 +51,9 @@ static FILE *check(lua_State *L) {
     return stream->f;
 }
 
-/* What is in the buffer, in one or two pieces: characters that were put back may stand in a place of their own. To be looked at with the
- * file locked only: other threads may have it too (stdin). One of them that reads keeps it locked, and then nothing is at hand. */
+/* What is in the buffer, in one or two pieces: characters that were put back may stand in a place of their own. To
+ * be looked at with the file locked only: other threads may have it too (stdin). One of them that reads keeps it
+ * locked, and then nothing is at hand. */
 struct window {
     const char *first, *second;
     size_t first_size, second_size;
@@ -136,8 +140,8 @@ static int returned(lua_State *L, int status, lua_KContext context) {
     return lua_gettop(L);
 }
 
-/* Upvalues of read. WAIT: the function in Lua that waits: (file, formats...). IS_METHOD: the file is the first argument; else it is the
- * default input. TURNS: has a field for each file that somebody reads from. */
+/* Upvalues of read. WAIT: the function in Lua that waits: (file, formats...). IS_METHOD: the file is the first
+ * argument; else it is the default input. TURNS: has a field for each file that somebody reads from. */
 enum { ORIGINAL = 1, WAIT, IS_METHOD, TURNS };
 
 /* Pushes the file that is read. */
@@ -236,7 +240,8 @@ static int is_ready(lua_State *L) {
     return 1;
 }
 
-/* fill(file): its descriptor can be read; true: something is in the buffer now; nil: the end; or nil, message, number. */
+/* fill(file): its descriptor can be read; true: something is in the buffer now; nil:
+ * the end; or nil, message, number. */
 static int fill(lua_State *L) {
     FILE *file = check(L);
     clearerr(file);
@@ -320,8 +325,8 @@ static int finish_fetch(lua_State *L, struct neap_task *task, int code) {
     return 0;
 }
 
-/* fetch(file, size): brings so much into the system's memory, from where the descriptor stands. Without memory or descriptors there is
- * just no waiting. */
+/* fetch(file, size): brings so much into the system's memory, from where the descriptor stands. Without memory or
+ * descriptors there is just no waiting. */
 static int fetch(lua_State *L) {
     int fd = fileno(check(L));
     size_t size = (size_t)luaL_checkinteger(L, 2);
@@ -394,8 +399,8 @@ static int open_at_once(const char *path, bool writes) {
     return fd;
 }
 
-/* open_fifo(path, mode) -> file; or nil, message, number, and whether that is because nobody reads what is to be written to. The mode is
- * one of those that Lua takes, without a "+". */
+/* open_fifo(path, mode) -> file; or nil, message, number, and whether that is because nobody reads what is to be
+ * written to. The mode is one of those that Lua takes, without a "+". */
 static int open_fifo(lua_State *L) {
     const char *path = luaL_checkstring(L, 1), *mode = luaL_checkstring(L, 2);
     neap_stdio_push_closed(L);

@@ -1,8 +1,9 @@
 /* stream: reading and writing bytes.
  *
- * READING    Each kind of read looks whether what has come will do, else reads more, else waits until there is more: so one that
- *            times out or is cancelled has taken nothing, and what had come is there for the next.
- * WRITING    In turns (io/byte_stream.h). A write that is broken off gives its turn back; what it has written is gone. */
+ * READING    Each kind of read looks whether what has come will do, else reads more, else waits until there is more: so
+ *            one that times out or is cancelled has taken nothing, and what had come is there for the next.
+ * WRITING    In turns (io/byte_stream.h). A write that is broken off gives its turn
+ *            back; what it has written is gone. */
 #include "bindings/stream.h"
 
 #include <lauxlib.h>

@@ -6,12 +6,12 @@
 
 #include "io/byte_stream.h"
 
-/* Pushes a stream over `fd`, which it owns from now on. `peer`: who is at the other side; NULL: ask the system. Raises, and has closed it, when out of memory. A code, nothing pushed and
- * `fd` closed, when the system cannot wait for it. */
+/* Pushes a stream over `fd`, which it owns from now on. `peer`: who is at the other side; NULL: ask the system. Raises,
+ * and has closed it, when out of memory. A code, nothing pushed and `fd` closed, when the system cannot wait for it. */
 int neap_stream_push(lua_State *L, int fd, const struct neap_address *peer);
 
-/* From now on TLS travels over the stream on top of the stack; `context` and `name` as in neap_byte_stream_secure, whose code is
- * returned. Raises when out of memory. */
+/* From now on TLS travels over the stream on top of the stack; `context` and `name` as in neap_byte_stream_secure,
+ * whose code is returned. Raises when out of memory. */
 int neap_stream_secure(lua_State *L, struct neap_object *context, const char *name);
 
 /* nil, message, code: why an operation of the stream has failed. */

@@ -1,5 +1,5 @@
-/* transfer: the hands of the HTTP client. Options, redirecting bytes to files and functions, and progress are the Lua half's; a transfer
- * is closed by it when the call ends, however that is. */
+/* transfer: the hands of the HTTP client. Options, redirecting bytes to files and functions, and progress are the Lua
+ * half's; a transfer is closed by it when the call ends, however that is. */
 #include "bindings/transfer.h"
 
 #include <string.h>
@@ -154,7 +154,8 @@ static int finish_step(lua_State *L, struct neap_task *task, int code) {
     return push_news(L, (struct neap_transfer *)task->link.object);
 }
 
-/* transfer:step([seconds]): waits for news. "some", "hungry", "end", "late" after so many seconds; nil, message, code: it failed. */
+/* transfer:step([seconds]): waits for news. "some", "hungry", "end", "late" after so many seconds;
+ * nil, message, code: it failed. */
 static int transfer_step(lua_State *L) {
     return neap_await_object(L, &check(L)->object, NEAP_TRANSFER_NEWS, 2, finish_step);
 }

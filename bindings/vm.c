@@ -1,8 +1,8 @@
 /* vm: from the birth to the end of a state.
  *
- * CLOSING    When no task runs any more, those that still wait are taken out of what they wait on, and what they hold is
- *            abandoned. Then lua_close runs finalisers, which may use what they have: a ghost stands in for root, whose record
- *            lies in Lua. It is abandoned when the state has gone. */
+ * CLOSING    When no task runs any more, those that still wait are taken out of what they wait on, and what they hold
+ *            is abandoned. Then lua_close runs finalisers, which may use what they have: a ghost stands in for root,
+ *            whose record lies in Lua. It is abandoned when the state has gone. */
 #include "bindings/vm.h"
 
 #include <lauxlib.h>
@@ -86,8 +86,8 @@ static void arrive(struct neap_runnable *runnable) {
 
 static bool has_arrived(void *task) { return (((struct neap_task *)task)->flags & NEAP_TASK_TURN) != 0; }
 
-/* Takes a task that will never run again out of what it waits on. When another thread has claimed its wait, that thread still has
- * to queue it: the record must not go before. */
+/* Takes a task that will never run again out of what it waits on. When another thread has claimed its wait, that thread
+ * still has to queue it: the record must not go before. */
 static void abandon(struct neap_task *task) {
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);
     if (!neap_wait_abandon(&task->wait) && atomic_load(&task->wait.state) != NEAP_WAIT_IDLE) {

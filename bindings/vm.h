@@ -105,7 +105,8 @@ struct neap_vm {
     struct neap_slice slice;        /* see slice.c */
     struct neap_list node;          /* in engine->states; its guard */
     struct neap_job *job;           /* of the thread, which keeps it; NULL: the main state. Constant once open */
-    /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see plain.c). Raises; NULL: never. */
+    /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see
+     * plain.c). Raises; NULL: never. */
     int (*interrupted)(lua_State *L);
     bool limited;    /* its memory is accounted for, see state.c. Constant */
     bool host_turns; /* the loop is turned by its host, from within which it cannot be turned. Constant */
@@ -117,7 +118,8 @@ struct neap_vm {
     _Atomic bool has_reported;      /* it has run. Release; by its thread */
 };
 
-/* The vm of any coroutine of a state: its address stands in the extra space of the main thread, which coroutines copy. */
+/* The vm of any coroutine of a state: its address stands in the extra space of the main
+ * thread, which coroutines copy. */
 static inline struct neap_vm *neap_vm_of(lua_State *L) { return *(struct neap_vm **)lua_getextraspace(L); }
 
 /* Outside of tasks: may the loop be turned from here? */
@@ -125,8 +127,8 @@ static inline bool neap_vm_may_turn(const struct neap_vm *vm) { return !vm->host
 
 /* The record and its loop, before there is a state. One more reference to `mailbox`. NULL: no memory. */
 struct neap_vm *neap_vm_new(struct neap_engine *engine, struct neap_mailbox *mailbox);
-/* Makes `L` the state of `vm`: the replaced functions of the standard library, what the bindings keep in the registry. Raises
- * when out of memory. */
+/* Makes `L` the state of `vm`: the replaced functions of the standard library, what the bindings keep in the
+ * registry. Raises when out of memory. */
 void neap_vm_open(struct neap_vm *vm, lua_State *L);
 /* Asks every task to stop, and lets none be spawned any more. */
 void neap_vm_stop(struct neap_vm *vm);

@@ -1,11 +1,13 @@
 /* watch: waiting for many ends.
  *
- * MODEL      Each task, thread or process of the list is waited for by a wait of its own, which belongs to no task: its run() notes the end,
- *            on our loop. The task that watches waits on the watch, an object like others. So each end costs a constant amount,
- *            however long the list is; a select would enter and leave all of the list for each.
- * LIFETIME   The waits lie in a block of their own, for one that another thread has claimed comes through the mailbox and
- *            may find the watch closed. The block goes when the watch is closed and no claimed wait is under way. The handles are kept by
- *            the user value of the watch; `objects` of the links are not looked at once it is closed. */
+ * MODEL      Each task, thread or process of the list is waited for by a wait of its own, which belongs to no
+ *            task: its run() notes the end, on our loop. The task that watches waits on the watch, an object like
+ *            others. So each end costs a constant amount, however long the list is; a select would enter and
+ *            leave all of the list for each.
+ * LIFETIME   The waits lie in a block of their own, for one that another thread has claimed comes through the
+ *            mailbox and may find the watch closed. The block goes when the watch is closed and no claimed
+ *            wait is under way. The handles are kept by the user value of the watch; `objects` of the links
+ *            are not looked at once it is closed. */
 #include "bindings/watch.h"
 
 #include <lauxlib.h>

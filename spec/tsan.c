@@ -2,8 +2,8 @@
  *
  * JUMPS      It follows longjmp, but not the __longjmp_chk that Debian's Lua is compiled to call: each yield
  *            out of a C function left frames on the sanitizer's own stack, until that overflowed.
- * SIGNALS    It keeps what a handler is to be told until the thread calls something that it knows, which a futex is not: a thread
- *            that sleeps there would never hear of it. */
+ * SIGNALS    It keeps what a handler is to be told until the thread calls something that it knows, which a futex is
+ *            not: a thread that sleeps there would never hear of it. */
 #include <setjmp.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-/* alarm: calls back a little later, by the microsecond, on the thread that looks after a descriptor. For what happens in a moment
- * unless somebody else is faster; where time is counted in milliseconds, a loop's timers are there. */
+/* alarm: calls back a little later, by the microsecond, on the thread that looks after a descriptor. For what happens
+ * in a moment unless somebody else is faster; where time is counted in milliseconds, a loop's timers are there. */
 #ifndef NEAP_CORE_ALARM_H
 #define NEAP_CORE_ALARM_H
 

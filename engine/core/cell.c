@@ -1,14 +1,16 @@
 /* cell: a slab allocator whose books are kept apart from the memory.
  *
- * MODEL       A chunk is a segment cut into cells of one size class (a power of two), and a bitmap in private memory of which are out:
- *             other processes can write to the segment, so nothing in it is believed. Chunks with a free cell stand in the
- *             list of their class; a full one in none. A cell beyond the largest class is a chunk of its own, which is full.
+ * MODEL       A chunk is a segment cut into cells of one size class (a power of two), and a bitmap in private memory
+ *             of which are out: other processes can write to the segment, so nothing in it is believed. Chunks with a
+ *             free cell stand in the list of their class; a full one in none. A cell beyond the largest class is a
+ *             chunk of its own, which is full.
  * INVARIANTS  (under the guard)
  *   1. A chunk stands in its class's list exactly while it has a free cell, and `out` counts its bits.
- *   2. Of the empty chunks of a class at most one is kept, so that one cell coming and going does not map and unmap; none
- *      once the allocator is closed.
+ *   2. Of the empty chunks of a class at most one is kept, so that one cell coming and going does not map and unmap;
+ *      none once the allocator is closed.
  *   3. `users` counts the chunks and the one who made the allocator; the last one frees it.
- * LOCKS       The guard covers the books, not the making and ending of segments: two threads that find a class empty make a chunk each. */
+ * LOCKS       The guard covers the books, not the making and ending of segments: two threads that find a
+ *             class empty make a chunk each. */
 #include "core/cell.h"
 
 #include <string.h>

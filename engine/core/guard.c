@@ -14,7 +14,8 @@ void neap_guard_contend(struct neap_guard *guard) {
             return;
         neap_relax();
     }
-    /* From here on the word says 2, also when we take it: somebody else may be asleep, and only a spare wake-up is lost. */
+    /* From here on the word says 2, also when we take it: somebody else may be asleep,
+     * and only a spare wake-up is lost. */
     while (atomic_exchange_explicit(&guard->word, 2, memory_order_acquire) != 0)
         neap_futex_wait(&guard->word, 2, NEAP_FOREVER);
 }

@@ -1,12 +1,13 @@
 /* guest: a loop in its host's libuv loop.
  *
- * MODEL      The host turns its loop; ours takes a turn in it when the alarm (somebody posts), the bell (a deadline) or the look before each
- *            poll finds something to do. Between turns our mailbox is retired, so that whoever posts rings the alarm, as for
- *            a loop that sleeps. What is left over after a turn rings it too: the host's other handles get their turn in between.
- * INSIDE     While the host's loop calls us it must not be turned. Where our loop itself has to wait (the engine is being freed) nobody calls
- *            us, and it turns the host's loop; then our handles only end that wait.
- * LIFETIME   libuv lets go of a handle one turn after it was closed, when our loop is gone already. So the handles have a record of their
- *            own, freed by the last of them. */
+ * MODEL      The host turns its loop; ours takes a turn in it when the alarm (somebody posts), the bell (a deadline) or
+ *            the look before each poll finds something to do. Between turns our mailbox is retired, so that whoever
+ *            posts rings the alarm, as for a loop that sleeps. What is left over after a turn rings it too: the host's
+ *            other handles get their turn in between.
+ * INSIDE     While the host's loop calls us it must not be turned. Where our loop itself has to wait (the engine is
+ *            being freed) nobody calls us, and it turns the host's loop; then our handles only end that wait.
+ * LIFETIME   libuv lets go of a handle one turn after it was closed, when our loop is gone already. So the handles have
+ *            a record of their own, freed by the last of them. */
 #include "core/guest.h"
 
 #include <stddef.h>

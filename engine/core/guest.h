@@ -9,8 +9,8 @@
 struct neap_guest;
 struct neap_loop;
 
-/* Own thread, before neap_loop_uv: `loop` turns whenever `uv`, which is its host's, does. `after` is called after each turn; it says
- * whether the host's loop is to be kept alive. 0, NEAP_NOMEM, or what libuv said. */
+/* Own thread, before neap_loop_uv: `loop` turns whenever `uv`, which is its host's, does. `after` is called after each
+ * turn; it says whether the host's loop is to be kept alive. 0, NEAP_NOMEM, or what libuv said. */
 int neap_guest_open(struct neap_loop *loop, uv_loop_t *uv, bool (*after)(struct neap_loop *loop));
 /* By neap_loop_fini: takes its handles out; they are gone when the host's loop has turned once more. */
 void neap_guest_close(struct neap_loop *loop);

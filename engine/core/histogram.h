@@ -17,8 +17,8 @@ struct neap_histogram {
 void neap_histogram_init(struct neap_histogram *histogram);
 /* A negative duration counts as 0. */
 void neap_histogram_record(struct neap_histogram *histogram, int64_t duration_ns);
-/* The duration, in nanoseconds, that `share` (0 to 1) of all did not exceed; never more than the longest. 0 when nothing was
- * recorded. */
+/* The duration, in nanoseconds, that `share` (0 to 1) of all did not exceed; never more than the
+ * longest. 0 when nothing was recorded. */
 int64_t neap_histogram_percentile(const struct neap_histogram *histogram, double share);
 
 #endif

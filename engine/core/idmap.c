@@ -1,5 +1,5 @@
-/* idmap: open addressing; a slot that becomes empty is filled by moving back those behind it, so that nothing is ever marked as
- * deleted. At most half of the slots are used. */
+/* idmap: open addressing; a slot that becomes empty is filled by moving back those behind it, so that nothing is ever
+ * marked as deleted. At most half of the slots are used. */
 #include "core/idmap.h"
 
 #include "core/error.h"

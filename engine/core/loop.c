@@ -1,33 +1,34 @@
 /* loop: one turn after the other.
  *
- * A TURN     Collect the mailbox, run a bounded number of runnables, fire the deadlines that have passed, let libuv look
- *            at its descriptors. Bounded, so that a flood of messages starves neither timers nor I/O; a beat of the thread's
- *            pulse ends it too, so that slow runnables do not. Runnables run from a flat queue: waking a hundred
- *            thousand waits, or a chain of them, costs no C stack.
- * DUE        What a deadline has woken queues apart, and its queue and the other take turns, one runnable at a time. So a
- *            sleeper is not late because a hundred thousand others are ready before it, nor do many sleepers hold up
- *            these.
- * PASSING    A runnable that parks would go back to the loop for the next one to be run, and be run again when that has served
- *            it. It may let that one run on its own stack instead, and go on where it is, if it is its turn then: two
- *            switches less. Only high up on the stack, and one at a time: who runs so cannot do the same; so the stack stays bounded.
- *            It counts in the turn, which stays bounded too. Where that has not been paying off (a ring of tasks) it is tried now and
- *            then only.
- * LATE       Those that were interrupted because they ran too long wait apart. One of them at a time joins the run queue, in
- *            turn, behind all that has become ready meanwhile: so who waits briefly never waits for more than one that
- *            computes, however many of these there are, and they get on too.
- * IDLE       With nothing to run the loop spins while that has been paying off, then parks: on a futex when it has no
- *            libuv handles, in uv_run otherwise. Waking a parked thread costs 25-40 us on virtual machines, a spin that
- *            sees its message costs nothing; but a spin in vain takes a core from others. So the spin outlasts a wake-up,
- *            is halved each time it found nothing, and is tried again after a number of parks. That number doubles with every
- *            try in vain, until a post ends a spin or a short park: whom descriptors wake, and no other thread, does not spin.
- * LOOKING    A park looks at libuv's descriptors, and so does a spin before it begins. A turn that leaves nothing to be run leaves that to
- *            them, once: the system is asked once for what has come, and not first whether there is something. What a spin has found there
- *            may be what the loop is run for.
+ * A TURN     Collect the mailbox, run a bounded number of runnables, fire the deadlines that have passed, let libuv
+ *            look at its descriptors. Bounded, so that a flood of messages starves neither timers nor I/O; a beat of
+ *            the thread's pulse ends it too, so that slow runnables do not. Runnables run from a flat queue: waking a
+ *            hundred thousand waits, or a chain of them, costs no C stack.
+ * DUE        What a deadline has woken queues apart, and its queue and the other take turns, one runnable
+ *            at a time. So a sleeper is not late because a hundred thousand others are ready before it, nor
+ *            do many sleepers hold up these.
+ * PASSING    A runnable that parks would go back to the loop for the next one to be run, and be run again when that has
+ *            served it. It may let that one run on its own stack instead, and go on where it is, if it is its turn
+ *            then: two switches less. Only high up on the stack, and one at a time: who runs so cannot do the same; so
+ *            the stack stays bounded. It counts in the turn, which stays bounded too. Where that has not been paying
+ *            off (a ring of tasks) it is tried now and then only.
+ * LATE       Those that were interrupted because they ran too long wait apart. One of them at a time joins the run
+ *            queue, in turn, behind all that has become ready meanwhile: so who waits briefly never waits for more than
+ *            one that computes, however many of these there are, and they get on too.
+ * IDLE       With nothing to run the loop spins while that has been paying off, then parks: on a futex when it has
+ *            no libuv handles, in uv_run otherwise. Waking a parked thread costs 25-40 us on virtual machines, a
+ *            spin that sees its message costs nothing; but a spin in vain takes a core from others. So the spin
+ *            outlasts a wake-up, is halved each time it found nothing, and is tried again after a number of parks.
+ *            That number doubles with every try in vain, until a post ends a spin or a short park: whom descriptors
+ *            wake, and no other thread, does not spin.
+ * LOOKING    A park looks at libuv's descriptors, and so does a spin before it begins. A turn that leaves nothing to be
+ *            run leaves that to them, once: the system is asked once for what has come, and not first whether there is
+ *            something. What a spin has found there may be what the loop is run for.
  * CLOCK      Deadlines are compared with a fresh clock, never with a cached one, and never fire early. A park until a
  *            deadline more than two milliseconds away, or of one sleeper among many, is rounded up to a whole
  *            millisecond, so that they share a wake-up.
- * STUCK      See COUNTING in mailbox.c. The last loop that parks looks once more whether it is done: who makes that true from
- *            another thread may have left the count already, and not have come to notify us yet. */
+ * STUCK      See COUNTING in mailbox.c. The last loop that parks looks once more whether it is done: who makes that
+ *            true from another thread may have left the count already, and not have come to notify us yet. */
 #include "core/loop.h"
 
 #include <errno.h>
@@ -132,7 +133,8 @@ static void on_alarm(uv_async_t *alarm) { (void)alarm; }
 /* It may ring on the way into uv_run, before that waits: then it must not wait, having no timer any more. */
 static void on_bell(uv_timer_t *bell) { uv_stop(bell->loop); }
 
-/* What has been called on the way there (somebody else's timer) may have made something ready, or be what the loop is run for. */
+/* What has been called on the way there (somebody else's timer) may have made something ready,
+ * or be what the loop is run for. */
 static void on_look(uv_prepare_t *look) {
     const struct neap_loop *loop = look->data;
     if (loop->ready.first != NULL || loop->due.first != NULL || neap_loop_is_done(loop)) uv_stop(look->loop);

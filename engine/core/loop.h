@@ -1,4 +1,5 @@
-/* loop: the scheduler of one OS thread. A flat run queue, the deadlines, a mailbox, and libuv once somebody needs it. */
+/* loop: the scheduler of one OS thread. A flat run queue, the deadlines, a mailbox,
+ * and libuv once somebody needs it. */
 #ifndef NEAP_CORE_LOOP_H
 #define NEAP_CORE_LOOP_H
 
@@ -38,7 +39,8 @@ struct neap_quota;
 
 enum { NEAP_LOOK_PAUSES_MAX = 1024 };
 
-/* Something that a loop looks at while it spins. What it finds runs right there, and may put something into the queue. */
+/* Something that a loop looks at while it spins. What it finds runs right there, and
+ * may put something into the queue. */
 struct neap_loop_watch {
     bool (*begin)(void *context); /* false: there is nothing to look at, and neither look nor end follows */
     void (*look)(void *context);
@@ -68,7 +70,8 @@ struct neap_loop {
     bool parks_at_once;                /* never spins. Constant once it runs */
     atomic_int *busy;                  /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
-    /* Own thread, nothing is ready: may do something useful in the meantime, and then says so. NULL: nothing. Constant */
+    /* Own thread, nothing is ready: may do something useful in the meantime, and then
+     * says so. NULL: nothing. Constant */
     bool (*idle)(struct neap_loop *);
     const struct neap_loop_watch *watch; /* NULL: nothing. Constant, as is what belongs to it */
     void *watched;                       /* its context */
@@ -90,16 +93,16 @@ struct neap_loop {
     uv_prepare_t look;        /* of uv: before it waits */
 };
 
-/* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the caller
- * has counted the loop in it, and counts it out after fini. 0 or NEAP_NOMEM. */
+/* If it fails you owe nothing; if it succeeds you must call fini, on the thread that ran it. `busy` may be NULL; the
+ * caller has counted the loop in it, and counts it out after fini. 0 or NEAP_NOMEM. */
 int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *));
 /* The same over a mailbox that others know already: takes over one reference to `mailbox`; cannot fail. */
 void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, void (*stuck)(struct neap_loop *));
 /* The queue is empty, no wait is open and every libuv handle of others is closed. Refuses posts from now on. */
 void neap_loop_fini(struct neap_loop *loop);
 
-/* The loop of the code that runs on this thread; NULL where none does. Set for the time of neap_loop_run, and by whoever
- * runs Lua outside of it. */
+/* The loop of the code that runs on this thread; NULL where none does. Set for the time of neap_loop_run, and by
+ * whoever runs Lua outside of it. */
 extern _Thread_local struct neap_loop *neap_loop_here __attribute__((tls_model("initial-exec")));
 
 /* Own thread: runs `runnable` once, after what is queued already. */
@@ -117,8 +120,8 @@ static inline void neap_loop_push_late(struct neap_loop *loop, struct neap_runna
     neap_line_push(&loop->late, runnable);
 }
 
-/* Called by `runnable`, which runs on this loop and has parked: lets the next one run now. True when after that it is the turn of
- * `runnable`: it was queued meanwhile, and has been taken out again. Own thread. */
+/* Called by `runnable`, which runs on this loop and has parked: lets the next one run now. True when after that it is
+ * the turn of `runnable`: it was queued meanwhile, and has been taken out again. Own thread. */
 bool neap_loop_pass(struct neap_loop *loop, struct neap_runnable *runnable);
 
 /* Own thread: does the running code run so? Then it cannot do the same: neap_loop_pass says no. */
@@ -135,8 +138,8 @@ static inline bool neap_loop_is_alone(const struct neap_loop *loop) {
     return loop->busy != 0 && atomic_load_explicit(loop->busy, memory_order_relaxed) <= 1;
 }
 
-/* Own thread: turns until `done(argument)`. Whoever makes that true cuts the turn, or what is queued behind it runs first, for as
- * long as that takes. May be called from within a turn (a host's frame that must wait). */
+/* Own thread: turns until `done(argument)`. Whoever makes that true cuts the turn, or what is queued behind it runs
+ * first, for as long as that takes. May be called from within a turn (a host's frame that must wait). */
 void neap_loop_run(struct neap_loop *loop, bool (*done)(void *argument), void *argument);
 
 /* Own thread: is it being run, and may return? */
@@ -152,15 +155,17 @@ void neap_loop_drain(struct neap_loop *loop);
 
 /* --- a loop that its host turns --- */
 
-/* Own thread, outside of the loop: one turn, without waiting. True when the next one is due at once. From then on whoever posts wakes the
- * host: see guest.c. */
+/* Own thread, outside of the loop: one turn, without waiting. True when the next one is due at once. From then on
+ * whoever posts wakes the host: see guest.c. */
 bool neap_loop_step(struct neap_loop *loop);
 /* Own thread, outside of the loop: when it next wants to turn; 0: now. */
 int64_t neap_loop_next(const struct neap_loop *loop);
-/* Own thread, outside of the loop: something may have been queued that the host has not been told of. True as of step. */
+/* Own thread, outside of the loop: something may have been queued that the host has not
+ * been told of. True as of step. */
 bool neap_loop_rest(struct neap_loop *loop);
 
-/* Own thread: makes loop->uv, unless it is there; from then on the loop parks in libuv. NEAP_NOMEM, or what the system said. */
+/* Own thread: makes loop->uv, unless it is there; from then on the loop parks in libuv.
+ * NEAP_NOMEM, or what the system said. */
 int neap_loop_open_uv(struct neap_loop *loop);
 /* The same, and gives it; NULL: it could not be made. */
 uv_loop_t *neap_loop_uv(struct neap_loop *loop);

@@ -1,19 +1,21 @@
 /* mailbox: many senders, one receiver.
  *
- * MODEL      A stack that senders push on with compare-and-swap and the loop takes whole with one exchange; reversing it
- *            gives the order of arrival. Nobody pops one node, so the stack has no ABA problem.
- * MARKS      In the place of an empty stack `head` may say more: `nudged` (somebody wants the loop to look around), `asleep`
- *            and `idle` (the loop sleeps), `closed` (it has ended). One word holds both what has come and whether the loop
- *            sleeps, so no wake-up can be lost between the two: a loop retires by changing NULL to `asleep`, which fails when
- *            something has come, and whoever replaces the mark by something pays for the system call, once per sleep.
- * LIFETIME   A sender whose push has succeeded may touch the mailbox no more: its message may be run, and the loop end, before
- *            the next instruction. One that is going to wake the loop therefore takes a reference before it pushes.
+ * MODEL      A stack that senders push on with compare-and-swap and the loop takes whole with one exchange; reversing
+ *            it gives the order of arrival. Nobody pops one node, so the stack has no ABA problem.
+ * MARKS      In the place of an empty stack `head` may say more: `nudged` (somebody wants the loop to look
+ *            around), `asleep` and `idle` (the loop sleeps), `closed` (it has ended). One word holds both what
+ *            has come and whether the loop sleeps, so no wake-up can be lost between the two: a loop retires by
+ *            changing NULL to `asleep`, which fails when something has come, and whoever replaces the mark by
+ *            something pays for the system call, once per sleep.
+ * LIFETIME   A sender whose push has succeeded may touch the mailbox no more: its message may be run, and
+ *            the loop end, before the next instruction. One that is going to wake the loop therefore
+ *            takes a reference before it pushes.
  * COUNTING   `*busy` counts the loops that something may still happen to by themselves. A loop that parks without a
- *            deadline and without I/O changes `asleep` to `idle` and then leaves the count; whoever replaces `idle` enters it
- *            again, and does so before, while being counted itself. So the count is at times too high but never too low: it
- *            reaches 0 only when every loop waits for another.
- * ORDER      A push releases, the exchange of the loop acquires. A notification writes `head` too, be it the value that is there: what
- *            the notifier did before is seen by the loop after its next exchange. */
+ *            deadline and without I/O changes `asleep` to `idle` and then leaves the count; whoever replaces `idle`
+ *            enters it again, and does so before, while being counted itself. So the count is at times too high but
+ *            never too low: it reaches 0 only when every loop waits for another.
+ * ORDER      A push releases, the exchange of the loop acquires. A notification writes `head` too, be it the value that
+ *            is there: what the notifier did before is seen by the loop after its next exchange. */
 #include "core/mailbox.h"
 
 #include "core/check.h"

@@ -28,8 +28,8 @@ void neap_mailbox_unref(struct neap_mailbox *mailbox);
 
 /* Any thread: the loop will run `runnable` once. NEAP_GONE when the loop has ended; then it never will. */
 int neap_mailbox_post(struct neap_mailbox *mailbox, struct neap_runnable *runnable);
-/* Any thread, and signal handlers (where the loop does not park in libuv): makes the loop look around, once more at least
- * from now on. The caller keeps the mailbox alive. */
+/* Any thread, and signal handlers (where the loop does not park in libuv): makes the loop look around, once more at
+ * least from now on. The caller keeps the mailbox alive. */
 void neap_mailbox_notify(struct neap_mailbox *mailbox);
 
 /* --- for the loop --- */
@@ -43,8 +43,8 @@ bool neap_mailbox_is_retired(const struct neap_mailbox *mailbox);
 /* Refuses what comes from now on, and returns what had come. */
 struct neap_runnable *neap_mailbox_close(struct neap_mailbox *mailbox);
 
-/* The loop is about to sleep, and must be woken by whoever posts from now on: false when something has come, and then it must not.
- * Otherwise neap_mailbox_rise must follow, after neap_mailbox_sleep or a sleep in libuv. */
+/* The loop is about to sleep, and must be woken by whoever posts from now on: false when something has come, and then
+ * it must not. Otherwise neap_mailbox_rise must follow, after neap_mailbox_sleep or a sleep in libuv. */
 bool neap_mailbox_retire(struct neap_mailbox *mailbox);
 /* Retired, and only another loop can wake it: leaves the count. True when it was the last that was counted. */
 bool neap_mailbox_leave(struct neap_mailbox *mailbox);

@@ -1,13 +1,14 @@
-/* mapped: objects whose state lies in shared memory, so that each process works on it directly instead of asking the one that made it.
+/* mapped: objects whose state lies in shared memory, so that each process works on it directly instead
+ * of asking the one that made it.
  *
- * MODEL      Such an object is a record in private memory that knows where the state is: a cell, and two numbers that its class
- *            understands. Where one is sent to another process, {segment, offset, shape} travels, and there `adopt` makes a
- *            record of the same class for the same bytes.
+ * MODEL      Such an object is a record in private memory that knows where the state is: a cell, and two numbers that
+ *            its class understands. Where one is sent to another process, {segment, offset, shape} travels, and there
+ *            `adopt` makes a record of the same class for the same bytes.
  * LIFETIME   The bytes are given out by one process, which must not use them for something else while another one has
- *            them. So each record but the first has an `original`: an object whose being referred to keeps the bytes
- *            in place. In the process that made them that is the first record (of which this is a part, as a slice of a buffer); in
- *            another one the proxy of it, whose end tells the other side. When that process has died the bytes stay, and nobody
- *            gives them out again.
+ *            them. So each record but the first has an `original`: an object whose being referred to keeps the bytes in
+ *            place. In the process that made them that is the first record (of which this is a part, as a slice of a
+ *            buffer); in another one the proxy of it, whose end tells the other side. When that process has died the
+ *            bytes stay, and nobody gives them out again.
  * SENDING    What is sent of an object is its mapping and a reference to its original, or to itself if it has none. */
 #ifndef NEAP_CORE_MAPPED_H
 #define NEAP_CORE_MAPPED_H

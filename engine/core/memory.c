@@ -1,4 +1,5 @@
-/* memory: blocks of malloc, each with a record in front that says in whose quota it counts, so that it can be given back anywhere. */
+/* memory: blocks of malloc, each with a record in front that says in whose quota it counts, so that
+ * it can be given back anywhere. */
 #include "core/memory.h"
 
 #include <stdatomic.h>

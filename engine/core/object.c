@@ -41,8 +41,8 @@ struct neap_object *neap_object_ref(struct neap_object *object) {
     return object;
 }
 
-/* Ends `object`. Ending one may end others that only it refers to (a channel's messages hold handles), in chains as long
- * as a script likes: they queue here, so that the C stack does not grow with them. */
+/* Ends `object`. Ending one may end others that only it refers to (a channel's messages hold handles), in chains as
+ * long as a script likes: they queue here, so that the C stack does not grow with them. */
 static void bury(struct neap_object *object) {
     static _Thread_local struct neap_object *waiting;
     static _Thread_local bool burying;

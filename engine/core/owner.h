@@ -1,8 +1,8 @@
 /* owner: in whose name locks and permits are held. A task is one, and so is a host's thread.
  *
  * A hold is a record inside the lock (or in the guard of a permit) that stands in its owner's list from the moment the
- * owner's thread learns that it holds, until it releases. When an owner ends, whatever is still in the list is abandoned. The list
- * is touched by the owner's own thread only, so it needs no lock. */
+ * owner's thread learns that it holds, until it releases. When an owner ends, whatever is still in the list is
+ * abandoned. The list is touched by the owner's own thread only, so it needs no lock. */
 #ifndef NEAP_CORE_OWNER_H
 #define NEAP_CORE_OWNER_H
 
@@ -55,7 +55,8 @@ static inline void neap_owner_leave(struct neap_hold *hold) {
     neap_object_unref(hold->object);
 }
 
-/* By the owner's thread: as at the owner's end, before it. False: it was not held. For holds whose abandoning is giving back. */
+/* By the owner's thread: as at the owner's end, before it. False: it was not held. For holds
+ * whose abandoning is giving back. */
 static inline bool neap_hold_give_back(struct neap_hold *hold) {
     if (!neap_hold_is_linked(hold)) return false;
     struct neap_object *object = hold->object;

@@ -1,5 +1,5 @@
-/* passage: an object on its way to another process as a descriptor. The other process makes an object of its own of it, over the same open
- * socket or file; the one that was sent stays as it is. Each time it is sent a new one arrives. */
+/* passage: an object on its way to another process as a descriptor. The other process makes an object of its own of it,
+ * over the same open socket or file; the one that was sent stays as it is. Each time it is sent a new one arrives. */
 #ifndef NEAP_CORE_PASSAGE_H
 #define NEAP_CORE_PASSAGE_H
 

@@ -1,15 +1,18 @@
 /* pulse: interrupting a thread that computes.
  *
- * MODEL      A timer on the thread's own processor time sends the thread a signal; the handler, which thus runs on the
- *            very thread that it is about, hands over to the loop that runs there. A thread that sleeps uses no such time and
- *            gets no signal; one that nobody ever wanted to interrupt has no timer. There is no watchdog thread.
- * LEVEL      A beat that comes at a bad moment may do nothing: the next one follows. So nothing depends on a single signal.
- * STARTING   Others start the pulse of a thread: who cancels a task in it. They do so under the guard, with the number of the
- *            thread there; the thread withdraws that number, under the guard, before it ends. So a number that the system
- *            may have given to somebody else is never used.
- * SIGNAL     Its disposition belongs to the whole process. It is claimed when the first pulse of the process attaches and given
- *            back when the last one detaches. What is not ours (no timer sent it) goes on to the handler that was there before.
- *            Deleting a timer takes back what it has sent: the system delivers that before the call returns.
+ * MODEL      A timer on the thread's own processor time sends the thread a signal; the handler, which thus
+ *            runs on the very thread that it is about, hands over to the loop that runs there. A thread that
+ *            sleeps uses no such time and gets no signal; one that nobody ever wanted to interrupt has no
+ *            timer. There is no watchdog thread.
+ * LEVEL      A beat that comes at a bad moment may do nothing: the next one follows. So
+ *            nothing depends on a single signal.
+ * STARTING   Others start the pulse of a thread: who cancels a task in it. They do so under the guard, with the number
+ *            of the thread there; the thread withdraws that number, under the guard, before it ends. So a number that
+ *            the system may have given to somebody else is never used.
+ * SIGNAL     Its disposition belongs to the whole process. It is claimed when the first pulse of the process
+ *            attaches and given back when the last one detaches. What is not ours (no timer sent it) goes on to
+ *            the handler that was there before. Deleting a timer takes back what it has sent: the system
+ *            delivers that before the call returns.
  * ELSEWHERE  Systems without such timers: a pulse attaches, and never beats. */
 #include "core/pulse.h"
 

@@ -1,30 +1,33 @@
 /* ticket: one compare-and-swap decides, whichever process makes it.
  *
  * PURPOSE     A wait that has a link on an object of another process can be claimed there (a value has come), here (its
- *             deadline, a cancellation, a local object of the same select) and in a third process. None of them asks the
- *             others: who changes the word has the wait.
- * BOARD       The words of a family of processes lie in one segment, which the first one makes and every child is given. So a
- *             word has the same place in all of them, and telling it to somebody costs no descriptor. A process takes a page of
- *             words at a time, by writing its number into the page's entry; pages of the dead are taken over.
- * WORD        round, by, state. FREE: nobody waits. OPEN: to be claimed. HELD: somebody is about to take it, or to let it go. TAKEN:
- *             claimed. `by` says for which link: so the waiting process, when it learns that the one it had asked has
- *             died, can tell whether that one had claimed it and will never say so.
- * ROUNDS      Each wait opens a new round of its word. A request that has been overtaken by a timeout still names the old one, and so
- *             fails, however late it comes.
- * PAIRS       A rendezvous claims two waits at once. It holds the one with the lower place, claims the other, and then takes the
- *             first or lets it go. Nobody waits for a lower place while holding a higher one, so no ring of holders can be; and
- *             between holding and taking lie a few instructions, no lock and no call. A process that dies there leaves a
- *             word held; the process whose wait it is takes it back when it learns of the death (neap_ticket_settle).
- *             Who meets a held word spins: longer than that it cannot be held.
- * RECEIPT     Who has claimed a word keeps what he gave until the wait has ended: closing it is the receipt, without a message. A process that was
- *             killed before it came to that has left its word TAKEN, and whoever gave it something takes it back: one
- *             compare-and-swap again, between that and the closing. A waiting process that learns that it will not be told what it was given (the
- *             one in between has died, there was no memory) says so in the word: FREE, but with a `by`. It does not use that word again,
- *             so that the giver finds it whenever he looks. Nor does who takes over a page of the dead use what was claimed for a link there.
+ *             deadline, a cancellation, a local object of the same select) and in a third process. None of them asks
+ *             the others: who changes the word has the wait.
+ * BOARD       The words of a family of processes lie in one segment, which the first one makes and every child
+ *             is given. So a word has the same place in all of them, and telling it to somebody costs no
+ *             descriptor. A process takes a page of words at a time, by writing its number into the page's
+ *             entry; pages of the dead are taken over.
+ * WORD        round, by, state. FREE: nobody waits. OPEN: to be claimed. HELD: somebody is about to take it, or to let
+ *             it go. TAKEN: claimed. `by` says for which link: so the waiting process, when it learns that the one it
+ *             had asked has died, can tell whether that one had claimed it and will never say so.
+ * ROUNDS      Each wait opens a new round of its word. A request that has been overtaken by a timeout still names the
+ *             old one, and so fails, however late it comes.
+ * PAIRS       A rendezvous claims two waits at once. It holds the one with the lower place, claims the other, and then
+ *             takes the first or lets it go. Nobody waits for a lower place while holding a higher one, so no ring of
+ *             holders can be; and between holding and taking lie a few instructions, no lock and no call. A process
+ *             that dies there leaves a word held; the process whose wait it is takes it back when it learns of the
+ *             death (neap_ticket_settle). Who meets a held word spins: longer than that it cannot be held.
+ * RECEIPT     Who has claimed a word keeps what he gave until the wait has ended: closing it is the receipt, without a
+ *             message. A process that was killed before it came to that has left its word TAKEN, and whoever gave it
+ *             something takes it back: one compare-and-swap again, between that and the closing. A waiting process that
+ *             learns that it will not be told what it was given (the one in between has died, there was no memory) says
+ *             so in the word: FREE, but with a `by`. It does not use that word again, so that the giver finds it
+ *             whenever he looks. Nor does who takes over a page of the dead use what was claimed for a link there.
  * ORDER       A claim acquires what the opening released, and releases what the claimer has read.
  *
- * REJECTED    Asking the waiting process for leave before a value is handed over (a round trip more for each value); a segment of
- *             words for each process (a descriptor for each pair of processes that ever meet, also through others). */
+ * REJECTED    Asking the waiting process for leave before a value is handed over (a round trip more for
+ *             each value); a segment of words for each process (a descriptor for each pair of processes
+ *             that ever meet, also through others). */
 #include "core/ticket.h"
 
 #include <errno.h>

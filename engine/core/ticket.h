@@ -1,4 +1,5 @@
-/* ticket: how other processes claim a wait: by a word of memory that all of a family share. The essay is in ticket.c. */
+/* ticket: how other processes claim a wait: by a word of memory that all of a family
+ * share. The essay is in ticket.c. */
 #ifndef NEAP_CORE_TICKET_H
 #define NEAP_CORE_TICKET_H
 
@@ -28,8 +29,8 @@ struct neap_ticket {
     bool spent;               /* the word is not used again: see RECEIPT. By who settles it; then the waiting thread */
 };
 
-/* The board of a new family, and one that was handed down by the parent process (takes over one reference on success). 0 or what
- * the system said. */
+/* The board of a new family, and one that was handed down by the parent process (takes over one reference on
+ * success). 0 or what the system said. */
 int neap_board_new(struct neap_board **board);
 int neap_board_join(struct neap_segment *segment, struct neap_board **board);
 /* No ticket is out. */
@@ -39,10 +40,11 @@ struct neap_segment *neap_board_segment(struct neap_board *board);
 
 /* --- the process that waits; any thread --- */
 
-/* A ticket with a new round, which is open; NULL: no memory, or every word of the family is in use. `tries`: for the wait. */
+/* A ticket with a new round, which is open; NULL: no memory, or every word of the family is
+ * in use. `tries`: for the wait. */
 struct neap_ticket *neap_ticket_open(struct neap_board *board, uint32_t tries);
-/* The wait is over: who still tries to claim it fails, and who has claimed it learns that what he gave was received. False: he has
- * taken it back (neap_ticket_revoke). A ticket of another process is left alone. */
+/* The wait is over: who still tries to claim it fails, and who has claimed it learns that what he gave was received.
+ * False: he has taken it back (neap_ticket_revoke). A ticket of another process is left alone. */
 bool neap_ticket_close(struct neap_ticket *ticket);
 
 /* --- processes that serve it --- */
@@ -55,18 +57,19 @@ bool neap_ticket_find(struct neap_board *board, uint64_t place, uint64_t round, 
 
 /* False: somebody else was faster, or the round is over. */
 bool neap_ticket_claim(const struct neap_ticket *ticket, uint32_t by);
-/* Has it been claimed as `by`, or is open and now is? `unread`: what it was claimed for will not be received; whoever might just hold it as
- * `by` is dead, or further off. */
+/* Has it been claimed as `by`, or is open and now is? `unread`: what it was claimed for will not be received; whoever
+ * might just hold it as `by` is dead, or further off. */
 bool neap_ticket_settle(struct neap_ticket *ticket, uint32_t by, bool unread);
 bool neap_ticket_is_open(const struct neap_ticket *ticket);
 
-/* Holds an open ticket: it can be claimed by nobody until it is taken, or let go. Never wait for anything meanwhile but a
- * ticket of a higher place. False: gone. */
+/* Holds an open ticket: it can be claimed by nobody until it is taken, or let go. Never wait for anything meanwhile but
+ * a ticket of a higher place. False: gone. */
 bool neap_ticket_hold(const struct neap_ticket *ticket, uint32_t by);
 void neap_ticket_take(const struct neap_ticket *ticket, uint32_t by);
 void neap_ticket_let_go(const struct neap_ticket *ticket, uint32_t by);
 
-/* By a process in between, whose asker has died: from now on nobody claims it. False: it has been claimed as `by` already. */
+/* By a process in between, whose asker has died: from now on nobody claims it. False: it
+ * has been claimed as `by` already. */
 bool neap_ticket_forestall(const struct neap_ticket *ticket, uint32_t by);
 
 /* Of who has claimed it as `by`, and has sent what it was claimed for: has the wait not ended yet? */

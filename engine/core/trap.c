@@ -1,14 +1,16 @@
 /* trap: what a signal handler may do, and no more: note the signal, and write to a descriptor that somebody reads.
  *
- * MODEL      What a signal does belongs to the whole process. It is claimed when the first trap wants it, and given back when the last one
- *            does not any more; unless somebody else has put a handler in the place of ours meanwhile, which then stays.
- * LIST       The handler walks the list of traps, on whatever thread, and takes no lock. Who takes a trap out of the list therefore waits until
- *            no handler is inside before the trap goes. Both sides write first and then read (handler: `inside`, then the list; remover: the
- *            list, then `inside`), all sequentially consistent: so either the handler does not find the trap, or the remover sees it inside.
- *            A handler that interrupts the remover's own thread has returned before that goes on.
+ * MODEL      What a signal does belongs to the whole process. It is claimed when the first trap wants it, and
+ *            given back when the last one does not any more; unless somebody else has put a handler in the place
+ *            of ours meanwhile, which then stays.
+ * LIST       The handler walks the list of traps, on whatever thread, and takes no lock. Who takes a trap out of the
+ *            list therefore waits until no handler is inside before the trap goes. Both sides write first and then read
+ *            (handler: `inside`, then the list; remover: the list, then `inside`), all sequentially consistent: so
+ *            either the handler does not find the trap, or the remover sees it inside. A handler that interrupts the
+ *            remover's own thread has returned before that goes on.
  * MERGED     What comes twice before it is taken has come once, as with the system's own pending signals.
- * PASSED ON  A signal that ends no process by default (of children, of the terminal's size) goes on to the handler that was there before:
- *            a library that lives by it does not notice us. */
+ * PASSED ON  A signal that ends no process by default (of children, of the terminal's size) goes on to the handler that
+ *            was there before: a library that lives by it does not notice us. */
 #include "core/trap.h"
 
 #include <errno.h>

@@ -16,14 +16,16 @@ struct neap_trap {
     uint32_t users[NEAP_TRAP_SIGNALS + 1]; /* how often each signal is wanted; under the guard of trap.c */
 };
 
-/* Wants nothing yet. 0, or what the system said; if it fails you owe nothing. FINI: whoever wanted something has unwanted it. */
+/* Wants nothing yet. 0, or what the system said; if it fails you owe nothing. FINI: whoever
+ * wanted something has unwanted it. */
 int neap_trap_init(struct neap_trap *trap);
 void neap_trap_fini(struct neap_trap *trap);
 
-/* Can a signal of this number be waited for? Not one that cannot be caught, nor one that tells of a fault of the code itself. */
+/* Can a signal of this number be waited for? Not one that cannot be caught, nor one that tells
+ * of a fault of the code itself. */
 bool neap_trap_can(int signal);
-/* Any thread: from now on the signal does nothing but come to `trap` and others that want it; what the process did with it before
- * is back once nobody does. 0, or what the system said. */
+/* Any thread: from now on the signal does nothing but come to `trap` and others that want it; what the process did with
+ * it before is back once nobody does. 0, or what the system said. */
 int neap_trap_want(struct neap_trap *trap, int signal);
 void neap_trap_unwant(struct neap_trap *trap, int signal);
 

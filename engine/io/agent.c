@@ -1,13 +1,16 @@
 /* agent: libcurl on our loop.
  *
- * MODEL      libcurl does no waiting of its own. It says which sockets it waits for, and how long at most; libuv looks at those sockets,
- *            and whenever one is ready, or the time is over, libcurl is called and moves on whatever can be moved. So one thread
- *            does as many errands as it has descriptors. Connections stay open for those that follow.
- * CALLBACKS  libcurl calls us from within its functions, and must not be called again there. So what a callback finds out is noted, and
- *            done when the function has returned (`settle`). No Lua runs in a callback: who waits is put on the run queue.
- * TIMER      It is kept by libuv in milliseconds, from a clock that is read afresh, and never rings early: libcurl would find nothing to do,
- *            and not ask for it again.
- * FAILED     A socket that cannot be watched fails the errand that it belongs to. libcurl itself would give up all of them.
+ * MODEL      libcurl does no waiting of its own. It says which sockets it waits for, and how long at most;
+ *            libuv looks at those sockets, and whenever one is ready, or the time is over, libcurl is called
+ *            and moves on whatever can be moved. So one thread does as many errands as it has descriptors.
+ *            Connections stay open for those that follow.
+ * CALLBACKS  libcurl calls us from within its functions, and must not be called again there. So what a callback
+ *            finds out is noted, and done when the function has returned (`settle`). No Lua runs in a callback: who
+ *            waits is put on the run queue.
+ * TIMER      It is kept by libuv in milliseconds, from a clock that is read afresh, and never rings early: libcurl
+ *            would find nothing to do, and not ask for it again.
+ * FAILED     A socket that cannot be watched fails the errand that it belongs to. libcurl
+ *            itself would give up all of them.
  * IDLE       libcurl waits for no socket of a connection that nobody uses, so that these keep no loop alive. */
 #include "io/agent.h"
 

@@ -1,5 +1,5 @@
-/* agent: what one loop asks other machines for with libcurl: its connections, and the errands that are under way. The essay is in
- * agent.c. Everything here is used by the loop's thread only. */
+/* agent: what one loop asks other machines for with libcurl: its connections, and the errands that are under way. The
+ * essay is in agent.c. Everything here is used by the loop's thread only. */
 #ifndef NEAP_IO_AGENT_H
 #define NEAP_IO_AGENT_H
 
@@ -25,7 +25,8 @@ struct neap_errand {
     CURL *easy;            /* what is to be done; its private pointer leads here. Of who made it */
     struct neap_list node; /* in agent->failed, or in none */
     bool under_way;        /* begun, and has neither ended nor been dropped */
-    /* It has ended, and may be done with as one likes. No function of libcurl that carries something on may be called here. */
+    /* It has ended, and may be done with as one likes. No function of libcurl that carries
+     * something on may be called here. */
     void (*ended)(struct neap_errand *errand, CURLcode code);
 };
 

@@ -1,6 +1,6 @@
-/* borrowed: libuv makes what it watches non-blocking, which everybody notices who shares the open file: other programs on the terminal, a
- * library that blocks. It also watches a descriptor once only. So it is given an epoll instance, of our own, that watches the
- * others: it can be read when one of them is ready. */
+/* borrowed: libuv makes what it watches non-blocking, which everybody notices who shares the open file: other programs
+ * on the terminal, a library that blocks. It also watches a descriptor once only. So it is given an epoll instance, of
+ * our own, that watches the others: it can be read when one of them is ready. */
 #include "io/borrowed.h"
 
 #include <errno.h>

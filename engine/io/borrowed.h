@@ -13,14 +13,15 @@ struct neap_interest {
     uint8_t ops;
 };
 
-/* One reference to a poll whose READ is ready while one of the descriptors is ready for what it is watched for, or has an error. They are
- * neither made non-blocking nor closed; one that is closed is no longer watched. Each fd stands there once. 0, NEAP_NOMEM, or what
- * the system says: UV_EPERM for one that cannot be waited for, since it is always ready (a file), UV_EBADF. By the loop's thread. */
+/* One reference to a poll whose READ is ready while one of the descriptors is ready for what it is watched for, or has
+ * an error. They are neither made non-blocking nor closed; one that is closed is no longer watched. Each fd stands
+ * there once. 0, NEAP_NOMEM, or what the system says: UV_EPERM for one that cannot be waited for, since it is always
+ * ready (a file), UV_EBADF. By the loop's thread. */
 int neap_borrowed_poll(struct neap_loop *loop, const struct neap_interest *interests, size_t count,
                        struct neap_poll **result);
 
-/* The descriptor that such a poll is made of, for whoever waits in another way: it can be read when one of them is ready. The caller's to
- * close; or what the system says. Any thread. */
+/* The descriptor that such a poll is made of, for whoever waits in another way: it can be read when one of them is
+ * ready. The caller's to close; or what the system says. Any thread. */
 int neap_borrowed_watch(const struct neap_interest *interests, size_t count);
 
 /* Is the descriptor ready for `op` right now? What cannot be waited for is. Any thread. */

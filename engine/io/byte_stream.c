@@ -1,11 +1,13 @@
-/* byte_stream: what has come is kept in one buffer, which is there only while it holds something: ten thousand idle connections cost
- * none. Reading tries the system call when bytes may be there, and not again right after a read that took all of them. How much room a
- * read makes is learnt from the last ones: little for a conversation, since small blocks are cheap, much where much comes.
+/* byte_stream: what has come is kept in one buffer, which is there only while it holds something: ten thousand idle
+ * connections cost none. Reading tries the system call when bytes may be there, and not again right after a read that
+ * took all of them. How much room a read makes is learnt from the last ones: little for a conversation, since small
+ * blocks are cheap, much where much comes.
  *
  * Writes take turns: one that could not be finished at once is not to be cut in two by another task's.
  *
- * TLS        has buffers of its own (io/tls.h): what it wants to send goes out after each of its calls, whoever has made it; what it wants to see
- *            is read when it asks. So a read may have to wait until it can write, and the other way round: `blocked` tells. */
+ * TLS        has buffers of its own (io/tls.h): what it wants to send goes out after each of its calls, whoever has
+ *            made it; what it wants to see is read when it asks. So a read may have to wait until it can write, and the
+ *            other way round: `blocked` tells. */
 #include "io/byte_stream.h"
 
 #include <errno.h>
@@ -107,7 +109,8 @@ static int fill_plain(struct neap_byte_stream *stream, size_t wanted) {
 
 /* --- writing --- */
 
-/* As write(2), but without SIGPIPE for this process, whatever it does with that signal: one that we cause is taken back. */
+/* As write(2), but without SIGPIPE for this process, whatever it does with that signal:
+ * one that we cause is taken back. */
 static ssize_t write_quietly(int fd, const char *bytes, size_t size) {
     static const struct timespec at_once = {0, 0};
     sigset_t broken, before, pending;

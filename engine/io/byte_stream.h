@@ -36,7 +36,8 @@ struct neap_byte_stream {
 
 extern const struct neap_class neap_byte_stream_class;
 
-/* One reference to a stream over `fd`, which it owns on success. 0, or as neap_poll_init. By the loop's thread, as all below. */
+/* One reference to a stream over `fd`, which it owns on success. 0, or as neap_poll_init. By
+ * the loop's thread, as all below. */
 int neap_byte_stream_new(struct neap_loop *loop, int fd, struct neap_byte_stream **result);
 /* Says who is at the other side. */
 void neap_byte_stream_know_peer(struct neap_byte_stream *stream, const struct neap_address *peer);
@@ -45,8 +46,9 @@ int neap_byte_stream_peer(const struct neap_byte_stream *stream, struct neap_add
 /* Closes the descriptor and forgets what has come. Who waits is answered NEAP_CLOSED. */
 void neap_byte_stream_close(struct neap_byte_stream *stream);
 
-/* All of these: 0; UV_EAGAIN: wait for the operation `blocked`; UV_EOF: nothing more comes; NEAP_TLS, NEAP_UNTRUSTED, see tls->problem;
- * else what the system says. The first of them that is called makes TLS's handshake, if there is TLS. */
+/* All of these: 0; UV_EAGAIN: wait for the operation `blocked`; UV_EOF: nothing more comes; NEAP_TLS,
+ * NEAP_UNTRUSTED, see tls->problem; else what the system says. The first of them that is called makes
+ * TLS's handshake, if there is TLS. */
 
 /* Reads once into the inbox, at least a byte; makes room for about `wanted` bytes if that helps. */
 int neap_byte_stream_fill(struct neap_byte_stream *stream, size_t wanted);
@@ -61,7 +63,8 @@ int neap_byte_stream_shutdown(struct neap_byte_stream *stream);
 bool neap_byte_stream_begin_write(struct neap_byte_stream *stream);
 /* The turn is the next one's. */
 void neap_byte_stream_end_write(struct neap_byte_stream *stream);
-/* From now on it is TLS that travels. `name` as in neap_tls_new. What came before must have been read: UV_EPROTO. 0, NEAP_NOMEM. */
+/* From now on it is TLS that travels. `name` as in neap_tls_new. What came before must have been
+ * read: UV_EPROTO. 0, NEAP_NOMEM. */
 int neap_byte_stream_secure(struct neap_byte_stream *stream, struct neap_tls_context *context, const char *name);
 
 #endif

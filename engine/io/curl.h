@@ -26,7 +26,8 @@ struct neap_curl {
     __typeof__(&curl_slist_free_all) slist_free_all;
 };
 
-/* Any thread: fills in `curl`. False: there is no libcurl on this machine, or it will not start. What is loaded stays loaded. */
+/* Any thread: fills in `curl`. False: there is no libcurl on this machine, or it will not
+ * start. What is loaded stays loaded. */
 bool neap_curl_load(struct neap_curl *curl);
 
 #endif

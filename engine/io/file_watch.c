@@ -1,13 +1,15 @@
 /* file_watch: inotify, an instance for each watch.
  *
- * MODEL      The queue is the kernel's: it is bounded, drops equal events that follow each other, and says when it had to drop others.
- *            Nothing is read before somebody asks, so a flood that nobody looks at costs no memory and no time here. libuv's
- *            own uv_fs_event shares one instance among all of a loop, does not hand on that events are missing, and calls all but changes of
- *            bytes a renaming; hence the descriptor is read here, and only polled by libuv.
+ * MODEL      The queue is the kernel's: it is bounded, drops equal events that follow each other, and says when it
+ *            had to drop others. Nothing is read before somebody asks, so a flood that nobody looks at costs no
+ *            memory and no time here. libuv's own uv_fs_event shares one instance among all of a loop, does not hand
+ *            on that events are missing, and calls all but changes of bytes a renaming; hence the descriptor is read
+ *            here, and only polled by libuv.
  * FILES      One file is watched by its name in its folder, not by its inode: who writes a file whole, as editors and
  *            neap.fs.write do, puts another in its place.
  * RENAMING   Is two events, for the kernel may be between the two when they are read: they have its cookie in common.
- * INVARIANTS 1. libuv looks at the descriptor only while links wait, so that a watch that nobody waits on keeps no loop from being idle.
+ * INVARIANTS 1. libuv looks at the descriptor only while links wait, so that a watch that nobody waits on
+ * keeps no loop from being idle.
  *            2. A closed watch has no waiting links. */
 #include "io/file_watch.h"
 

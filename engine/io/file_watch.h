@@ -1,4 +1,5 @@
-/* file_watch: what happens to a file, or to what is in a folder, for tasks of one thread. The essay is in file_watch.c. */
+/* file_watch: what happens to a file, or to what is in a folder, for tasks of one
+ * thread. The essay is in file_watch.c. */
 #ifndef NEAP_IO_FILE_WATCH_H
 #define NEAP_IO_FILE_WATCH_H
 
@@ -11,8 +12,9 @@
 #include "core/object.h"
 #include "core/wait.h"
 
-/* Operations of a link. NEXT takes the next event: its result is 0, with the name in its message and the rest in its number; NEAP_CLOSED:
- * the watch was closed, or the folder is no longer where it was, and that has been told; or NEAP_NOMEM, and the event is still there. */
+/* Operations of a link. NEXT takes the next event: its result is 0, with the name in its message and the rest in its
+ * number; NEAP_CLOSED: the watch was closed, or the folder is no longer where it was, and that has been told; or
+ * NEAP_NOMEM, and the event is still there. */
 enum neap_file_watch_op { NEAP_FILE_WATCH_NEXT };
 
 enum neap_file_event_kind {
@@ -35,8 +37,9 @@ struct neap_file_watch {
 
 extern const struct neap_class neap_file_watch_class;
 
-/* One reference to a watch of `folder`, of all that is directly in it or of the name `only` (NULL: all), from now on. 0, NEAP_NOMEM, or what
- * the system says: UV_ENOTDIR, UV_EMFILE and UV_ENOSPC (the user has as many as the system allows). By the loop's thread, as all below. */
+/* One reference to a watch of `folder`, of all that is directly in it or of the name `only` (NULL: all), from now on.
+ * 0, NEAP_NOMEM, or what the system says: UV_ENOTDIR, UV_EMFILE and UV_ENOSPC (the user has as many as the system
+ * allows). By the loop's thread, as all below. */
 int neap_file_watch_new(struct neap_loop *loop, const char *folder, const char *only, struct neap_file_watch **result);
 /* Who waits is answered NEAP_CLOSED. False: it was closed before. */
 bool neap_file_watch_close(struct neap_file_watch *watch);

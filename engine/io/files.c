@@ -107,8 +107,8 @@ static size_t last_name(const char *path) {
     return slash == NULL ? 0 : (size_t)(slash - path) + 1;
 }
 
-/* A new file beside `path`, so that renaming it puts it in its place at once. Writes its name to `name`: that of `path`, as far as
- * there is room, and something behind it. */
+/* A new file beside `path`, so that renaming it puts it in its place at once. Writes its name to `name`: that of
+ * `path`, as far as there is room, and something behind it. */
 static int open_beside(const char *path, mode_t mode, char name[PATH_MAX]) {
     enum { BEHIND = 9 }; /* a dot and eight digits */
     size_t length = strlen(path), longest = last_name(path) + NAME_MAX - BEHIND;
@@ -283,7 +283,8 @@ int neap_files_mkdir(const char *path, mode_t mode, bool parents) {
 
 /* --- removing --- */
 
-/* Removing a folder with all that is in it, however deep that is: one folder is open at a time. Below the top, `level` says how it got there. */
+/* Removing a folder with all that is in it, however deep that is: one folder is open at a time. Below the top,
+ * `level` says how it got there. */
 struct level {
     struct level *above;
     dev_t device; /* of the folder above, to which ".." must lead */

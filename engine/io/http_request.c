@@ -1,13 +1,13 @@
 /* http_request: the parser of the package http-parser, fitted to bytes that stay where they have come.
  *
- * HEAD       stays in the inbox until it is whole. The parser sees each byte once, and tells where names and values are; that is noted as an
- *            offset, since the inbox may move when more comes. It is paused at the head's last byte, which it is given again when it
- *            goes on: a handler may answer before the body has come.
+ * HEAD       stays in the inbox until it is whole. The parser sees each byte once, and tells where names and values
+ *            are; that is noted as an offset, since the inbox may move when more comes. It is paused at the head's last
+ *            byte, which it is given again when it goes on: a handler may answer before the body has come.
  * BODY       is copied out of the inbox, however it was cut.
  * PIPELINE   The parser is paused behind a request, so that the next one stays in the inbox.
  * LIMITS     are looked at while bytes come: what is too much is never kept.
- * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks, a line that
- *            goes on in the next, an HTTP/1.1 without a host, any with two. */
+ * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks,
+ *            a line that goes on in the next, an HTTP/1.1 without a host, any with two. */
 #include "io/http_request.h"
 
 #include <string.h>

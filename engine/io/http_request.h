@@ -1,5 +1,5 @@
-/* http_request: the requests of HTTP/1.0 and 1.1, one after the other, taken from the bytes that come over a connection. Nothing here
- * waits or reads: bytes are given. The essay is in http_request.c. */
+/* http_request: the requests of HTTP/1.0 and 1.1, one after the other, taken from the bytes that come over a
+ * connection. Nothing here waits or reads: bytes are given. The essay is in http_request.c. */
 #ifndef NEAP_IO_HTTP_REQUEST_H
 #define NEAP_IO_HTTP_REQUEST_H
 
@@ -50,12 +50,14 @@ void neap_http_request_fini(struct neap_http_request *request);
 /* Ready for the next one, whose bytes follow. The last one is DONE. */
 void neap_http_request_next(struct neap_http_request *request);
 
-/* Looks at what is new in `inbox`, which holds the request from its first byte. 0: the head is whole; target and fields say where its parts are,
- * until they are forgotten. UV_EAGAIN: more is needed. Positive: the status to refuse it with; the connection is of no use then. NEAP_NOMEM. */
+/* Looks at what is new in `inbox`, which holds the request from its first byte. 0: the head is whole; target and fields
+ * say where its parts are, until they are forgotten. UV_EAGAIN: more is needed. Positive: the status to refuse it with;
+ * the connection is of no use then. NEAP_NOMEM. */
 int neap_http_request_parse_head(struct neap_http_request *request, const struct neap_inbox *inbox);
 /* Takes the head out of the inbox, and forgets its parts. A request without a body is DONE. */
 void neap_http_request_take_head(struct neap_http_request *request, struct neap_inbox *inbox);
-/* Moves what `inbox` has of the body to `body`, without its chunks' sizes. 0: the request is DONE. Else as parse_head. */
+/* Moves what `inbox` has of the body to `body`, without its chunks' sizes. 0: the
+ * request is DONE. Else as parse_head. */
 int neap_http_request_parse_body(struct neap_http_request *request, struct neap_inbox *inbox, struct neap_inbox *body);
 
 /* Of a whole head: does a body follow? */

@@ -16,7 +16,8 @@ struct neap_inbox {
 static inline size_t neap_inbox_size(const struct neap_inbox *inbox) { return inbox->end - inbox->start; }
 static inline const char *neap_inbox_peek(const struct neap_inbox *inbox) { return inbox->bytes + inbox->start; }
 
-/* Room for a read of about `wanted` bytes, neither tiny nor huge, behind what is there; *size is how much. NULL: no memory. */
+/* Room for a read of about `wanted` bytes, neither tiny nor huge, behind what is there;
+ * *size is how much. NULL: no memory. */
 char *neap_inbox_room(struct neap_inbox *inbox, size_t wanted, size_t *size);
 /* So many have been put there; 0: none. */
 void neap_inbox_put(struct neap_inbox *inbox, size_t size);

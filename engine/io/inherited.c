@@ -1,6 +1,6 @@
-/* inherited: to be non-blocking is a property of what was opened, not of the descriptor: set for a terminal or pipe that other programs have too, it
- * would break them, long after we have ended. So these are opened again, by the name that the system has for them. A socket cannot be; it
- * is duplicated, and shares the property. */
+/* inherited: to be non-blocking is a property of what was opened, not of the descriptor: set for a terminal or pipe
+ * that other programs have too, it would break them, long after we have ended. So these are opened again, by the name
+ * that the system has for them. A socket cannot be; it is duplicated, and shares the property. */
 #include "io/inherited.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* inherited: descriptors that the program has been given, or that something else has opened: its standard input, a terminal, a pipe. */
+/* inherited: descriptors that the program has been given, or that something else has opened: its
+ * standard input, a terminal, a pipe. */
 #ifndef NEAP_IO_INHERITED_H
 #define NEAP_IO_INHERITED_H
 

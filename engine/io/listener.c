@@ -1,12 +1,14 @@
 /* listener: a socket behind several threads, and several processes.
  *
- * MODEL       Each thread that accepts polls a duplicate of the descriptor on its own loop, so that no two loops touch one record. Who waits
- *             there waits for CLOSED as well: that is how closing reaches all threads.
- * PROCESSES   Another process gets a duplicate (core/passage.h) and makes a listener of it. Each of the two is closed by itself; the socket
- *             ends with the last descriptor, wherever that is.
- * CLOSING     A socket that has never left this process is shut down: connections are refused from that moment on, whoever still has a
- *             duplicate. One that may be abroad must not be: that would close it for all. For the same reason its path stays.
- * GUARD       It is held for one system call that does not wait, so that no number is used that belongs to something else by then. */
+ * MODEL       Each thread that accepts polls a duplicate of the descriptor on its own loop, so that no two loops touch
+ *             one record. Who waits there waits for CLOSED as well: that is how closing reaches all threads.
+ * PROCESSES   Another process gets a duplicate (core/passage.h) and makes a listener of it. Each of the two is closed
+ *             by itself; the socket ends with the last descriptor, wherever that is.
+ * CLOSING     A socket that has never left this process is shut down: connections are refused from that moment on,
+ *             whoever still has a duplicate. One that may be abroad must not be: that would close it for all. For
+ *             the same reason its path stays.
+ * GUARD       It is held for one system call that does not wait, so that no number is used that
+ *             belongs to something else by then. */
 #include "io/listener.h"
 
 #include <errno.h>

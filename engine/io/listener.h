@@ -1,5 +1,5 @@
-/* listener: a socket that takes connections, for as many threads as like, and for other processes, which have listeners of their own over
- * it. The essay is in listener.c. */
+/* listener: a socket that takes connections, for as many threads as like, and for other processes, which have listeners
+ * of their own over it. The essay is in listener.c. */
 #ifndef NEAP_IO_LISTENER_H
 #define NEAP_IO_LISTENER_H
 
@@ -32,7 +32,8 @@ struct neap_listener *neap_listener_new(int fd, struct neap_object *tls);
 /* Any thread: no connection is taken from now on, and who waits for CLOSED is answered. False: it was closed before. */
 bool neap_listener_close(struct neap_listener *listener);
 
-/* Any thread. The next connection, and its other side's address unless `peer` is NULL: 0; UV_EAGAIN: there is none; NEAP_CLOSED; why the socket did not arrive; what the system said. */
+/* Any thread. The next connection, and its other side's address unless `peer` is NULL: 0; UV_EAGAIN: there is none;
+ * NEAP_CLOSED; why the socket did not arrive; what the system said. */
 int neap_listener_accept(struct neap_listener *listener, int *connection, struct neap_address *peer);
 /* Any thread: a descriptor of its own, to be polled. 0, NEAP_CLOSED, or what the system said. */
 int neap_listener_duplicate(struct neap_listener *listener, int *fd);

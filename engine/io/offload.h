@@ -12,8 +12,8 @@
 /* Operations of a link. END waits until the work is done. */
 enum neap_offload_op { NEAP_OFFLOAD_END };
 
-/* While it is under way it keeps a reference to itself, so that who began it may forget it at any time. Used by the loop's
- * thread only, but for what `run` touches while it is under way. */
+/* While it is under way it keeps a reference to itself, so that who began it may forget it at any time. Used by the
+ * loop's thread only, but for what `run` touches while it is under way. */
 struct neap_offload {
     struct neap_object object; /* first; local for good */
     struct neap_list waiting;  /* links */

@@ -21,8 +21,8 @@ static bool find(void *library, const char *name, void *function) {
     return address != NULL;
 }
 
-/* libcrypto comes with libssl, and is searched with it. At the exit of the process it must not clean up under the threads that still
- * use it. */
+/* libcrypto comes with libssl, and is searched with it. At the exit of the process it must not clean up under
+ * the threads that still use it. */
 static void load(void) {
     void *library = dlopen(neap_openssl_name, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) return;

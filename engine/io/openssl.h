@@ -1,5 +1,5 @@
-/* openssl: libssl and libcrypto, loaded when TLS is first used: a program without it does not pay for them (milliseconds), and runs where they
- * are not installed. The prototypes are those of their headers. */
+/* openssl: libssl and libcrypto, loaded when TLS is first used: a program without it does not pay for them
+ * (milliseconds), and runs where they are not installed. The prototypes are those of their headers. */
 #ifndef NEAP_IO_OPENSSL_H
 #define NEAP_IO_OPENSSL_H
 

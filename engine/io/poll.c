@@ -1,10 +1,12 @@
-/* poll: readiness, not completion. Who wants to read or write tries the system call first and waits here when it would block; so
- * a wait that is cancelled or times out has moved no byte, and TLS, datagrams, sockets, pipes and terminals all wait alike.
+/* poll: readiness, not completion. Who wants to read or write tries the system call first and waits here when
+ * it would block; so a wait that is cancelled or times out has moved no byte, and TLS, datagrams, sockets,
+ * pipes and terminals all wait alike.
  *
- * MODEL      libuv watches a descriptor level-triggered. What it looks for is changed as seldom as can be, since each change is a
- *            system call: an operation stays watched after it has been served, for the next read of a conversation usually
- *            comes in the same turn. When the descriptor is ready and nobody waits, that is noted for who comes next: mostly
- *            somebody who was woken a moment ago and has not had his turn. The second time in a row the watch is taken back.
+ * MODEL      libuv watches a descriptor level-triggered. What it looks for is changed as seldom as can be, since each
+ *            change is a system call: an operation stays watched after it has been served, for the next read of a
+ *            conversation usually comes in the same turn. When the descriptor is ready and nobody waits, that is noted
+ *            for who comes next: mostly somebody who was woken a moment ago and has not had his turn. The second time
+ *            in a row the watch is taken back.
  * INVARIANTS 1. An operation with waiting links is watched, until the poll is closed.
  *            2. A closed poll has no waiting links. */
 #include "io/poll.h"

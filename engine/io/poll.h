@@ -1,4 +1,5 @@
-/* poll: a descriptor of the system that tasks of one thread wait for, until it can be read or written. The essay is in poll.c. */
+/* poll: a descriptor of the system that tasks of one thread wait for, until it can be read or
+ * written. The essay is in poll.c. */
 #ifndef NEAP_IO_POLL_H
 #define NEAP_IO_POLL_H
 
@@ -24,8 +25,9 @@ struct neap_poll {
 
 extern const struct neap_class neap_poll_class;
 
-/* Takes over `fd`, which becomes non-blocking, on success. For a class of its own (neap_poll_attempt and so on serve it), or
- * neap_poll_class. 0, NEAP_NOMEM, or what the system says: UV_EPERM for a file that cannot be waited for. By the loop's thread. */
+/* Takes over `fd`, which becomes non-blocking, on success. For a class of its own (neap_poll_attempt and so on
+ * serve it), or neap_poll_class. 0, NEAP_NOMEM, or what the system says: UV_EPERM for a file that cannot be
+ * waited for. By the loop's thread. */
 int neap_poll_init(struct neap_poll *poll, const struct neap_class *class, struct neap_loop *loop, int fd);
 /* Closes the descriptor; who waits is answered NEAP_CLOSED. Once more does nothing. */
 void neap_poll_close(struct neap_poll *poll);

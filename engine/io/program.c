@@ -1,5 +1,6 @@
-/* program: posix_spawn, which does not copy our memory, and a pidfd that the loop watches, so that no signal handler is needed.
- * A program whose record goes while it runs is killed: nobody could wait for it any more, and it would stay a zombie. */
+/* program: posix_spawn, which does not copy our memory, and a pidfd that the loop watches, so that no
+ * signal handler is needed. A program whose record goes while it runs is killed: nobody could wait for it
+ * any more, and it would stay a zombie. */
 #include "io/program.h"
 
 #include <errno.h>

@@ -16,7 +16,8 @@ struct neap_program_plan {
     bool group;               /* it leads a process group of its own, which can be killed as a whole */
 };
 
-/* A program that was started. Local for good: used by the loop's thread only. Its one operation is READ of the poll: it has ended. */
+/* A program that was started. Local for good: used by the loop's thread only. Its one operation is
+ * READ of the poll: it has ended. */
 struct neap_program {
     struct neap_poll poll; /* first; of its pidfd */
     pid_t pid;             /* constant */
@@ -27,7 +28,8 @@ struct neap_program {
 
 extern const struct neap_class neap_program_class;
 
-/* Starts one: one reference. Its signals are as if nobody had touched them. 0, NEAP_NOMEM, or what the system says (UV_ENOENT). */
+/* Starts one: one reference. Its signals are as if nobody had touched them. 0, NEAP_NOMEM, or
+ * what the system says (UV_ENOENT). */
 int neap_program_start(struct neap_loop *loop, const struct neap_program_plan *plan, struct neap_program **result);
 /* Has it ended? Reaps it if so. */
 bool neap_program_look(struct neap_program *program);

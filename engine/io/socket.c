@@ -77,8 +77,8 @@ static int set_option(int fd, int level, int name) {
     return setsockopt(fd, level, name, &on, sizeof on);
 }
 
-/* A socket in the file system stays when its server is killed: one that nobody answers at is in nobody's use. Files and the sockets of
- * servers that are merely busy (EAGAIN) are left alone. */
+/* A socket in the file system stays when its server is killed: one that nobody answers at is in nobody's use. Files and
+ * the sockets of servers that are merely busy (EAGAIN) are left alone. */
 static void remove_left_over(const struct neap_address *address) {
     struct stat info;
     if (lstat(address->local.sun_path, &info) != 0 || !S_ISSOCK(info.st_mode)) return;

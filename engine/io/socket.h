@@ -1,4 +1,5 @@
-/* socket: the system's socket calls, none of which waits. Codes are libuv's (UV_ECONNREFUSED), which are the system's, negated. */
+/* socket: the system's socket calls, none of which waits. Codes are libuv's (UV_ECONNREFUSED),
+ * which are the system's, negated. */
 #ifndef NEAP_IO_SOCKET_H
 #define NEAP_IO_SOCKET_H
 

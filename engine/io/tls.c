@@ -1,14 +1,15 @@
 /* tls: OpenSSL with a transport of our own.
  *
- * TRANSPORT  OpenSSL reads from `in` and writes to `out`, two buffers that are there only while they hold something. So it never waits, and never
- *            writes in part: what a write that was cancelled has encrypted stays in `out`, and goes first with the next. A call that
- *            has eaten all of `in` answers UV_EAGAIN; there is no such answer for `out`.
- * BOTH WAYS  Reading may put something to `out` (the handshake, an alert, an answer to a new key), and writing may need `in` (the handshake
- *            only: renegotiation is refused). Who uses this sends `out` after each call.
- * ERRORS     OpenSSL's queue of errors belongs to the thread: it is emptied before each call, so what is found there is ours. What has failed
- *            stays failed.
- * TRUST      A client looks at the certificate and at the name in it unless it is told not to, a server asks for one when it is told to. An
- *            end that was not announced is no end: someone may have cut off the rest. */
+ * TRANSPORT  OpenSSL reads from `in` and writes to `out`, two buffers that are there only while they hold
+ *            something. So it never waits, and never writes in part: what a write that was cancelled has encrypted
+ *            stays in `out`, and goes first with the next. A call that has eaten all of `in` answers UV_EAGAIN;
+ *            there is no such answer for `out`.
+ * BOTH WAYS  Reading may put something to `out` (the handshake, an alert, an answer to a new key), and writing may need
+ *            `in` (the handshake only: renegotiation is refused). Who uses this sends `out` after each call.
+ * ERRORS     OpenSSL's queue of errors belongs to the thread: it is emptied before each call, so what is found there is
+ *            ours. What has failed stays failed.
+ * TRUST      A client looks at the certificate and at the name in it unless it is told not to, a server asks for one
+ *            when it is told to. An end that was not announced is no end: someone may have cut off the rest. */
 #include "io/tls.h"
 
 #include <arpa/inet.h>

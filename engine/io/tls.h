@@ -1,5 +1,5 @@
-/* tls: TLS 1.2 and 1.3 of one connection, between the bytes that scripts see and those that travel. Nothing here waits, reads or writes a
- * descriptor: who has one moves `in` and `out`. The essay is in tls.c. */
+/* tls: TLS 1.2 and 1.3 of one connection, between the bytes that scripts see and those that travel. Nothing here waits,
+ * reads or writes a descriptor: who has one moves `in` and `out`. The essay is in tls.c. */
 #ifndef NEAP_IO_TLS_H
 #define NEAP_IO_TLS_H
 
@@ -25,8 +25,8 @@ struct neap_tls_options {
 struct neap_tls_context;
 extern const struct neap_class neap_tls_context_class;
 
-/* One reference. 0; NEAP_MISSING: there is no OpenSSL; NEAP_UNTRUSTED: a file is of no use; NEAP_NOMEM. `problem` says more.
- * Reads files. */
+/* One reference. 0; NEAP_MISSING: there is no OpenSSL; NEAP_UNTRUSTED: a file is of no use; NEAP_NOMEM.
+ * `problem` says more. Reads files. */
 int neap_tls_context_new(const struct neap_tls_options *options, struct neap_tls_context **result,
                          char problem[NEAP_TLS_PROBLEM_MAX]);
 struct neap_object *neap_tls_context_object(struct neap_tls_context *context);
@@ -42,13 +42,13 @@ struct neap_tls {
     char problem[NEAP_TLS_PROBLEM_MAX]; /* says more of it */
 };
 
-/* `name` is whom a client wants to talk to, as host or address: told to the server, and looked for in its certificate. NULL: anybody. 0, or
- * NEAP_NOMEM. Keeps a reference to the context. */
+/* `name` is whom a client wants to talk to, as host or address: told to the server, and looked for in its certificate.
+ * NULL: anybody. 0, or NEAP_NOMEM. Keeps a reference to the context. */
 int neap_tls_new(struct neap_tls_context *context, const char *name, struct neap_tls **result);
 void neap_tls_free(struct neap_tls *tls);
 
-/* All of these: 0; UV_EAGAIN: more must come to `in` first; NEAP_UNTRUSTED, NEAP_TLS: it has failed, see `problem`; NEAP_NOMEM. Whatever is
- * answered, what is in `out` is to be sent. */
+/* All of these: 0; UV_EAGAIN: more must come to `in` first; NEAP_UNTRUSTED, NEAP_TLS: it has failed, see `problem`;
+ * NEAP_NOMEM. Whatever is answered, what is in `out` is to be sent. */
 
 int neap_tls_handshake(struct neap_tls *tls);
 /* Decrypts into `bytes`, at most `room`; *count how many. UV_EOF: the other side has said that it sends no more. */

@@ -1,16 +1,17 @@
 /* transfer: one errand of an agent.
  *
- * MODEL      libcurl brings and fetches bytes in callbacks, in pieces as they come; the task wants them when it has time. In between stand
- *            `body` and `outgoing`. Where the task is slower than the other side, `body` is full, and libcurl is told to stop receiving,
- *            so the other side feels it; where it gives nothing, `outgoing` is used up, and libcurl stops sending.
- * NEWS       The task waits for one thing: that there is something to do for it. So a request that is sent in pieces while its answer
- *            comes is done by one task.
- * HEAD       Redirects, refusals of a proxy and "100 Continue" are answers too, each with a head; the last one counts. Lines that stand
- *            behind a body are not kept.
- * BOUNDS     A head that is too long, or a body beyond its limit, fails the transfer where it is noticed: nothing that the other side
- *            sends can use up memory. Bodies are counted as unpacked.
- * REWIND     A request may have to be sent once more: to where a redirect leads, or when a connection that was kept turns out to be dead. A
- *            body that was given whole can be; of one in pieces, nothing may have gone yet. */
+ * MODEL      libcurl brings and fetches bytes in callbacks, in pieces as they come; the task wants them when it has
+ *            time. In between stand `body` and `outgoing`. Where the task is slower than the other side, `body` is
+ *            full, and libcurl is told to stop receiving, so the other side feels it; where it gives nothing,
+ *            `outgoing` is used up, and libcurl stops sending.
+ * NEWS       The task waits for one thing: that there is something to do for it. So a request that is sent in pieces
+ *            while its answer comes is done by one task.
+ * HEAD       Redirects, refusals of a proxy and "100 Continue" are answers too, each with a head; the last one counts.
+ *            Lines that stand behind a body are not kept.
+ * BOUNDS     A head that is too long, or a body beyond its limit, fails the transfer where it is noticed: nothing that
+ *            the other side sends can use up memory. Bodies are counted as unpacked.
+ * REWIND     A request may have to be sent once more: to where a redirect leads, or when a connection that was kept
+ *            turns out to be dead. A body that was given whole can be; of one in pieces, nothing may have gone yet. */
 #include "io/transfer.h"
 
 #include <limits.h>
@@ -67,7 +68,8 @@ static bool put(struct neap_inbox *inbox, const char *bytes, size_t size) {
     return true;
 }
 
-/* A method that was asked for by name would be asked for again where libcurl has turned to another: "see other" is to be got. */
+/* A method that was asked for by name would be asked for again where libcurl has turned to
+ * another: "see other" is to be got. */
 static void begin_head(struct neap_transfer *transfer) {
     const struct neap_curl *curl = &transfer->agent->curl;
     neap_inbox_fini(&transfer->head);
@@ -196,8 +198,8 @@ static bool has_header(const struct neap_transfer_plan *plan, const char *name) 
     return false;
 }
 
-/* What libcurl would add of its own to a request with a body: a type that is a guess, and a question that few servers answer before a
- * second has passed. */
+/* What libcurl would add of its own to a request with a body: a type that is a guess, and a question that few servers
+ * answer before a second has passed. */
 static bool set_headers(struct neap_transfer *transfer, const struct neap_transfer_plan *plan) {
     const struct neap_curl *curl = &transfer->agent->curl;
     CURL *easy = transfer->errand.easy;

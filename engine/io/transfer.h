@@ -1,4 +1,5 @@
-/* transfer: a request over HTTP and its answer. The essay is in transfer.c. Everything here is used by the loop's thread only. */
+/* transfer: a request over HTTP and its answer. The essay is in transfer.c. Everything here is
+ * used by the loop's thread only. */
 #ifndef NEAP_IO_TRANSFER_H
 #define NEAP_IO_TRANSFER_H
 
@@ -59,7 +60,8 @@ struct neap_transfer {
 
 /* Begins it; one reference. 0, NEAP_NOMEM, or UV_EINVAL: libcurl does not take what is planned. */
 int neap_transfer_new(struct neap_agent *agent, const struct neap_transfer_plan *plan, struct neap_transfer **result);
-/* Breaks it off, and frees all that it has but what stands in the record. Who waits is told that it has ended. Once more does nothing. */
+/* Breaks it off, and frees all that it has but what stands in the record. Who waits is told that it has
+ * ended. Once more does nothing. */
 void neap_transfer_close(struct neap_transfer *transfer);
 
 enum neap_transfer_news neap_transfer_news(const struct neap_transfer *transfer);
@@ -72,8 +74,8 @@ void neap_transfer_collect(struct neap_transfer *transfer, uint64_t limit);
 /* The next piece of the body; NULL: there is no more. Only when it is hungry. 0, or NEAP_NOMEM. */
 int neap_transfer_give(struct neap_transfer *transfer, const char *bytes, size_t size);
 
-/* Of one that is not closed: the status, 0 before there is an answer; where the answer came from, after redirects; and how many bytes
- * of body are expected, -1: nobody knows. */
+/* Of one that is not closed: the status, 0 before there is an answer; where the answer came from, after redirects; and
+ * how many bytes of body are expected, -1: nobody knows. */
 int neap_transfer_status(const struct neap_transfer *transfer);
 const char *neap_transfer_url(const struct neap_transfer *transfer);
 int64_t neap_transfer_expected(const struct neap_transfer *transfer);

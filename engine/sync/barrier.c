@@ -1,15 +1,16 @@
 /* barrier: all of a round or none.
  *
- * ROUND      Links arrive in `arriving`. The last of a round never waits where nothing is to be run: it claims the others
- *            and all go. Otherwise the others move to `complete`, still open, and the last runs the action; who arrives
- *            meanwhile belongs to later rounds, any number of them. When the action is done the round goes, and if the
- *            next one is complete already its last link is woken to run the action again.
- * GIVING UP  A wait that was claimed by its deadline or a cancellation, but has not withdrawn yet, still stands in the list. Who lets
- *            a round go counts those that it could claim: if one is missing the round is broken for all the others. So never do
- *            some go on while one of them was told "timeout".
- * RUNS       Who is to run the action has a hold on the heap, which stands in its owner's list until it says how that went. So a task that
- *            ends without saying so, or is killed with its process, breaks the barrier. The barrier may have been reset while an action was
- *            running, and run another one since: then that hold is not `run` any more, and whatever becomes of it concerns nobody.
+ * ROUND      Links arrive in `arriving`. The last of a round never waits where nothing is to be run: it claims the
+ *            others and all go. Otherwise the others move to `complete`, still open, and the last runs the action; who
+ *            arrives meanwhile belongs to later rounds, any number of them. When the action is done the round goes, and
+ *            if the next one is complete already its last link is woken to run the action again.
+ * GIVING UP  A wait that was claimed by its deadline or a cancellation, but has not withdrawn yet, still stands in the
+ *            list. Who lets a round go counts those that it could claim: if one is missing the round is broken for all
+ *            the others. So never do some go on while one of them was told "timeout".
+ * RUNS       Who is to run the action has a hold on the heap, which stands in its owner's list until it says how that
+ *            went. So a task that ends without saying so, or is killed with its process, breaks the barrier. The
+ *            barrier may have been reset while an action was running, and run another one since: then that hold is not
+ *            `run` any more, and whatever becomes of it concerns nobody.
  * INVARIANTS (under the guard)
  *   1. A broken barrier has no waiters and no run.
  *   2. Without a run, `complete` is empty and arrived < parties. */
@@ -75,8 +76,8 @@ static struct neap_hold *new_run(struct neap_barrier *barrier) {
     return run;
 }
 
-/* The last of a round has come: its action is run by `link`'s owner. The first in `arriving` are the others. Without memory for that the
- * barrier breaks. */
+/* The last of a round has come: its action is run by `link`'s owner. The first in `arriving` are the others. Without
+ * memory for that the barrier breaks. */
 static void begin_action(struct neap_barrier *barrier, struct neap_link *link, struct neap_batch *batch) {
     link->hold = new_run(barrier);
     if (link->hold == NULL) {

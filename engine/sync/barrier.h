@@ -1,5 +1,5 @@
-/* barrier: a fixed number of parties wait for each other, again and again. It breaks when one of them gives up; then all
- * are told, until it is reset. */
+/* barrier: a fixed number of parties wait for each other, again and again. It breaks when one of them gives up; then
+ * all are told, until it is reset. */
 #ifndef NEAP_SYNC_BARRIER_H
 #define NEAP_SYNC_BARRIER_H
 
@@ -15,12 +15,12 @@
  * WAIT  a wait that times out or is interrupted breaks the barrier.
  * TRY   does not wait: NEAP_TIMEOUT unless it is the last to arrive, and then it has broken the barrier.
  * Where the barrier acts, who is told number == parties runs the action before anyone else is let go, and then calls
- * neap_barrier_release, or neap_barrier_fail when the action failed. Until then it holds the run, as it would a lock: its end breaks the
- * barrier. NEAP_NOMEM to who was to run it: there is none for that, and the barrier has broken. */
+ * neap_barrier_release, or neap_barrier_fail when the action failed. Until then it holds the run, as it would a lock:
+ * its end breaks the barrier. NEAP_NOMEM to who was to run it: there is none for that, and the barrier has broken. */
 enum neap_barrier_op { NEAP_BARRIER_WAIT, NEAP_BARRIER_TRY };
 
-/* Calls of other processes. IS_BROKEN, WAITING: number. RELEASE, FAIL, in the name of who was told to run the action: result. ACTION:
- * message. */
+/* Calls of other processes. IS_BROKEN, WAITING: number. RELEASE, FAIL, in the name of who was told to run the
+ * action: result. ACTION: message. */
 enum neap_barrier_call {
     NEAP_BARRIER_RESET,
     NEAP_BARRIER_ABORT,
@@ -47,8 +47,8 @@ struct neap_barrier {
 /* One reference; NULL: no memory. */
 struct neap_barrier *neap_barrier_new(uint32_t parties, bool acts);
 
-/* The action has run: lets its round go. NEAP_BROKEN when the barrier broke or was reset meanwhile, or breaks now since somebody of
- * the round gave up. By who was told to run it. */
+/* The action has run: lets its round go. NEAP_BROKEN when the barrier broke or was reset meanwhile, or breaks now since
+ * somebody of the round gave up. By who was told to run it. */
 int neap_barrier_release(struct neap_barrier *barrier, struct neap_owner *owner);
 /* The action has failed: breaks the barrier, unless it broke or was reset meanwhile. Likewise. */
 void neap_barrier_fail(struct neap_barrier *barrier, struct neap_owner *owner);

@@ -1,10 +1,11 @@
 /* bytes: a cell with a head, which tells every process whether the rest is sealed.
  *
- * SEALING     The head's flag is what everybody obeys. Who writes counts itself, then looks at the flag; who seals sets the flag, then waits
- *             until nobody is counted. Both are sequentially consistent, so one of them sees the other. (A writer of another process is not
- *             counted: it may be killed.) What has a segment to itself is then made read-only by the system too, which keeps out
- *             whoever maps it later, and other libraries of this process. Its writers are counted in the segment, by whatever record they
- *             have come: one that got away would fault. */
+ * SEALING     The head's flag is what everybody obeys. Who writes counts itself, then looks at the flag; who seals
+ *             sets the flag, then waits until nobody is counted. Both are sequentially consistent, so one of them
+ *             sees the other. (A writer of another process is not counted: it may be killed.) What has a segment to
+ *             itself is then made read-only by the system too, which keeps out whoever maps it later, and other
+ *             libraries of this process. Its writers are counted in the segment, by whatever record they have come:
+ *             one that got away would fault. */
 #include "sync/bytes.h"
 
 #include <sched.h>

@@ -1,7 +1,9 @@
-/* bytes: what scripts call a buffer: memory that threads and processes read and write without a copy, until it is sealed.
+/* bytes: what scripts call a buffer: memory that threads and processes read and write
+ * without a copy, until it is sealed.
  *
- * A view is a part of another one's bytes, and keeps that alive. Any thread, any process. Nothing keeps two from writing to the same place at
- * the same moment, which leaves a mix; who shares bytes that change says by other means when. */
+ * A view is a part of another one's bytes, and keeps that alive. Any thread, any process. Nothing keeps
+ * two from writing to the same place at the same moment, which leaves a mix; who shares bytes that
+ * change says by other means when. */
 #ifndef NEAP_SYNC_BYTES_H
 #define NEAP_SYNC_BYTES_H
 
@@ -32,8 +34,8 @@ char *neap_bytes_at(const struct neap_bytes *bytes);
 bool neap_bytes_begin_writing(struct neap_bytes *bytes);
 void neap_bytes_end_writing(struct neap_bytes *bytes);
 
-/* From now on nobody writes to any part of what this is a part of. A write that another process has begun may still come to its end. Waits for
- * those of this process. Idempotent. */
+/* From now on nobody writes to any part of what this is a part of. A write that another process has begun may still
+ * come to its end. Waits for those of this process. Idempotent. */
 void neap_bytes_seal(struct neap_bytes *bytes);
 bool neap_bytes_is_sealed(const struct neap_bytes *bytes);
 

@@ -1,6 +1,6 @@
-/* future: an outcome may refer to the very future that owns it: what a thread returns contains its own handle. Such references
- * are not counted, else they would keep both for ever: the outcome lives no longer than the future. Where others share the bytes, as the
- * futures of a pool that has broken do, it first gets some of its own. */
+/* future: an outcome may refer to the very future that owns it: what a thread returns contains its own handle. Such
+ * references are not counted, else they would keep both for ever: the outcome lives no longer than the future. Where
+ * others share the bytes, as the futures of a pool that has broken do, it first gets some of its own. */
 #include "sync/future.h"
 
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* future: something that ends once, with an outcome that many may wait for. Tasks, threads and processes are futures. */
+/* future: something that ends once, with an outcome that many may wait for. Tasks,
+ * threads and processes are futures. */
 #ifndef NEAP_SYNC_FUTURE_H
 #define NEAP_SYNC_FUTURE_H
 
@@ -26,10 +27,10 @@ struct neap_outcome {
     struct neap_message traceback; /* of a failure: text; empty otherwise */
 };
 
-/* `object` has more of it: state, an enum neap_future_state, of which those that say ended are written under the guard, release;
- * observed: somebody has taken note of how it ended, joined or asked for the error, relaxed; loops: the outcome refers to the future
- * itself, see future.c, written as the outcome is; in_place: the outcome lies in what the future is embedded in, and is only emptied,
- * constant. */
+/* `object` has more of it: state, an enum neap_future_state, of which those that say ended are written under the guard,
+ * release; observed: somebody has taken note of how it ended, joined or asked for the error, relaxed; loops: the
+ * outcome refers to the future itself, see future.c, written as the outcome is; in_place: the outcome lies in what the
+ * future is embedded in, and is only emptied, constant. */
 struct neap_future {
     struct neap_object object; /* first; embedded by what it is the future of */
     union {

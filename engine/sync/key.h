@@ -1,7 +1,7 @@
 /* key: what the values of a dict are found by: a string, a number, a boolean, null, or a handle (the object itself).
  *
- * A key is borrowed: it points to bytes or to an object that somebody else keeps. Numbers are as Lua's table has them: one that is a
- * whole number is an integer, NaN is none. */
+ * A key is borrowed: it points to bytes or to an object that somebody else keeps. Numbers are as Lua's table has them:
+ * one that is a whole number is an integer, NaN is none. */
 #ifndef NEAP_SYNC_KEY_H
 #define NEAP_SYNC_KEY_H
 

@@ -1,18 +1,22 @@
 /* lanes: two guards instead of one.
  *
- * PURPOSE     Under one guard a sender and a receiver in two threads take turns, and each turn moves the cache lines of the channel
- *             from one processor to the other. Here each side has a guard and a counter in a line of its own; they
- *             meet only in the ring's places, and where the ring is full or empty.
- * MODEL       A ring of messages; `in.next` counts those put in, `out.next` those taken out. Each side remembers how far it may
- *             go (limit) and reads the other's counter only when it has come there.
- * INVARIANTS  1. out.next <= in.next <= out.next + capacity <= out.next + room: a place is written by a sender only after the receiver that
- *                emptied it published `out.next` (release, read acquire), and read only after `in.next` was published likewise.
- *             2. The quick way does not know of waiters. While anybody waits, or the channel is closed, `open` is false.
- *             3. `open` changes only with both guards held (enter .. leave), and is read under one of them. So once leave has made it
- *                false no quick put or take is under way, and none begins: whoever then enlists misses nothing.
- *             4. Who takes the slow way holds the channel's guard, then both lanes', in this order; the quick way holds one lane's only.
- * REJECTED    A lock-free ring with a sequence number per place: as fast for one sender and one receiver, and then a sender must look
- *             for parked receivers behind a full fence at each message. */
+ * PURPOSE     Under one guard a sender and a receiver in two threads take turns, and each turn moves the cache lines of
+ *             the channel from one processor to the other. Here each side has a guard and a counter in a line of its
+ *             own; they meet only in the ring's places, and where the ring is full or empty.
+ * MODEL       A ring of messages; `in.next` counts those put in, `out.next` those taken out. Each side remembers how
+ *             far it may go (limit) and reads the other's counter only when it has come there.
+ * INVARIANTS  1. out.next <= in.next <= out.next + capacity <= out.next + room: a place is written by a sender only
+ *                after the receiver that emptied it published `out.next` (release, read acquire), and read only after
+ *                `in.next` was published likewise.
+ *             2. The quick way does not know of waiters. While anybody waits, or the
+ *                channel is closed, `open` is false.
+ *             3. `open` changes only with both guards held (enter .. leave), and is read under one of them.
+ *                So once leave has made it false no quick put or take is under way, and none begins:
+ *                whoever then enlists misses nothing.
+ *             4. Who takes the slow way holds the channel's guard, then both lanes', in this order; the
+ *                quick way holds one lane's only.
+ * REJECTED    A lock-free ring with a sequence number per place: as fast for one sender and one receiver, and then a
+ *             sender must look for parked receivers behind a full fence at each message. */
 #include "sync/lanes.h"
 
 #include "core/check.h"

@@ -1,4 +1,5 @@
-/* lanes: the quick way through a channel that threads share: senders and receivers do not meet. The essay is in lanes.c. */
+/* lanes: the quick way through a channel that threads share: senders and receivers do not
+ * meet. The essay is in lanes.c. */
 #ifndef NEAP_SYNC_LANES_H
 #define NEAP_SYNC_LANES_H
 
@@ -30,7 +31,8 @@ struct neap_lanes {
     struct neap_lane in, out; /* of senders, of receivers */
 };
 
-/* Lanes over a fifo buffer with room for `capacity` messages; NULL: no memory. They are closed until the first leave. */
+/* Lanes over a fifo buffer with room for `capacity` messages; NULL: no memory. They
+ * are closed until the first leave. */
 struct neap_lanes *neap_lanes_new(struct neap_buffer *buffer, size_t capacity);
 void neap_lanes_free(struct neap_lanes *lanes);
 

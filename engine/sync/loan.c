@@ -1,16 +1,18 @@
 /* loan: who has a message that two processes have.
  *
- * PURPOSE     Receiving from another process's channel costs a round trip if each message is asked for. So the process whose channel it is
- *             sends ahead; and yet a message is received exactly once, by whoever comes first, also when a process is
- *             killed: the copies over there count for nothing until they are taken.
- * WORD        of shared memory: a round, and how many messages have ever been taken. The borrower takes the next message by counting on;
- *             the lender has all that is left back by beginning another round. Both by compare-and-swap, so each message
- *             is on one side of it. What was sent in an earlier round cannot be taken any more, whenever it arrives.
- * NUMBERS     count what is taken: the oldest that is lent has the number of those that were taken before. So one that was recalled may be lent
- *             again under another. They wrap, and only differences count.
- * TELLING     Taking tells nobody. If the lender waits for it (its channel is full, or it has more to lend than the quota) it writes
- *             down at which count it wants to hear, and looks at the word once more. The borrower counts, and then looks there. All of
- *             that is sequentially consistent, so one of the two sees the other. Counts go up one by one: none is passed over.
+ * PURPOSE     Receiving from another process's channel costs a round trip if each message is asked for. So the process
+ *             whose channel it is sends ahead; and yet a message is received exactly once, by whoever comes first, also
+ *             when a process is killed: the copies over there count for nothing until they are taken.
+ * WORD        of shared memory: a round, and how many messages have ever been taken. The borrower takes the next
+ *             message by counting on; the lender has all that is left back by beginning another round. Both by
+ *             compare-and-swap, so each message is on one side of it. What was sent in an earlier round cannot be taken
+ *             any more, whenever it arrives.
+ * NUMBERS     count what is taken: the oldest that is lent has the number of those that were taken before. So one that
+ *             was recalled may be lent again under another. They wrap, and only differences count.
+ * TELLING     Taking tells nobody. If the lender waits for it (its channel is full, or it has more to lend than the
+ *             quota) it writes down at which count it wants to hear, and looks at the word once more. The borrower
+ *             counts, and then looks there. All of that is sequentially consistent, so one of the two sees the other.
+ *             Counts go up one by one: none is passed over.
  * TRUST       None: a borrower that says that it has taken more than there was has taken all there was. */
 #include "sync/loan.h"
 

@@ -1,5 +1,6 @@
-/* loan: the oldest messages of a channel, copied to another process before anybody there has asked for them. The channel keeps its own
- * copies, and what has not been taken over there it can have back at any moment. The essay is in loan.c. */
+/* loan: the oldest messages of a channel, copied to another process before anybody there has asked for
+ * them. The channel keeps its own copies, and what has not been taken over there it can have back at any
+ * moment. The essay is in loan.c. */
 #ifndef NEAP_SYNC_LOAN_H
 #define NEAP_SYNC_LOAN_H
 
@@ -25,8 +26,8 @@ struct neap_loan {
     uint32_t lent;               /* messages: first .. first + lent - 1 */
     uint32_t quota;              /* no more than so many; grows while they are taken */
     bool ended;                  /* nothing is lent any more, for good */
-    /* Sends copies of the messages from place `from` of the buffer on, at most `count`, of which the first has the number
-     * loan->first + from; returns how many. The guard is held: nothing waits, and nothing else is called. */
+    /* Sends copies of the messages from place `from` of the buffer on, at most `count`, of which the first has the
+     * number loan->first + from; returns how many. The guard is held: nothing waits, and nothing else is called. */
     uint32_t (*send)(struct neap_loan *loan, const struct neap_buffer *buffer, uint32_t from, uint32_t count);
 };
 
@@ -44,8 +45,8 @@ bool neap_loan_ask(struct neap_loan *loan, uint32_t count);
 
 /* --- the borrower --- */
 
-/* Takes message `number`, the next one, which was lent in `round`. False: it is not ours any more, nor are those behind it. `*tell`: the
- * lender wants to be told. */
+/* Takes message `number`, the next one, which was lent in `round`. False: it is not ours any more, nor are those behind
+ * it. `*tell`: the lender wants to be told. */
 bool neap_loan_take(struct neap_loan_slot *slot, uint32_t round, uint32_t number, bool *tell);
 
 #endif

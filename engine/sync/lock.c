@@ -1,41 +1,44 @@
 /* lock: whose turn it is.
  *
- * WORD        Who holds it and whether that is all stands in one word, so that acquiring a free lock and releasing one that nobody
- *             waits for is one compare-and-swap each, past the guard. The holder's number is the address of its owner, whose three
- *             lowest bits are free for flags; the upper sixteen say in which process that is (OTHERS).
- *             Past the guard only 0 (or ABANDONED) becomes a holder, and a holder without flags 0 (or ABANDONED), and what is open
- *             changes as OPEN says. Everything else is made under the guard.
- * INVARIANTS  1. A free lock has no waiters, unless it is open: attempt sets WAITED before its link is enlisted, under the same guard, and then
- *                releasing hands the lock to the first waiter that can still be claimed.
- *             2. The word names an owner from the moment of the hand-over on, before that owner runs again. It becomes another only by the
- *                holder's own release or end. So an owner that reads itself there holds, and one that does not, does not.
- *             3. `hold` is linked from when the holder's thread knows that it holds (got, resumed) until it lets go, and is
- *                let go before the lock is passed on: the next holder finds it unlinked.
- * CONTENTION  Who comes while it is held for a moment looks a little before it waits (SPINNING in core/wait.c), and takes the lock when
- *             it is free: those that look overtake each other. So the threads that want it take it in runs, each while its memory is
- *             near, instead of waking each other for each turn. Who does not get it by looking waits, and who waits is
- *             overtaken by nobody (1): nobody starves.
- * OTHERS      When the lock is first sent to another process its word moves to a cell of shared memory, which that process maps: then it
- *             acquires and releases as we do, past any guard, with the number that it was given (its party) in the word. What it
- *             cannot do so it asks for, or tells: its waits are served here, in the name of a delegate (host/delegate.c), and so are releases of a
- *             lock that is waited for. Some things want to know here in whose name the lock is held (a condition's notify): then the
- *             holder has itself adopted, and is a delegate as if it had been served.
- *             When a party leaves, as by its death, what it holds is abandoned. One that goes on acquiring after that, being about to die, holds
- *             nothing in our eyes.
- *             Moving: under the guard, the word is written to the cell, and then swapped for MOVED where it was. Whoever reads that looks
- *             there; whoever was about to change it fails.
- * OPEN        Processes that want it all the time would hand it to each other for each turn: two messages and a wake-up, a hundred
- *             times as long as the turn itself. So after a short turn of a delegate that had waited the lock is not handed to the next one, but is
- *             open: it is free for anybody (the word is WAITED alone), who takes it, lets it go and takes it again unseen by us
- *             (holder|WAITED|OPEN, and back to WAITED). After a moment an alarm looks whether anybody has. If not it is handed on at
- *             once, else after a quarter of a millisecond: OPEN is taken out of the word, so that whoever holds it then tells us. So
- *             it is one turn in line, and then some out of line; nobody starves, and those who wait are served in order.
- *             Between threads it is never open: those find it by looking. Whoever dies while it is open leaves nothing behind: the
+ * WORD        Who holds it and whether that is all stands in one word, so that acquiring a free lock and releasing one
+ *             that nobody waits for is one compare-and-swap each, past the guard. The holder's number is the address of
+ *             its owner, whose three lowest bits are free for flags; the upper sixteen say in which process that is
+ *             (OTHERS). Past the guard only 0 (or ABANDONED) becomes a holder, and a holder without flags 0 (or
+ *             ABANDONED), and what is open changes as OPEN says. Everything else is made under the guard.
+ * INVARIANTS  1. A free lock has no waiters, unless it is open: attempt sets WAITED before its link is enlisted, under
+ *                the same guard, and then releasing hands the lock to the first waiter that can still be claimed.
+ *             2. The word names an owner from the moment of the hand-over on, before that owner runs again. It
+ *                becomes another only by the holder's own release or end. So an owner that reads itself there holds,
+ *                and one that does not, does not.
+ *             3. `hold` is linked from when the holder's thread knows that it holds (got, resumed) until it lets go,
+ *                and is let go before the lock is passed on: the next holder finds it unlinked.
+ * CONTENTION  Who comes while it is held for a moment looks a little before it waits (SPINNING in core/wait.c), and
+ *             takes the lock when it is free: those that look overtake each other. So the threads that want it take it
+ *             in runs, each while its memory is near, instead of waking each other for each turn. Who does not get it
+ *             by looking waits, and who waits is overtaken by nobody (1): nobody starves.
+ * OTHERS      When the lock is first sent to another process its word moves to a cell of shared memory, which that
+ *             process maps: then it acquires and releases as we do, past any guard, with the number that it was given
+ *             (its party) in the word. What it cannot do so it asks for, or tells: its waits are served here, in the
+ *             name of a delegate (host/delegate.c), and so are releases of a lock that is waited for. Some things want
+ *             to know here in whose name the lock is held (a condition's notify): then the holder has itself adopted,
+ *             and is a delegate as if it had been served. When a party leaves, as by its death, what it holds is
+ *             abandoned. One that goes on acquiring after that, being about to die, holds nothing in our eyes. Moving:
+ *             under the guard, the word is written to the cell, and then swapped for MOVED where it was. Whoever reads
+ *             that looks there; whoever was about to change it fails.
+ * OPEN        Processes that want it all the time would hand it to each other for each turn: two messages and a
+ *             wake-up, a hundred times as long as the turn itself. So after a short turn of a delegate that had waited
+ *             the lock is not handed to the next one, but is open: it is free for anybody (the word is WAITED alone),
+ *             who takes it, lets it go and takes it again unseen by us (holder|WAITED|OPEN, and back to WAITED). After
+ *             a moment an alarm looks whether anybody has. If not it is handed on at once, else after a quarter of a
+ *             millisecond: OPEN is taken out of the word, so that whoever holds it then tells us. So it is one turn in
+ *             line, and then some out of line; nobody starves, and those who wait are served in order. Between threads
+ *             it is never open: those find it by looking. Whoever dies while it is open leaves nothing behind: the
  *             alarm is ours, what it held is abandoned as ever, and it is open no more.
- * LIFE        A hold counts no reference: that would be two more atomic operations on the word's cache line. So the last reference may go
- *             while the lock is held, by an owner that can no longer release it, but will end. `revived` then gives it one reference that is
- *             the hold's, and says so in the word (FORGOTTEN), under the guard: `abandon` either came before, and was done
- *             with the lock when the guard was free, or finds the flag and drops that reference. */
+ * LIFE        A hold counts no reference: that would be two more atomic operations on the word's cache line. So the
+ *             last reference may go while the lock is held, by an owner that can no longer release it, but will end.
+ *             `revived` then gives it one reference that is the hold's, and says so in the word (FORGOTTEN), under the
+ *             guard: `abandon` either came before, and was done with the lock when the guard was free, or finds the
+ *             flag and drops that reference. */
 #include "sync/lock.h"
 
 #include <stddef.h>
@@ -133,7 +136,8 @@ static bool is_orphan(const struct neap_lock *lock, uint64_t word) {
     return party != 0 && (party > NEAP_LOCK_PARTIES || (lock->parties >> party & 1) == 0);
 }
 
-/* Guard held. Makes `owner` the holder, or sees to it that the holder lets go under the guard; false. *word: what it said before. */
+/* Guard held. Makes `owner` the holder, or sees to it that the holder lets go under the guard;
+ * false. *word: what it said before. */
 static bool take(struct neap_lock *lock, uint64_t owner, uint64_t *word) {
     uint64_t flags = NEAP_LOCK_WAITED | (lock->open_until != 0 ? NEAP_LOCK_OPEN : 0);
     for (;;) {

@@ -1,5 +1,5 @@
-/* lock: one owner at a time; whoever waits is served first come, first served (between processes: and others a little in between, see
- * OPEN in lock.c). An rlock may be acquired again by the owner that holds it.
+/* lock: one owner at a time; whoever waits is served first come, first served (between processes: and others a little
+ * in between, see OPEN in lock.c). An rlock may be acquired again by the owner that holds it.
  *
  * The hold is a record inside the lock: when the owner ends without releasing, the next one to acquire is told
  * (NEAP_ABANDONED). A lock that is held lives on when nobody refers to it any more. */
@@ -22,10 +22,10 @@
  *          NEAP_RANGE when that is one too many. */
 enum neap_lock_op { NEAP_LOCK_ACQUIRE };
 
-/* Calls of other processes, in the name of the holder. RELEASE: all levels: result; number: for how many ns it held. ABANDON:
- * the holder over there has ended. LOCKED: number. CONDITION: message: a new condition of it; see condition.c. RELEASE_WORD,
- * ABANDON_WORD: the same for one that holds by itself; number: the word without flags. ADOPT: that is in the name of the owner
- * from now on; see OTHERS in lock.c. */
+/* Calls of other processes, in the name of the holder. RELEASE: all levels: result; number: for how many ns it held.
+ * ABANDON: the holder over there has ended. LOCKED: number. CONDITION: message: a new condition of it; see condition.c.
+ * RELEASE_WORD, ABANDON_WORD: the same for one that holds by itself; number: the word without flags. ADOPT: that is in
+ * the name of the owner from now on; see OTHERS in lock.c. */
 enum neap_lock_call {
     NEAP_LOCK_RELEASE,
     NEAP_LOCK_ABANDON,
@@ -71,8 +71,8 @@ struct neap_lock {
     _Atomic uint64_t word; /* who holds it, by number, or 0: free; and flags. See WORD in lock.c */
     uint32_t depth;        /* levels that are held; holder's thread, guard while it is handed over */
     struct neap_hold hold; /* the holder's thread, from when it knows that it holds */
-    /* Of shared memory, where the word is once other processes know the lock; until then its `at` is NULL. Written once, before
-     * `word` says MOVED. */
+    /* Of shared memory, where the word is once other processes know the lock; until then its `at` is NULL. Written
+     * once, before `word` says MOVED. */
     struct neap_cell cell;
     uint64_t parties;           /* a bit for each of them. guard */
     struct neap_alarms *alarms; /* of who looks after the other processes. With the cell; NULL: it is never open */

@@ -1,15 +1,17 @@
 /* meeting: the short way through a channel for two tasks of one thread.
  *
- * PURPOSE    A value that goes from a task to another one of the same thread needs no guard, no claim that others might win, and no list
- *            of whom to wake. This is what neap_wait_attempt comes to then, in a few instructions at the place of the call.
- * WHEN       The channel is local, and who waits at its other side waits on nothing else and has not been claimed. Whatever is
- *            not so is asked of neap_wait_attempt, which does the same and everything else; so the two may take turns on one
- *            channel, and nothing is remembered here.
+ * PURPOSE    A value that goes from a task to another one of the same thread needs no guard, no claim that others
+ *            might win, and no list of whom to wake. This is what neap_wait_attempt comes to then, in a few
+ *            instructions at the place of the call.
+ * WHEN       The channel is local, and who waits at its other side waits on nothing else and has not been claimed.
+ *            Whatever is not so is asked of neap_wait_attempt, which does the same and everything else; so the two may
+ *            take turns on one channel, and nothing is remembered here.
  * WHY IT IS THE SAME
- *            1. While a receiver waits nothing is in the buffer, and a closed channel has no waiters (channel 1 and 3); a local channel has
- *               neither lanes nor loans. So the first one in the list is to be served, and by nobody but us.
- *            2. Its wait is claimed by a plain store: CLAIMING in wait.c. It is queued on its loop as by neap_batch_flush; a loop
- *               that is not the one which runs here (a host's visit) is left to that. */
+ *            1. While a receiver waits nothing is in the buffer, and a closed channel has no waiters
+ *               (channel 1 and 3); a local channel has neither lanes nor loans. So the first one in the
+ *               list is to be served, and by nobody but us.
+ *            2. Its wait is claimed by a plain store: CLAIMING in wait.c. It is queued on its loop as by
+ *               neap_batch_flush; a loop that is not the one which runs here (a host's visit) is left to that. */
 #ifndef NEAP_SYNC_MEETING_H
 #define NEAP_SYNC_MEETING_H
 

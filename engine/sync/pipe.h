@@ -1,4 +1,5 @@
-/* pipe: two ends, joined by one or two buffered channels. An end has no waits of its own: bindings wait on its channels. */
+/* pipe: two ends, joined by one or two buffered channels. An end has no waits of its own:
+ * bindings wait on its channels. */
 #ifndef NEAP_SYNC_PIPE_H
 #define NEAP_SYNC_PIPE_H
 
@@ -31,12 +32,12 @@ struct neap_pipe {
     _Atomic bool closed;     /* neap_pipe_close was called on this end. Relaxed */
 };
 
-/* Both ends, one reference each. With `duplex` each can send and receive; otherwise `first` receives and `second` sends. 0
- * or NEAP_NOMEM. */
+/* Both ends, one reference each. With `duplex` each can send and receive; otherwise `first` receives and
+ * `second` sends. 0 or NEAP_NOMEM. */
 int neap_pipe_new(bool duplex, struct neap_pipe **first, struct neap_pipe **second);
 
-/* Any thread, idempotent: closes both directions. What is buffered can still be received. The last reference to an end closes
- * it too. False when this end was closed already. */
+/* Any thread, idempotent: closes both directions. What is buffered can still be received. The last reference to an end
+ * closes it too. False when this end was closed already. */
 bool neap_pipe_close(struct neap_pipe *pipe);
 
 /* Any thread: has this end been closed (be the other as it may)? */

@@ -9,8 +9,8 @@
 #include "core/wait.h"
 #include "sync/channel.h"
 
-/* Operations of a link. GET and PUT are a channel's RECV and SEND (sync/channel.h); link->priority is operand of PUT and result of GET.
- * JOIN waits until everything that was put has been told done. */
+/* Operations of a link. GET and PUT are a channel's RECV and SEND (sync/channel.h); link->priority is operand of PUT
+ * and result of GET. JOIN waits until everything that was put has been told done. */
 enum neap_queue_op { NEAP_QUEUE_GET = NEAP_CHANNEL_RECV, NEAP_QUEUE_PUT = NEAP_CHANNEL_SEND, NEAP_QUEUE_JOIN };
 
 /* Calls of other processes: a channel's, and TASK_DONE: result. */

@@ -1,25 +1,28 @@
 /* ring: finding deadlocks between holders of locks while the rest of the program goes on.
  *
- * MODEL       An arrow goes from each owner that waits for a lock to whoever holds it. A ring of arrows never opens again by
- *             itself: each member would have to run to release what it holds, and none does.
- * WHO COUNTS  Only an owner that holds something can be waited for. So whoever parks on a lock holding nothing is not entered,
- *             and costs nothing. Neither does one with a deadline count: it will go on. The last one to park closes
- *             the ring, so it is enough to walk from there, once, when it has parked.
- * RWLOCKS     A writer waits for the one who writes or for all who read; a reader for the one who writes. A reader that is only
- *             queued behind a writer that waits is not followed: such a ring is seen when the whole program stands still.
+ * MODEL       An arrow goes from each owner that waits for a lock to whoever holds it. A ring of arrows never opens
+ *             again by itself: each member would have to run to release what it holds, and none does.
+ * WHO COUNTS  Only an owner that holds something can be waited for. So whoever parks on a lock holding nothing is not
+ *             entered, and costs nothing. Neither does one with a deadline count: it will go on. The last one to park
+ *             closes the ring, so it is enough to walk from there, once, when it has parked.
+ * RWLOCKS     A writer waits for the one who writes or for all who read; a reader for the one who writes. A
+ *             reader that is only queued behind a writer that waits is not followed: such a ring is seen when
+ *             the whole program stands still.
  *
  * WHY WHAT IS FOUND IS TRUE
- *             1. A waiter is entered by its owner's thread after the wait was opened and leaves before that thread ends the
- *                wait, both under the guard. While the guard is held nobody who is entered runs on: what it holds stays as it is.
- *             2. A holder is only compared with the owners that are entered, never followed as a pointer: it may have ended.
- *             3. A wait is opened once and claimed once. If every wait of a ring is still open when the walk is over, all of
- *                them were during the walk (1), so every arrow stood at the same time.
- * LOCKS       The guard of the rings is taken last and only reads follow; the holders of locks are atomic. So it may be taken
- *             anywhere, and nobody waits for more than a walk. A walk is cut off at a number of steps.
+ *             1. A waiter is entered by its owner's thread after the wait was opened and leaves before that
+ *                thread ends the wait, both under the guard. While the guard is held nobody who is entered runs
+ *                on: what it holds stays as it is.
+ *             2. A holder is only compared with the owners that are entered, never followed
+ *                as a pointer: it may have ended.
+ *             3. A wait is opened once and claimed once. If every wait of a ring is still open when the walk is over,
+ *                all of them were during the walk (1), so every arrow stood at the same time.
+ * LOCKS       The guard of the rings is taken last and only reads follow; the holders of locks are atomic. So it may be
+ *             taken anywhere, and nobody waits for more than a walk. A walk is cut off at a number of steps.
  *
- * REJECTED    Looking for rings periodically (polling); walking from lock to holder to lock through pointers (the holder
- *             of a lock may end at any moment); walking against the arrows, from what one holds to who waits for it
- *             (its cost is that of the crowd that waits, and several guards would be held at once). */
+ * REJECTED    Looking for rings periodically (polling); walking from lock to holder to lock through pointers (the
+ *             holder of a lock may end at any moment); walking against the arrows, from what one holds to who waits for
+ *             it (its cost is that of the crowd that waits, and several guards would be held at once). */
 #include "sync/ring.h"
 
 #include "core/clock.h"
@@ -120,7 +123,8 @@ static void look_at(struct walk *walk, struct neap_ring_waiter *waiter) {
         follow_readers(walk, waiter, link->object);
 }
 
-/* Turns the arrows from the end back to the start, so that they can be followed forwards; false when a wait is over (3). */
+/* Turns the arrows from the end back to the start, so that they can be followed forwards;
+ * false when a wait is over (3). */
 static bool turn_round(struct neap_ring_waiter *end) {
     struct neap_ring_waiter *next = NULL, *member = end;
     bool open = true;

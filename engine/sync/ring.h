@@ -1,4 +1,5 @@
-/* ring: owners that wait for each other's locks in a circle, which nobody in it can ever leave. The essay is in ring.c. */
+/* ring: owners that wait for each other's locks in a circle, which nobody in it can ever
+ * leave. The essay is in ring.c. */
 #ifndef NEAP_SYNC_RING_H
 #define NEAP_SYNC_RING_H
 
@@ -12,7 +13,8 @@
 
 enum { NEAP_RING_BUCKETS = 64 };
 
-/* An owner that holds something and waits for a lock without a deadline. The fields are under the guard of the rings. */
+/* An owner that holds something and waits for a lock without a deadline. The fields
+ * are under the guard of the rings. */
 struct neap_ring_waiter {
     struct neap_list node;         /* in its bucket */
     const struct neap_wait *wait;  /* open on one link; constant while entered */
@@ -32,11 +34,12 @@ struct neap_rings {
 
 void neap_rings_init(struct neap_rings *rings);
 
-/* Is `wait` one that can close a ring: open without a deadline on a lock, by an owner that holds something? Owner's thread. */
+/* Is `wait` one that can close a ring: open without a deadline on a lock, by an owner that
+ * holds something? Owner's thread. */
 bool neap_rings_concern(const struct neap_wait *wait);
 
-/* Called for each member of a ring, in order: each waits for the next one, the last for the first. The guard is held: it may
- * read, and must not lock, wait or call Lua. */
+/* Called for each member of a ring, in order: each waits for the next one, the last for the first. The guard is held:
+ * it may read, and must not lock, wait or call Lua. */
 typedef void (*neap_ring_visitor)(const struct neap_ring_waiter *member, void *argument);
 
 /* Enters `waiter`, whose `wait` is set and which must stay until it leaves. When that closes a ring, `visit`
@@ -44,10 +47,12 @@ typedef void (*neap_ring_visitor)(const struct neap_ring_waiter *member, void *a
 bool neap_rings_enter(struct neap_rings *rings, struct neap_ring_waiter *waiter, neap_ring_visitor visit,
                       void *argument);
 
-/* Has the waiter of `wait` been a member of a ring that was told since it was entered? Any thread, while the wait is open. */
+/* Has the waiter of `wait` been a member of a ring that was told since it was entered? Any
+ * thread, while the wait is open. */
 bool neap_rings_have_told(struct neap_rings *rings, const struct neap_wait *wait);
 
-/* The waiter of `wait`, which leaves; NULL when it had not been entered. Owner's thread, after run() and before neap_wait_end. */
+/* The waiter of `wait`, which leaves; NULL when it had not been entered. Owner's thread, after
+ * run() and before neap_wait_end. */
 struct neap_ring_waiter *neap_rings_leave(struct neap_rings *rings, const struct neap_wait *wait);
 
 #endif

@@ -2,12 +2,13 @@
  *
  * INVARIANTS (under the guard)
  *   1. Not both `writer` and `readers`.
- *   2. What stands first in `waiters` could not be served: a writer while somebody reads or writes, a reader while somebody
- *      writes. Whatever ends a hold or takes a link out of the queue restores this (serve).
+ *   2. What stands first in `waiters` could not be served: a writer while somebody reads or writes, a reader while
+ *      somebody writes. Whatever ends a hold or takes a link out of the queue restores this (serve).
  *   3. spare_count >= waiting_readers: a reader that waits has its record set aside, so that serving it cannot fail.
- * RECORDS    A reader needs a record in its owner's list. They are allocated when more read or wait to read at once than ever
- *            before, and kept: reading again costs no allocation.
- * READING TWICE   An owner finds its record in its own list, which is short and needs no guard. It is let in again even when
+ * RECORDS    A reader needs a record in its owner's list. They are allocated when more read or wait to read at once
+ *            than ever before, and kept: reading again costs no allocation.
+ * READING TWICE   An owner finds its record in its own list, which is short and needs no
+ *                 guard. It is let in again even when
  *            a writer waits: else it would wait for a writer that waits for it. */
 #include "sync/rwlock.h"
 

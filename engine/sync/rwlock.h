@@ -1,5 +1,5 @@
-/* rwlock: many readers or one writer. First come, first served: who waits to write stops readers that come later, and is
- * itself not overtaken; readers that wait next to each other are served together. */
+/* rwlock: many readers or one writer. First come, first served: who waits to write stops readers that come later, and
+ * is itself not overtaken; readers that wait next to each other are served together. */
 #ifndef NEAP_SYNC_RWLOCK_H
 #define NEAP_SYNC_RWLOCK_H
 
@@ -11,10 +11,10 @@
 #include "core/owner.h"
 #include "core/wait.h"
 
-/* Operations of a link, for neap_wait_owner(link->wait). Both: 0; NEAP_ABANDONED: acquired, and somebody who wrote ended without
- * releasing (told to everyone up to the next writer, and to that one).
- * READ   NEAP_HELD: not acquired, the owner writes. An owner that reads already reads once more, at once, whoever waits;
- *        NEAP_NOMEM.
+/* Operations of a link, for neap_wait_owner(link->wait). Both: 0; NEAP_ABANDONED: acquired, and somebody who wrote
+ * ended without releasing (told to everyone up to the next writer, and to that one).
+ * READ   NEAP_HELD: not acquired, the owner writes. An owner that reads already reads once more, at
+ *        once, whoever waits; NEAP_NOMEM.
  * WRITE  NEAP_HELD: not acquired, the owner reads or writes already. */
 enum neap_rwlock_op { NEAP_RWLOCK_READ, NEAP_RWLOCK_WRITE };
 

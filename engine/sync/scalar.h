@@ -1,9 +1,9 @@
 /* scalar: the types of shared values and of the elements of shared arrays, and what can be done to one in memory.
  *
- * VALUES     An integer or a boolean (0 or 1) is an int64_t, whatever its type; the others are doubles. u64 holds what an int64_t can
- *            say, 0 to 2^63 - 1, so that no value has two readings.
- * ATOMIC     Each operation on memory is one, in an order that all threads and processes agree on. It works on the bits: an operation
- *            that computes is repeated until nothing has changed in between.
+ * VALUES     An integer or a boolean (0 or 1) is an int64_t, whatever its type; the others are doubles. u64 holds what
+ *            an int64_t can say, 0 to 2^63 - 1, so that no value has two readings.
+ * ATOMIC     Each operation on memory is one, in an order that all threads and processes agree on. It works on the
+ *            bits: an operation that computes is repeated until nothing has changed in between.
  * MEMORY     `at` is aligned to the type's size, and used by these functions alone. */
 #ifndef NEAP_SYNC_SCALAR_H
 #define NEAP_SYNC_SCALAR_H
@@ -51,8 +51,8 @@ union neap_scalar neap_scalar_load(enum neap_type type, const void *at);
 void neap_scalar_store(enum neap_type type, void *at, union neap_scalar value);
 /* Is it `old` (as numbers: 0.0 is -0.0, NaN is NaN)? Then it becomes `new`. */
 bool neap_scalar_swap(enum neap_type type, void *at, union neap_scalar old, union neap_scalar new);
-/* Adds `by`, which need not fit; not for booleans. NEAP_RANGE, and nothing has changed: the sum does not fit; of finite numbers it is
- * finite. */
+/* Adds `by`, which need not fit; not for booleans. NEAP_RANGE, and nothing has changed: the sum does not fit;
+ * of finite numbers it is finite. */
 int neap_scalar_add(enum neap_type type, void *at, union neap_scalar by, union neap_scalar *sum);
 
 /* --- the widest integers, which are their bits --- */
@@ -69,8 +69,8 @@ static inline bool neap_scalar_add_wide(enum neap_type type, void *at, int64_t b
     return true;
 }
 
-/* What is `at` is going to be changed in a moment: by then it may have come from the processor that changed it last. To read it first and
- * then to change it would have it come twice. */
+/* What is `at` is going to be changed in a moment: by then it may have come from the processor that changed it last. To
+ * read it first and then to change it would have it come twice. */
 static inline void neap_scalar_expect(const void *at) {
 #if defined(__x86_64__)
     __asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)at)); /* __builtin_prefetch would only read */

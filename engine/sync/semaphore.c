@@ -1,7 +1,7 @@
 /* INVARIANTS (under the guard)
  *   1. While permits are left nobody waits: releasing serves the first who can still be claimed.
- *   2. permits <= bound. A permit is left, was handed to a wait that was claimed, or is out: a wait that is being timed out or
- *      cancelled cannot be claimed, so its permit goes to the next. */
+ *   2. permits <= bound. A permit is left, was handed to a wait that was claimed, or is out: a wait that is being timed
+ *      out or cancelled cannot be claimed, so its permit goes to the next. */
 #include "sync/semaphore.h"
 
 #include <stddef.h>
@@ -65,8 +65,8 @@ int64_t neap_semaphore_value(const struct neap_semaphore *semaphore) { return pe
 
 /* --- permits --- */
 
-/* One permit more than its bound cannot be: whoever took it out of a bounded semaphore left room for it. Unless others released
- * more than they acquired; then the bound holds and this one is dropped. */
+/* One permit more than its bound cannot be: whoever took it out of a bounded semaphore left room for it. Unless others
+ * released more than they acquired; then the bound holds and this one is dropped. */
 static void abandon(struct neap_hold *hold) { (void)neap_semaphore_release((struct neap_semaphore *)hold->object, 1); }
 
 void neap_permit_init(struct neap_permit *permit, struct neap_semaphore *semaphore) {

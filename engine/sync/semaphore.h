@@ -12,8 +12,8 @@
 
 /* Operations of a link. Both take one permit.
  * ACQUIRE  the permit belongs to nobody.
- * HOLD     link->hold is the hold of a neap_permit: the permit is in the name of neap_wait_owner(link->wait), and returns when that
- *          ends. On success only; the record must stay where it is until it was given back. */
+ * HOLD     link->hold is the hold of a neap_permit: the permit is in the name of neap_wait_owner(link->wait), and
+ *          returns when that ends. On success only; the record must stay where it is until it was given back. */
 enum neap_semaphore_op { NEAP_SEMAPHORE_ACQUIRE, NEAP_SEMAPHORE_HOLD };
 
 /* Calls of other processes. RELEASE: number permits: result. VALUE: number. */
@@ -34,8 +34,8 @@ struct neap_permit {
 /* `class` is one of the two below; permits >= 0. One reference; NULL: no memory. */
 struct neap_semaphore *neap_semaphore_new(const struct neap_class *class, int64_t permits);
 
-/* Any thread: adds `count` permits, serving who waits. 0; NEAP_RANGE, and nothing has changed, unless count >= 1 and the
- * permits stay within their bound (any number that fits, where it is not bounded). */
+/* Any thread: adds `count` permits, serving who waits. 0; NEAP_RANGE, and nothing has changed, unless count >= 1 and
+ * the permits stay within their bound (any number that fits, where it is not bounded). */
 int neap_semaphore_release(struct neap_semaphore *semaphore, int64_t count);
 
 /* Any thread, a snapshot. */
@@ -43,7 +43,8 @@ int64_t neap_semaphore_value(const struct neap_semaphore *semaphore);
 
 /* Not held; `semaphore` is kept alive by the caller while it is not. */
 void neap_permit_init(struct neap_permit *permit, struct neap_semaphore *semaphore);
-/* By the owner's thread: gives a held permit back. False when it is not held: given back already, or its owner has ended. */
+/* By the owner's thread: gives a held permit back. False when it is not held: given back
+ * already, or its owner has ended. */
 bool neap_permit_return(struct neap_permit *permit);
 
 extern const struct neap_class neap_semaphore_class;

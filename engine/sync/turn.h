@@ -1,7 +1,8 @@
-/* turn: who may change something. Of a dict's key, or of a list, one owner at a time has the turn; first come, first served.
+/* turn: who may change something. Of a dict's key, or of a list, one owner at a time has the
+ * turn; first come, first served.
  *
- * The turn is had while somebody computes what the new value is to be, which takes a function in Lua, and may take for ever. Reading goes
- * on meanwhile, changing waits. An owner that ends without giving it back has changed nothing.
+ * The turn is had while somebody computes what the new value is to be, which takes a function in Lua, and may take for
+ * ever. Reading goes on meanwhile, changing waits. An owner that ends without giving it back has changed nothing.
  *
  * This is the part that the classes have in common, all of it under the guard of the object. */
 #ifndef NEAP_SYNC_TURN_H
@@ -42,10 +43,11 @@ static inline void neap_turn_init(struct neap_turn *turn, struct neap_object *ob
     turn->turns = NULL;
 }
 
-/* For attempt, which it commits: true: it is the turn of `link`'s owner now, or link->result is NEAP_HELD: it has been already. */
+/* For attempt, which it commits: true: it is the turn of `link`'s owner now, or link->result is
+ * NEAP_HELD: it has been already. */
 bool neap_turns_take(struct neap_turns *turns, struct neap_link *link);
-/* Its holder gives it back, which is in no list any more: the link that has been claimed and whose turn it is, its results to be
- * filled in; NULL: nobody's. */
+/* Its holder gives it back, which is in no list any more: the link that has been claimed and whose turn it is, its
+ * results to be filled in; NULL: nobody's. */
 struct neap_link *neap_turns_pass(struct neap_turns *turns);
 
 /* For resumed. Owner's thread, no guard. */

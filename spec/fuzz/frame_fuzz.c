@@ -1,7 +1,7 @@
 /* The link of two processes under a fuzzer: arbitrary bytes as what the other side has written into its ring. Whatever
- * they are, the frames in them are read as each kind of frame would be, or the wire ends. Code that comes along is not run:
- * bytecode is trusted, between a parent and its child. In front of half of them stands a sound frame that is too large for the ring, so that
- * what follows can mean the memory which that has brought.
+ * they are, the frames in them are read as each kind of frame would be, or the wire ends. Code that comes along is not
+ * run: bytecode is trusted, between a parent and its child. In front of half of them stands a sound frame that is too
+ * large for the ring, so that what follows can mean the memory which that has brought.
  *
  * With DECODE_FUZZ_SEEDS=folder in the environment it writes a first corpus into that folder. */
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* The reading of HTTP requests under a fuzzer: arbitrary bytes, in pieces of a size that the first byte tells. Whatever they are, each
- * request is read to its end or refused, its parts lie within its head, and its body within the limit.
+/* The reading of HTTP requests under a fuzzer: arbitrary bytes, in pieces of a size that the first byte tells. Whatever
+ * they are, each request is read to its end or refused, its parts lie within its head, and its body within the limit.
  *
  * With DECODE_FUZZ_SEEDS=folder in the environment it writes a first corpus into that folder. */
 #include <stdint.h>

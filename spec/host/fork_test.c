@@ -1,4 +1,5 @@
-/* The host forks while the engine's threads run: the child is the host's own, and may end in any way; the engine goes on in the parent. */
+/* The host forks while the engine's threads run: the child is the host's own, and may end in any way;
+ * the engine goes on in the parent. */
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* Allocations that fail, one after the other, in what scripts do: whatever is refused, the script is told or does not notice, the state
- * goes on, and nothing is lost. */
+/* Allocations that fail, one after the other, in what scripts do: whatever is refused, the script is told or does not
+ * notice, the state goes on, and nothing is lost. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 
 enum { ALLOCATIONS_MAX = 20000 };
 
-/* fail_after(n): the allocation of this thread after the next n fails; negative: none. True when the last one to fail has. */
+/* fail_after(n): the allocation of this thread after the next n fails; negative: none. True
+ * when the last one to fail has. */
 static int fail_after(struct neap_native_call *call, void *argument) {
     const struct neap_value *count = neap_call_argument(call, 0);
     (void)argument;

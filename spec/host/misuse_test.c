@@ -1,6 +1,6 @@
-/* What the functions of neap.h say to misuse: each of them, with each null pointer that it may not be given, on a wrong thread, and with
- * what is out of range. In the test build each ends the process and names the rule; in others the code is looked at: this is
- * run in both. */
+/* What the functions of neap.h say to misuse: each of them, with each null pointer that it may not be given, on a wrong
+ * thread, and with what is out of range. In the test build each ends the process and names the rule; in others the code
+ * is looked at: this is run in both. */
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>

@@ -218,7 +218,8 @@ static void a_proxy_that_comes_anew_gets_what_the_last_one_left(void **state) {
     unref(channel);
 }
 
-/* The last reference goes, and the proxy is found again before its thread has come to end it; in between more comes ahead. */
+/* The last reference goes, and the proxy is found again before its thread has come to end
+ * it; in between more comes ahead. */
 static void a_proxy_that_is_revived_goes_on_without_what_it_missed(void **state) {
     (void)state;
     struct neap_channel *channel = new_channel(8);

@@ -202,7 +202,8 @@ static void closing_ends_every_wait(void **state) {
 
 /* --- select against select --- */
 
-/* Two threads select over the same two channels, each from the other end, in opposite order: one value passes each time. */
+/* Two threads select over the same two channels, each from the other end, in opposite
+ * order: one value passes each time. */
 struct exchange {
     struct neap_channel *channels[2];
     struct actor left, right;

@@ -290,8 +290,8 @@ static void all_ways_to_acquire_exclude_each_other(void **state) {
     neap_object_unref(&counting.lock->object);
 }
 
-/* Left drops the last reference while right, which holds the lock, ends. A leak is found by tear_down, and what comes after the end by the
- * sanitizers. */
+/* Left drops the last reference while right, which holds the lock, ends. A leak is found by tear_down, and what comes
+ * after the end by the sanitizers. */
 struct orphaning {
     struct neap_lock *lock;
     struct actor holder;

@@ -193,8 +193,8 @@ static void one_that_becomes_shared_meanwhile_is_left_to_attempt(void **state) {
 
 /* --- both ways in turn --- */
 
-/* Actors send and receive at random, by meeting where that will do if `meets`, and now and then one is cancelled. What was received is
- * summed up. */
+/* Actors send and receive at random, by meeting where that will do if `meets`, and now and then one is cancelled.
+ * What was received is summed up. */
 struct play {
     struct actor actors[CROWD];
     int64_t next;     /* value to be sent */

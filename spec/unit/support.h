@@ -65,7 +65,8 @@ void actor_end(struct actor *actor);
 int start(struct actor *actor, void *object, int op, int64_t deadline);
 /* The same for `count` links that are filled in. */
 int start_links(struct actor *actor, uint32_t count, int64_t deadline);
-/* What became of it: the result of the link that was served, or NEAP_PARKED, NEAP_TIMEOUT, NEAP_CANCELLED, NEAP_NOMEM. */
+/* What became of it: the result of the link that was served, or NEAP_PARKED,
+ * NEAP_TIMEOUT, NEAP_CANCELLED, NEAP_NOMEM. */
 int outcome(const struct actor *actor);
 /* Asks it to look at its cancellations, as the owner's thread does. False when it does not wait any more. */
 bool cancel(struct actor *actor);
@@ -98,8 +99,8 @@ struct helper {
 void helper_start(struct helper *helper, void (*body)(void *argument), void *argument);
 void helper_join(struct helper *helper);
 
-/* A race of two threads, repeated: setup on the first; left on the first and right on the second at once, each on a loop of its
- * own; check on the first. */
+/* A race of two threads, repeated: setup on the first; left on the first and right on the second at once, each on a
+ * loop of its own; check on the first. */
 struct race {
     void (*setup)(void *state, struct neap_loop *left, struct neap_loop *right);
     void (*left)(void *state);

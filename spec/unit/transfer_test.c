@@ -11,8 +11,8 @@
 
 enum { BIG = 4 * 1024 * 1024 };
 
-/* Answers each connection once: the head, then `fill` bytes of body; with `holds` it keeps the connection open until the other side
- * closes. */
+/* Answers each connection once: the head, then `fill` bytes of body; with `holds` it keeps the connection
+ * open until the other side closes. */
 static struct server {
     int listener;
     int port;

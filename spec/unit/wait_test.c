@@ -355,7 +355,8 @@ static void exactly_one_claims(void **state) {
     neap_object_unref(&claiming.gate->object);
 }
 
-/* Threads wait on many objects, in orders of their own, while others let them pass: nobody stands in another's way for ever. */
+/* Threads wait on many objects, in orders of their own, while others let them pass: nobody
+ * stands in another's way for ever. */
 enum { CROWD_GATES = 64 };
 
 struct crowd {

@@ -1,5 +1,6 @@
-/* Bytes a second when 1 MiB is allocated, copied and freed twice: once for a message, once for the string that the other
- * Lua state makes of it. One after the other, so that malloc has the memory at hand and the kernel is not asked. */
+/* Bytes a second when 1 MiB is allocated, copied and freed twice: once for a message, once for the
+ * string that the other Lua state makes of it. One after the other, so that malloc has the memory at
+ * hand and the kernel is not asked. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

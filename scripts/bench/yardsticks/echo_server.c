@@ -1,5 +1,5 @@
-/* Sends back whatever comes over its connections: threads of libuv that share a port (usage: echo_server [threads]). Prints the port, and
- * serves until its input ends. */
+/* Sends back whatever comes over its connections: threads of libuv that share a port (usage: echo_server [threads]).
+ * Prints the port, and serves until its input ends. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>

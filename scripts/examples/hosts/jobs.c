@@ -1,7 +1,8 @@
 /* A program whose own threads feed jobs to workers in Lua, on all cores, and collect the results.
  *
- * The engine has a thread of its own. Two threads of this program put jobs into one queue and another takes the results from a
- * channel; in between are the tasks and threads of the script. A queue is shared by reference, what goes through it is copied.
+ * The engine has a thread of its own. Two threads of this program put jobs into one queue and another takes the
+ * results from a channel; in between are the tasks and threads of the script. A queue is shared by reference,
+ * what goes through it is copied.
  *
  *   400 jobs, the sum of their results is 5373400 */
 #include <neap.h>

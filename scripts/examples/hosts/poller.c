@@ -1,7 +1,7 @@
 /* A program with a poll loop of its own, in which an engine lives beside its other descriptors.
  *
- * What arrives in a pipe is handed to a task through a channel; what the task answers is printed. A function of the host, rest(), finishes
- * later: only the task that has called it waits, the poll loop goes on.
+ * What arrives in a pipe is handed to a task through a channel; what the task answers is printed. A function of the
+ * host, rest(), finishes later: only the task that has called it waits, the poll loop goes on.
  *
  *   heard: one
  *   heard: two

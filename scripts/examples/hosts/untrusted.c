@@ -1,4 +1,5 @@
-/* A program that runs scripts which nobody vouches for: 16 MB, 100 ms of processor time, and nothing of the outside world.
+/* A program that runs scripts which nobody vouches for: 16 MB, 100 ms of processor time,
+ * and nothing of the outside world.
  *
  * Each gets an engine of its own. Whatever it does, the program goes on.
  *
