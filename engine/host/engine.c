@@ -1,11 +1,10 @@
 /* engine: its threads, from start to end.
  *
- * LIVES     A thread record is in `threads` while its body runs, then in `ended` until the system's thread has been joined;
- *           joining happens when the next thread starts (without waiting) and in neap_engine_join (waiting).
- * LOCKS     The engine's guard is taken with no other guard held; inside it those of jobs and mailboxes are. */
+ * LIVES     A thread record is in `threads` while its body runs, on an OS thread of the crew. neap_engine_join waits for the crew.
+ * LOCKS     The engine's guard is taken with no other guard held; inside it those of jobs and mailboxes are. The crew is asked without
+ *           it: making an OS thread takes longer than anybody should wait. */
 #include "host/engine.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 
@@ -20,14 +19,6 @@
 #include "host/unjoined.h"
 #include "host/work.h"
 #include "sync/channel.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { STACK_SIZE = 8 << 20 }; /* sanitizers make frames several times as large */
-#else
-enum {
-    STACK_SIZE = 1 << 20
-}; /* 200 nested C calls of Lua with its largest frames take a half; small ones are cached */
-#endif
 
 int neap_engine_init(struct neap_engine *engine) {
     atomic_init(&engine->busy, 0);
@@ -44,7 +35,7 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->main_job = NULL;
     neap_guard_init(&engine->guard);
     neap_list_init(&engine->threads);
-    neap_list_init(&engine->ended);
+    neap_crew_init(&engine->crew);
     neap_list_init(&engine->needs);
     atomic_init(&engine->attended, false);
     neap_list_init(&engine->states);
@@ -155,41 +146,13 @@ int neap_engine_board(struct neap_engine *engine, struct neap_board **board) {
     return code;
 }
 
-static void forget(struct neap_thread *thread) {
-    neap_object_unref(&thread->job->future.object);
-    neap_free(thread);
-}
-
-/* Joins threads that have ended; `wait`: also those whose last instructions still run. */
-static void reap(struct neap_engine *engine, bool wait) {
-    struct neap_list ended;
-    neap_list_init(&ended);
-    neap_guard_lock(&engine->guard);
-    neap_list_splice(&ended, &engine->ended);
-    neap_guard_unlock(&engine->guard);
-    struct neap_list *node, later;
-    neap_list_init(&later);
-    while ((node = neap_list_pop_front(&ended)) != NULL) {
-        struct neap_thread *thread = NEAP_CONTAINER_OF(node, struct neap_thread, node);
-        int code = wait ? pthread_join(thread->system, NULL) : pthread_tryjoin_np(thread->system, NULL);
-        if (code == EBUSY)
-            neap_list_push_back(&later, node);
-        else
-            forget(thread);
-    }
-    if (neap_list_is_empty(&later)) return;
-    neap_guard_lock(&engine->guard);
-    neap_list_splice(&engine->ended, &later);
-    neap_guard_unlock(&engine->guard);
-}
-
 void neap_engine_fini(struct neap_engine *engine) {
     struct neap_work *unread;
     struct neap_unjoined *unjoined;
     neap_hub_end(engine);
     neap_signals_end(engine);
     if (engine->helpers != NULL) neap_object_unref(&engine->helpers->object);
-    reap(engine, true);
+    neap_crew_leave(&engine->crew);
     if (engine->commons != NULL) neap_object_unref(engine->commons);
     if (engine->inherited != NULL) neap_object_unref(engine->inherited);
     while ((unread = neap_work_next_unread(engine)) != NULL) neap_object_unref(&unread->future.object);
@@ -221,26 +184,17 @@ static void depart(struct neap_thread *thread) {
     bool needed = !atomic_load_explicit(&thread->job->daemon, memory_order_relaxed);
     neap_guard_lock(&engine->guard);
     neap_list_remove(&thread->node);
-    neap_list_push_back(&engine->ended, &thread->node);
-    /* Under the guard: neap_engine_join does not return before we have let go of the engine. */
     atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_release);
     count_out(engine, needed);
     neap_guard_unlock(&engine->guard);
+    neap_object_unref(&thread->job->future.object);
+    neap_free(thread);
 }
 
-/* Whoever starts it still has the record; and is to come to wait for it before it can have failed. */
-static void await_creator(struct neap_thread *thread) {
-    neap_guard_lock(&thread->creating);
-    neap_guard_unlock(&thread->creating);
-}
-
-static void *run(void *argument) {
+static void run(void *argument) {
     struct neap_thread *thread = argument;
-    thread->system = pthread_self();
-    await_creator(thread);
     thread->body(thread);
     depart(thread);
-    return NULL;
 }
 
 /* 0, NEAP_DENIED or NEAP_CLOSED: there is to be no such thread. */
@@ -270,33 +224,17 @@ static void strike_off(struct neap_engine *engine, struct neap_thread *thread, b
     neap_guard_unlock(&engine->guard);
 }
 
-/* Not under the engine's guard: it takes longer than anybody should wait, the thread itself and one that departs among them. */
-static int create(struct neap_thread *thread) {
-    pthread_t system; /* the thread notes it, which may end before we go on */
-    pthread_attr_t attributes;
-    int code = pthread_attr_init(&attributes);
-    if (code != 0) return -code;
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    neap_guard_lock(&thread->creating);
-    code = pthread_create(&system, &attributes, run, thread);
-    neap_guard_unlock(&thread->creating);
-    pthread_attr_destroy(&attributes);
-    return -code;
-}
-
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
                       void *argument) {
     bool needed = !atomic_load_explicit(&job->daemon, memory_order_relaxed);
-    reap(engine, false);
     struct neap_thread *thread = neap_alloc(sizeof *thread);
     if (thread == NULL) return NEAP_NOMEM;
     thread->engine = engine;
     thread->job = job;
     thread->body = body;
     thread->argument = argument;
-    neap_guard_init(&thread->creating);
     int code = enroll(engine, thread, needed);
-    if (code == 0 && (code = create(thread)) != 0) strike_off(engine, thread, needed);
+    if (code == 0 && (code = neap_crew_run(&engine->crew, run, thread)) != 0) strike_off(engine, thread, needed);
     if (code == 0)
         atomic_store_explicit(&engine->spare_wanted, true, memory_order_relaxed);
     else
@@ -419,6 +357,6 @@ void neap_engine_stop_threads(struct neap_engine *engine) {
 uint32_t neap_engine_join(struct neap_engine *engine) {
     /* acquires what the threads have done */
     uint32_t alive = atomic_load_explicit(&engine->alive, memory_order_acquire);
-    if (alive == 0) reap(engine, true);
+    if (alive == 0) neap_crew_leave(&engine->crew);
     return alive;
 }

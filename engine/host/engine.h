@@ -2,7 +2,6 @@
 #ifndef NEAP_HOST_ENGINE_H
 #define NEAP_HOST_ENGINE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,6 +9,7 @@
 #include "core/guard.h"
 #include "core/list.h"
 #include "core/loop.h"
+#include "host/crew.h"
 #include "host/job.h"
 #include "host/lookout.h"
 #include "host/screen.h"
@@ -48,7 +48,7 @@ struct neap_engine {
         *main_job; /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
     struct neap_guard guard;            /* of the lists */
     struct neap_list threads;           /* neap_thread.node: started, not ended */
-    struct neap_list ended;             /* neap_thread.node: ended, not joined by the system */
+    struct neap_crew crew;              /* the OS threads that they run on; it has a guard of its own */
     struct neap_list processes;         /* neap_process.node: started, not ended */
     struct neap_list needs;             /* neap_need.node */
     _Atomic bool attended;              /* somebody waits until nothing is needed: `main` is told. Never false again */
@@ -108,15 +108,13 @@ struct neap_kept {
     char bytes[];
 };
 
-/* A name for an OS thread, a body, and the job that stands for it. */
+/* A body, and the job that stands for it. */
 struct neap_thread {
-    struct neap_list node;      /* in a list of the engine; its guard */
-    struct neap_engine *engine; /* constant */
-    struct neap_job *job;       /* one reference */
-    pthread_t system;           /* the thread's own; read once it is in the list of those that have ended */
+    struct neap_list node;                   /* in engine->threads; its guard */
+    struct neap_engine *engine;              /* constant */
+    struct neap_job *job;                    /* one reference */
     int (*body)(struct neap_thread *thread); /* runs on the new thread; ends the job */
     void *argument;                          /* body's */
-    struct neap_guard creating;              /* held by whoever starts it, until the system has */
 };
 
 int neap_engine_init(struct neap_engine *engine);
@@ -149,7 +147,7 @@ void neap_engine_keep(struct neap_engine *engine, struct neap_kept *kept);
 /* What is kept under `key`, for as long as the engine lives; NULL: nothing. Any thread. */
 const struct neap_kept *neap_engine_find_kept(const struct neap_engine *engine, const void *key);
 
-/* Starts an OS thread that runs `body`; the thread record is the engine's from then on. Takes over one reference to
+/* Has an OS thread run `body`; the thread record is the engine's from then on. Takes over one reference to
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
                       void *argument);
