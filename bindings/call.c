@@ -172,13 +172,18 @@ int neap_engine_get(struct neap_engine *engine, const char *name, struct neap_va
 
 /* Protected: (field). */
 static int set_field(lua_State *L) {
-    const struct field *field = lua_touserdata(L, 1);
+    struct field *field = lua_touserdata(L, 1);
     const char *name = field->name, *dot;
     lua_pushglobaltable(L);
     for (; (dot = strchr(name, '.')) != NULL; name = dot + 1) {
         lua_pushlstring(L, name, (size_t)(dot - name));
         lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) != LUA_TTABLE) {
+        int type = lua_rawget(L, -3);
+        if (type != LUA_TTABLE && type != LUA_TNIL) {
+            field->code = NEAP_MISSING;
+            return 0;
+        }
+        if (type == LUA_TNIL) {
             lua_pop(L, 1);
             lua_newtable(L);
             lua_pushvalue(L, -2);
@@ -199,7 +204,8 @@ int neap_engine_set(struct neap_engine *engine, const char *name, const struct n
     NEAP_CONTRACT_ENGINE(engine);
     NEAP_CONTRACT_POINTER(name);
     NEAP_CONTRACT_POINTER(value);
-    return neap_host_protect(neap_host_of(engine), set_field, &field);
+    int code = neap_host_protect(neap_host_of(engine), set_field, &field);
+    return code != 0 ? code : field.code;
 }
 
 /* --- calls --- */

@@ -462,7 +462,8 @@ NEAP_API int neap_engine_spawn(struct neap_engine *engine, neap_function functio
  * stopped, or a script called os.exit. */
 NEAP_API int neap_engine_run(struct neap_engine *engine);
 
-/* Globals, or fields of them ("a.b"). SET makes the tables on the way. NEAP_E_MISSING, NEAP_E_MEMORY, NEAP_E_FAILED. */
+/* Globals, or fields of them ("a.b"). SET makes the tables on the way. NEAP_E_MISSING (SET: something else than a table is on the way),
+ * NEAP_E_MEMORY, NEAP_E_FAILED. */
 NEAP_API int neap_engine_get(struct neap_engine *engine, const char *name, struct neap_value *value);
 NEAP_API int neap_engine_set(struct neap_engine *engine, const char *name, const struct neap_value *value);
 

@@ -43,7 +43,7 @@ bool neap_restrict_is_on(lua_State *L) {
 }
 
 static int raise_denied(lua_State *L, const char *what) {
-    return luaL_error(L, "denied: %s: the host does not allow it", what);
+    neap_refuse(L, "denied: %s: the host does not allow it", what);
 }
 
 void neap_restrict_check(lua_State *L, uint32_t needed, const char *what) {

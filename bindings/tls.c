@@ -7,6 +7,8 @@
 #include "bindings/await.h"
 #include "bindings/box.h"
 #include "bindings/classes.h"
+#include "bindings/neap.h"
+#include "bindings/restrict.h"
 #include "bindings/stream.h"
 #include "core/error.h"
 
@@ -21,6 +23,8 @@ static int make_context(lua_State *L) {
         .key = luaL_optstring(L, 5, NULL),
     };
     options.alpn = luaL_optlstring(L, 6, NULL, &options.alpn_size);
+    if (options.ca != NULL || options.cert != NULL || options.key != NULL)
+        neap_restrict_check(L, NEAP_DENY_READING, "reading a file");
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_TLS, sizeof *box, 0);
     int code = neap_tls_context_new(&options, &context, problem);
     if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");

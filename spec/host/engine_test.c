@@ -297,6 +297,10 @@ static void globals_and_fields_are_read_and_written(void **state) {
     assert_string_equal(result.as.string, "deep");
     neap_value_clear(&result);
     assert_int_equal(neap_engine_get(engine, "a.x.c", &result), NEAP_E_MISSING);
+    assert_int_equal(neap_engine_set(engine, "print.x", &value), NEAP_E_MISSING);
+    assert_int_equal(neap_engine_set(engine, "a.b.c.d", &value), NEAP_E_MISSING);
+    assert_int_equal(neap_engine_find(engine, "print", &function), 0);
+    neap_engine_forget(engine, function);
     assert_int_equal(neap_engine_find(engine, "string.upper", &function), 0);
     assert_int_equal(neap_engine_call(engine, function, &value, 1, &result, 1), 0);
     assert_string_equal(result.as.string, "DEEP");

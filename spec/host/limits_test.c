@@ -370,6 +370,10 @@ static void what_may_ask_others_may_not_write_or_send_files(void **state) {
         "is_denied(http.get, url, { to = '/var/tmp/neap-limits' })\n"
         "is_denied(http.post, url, { file = '/etc/hostname' })\n"
         "is_denied(http.get, url, { ca = '/etc/hostname' })\n"
+        "local net = require('neap').net\n"
+        "is_denied(net.connect, '127.0.0.1', 1, { tls = { ca = '/etc/hostname' } })\n"
+        "is_denied(net.listen, '127.0.0.1', 0, { tls = { cert = '/etc/hostname' } })\n"
+        "is_denied(http.serve, { handler = print, tls = { cert = '/etc/hostname' } })\n"
         "local answer, message, code = http.get(url)\n"
         "assert(not answer and code == 'ECONNREFUSED', message)",
         0);
