@@ -156,6 +156,8 @@ describe("a chunk", function()
       run "local a = 1"
       local _, message = pcall(run, "local b = a\n\nerror('boom')")
       assert.are.equal("prompt:3: boom", message)
+      _, message = pcall(run, "nothing.field")
+      assert.are.equal("prompt:1: attempt to index a nil value (global 'nothing')", message)
     end)
   end)
 end)
@@ -314,6 +316,11 @@ describe("the prompt on a pipe", function()
     local input = "1 + 1\nlocal a = 'x'\na\nfor i = 1, 2 do\n  print(i)\nend\nnil, {1}\n"
     assert.are.same(printed('2\n"x"\n1\n2\nnil, {1}\n'), run(input))
     assert.are.same(printed('2\n"x"\n1\n2\nnil, {1}\n'), run_piped(input))
+  end)
+
+  it("lets what is sent to threads use the library", function()
+    assert.are.same(printed("true\n"), run("neap.thread(function() return neap.now() > 0 end):join()\n"))
+    assert.are.same(printed("5\n"), run("neap\n", "-e 'neap = 5'"))
   end)
 
   it("takes a last line without an end", function()

@@ -10,8 +10,11 @@ local kept_at_most = 150 -- of Lua's 200 locals a function
 
 local chunk = {}
 
---- The locals of one prompt.
-function chunk.new_locals() return { names = {}, cells = {} } end
+--- The locals of one prompt. One of them is the library: what is typed and sent to a thread finds it there, as in a
+-- script that has required it.
+function chunk.new_locals(neap)
+  return { names = { neap and "neap" }, cells = { neap = neap and function() return neap end } }
+end
 
 -- --- tokens ---
 
@@ -151,7 +154,8 @@ end
 
 local function with_locals(locals, code, ending, name, env)
   local list = #locals.names > 0 and "local " .. table.concat(locals.names, ",") .. " " or ""
-  local source = list .. "local __keep = ... return function(...) " .. code .. "\n" .. ending .. " end"
+  local gap = code:find("--", 1, true) and "\n" or " " -- what comes behind a comment stands on a line of its own
+  local source = list .. "local __keep = ... return function(...) " .. code .. gap .. ending .. " end"
   return load(source, name, "t", env)
 end
 

@@ -23,6 +23,15 @@ local results_at_most = 50
 local Session = {}
 Session.__index = Session
 
+--- The locals, made when a script that goes before has set its globals: what that calls neap is not hidden.
+local function locals_of(self)
+  if not self.locals then
+    local known = rawget(self.front.env or _G, "neap")
+    self.locals = chunk.new_locals((known == nil or known == neap) and neap or nil)
+  end
+  return self.locals
+end
+
 -- --- errors ---
 
 --- Leaves of a traceback what is the user's: the frames of the prompt, and all that is around them, go.
@@ -105,7 +114,7 @@ end
 
 --- Runs code that is complete.
 function Session:run_code(code, is_expression, after)
-  local fn, message = chunk.compile(self.locals, code, is_expression, chunk_name, self.front.env or _G)
+  local fn, message = chunk.compile(locals_of(self), code, is_expression, chunk_name, self.front.env or _G)
   if not fn then return self.front.write_error(message .. "\n") end
   return self:run(fn, after)
 end
@@ -129,7 +138,7 @@ local guesses = {
 --- What to say to a line that only guesses a command; nil: it is none.
 local function hint(self, line)
   local word = line:match("^%s*(%a+)%s*%(?%)?%s*$")
-  if not guesses[word] or self.locals.cells[word] then return nil end
+  if not guesses[word] or locals_of(self).cells[word] then return nil end
   local env = self.front.env or _G
   if env[word] == nil and _G[word] == nil then return guesses[word] end
 end
@@ -175,7 +184,7 @@ end
 
 function Session:complete(text)
   if #self.lines == 0 and text:find("^%s*:[%a]*$") then return commands.complete(text) end
-  local locals, env = self.locals, self.front.env or _G
+  local locals, env = locals_of(self), self.front.env or _G
   local scope = {}
   function scope.lookup(name)
     local cell = locals.cells[name]
@@ -201,4 +210,4 @@ function Session:complete(text)
   return complete(text, scope)
 end
 
-return function(front) return setmetatable({ front = front, locals = chunk.new_locals(), lines = {} }, Session) end
+return function(front) return setmetatable({ front = front, lines = {} }, Session) end
