@@ -291,6 +291,7 @@ install: build  ## install below PREFIX (/usr/local), or below DESTDIR for packa
 	install -m 644 bindings/types/*.lua $(share)/types
 	install -m 644 README.md CHANGELOG.md LICENSE engine/ARCHITECTURE.md $(doc)
 	install -m 644 engine/decisions/*.md $(doc)/decisions
+	install -m 644 scripts/examples/*.lua $(doc)/examples
 	install -m 644 $(EXAMPLE_HOSTS) $(doc)/examples/hosts
 
 uninstall:  ## take away what install put there

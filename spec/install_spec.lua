@@ -61,10 +61,13 @@ describe("make install", function()
     local files = list(folder.path)
     for _, name in ipairs { "bin/neap", "include/neap.h", "lib/libneap.a", "lib/libneap.so", "lib/libneap.so.0",
       "lib/libneap.so.0.1.0", "lib/lua/5.4/neap.so", "lib/pkgconfig/neap.pc", "share/man/man1/neap.1",
-      "share/neap/types/neap.lua", "share/doc/neap/README.md" } do
+      "share/neap/types/neap.lua", "share/doc/neap/README.md",
+      "share/doc/neap/examples/chat.lua", "share/doc/neap/examples/hosts/smallest.c" } do
       assert.is_truthy(files:find("./" .. name .. "\n", 1, true), name)
     end
     assert.are.equal("5\n", run(folder.path .. "/bin/neap -e 'print(2 + 3)'"))
+    local example = "cd %s/share/doc/neap/examples && ../../../../bin/neap join.lua >/dev/null"
+    run(example:format(quote(folder.path)))
     assert.are.equal("true\n", run(("LUA_CPATH=%s/lib/lua/5.4/?.so lua5.4 -e 'print(require(\"neap\").now() > 0)'")
       :format(folder.path)))
     run(("make -s uninstall PREFIX=%s MAKEFLAGS="):format(quote(folder.path)))
