@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bindings/describe.h"
@@ -147,6 +148,15 @@ static void list_waiting(struct listing *listing, struct neap_task *task) {
     fprintf(listing->out, "\n  %s", text.bytes);
 }
 
+/* The thread that writes the log, the one that paints bars: what they wait for explains nothing. */
+static bool is_ours(const struct neap_vm *vm) {
+    static const char prefix[] = "neap.";
+    char name[NEAP_JOB_NAME_MAX + 1];
+    if (vm->job == NULL) return false;
+    neap_job_get_name(vm->job, name);
+    return strncmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
 char *neap_report_waiting(struct neap_engine *engine, bool told) {
     char *text = NULL;
     size_t length = 0;
@@ -155,6 +165,7 @@ char *neap_report_waiting(struct neap_engine *engine, bool told) {
     fputs("deadlock: all that is left waits, and nothing can wake it:", listing.out);
     for (struct neap_list *state = engine->states.next; state != &engine->states; state = state->next) {
         struct neap_vm *vm = vm_at(state);
+        if (is_ours(vm)) continue;
         list_waiting(&listing, vm->root);
         for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next)
             list_waiting(&listing, task_at(node));

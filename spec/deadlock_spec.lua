@@ -39,6 +39,12 @@ describe("a program in which everything waits", function()
     assert.are.equal(4, select(2, result.stderr:gsub("\n", "")))
   end)
 
+  it("names the threads of the program, and not those that write its log", function()
+    local result = run_script([[neap.log.configure({ file = "/dev/null" }) neap.log.info("x") neap.channel():recv()]])
+    assert_deadlock(result, "task main (thread main) has waited for % s in recv of channel: % at script:1")
+    assert.is_nil(result.stderr:find("neap.log", 1, true), result.stderr)
+  end)
+
   it("closes its variables, which may wait", function()
     local result = run_script([[
       local _ <close> = setmetatable({}, { __close = function() neap.sleep(0.01) print "closed" end })

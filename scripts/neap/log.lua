@@ -178,7 +178,7 @@ local file_options = {
 
 local options_known = {
   level = check_level, format = check_format, stderr = check.boolean, colour = check.boolean,
-  file = check.either(check.string, check.table), file_format = check_format,
+  file = check.either(check.string, check.table),
   capacity = check.count, full = check.one_of("block", "drop"),
 }
 
