@@ -11,6 +11,7 @@
 #include "bindings/classes.h"
 #include "bindings/codec.h"
 #include "bindings/holder.h"
+#include "bindings/registry.h"
 #include "bindings/remote.h"
 #include "core/error.h"
 #include "host/acting.h"
@@ -32,17 +33,7 @@ static bool acts(struct neap_object *object) {
 
 /* --- actions --- */
 
-static void push_actions(lua_State *L) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &actions_key) != LUA_TNIL) return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &actions_key);
-}
+static void push_actions(lua_State *L) { neap_registry_push_weak(L, &actions_key, "k"); }
 
 /* The value on top becomes the action of the box at `index`; it is popped. */
 static void set_action(lua_State *L, int index) {

@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 
+#include "bindings/registry.h"
 #include "bindings/remote.h"
 #include "core/memory.h"
 
@@ -172,19 +173,6 @@ void neap_box_push_methods(lua_State *L, enum neap_handle kind) {
 
 /* --- constants --- */
 
-/* Pushes a table of the registry with weak values, made on the first call. */
-static void push_weak_table(lua_State *L, const void *key) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TNIL) return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
-
 /* Copies the fields of the table at `from` to the one on top of the stack. */
 static void copy_fields(lua_State *L, int from) {
     from = lua_absindex(L, from);
@@ -209,7 +197,7 @@ static void make_variant(lua_State *L, enum neap_handle kind, const char *field,
 
 void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *field, lua_Integer value) {
     luaL_checkstack(L, 8, "handles");
-    push_weak_table(L, &constants[kind]);
+    neap_registry_push_weak(L, &constants[kind], "v");
     if (lua_rawgeti(L, -1, value) == LUA_TNIL) {
         lua_pop(L, 1);
         make_variant(L, kind, field, value);
@@ -249,7 +237,7 @@ void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int userval
 
 void neap_box_register(lua_State *L, int index, struct neap_object *object) {
     index = lua_absindex(L, index);
-    push_weak_table(L, &boxes_key);
+    neap_registry_push_weak(L, &boxes_key, "v");
     lua_pushvalue(L, index);
     lua_rawsetp(L, -2, object);
     lua_pop(L, 1);
@@ -268,7 +256,7 @@ bool neap_box_is_kind(const struct neap_object *object) { return kind_of(object)
 
 void neap_box_push(lua_State *L, struct neap_object *object) {
     luaL_checkstack(L, 5, "handles");
-    push_weak_table(L, &boxes_key);
+    neap_registry_push_weak(L, &boxes_key, "v");
     if (lua_rawgetp(L, -1, object) == LUA_TNIL) {
         lua_pop(L, 1);
         enum neap_handle kind = kind_of(object);

@@ -29,6 +29,7 @@
 #include "bindings/codec.h"
 #include "bindings/encoder.h"
 #include "bindings/permanent.h"
+#include "bindings/registry.h"
 #include "core/memory.h"
 #include "core/object.h"
 #include "host/packer.h"
@@ -117,11 +118,7 @@ void neap_class_open(lua_State *L, struct neap_encoder *encoder) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &box_key);
     lua_newtable(L);
     encoder->classes_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    neap_registry_new_weak(L, "k");
     encoder->metatables_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

@@ -15,6 +15,7 @@
 #include <lualib.h>
 
 #include "bindings/cancel.h"
+#include "bindings/registry.h"
 #include "bindings/slice.h"
 #include "bindings/task.h"
 #include "bindings/vm.h"
@@ -78,17 +79,7 @@ static int replaced_xpcall(lua_State *L) {
 
 /* --- marks --- */
 
-static void push_marks(lua_State *L) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &suspended_key) != LUA_TNIL) return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &suspended_key);
-}
+static void push_marks(lua_State *L) { neap_registry_push_weak(L, &suspended_key, "k"); }
 
 /* Notes whether the coroutine at `index` is suspended by the engine. */
 static void mark(lua_State *L, int index, bool suspended) {

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "bindings/encoder.h"
+#include "bindings/registry.h"
 #include "core/memory.h"
 #include "core/object.h"
 #include "host/packer.h"
@@ -148,11 +149,7 @@ static int box_collected(lua_State *L) {
 }
 
 static int new_weak_table(lua_State *L, const char *mode) {
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    neap_registry_new_weak(L, mode);
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

@@ -22,6 +22,7 @@
 
 #include "bindings/box.h"
 #include "bindings/encoder.h"
+#include "bindings/registry.h"
 
 #define METHOD_PREFIX "neap:"
 
@@ -56,11 +57,7 @@ static bool watch(lua_State *L) {
 }
 
 void neap_permanent_open(lua_State *L, struct neap_encoder *encoder) {
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    neap_registry_new_weak(L, "k");
     encoder->names_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     encoder->modules_watched = watch(L);

@@ -26,6 +26,7 @@
 #include "bindings/failure.h"
 #include "bindings/handle.h"
 #include "bindings/process.h"
+#include "bindings/registry.h"
 #include "bindings/thread.h"
 #include "core/error.h"
 #include "sync/scope.h"
@@ -469,12 +470,8 @@ static void push_metatable(lua_State *L) {
     lua_setfield(L, -2, "__index");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &boxes_key);
+    neap_registry_make_weak(L, &boxes_key, "v");
+    lua_pop(L, 1);
 }
 
 static struct box *push_box(lua_State *L, struct neap_task *task) {

@@ -6,6 +6,7 @@
 
 #include "bindings/await.h"
 #include "bindings/box.h"
+#include "bindings/registry.h"
 #include "core/error.h"
 #include "host/engine.h"
 
@@ -46,21 +47,6 @@ void neap_shared_check(lua_State *L, int code) {
 
 static const char turn_key, list_key; /* registry: their metatables */
 
-/* Gives the userdata on top of the stack a metatable whose __gc and __close are `end`. */
-static void set_end(lua_State *L, const void *key, lua_CFunction end) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TNIL) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, 2);
-        lua_pushcfunction(L, end);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, end);
-        lua_setfield(L, -2, "__close");
-        lua_pushvalue(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-    }
-    lua_setmetatable(L, -2);
-}
-
 static int end_turn(lua_State *L) {
     neap_turn_return(&((struct neap_shared_turn *)lua_touserdata(L, 1))->turn);
     return 0;
@@ -70,7 +56,7 @@ struct neap_shared_turn *neap_shared_turn(lua_State *L, lua_CFunction then) {
     struct neap_shared_turn *turn = lua_newuserdatauv(L, sizeof *turn, 0);
     neap_turn_init(&turn->turn, NULL, NULL);
     turn->then = then;
-    set_end(L, &turn_key, end_turn);
+    neap_registry_set_end(L, &turn_key, end_turn);
     return turn;
 }
 
@@ -97,7 +83,7 @@ static int end_list(lua_State *L) {
 static int push_keeper(lua_State *L) {
     struct neap_message *kept = lua_newuserdatauv(L, sizeof *kept, 0);
     neap_message_clear(kept);
-    set_end(L, &list_key, end_list);
+    neap_registry_set_end(L, &list_key, end_list);
     return 1;
 }
 

@@ -6,6 +6,7 @@
 #include "bindings/future.h"
 #include "bindings/outcome.h"
 #include "bindings/pool.h"
+#include "bindings/registry.h"
 #include "bindings/task.h"
 #include "bindings/worker.h"
 #include "host/engine.h"
@@ -37,21 +38,6 @@ static int open_pool(lua_State *L) {
     return 3;
 }
 
-/* The userdata on top is a to-be-closed value, and closed when it is collected, at the latest. */
-static void set_closer(lua_State *L, const void *key, lua_CFunction close) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TNIL) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, 2);
-        lua_pushcfunction(L, close);
-        lua_setfield(L, -2, "__close");
-        lua_pushcfunction(L, close);
-        lua_setfield(L, -2, "__gc");
-        lua_pushvalue(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-    }
-    lua_setmetatable(L, -2);
-}
-
 /* --- keepers --- */
 
 struct keeper {
@@ -72,7 +58,7 @@ static int keep(lua_State *L) {
     struct neap_pool *pool = check(L);
     struct keeper *keeper = lua_newuserdatauv(L, sizeof *keeper, 0);
     keeper->pool = NULL;
-    set_closer(L, &keeper_key, keeper_close);
+    neap_registry_set_end(L, &keeper_key, keeper_close);
     keeper->pool = (struct neap_pool *)neap_object_ref(&pool->object);
     return 1;
 }
@@ -148,7 +134,7 @@ static int make_promise(lua_State *L) {
     neap_future_push_empty(L);
     struct promise *promise = lua_newuserdatauv(L, sizeof *promise, 0);
     promise->work = NULL;
-    set_closer(L, &promise_key, promise_close);
+    neap_registry_set_end(L, &promise_key, promise_close);
     struct neap_work *work = neap_pool_promise(pool, job);
     if (work == NULL) return luaL_error(L, "not enough memory");
     promise->work = (struct neap_work *)neap_object_ref(&work->future.object);

@@ -25,6 +25,7 @@
 #include "bindings/ending.h"
 #include "bindings/failure.h"
 #include "bindings/outcome.h"
+#include "bindings/registry.h"
 #include "bindings/seat.h"
 #include "bindings/site.h"
 #include "bindings/slice.h"
@@ -67,13 +68,7 @@ static bool push_all_extras(lua_State *L, bool make) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &extras_key) != LUA_TNIL) return true;
     if (!make) return false;
     lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &extras_key);
+    neap_registry_make_weak(L, &extras_key, "k");
     return true;
 }
 

@@ -23,6 +23,7 @@
 
 #include "core/clock.h"
 #include "core/loop.h"
+#include "core/trap.h"
 
 void neap_pulse_init(struct neap_pulse *pulse) {
     neap_guard_init(&pulse->guard);
@@ -48,19 +49,11 @@ static struct {
 } claims[NSIG];              /* under claims_guard; `before` is read by the handler, which users keep in place */
 static struct neap_guard claims_guard;
 
-static void pass_on(int signal, siginfo_t *info, void *context) {
-    const struct sigaction *before = &claims[signal].before;
-    if (before->sa_flags & SA_SIGINFO)
-        before->sa_sigaction(signal, info, context);
-    else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
-        before->sa_handler(signal);
-}
-
 static void on_signal(int signal, siginfo_t *info, void *context) {
     struct neap_loop *loop = neap_loop_here;
     int error = errno;
     if (info->si_code != SI_TIMER)
-        pass_on(signal, info, context);
+        neap_trap_pass_on(&claims[signal].before, signal, info, context);
     else if (loop != NULL && loop->beat != NULL)
         loop->beat(loop);
     errno = error;

@@ -40,8 +40,7 @@ static bool is_passed_on(int signal) {
     return signal == SIGCHLD || signal == SIGCONT || signal == SIGWINCH || signal == SIGURG;
 }
 
-static void pass_on(int signal, siginfo_t *info, void *context) {
-    const struct sigaction *before = &claims[signal].before;
+void neap_trap_pass_on(const struct sigaction *before, int signal, siginfo_t *info, void *context) {
     if (before->sa_flags & SA_SIGINFO)
         before->sa_sigaction(signal, info, context);
     else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
@@ -59,7 +58,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
         (void)written;
     }
     atomic_fetch_sub(&inside, 1);
-    if (is_passed_on(signal)) pass_on(signal, info, context);
+    if (is_passed_on(signal)) neap_trap_pass_on(&claims[signal].before, signal, info, context);
     errno = error;
 }
 

@@ -2,6 +2,7 @@
 #ifndef NEAP_CORE_TRAP_H
 #define NEAP_CORE_TRAP_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,9 @@ bool neap_trap_can(int signal);
  * it before is back once nobody does. 0, or what the system said. */
 int neap_trap_want(struct neap_trap *trap, int signal);
 void neap_trap_unwant(struct neap_trap *trap, int signal);
+
+/* In the handler of a signal: calls the one that was there `before`, if there was one. */
+void neap_trap_pass_on(const struct sigaction *before, int signal, siginfo_t *info, void *context);
 
 /* One thread at a time: which signals have come since it was last asked, as bits n - 1. */
 uint64_t neap_trap_take(struct neap_trap *trap);
