@@ -134,11 +134,11 @@ static void complete(struct neap_session *session, struct neap_object *proxy, ui
     bool refused = link != NULL && !answer->claimed && answer->result == NEAP_TIMEOUT && !neap_link_refuse(link);
     if (link != NULL && !refused && neap_link_complete(link, answer->unread)) {
         link->result = answer->result;
-        if (answer->result == 0 || answer->claimed) {
+        if (answer->result == 0 || answer->claimed) { /* else it may still be being sent */
             neap_message_move(&before, &link->message);
             neap_message_move(&link->message, message);
+            link->number = (int64_t)answer->number;
         }
-        link->number = (int64_t)answer->number;
         neap_batch_add(&batch, link->wait);
     }
     neap_object_unlock(proxy);

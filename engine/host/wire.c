@@ -309,6 +309,7 @@ static void publish(struct neap_wire *wire, const struct header *header, const s
         at += pieces[i].iov_len;
     }
     lane->at += sizeof *header + padded(header->size);
+    NEAP_SENT(lane);
     atomic_store(&lane->ring->tail, lane->at);
 }
 
@@ -517,6 +518,7 @@ static void trim_frame_room(struct neap_wire *wire, size_t size) {
 /* Has the other side published something? UV_EPROTO: it says what cannot be. */
 static int look(const struct neap_wire *wire, size_t *size) {
     uint64_t published = atomic_load(&wire->in.ring->tail) - wire->in.at;
+    NEAP_ANSWERED(&wire->out);
     if (published > RING_SIZE) return UV_EPROTO;
     *size = (size_t)published;
     return 0;
