@@ -21,24 +21,46 @@ local function notify(condition)
   condition:notify()
 end
 
--- In another process a task waits for the lock first, which cannot be told from waiting for the condition: a
--- notification might come too early. What conditions do there is in remote_spec.
-grid.ask("condition:wait", { blocked = neap.condition, wait = wait, serve = notify, served = table.pack(true),
-  one_process = true })
-grid.ask("condition:wait, of a plain lock", { blocked = function() return neap.condition(neap.lock()) end, wait = wait,
-  serve = notify, served = table.pack(true), one_process = true })
+-- In the grid. In another process a task waits for the lock first, which cannot be told from waiting for the condition:
+-- so those that wait are counted.
+
+local function make() return { condition = neap.condition(), waiting = neap.value("i64") } end
+
+local function make_of_lock() return { condition = neap.condition(neap.lock()), waiting = neap.value("i64") } end
+
+local function count_waiting(o) return o.waiting:get() end
+
+--- Calls `fn`, which waits, with the lock.
+local function wait_counted(o, fn, ...)
+  local _ <close> = o.condition:guard()
+  local _ <close> = setmetatable({}, { __close = function() o.waiting:add(-1) end })
+  o.waiting:add(1)
+  return fn(o.condition, ...)
+end
+
+local function notify_one(o) notify(o.condition) end
+
+for name, made in pairs { ["condition:wait"] = make, ["condition:wait, of a plain lock"] = make_of_lock } do
+  grid.ask(name, { blocked = made, wait = function(o, timeout) return wait_counted(o, o.condition.wait, timeout) end,
+    count = count_waiting, serve = notify_one, served = table.pack(true) })
+end
+
 grid.ask("condition:wait_for", {
-  blocked = function() return { condition = neap.condition(), store = neap.queue() } end,
+  blocked = function()
+    local o = make()
+    o.store = neap.queue()
+    return o
+  end,
   wait = function(o, timeout)
-    local _ <close> = o.condition:guard()
-    return o.condition:wait_for(function() return o.store:get(0) end, timeout)
+    return wait_counted(o, o.condition.wait_for, function() return o.store:get(0) end, timeout)
   end,
   serve = function(o)
     o.store:put("a thing")
-    notify(o.condition)
+    notify_one(o)
   end,
-  served = table.pack("a thing"), one_process = true,
+  count = count_waiting, served = table.pack("a thing"),
 })
+
 grid.ask("condition:acquire", { make = neap.condition, block = function(c) c:acquire() end, wait = function(c, timeout)
   local results = table.pack(c:acquire(timeout))
   if results[1] then c:release() end

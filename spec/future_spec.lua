@@ -60,7 +60,7 @@ describe("in the grid", function()
     wait = function(future, timeout) return future:result(timeout) end,
     serve = let_end,
     served = table.pack(true),
-    all = true, one_process = true,
+    all = true,
   })
 
   grid.ask("future:wait", {
@@ -69,7 +69,7 @@ describe("in the grid", function()
     wait = function(future, timeout) return future:wait(timeout) end,
     serve = let_end,
     served = table.pack(true),
-    all = true, one_process = true,
+    all = true,
   })
 
   grid.ask("neap.select of a future", {
@@ -78,7 +78,7 @@ describe("in the grid", function()
     wait = function(future, timeout) return neap.select({ future }, timeout) end,
     serve = let_end,
     served = table.pack(1),
-    all = true, one_process = true,
+    all = true,
   })
 end)
 

@@ -7,6 +7,7 @@
 --     served = table.pack(true),                     -- what wait returns then
 --     timed_out = table.pack(nil, "timeout", "timeout"), -- what it returns when its time is over (default: this)
 --     all = true,                                    -- serve lets all go on, not just the first
+--     count = function(object) return n end,         -- how many wait, where one waits for something else first
 --     fragile = true,                                -- a timeout or cancellation of one ends the waiting of all
 --     stays = true,                                  -- only tasks wait on it: it cannot be sent to a thread
 --     make = function() return object end,           -- and then block(object): what blocked does, in two steps, the
@@ -85,9 +86,16 @@ function grid.assert_cancelled(handle)
 end
 
 local function ask_waiter(case, start)
+  local function begin(object, ...)
+    local before = case.count and case.count(object)
+    local waiter = start(case.wait, object, ...)
+    while before and case.count(object) == before do neap.yield() end
+    return waiter
+  end
+
   it("waits until it is served", function()
     local object = case.blocked()
-    local waiter = start(case.wait, object)
+    local waiter = begin(object)
     case.serve(object)
     assert.are.same(case.served, table.pack(waiter:join()))
   end)
@@ -95,7 +103,7 @@ local function ask_waiter(case, start)
   it("waits with a timeout that is long enough", function()
     for _, timeout in ipairs({ 3600, 2 ^ 31, 2 ^ 53, math.maxinteger, math.huge }) do
       local object = case.blocked()
-      local waiter = start(case.wait, object, timeout)
+      local waiter = begin(object, timeout)
       case.serve(object)
       assert.are.same(case.served, table.pack(waiter:join()))
     end
@@ -108,11 +116,11 @@ local function ask_waiter(case, start)
 
   it("is cancelled while it waits", function()
     local object = case.blocked()
-    local waiter = start(case.wait, object)
+    local waiter = begin(object)
     assert.is_true(waiter:cancel())
     grid.assert_cancelled(waiter)
     if case.fragile then return end
-    local next_one = start(case.wait, object)
+    local next_one = begin(object)
     case.serve(object)
     assert.are.same(case.served, table.pack(next_one:join()))
   end)
@@ -121,7 +129,7 @@ local function ask_waiter(case, start)
 
   it("passes over those that were cancelled", function()
     local object = case.blocked()
-    local first, second = start(case.wait, object), start(case.wait, object)
+    local first, second = begin(object), begin(object)
     first:cancel()
     if start ~= grid.parked_task then first:wait() end -- another thread is asked, and may be served before it looks
     case.serve(object)
@@ -131,7 +139,7 @@ local function ask_waiter(case, start)
 
   it(case.all and "serves all" or "serves the first that came", function()
     local object = case.blocked()
-    local first, second = start(case.wait, object), start(case.wait, object)
+    local first, second = begin(object), begin(object)
     case.serve(object)
     assert.are.same(case.served, table.pack(first:join()))
     if not case.all then

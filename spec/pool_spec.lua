@@ -448,7 +448,7 @@ describe("in the grid", function()
     wait = function(pool, timeout) return pool:join(timeout) end,
     serve = function(pool) pool:terminate() end,
     served = table.pack(true),
-    all = true, one_process = true,
+    all = true, here_only = true,
   })
 end)
 
