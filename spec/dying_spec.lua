@@ -4,6 +4,8 @@
 local neap = require "neap"
 local elsewhere = require "spec.elsewhere"
 local grid = require "spec.grid"
+local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -442,5 +444,40 @@ describe("when a process dies", function()
     assert.are.equal("last words", (a:recv()))
     kill(process)
     assert.are.same(table.pack(nil, "closed", "closed"), table.pack(a:recv()))
+  end)
+end)
+
+describe("a process that writes nonsense into the memory that it shares with its parent", function()
+  it("costs itself at most", function()
+    local result = support.run_script([[
+      local function write_nonsense(seed)
+        math.randomseed(seed)
+        local files, channel = {}, neap.channel(4)
+        for _, name in ipairs(neap.fs.list("/proc/self/fd")) do
+          local path = "/proc/self/fd/" .. name
+          local link = io.popen("readlink /proc/" .. neap.getpid() .. "/fd/" .. name):read("l") or ""
+          if link:find("^/memfd") then files[#files + 1] = assert(io.open(path, "r+b")) end
+        end
+        for n = 1, 30 do
+          local file = files[math.random(#files)]
+          local size = file:seek("end")
+          file:seek("set", math.random(3) == 1 and math.random(0, 255) or math.random(0, math.min(size, 1 << 19) - 1))
+          for _ = 1, math.random(16) do file:write(string.char(math.random(0, 255))) end
+          file:flush()
+          if n % 3 == 0 then
+            print("so far")
+            channel:send(n, 0)
+          end
+        end
+      end
+      for i = 1, 15 do
+        local process = neap.process({ quiet = true }, write_nonsense, tonumber((...)) + i)
+        if not process:wait(1) then process:kill() end
+        assert(process:wait(60))
+        pcall(process.join, process)
+      end
+      assert(neap.process(function() return "well" end):join() == "well")
+      os.exit(0)]], { trial.seed() })
+    assert.are.equal(0, result.status, result.stderr)
   end)
 end)
