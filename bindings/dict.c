@@ -289,10 +289,35 @@ static int dict_newindex(lua_State *L) {
     return set(L);
 }
 
-/* The value at 3 is nil. */
+static int take(lua_State *L);
+
+/* What another process has removed for us: key and value, or nothing. */
+static int finish_take(lua_State *L, struct neap_task *task, int code) {
+    size_t count;
+    struct neap_message *pair = &task->link.message;
+    if (code < 0) return neap_push_code(L, code);
+    if (task->link.result == NEAP_BUSY) return await_turn(L, check(L), take);
+    neap_shared_check(L, task->link.result);
+    if (pair->kind == NEAP_MESSAGE_LIST)
+        neap_decode(L, &neap_message_items(pair, &count)[1]);
+    else
+        lua_pushnil(L);
+    neap_message_fini(pair);
+    return 1;
+}
+
+/* The value at 3 is nil. What another process has is waited for, so that it is not lost if we end before it has come. */
 static int take(lua_State *L) {
     struct neap_object *dict = check(L);
     struct neap_message old = {.kind = NEAP_MESSAGE_EMPTY};
+    if (neap_remote_test(dict) != NULL) {
+        struct neap_key key = check_key(L, 2);
+        struct neap_task *task = neap_await_begin(L);
+        neap_shared_check(L, neap_key_write(&key, &task->link.message));
+        task->link.object = dict;
+        task->link.op = NEAP_DICT_REMOVE;
+        return neap_await(L, &task->link, 1, NEAP_FOREVER, finish_take);
+    }
     if (swap(L, dict, &old) == NEAP_BUSY) return await_turn(L, dict, take);
     neap_decode_take(L, &old);
     return 1;

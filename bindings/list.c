@@ -209,17 +209,37 @@ static int list_insert(lua_State *L) {
     return insert(L);
 }
 
-/* list, index (0: the last) */
+static int take(lua_State *L);
+
+/* The list at 1 was asked for the element whose index is at 2; it is in `value` if `code` is 0. */
+static int push_taken(lua_State *L, int code, struct neap_message *value) {
+    struct neap_object *list = check(L);
+    lua_Integer index = lua_tointeger(L, 2);
+    if (code == NEAP_RANGE && index == 0) return neap_push_code(L, NEAP_EMPTY);
+    if (!is_done(L, list, index, code)) return await_turn(L, list, 0, take);
+    neap_decode_take(L, value);
+    return 1;
+}
+
+static int finish_take(lua_State *L, struct neap_task *task, int code) {
+    if (code < 0) return neap_push_code(L, code);
+    return push_taken(L, task->link.result, &task->link.message);
+}
+
+/* list, index (0: the last). What another process has is waited for, so that it is not lost if we end before it has come. */
 static int take(lua_State *L) {
     struct neap_object *list = check(L);
     lua_Integer index = lua_tointeger(L, 2);
+    if (neap_remote_test(list) != NULL) {
+        struct neap_task *task = neap_await_begin(L);
+        task->link.object = list;
+        task->link.op = NEAP_SEQUENCE_POP;
+        task->link.number = index;
+        return neap_await(L, &task->link, 1, NEAP_FOREVER, finish_take);
+    }
     struct neap_message value;
-    neap_message_clear(&value);
-    int code = ask(L, list, NEAP_SEQUENCE_TAKE, index, &value);
-    if (code == NEAP_RANGE && index == 0) return neap_push_code(L, NEAP_EMPTY);
-    if (!is_done(L, list, index, code)) return await_turn(L, list, 0, take);
-    neap_decode_take(L, &value);
-    return 1;
+    int code = neap_sequence_take((struct neap_sequence *)list, &neap_task_current(L)->wait.own, index, &value);
+    return push_taken(L, code, &value);
 }
 
 /* l:pop([index]) */

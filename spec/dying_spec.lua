@@ -37,6 +37,17 @@ local function die_with(ask, arguments, give, tasks)
   assert.is_true(child:wait(60))
 end
 
+--- The same for what lives in a third process, and is given at once: that process stands still until it has been asked.
+local function die_asking(make, ask, is_given)
+  local owner, object = start_with(make)
+  stop(owner.pid)
+  die_with(ask, { object }, function()
+    assert(os.execute("kill -CONT " .. owner.pid))
+    is_given(object) -- which is answered after what was asked before
+  end)
+  return object, owner
+end
+
 local function receive(channel) channel:recv() end
 local function get(queue) queue:get() end
 
@@ -157,6 +168,22 @@ describe("what a process was given and had not received when it was killed", fun
       condition:release()
     end)
     assert.is_true(second:join(60))
+  end)
+
+  it("is in the list again, in its place", function()
+    local list, owner = die_asking(function() return require "neap".list { "first", "second", "third" } end,
+      function(each) return each:pop(2) end,
+      function(each) assert.are.equal(2, #each) end)
+    assert.are.same({ "first", "second", "third" }, list:snapshot())
+    kill(owner)
+  end)
+
+  it("is in the dict again", function()
+    local dict, owner = die_asking(function() return require "neap".dict { key = "value", other = 1 } end,
+      function(each) return each:remove("key") end,
+      function(each) assert.are.equal(1, #each) end)
+    assert.are.same({ key = "value", other = 1 }, dict:snapshot())
+    kill(owner)
   end)
 
   it("comes back from a grandchild, whoever of the two dies", function()

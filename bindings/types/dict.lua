@@ -64,7 +64,8 @@ function Dict:set(key, value) end
 ---@since 0.1
 function Dict:contains(key) end
 
----Removes a key. Waits while it is being updated.
+---Removes a key. Waits while it is being updated. That of a dict of another process waits for its answer: a cancellation removes
+---nothing, and of a process that is killed before it has received the value that comes back, unless there is another.
 ---@param key neap.Key
 ---@return any value what was there
 ---@since 0.1

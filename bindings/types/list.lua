@@ -59,7 +59,9 @@ function List:extend(list) end
 ---@since 0.1
 function List:insert(index, value) end
 
----Removes an element, and moves those behind it. It does not wait for one: that is what a queue is for.
+---Removes an element, and moves those behind it. It does not wait for one: that is what a queue is for. That of a list of another
+---process waits for its answer: a cancellation takes nothing, and of a process that is killed before it has received the element
+---that comes back, to its place.
 ---
 ---```lua
 ---local list = neap.list { "a", "b" }

@@ -93,6 +93,8 @@ struct neap_remote {
     /* An operation of `taking` has given what is in `link`, and the process that it was for has died before it received it, or could not
      * take it in: the object has it back. Needs no memory. Any thread, no guard held. */
     void (*restore)(struct neap_object *object, struct neap_link *link);
+    /* The other way: it has been received, and will not come back. Any thread, no guard held. NULL: it does not matter. */
+    void (*received)(struct neap_object *object, struct neap_link *link);
     /* Carries out call->method, or sets NEAP_RANGE; a proxy leaves NEAP_GONE where the other process is to be asked. Any thread,
      * no guard held. NULL: it has no methods. */
     void (*serve)(struct neap_object *object, struct neap_call *call);

@@ -53,7 +53,7 @@ struct neap_link {
             *room; /* foreign, of who receives: for what comes back; owned by who serves it. See sync/channel.c */
     };
     union {
-        uint64_t turn;          /* result of who receives: when it left the channel; see sync/channel.c */
+        uint64_t turn;          /* result of what takes something out: when it left; see sync/channel.c, sync/dict.h */
         uint64_t request;       /* of a proxy: what it has asked for the link; see host/request.h */
         struct neap_loan *loan; /* foreign: what is lent to whom it is served for; NULL: nothing. See sync/channel.c */
     };

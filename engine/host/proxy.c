@@ -385,6 +385,8 @@ static bool is_owned(const struct neap_proxy *proxy, const struct neap_link *lin
         case NEAP_KIND_LOCK:
         case NEAP_KIND_RLOCK:
         case NEAP_KIND_RWLOCK:
+        case NEAP_KIND_DICT:
+        case NEAP_KIND_LIST:
         case NEAP_KIND_BARRIER: return true;
         default: return is_holding(link);
     }
@@ -434,7 +436,7 @@ static void resumed(struct neap_object *object, struct neap_link *link) {
         drop_held(link);
         return;
     }
-    if (is_receiving(link) && link->mode != NEAP_LINK_FOREIGN && is_worth_telling(&link->message))
+    if (object->class->remote->taking >> op & 1 && link->mode != NEAP_LINK_FOREIGN && is_worth_telling(&link->message))
         neap_request_received(proxy->import.session, link->request);
     else if (kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || (kind == NEAP_KIND_RWLOCK && op == NEAP_RWLOCK_WRITE))
         take_lock(proxy, link, false);
@@ -542,7 +544,8 @@ static const char *const lock_verbs[] = {"acquire"};
 static const char *const rwlock_verbs[] = {"acquire_read", "acquire_write"};
 static const char *const semaphore_verbs[] = {"acquire", "hold"};
 static const char *const wait_verbs[] = {"wait", "wait"};
-static const char *const dict_verbs[] = {"update", "wait"};
+static const char *const dict_verbs[] = {"update", "wait", "remove"};
+static const char *const list_verbs[] = {"update", "pop"};
 static const char *const pool_verbs[] = {"submit", "take", "listen", "join"};
 
 #define PLAIN(kind_, ops_, taking_) \
@@ -581,8 +584,8 @@ static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
     HOLDING(NEAP_KIND_BARRIER, 2, 0, 0, serve_barrier),
     PLAIN(NEAP_KIND_POOL, 4, 0),
     PLAIN(NEAP_KIND_MAPPED, 0, 0),
-    HOLDING(NEAP_KIND_DICT, NEAP_DICT_IDLE + 1, NEAP_DICT_UPDATE + 1, 0, NULL),
-    HOLDING(NEAP_KIND_LIST, NEAP_SEQUENCE_UPDATE + 1, NEAP_SEQUENCE_UPDATE + 1, 0, NULL),
+    HOLDING(NEAP_KIND_DICT, NEAP_DICT_REMOVE + 1, NEAP_DICT_UPDATE + 1, 1 << NEAP_DICT_REMOVE, NULL),
+    HOLDING(NEAP_KIND_LIST, NEAP_SEQUENCE_POP + 1, NEAP_SEQUENCE_UPDATE + 1, 1 << NEAP_SEQUENCE_POP, NULL),
 };
 
 #define CLASS(kind_, name_, verbs_)           \
@@ -617,6 +620,6 @@ const struct neap_class neap_proxy_classes[NEAP_KIND_COUNT] = {
     CLASS(NEAP_KIND_BARRIER, "barrier", wait_verbs),
     CLASS(NEAP_KIND_POOL, "pool", pool_verbs),
     CLASS(NEAP_KIND_DICT, "dict", dict_verbs),
-    CLASS(NEAP_KIND_LIST, "list", dict_verbs),
+    CLASS(NEAP_KIND_LIST, "list", list_verbs),
     CLASS(NEAP_KIND_MAPPED, "shared memory", wait_verbs),
 };

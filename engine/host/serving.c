@@ -69,6 +69,13 @@ static void free_serving(struct neap_serving *serving) {
     neap_session_unref(session);
 }
 
+/* It has been given, and was received. */
+static void settle(struct neap_serving *serving) {
+    struct neap_object *object = serving->link.object;
+    if (!neap_object_is_proxy(object) && object->class->remote->received != NULL)
+        object->class->remote->received(object, &serving->link);
+}
+
 /* It has been given, and nobody but us knows it any more: back it goes, unless it was received. */
 static void take_back(struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
@@ -77,7 +84,7 @@ static void take_back(struct neap_serving *serving) {
     if (import != NULL && link->request != 0)
         neap_request_withdraw(import->session, link->request);
     else if (!neap_ticket_revoke(&serving->ticket, serving->ticket.by))
-        return;
+        settle(serving);
     else if (import != NULL)
         neap_request_return(import, &link->message); /* it had been sent ahead */
     else
@@ -111,8 +118,11 @@ static void sweep(struct neap_session *session, size_t looks) {
         neap_list_push_back(&received, &serving->given);
     }
     neap_guard_unlock(&session->guard);
-    while (!neap_list_is_empty(&received))
-        free_serving(NEAP_CONTAINER_OF(neap_list_pop_front(&received), struct neap_serving, given));
+    while (!neap_list_is_empty(&received)) {
+        serving = NEAP_CONTAINER_OF(neap_list_pop_front(&received), struct neap_serving, given);
+        settle(serving);
+        free_serving(serving);
+    }
 }
 
 void neap_servings_sweep(struct neap_session *session) {
@@ -139,6 +149,7 @@ void neap_serving_received(struct neap_session *session, uint64_t id) {
     struct neap_object *object = serving->link.object;
     bool asked = neap_object_is_proxy(object) && serving->link.request != 0;
     if (asked) neap_request_received(object->class->import(object)->session, serving->link.request);
+    settle(serving);
     free_serving(serving);
 }
 

@@ -1,8 +1,10 @@
 /* dict: a hash table with chains, whose entries do not move.
  *
  * INVARIANTS (under the guard)
- *   1. An entry is there while it has a value or is being updated.
+ *   1. An entry is there while it has a value, is being updated, or its value may come back (owed).
  *   2. `busy` counts the entries that are being updated; who waits for IDLE does so only while it is not 0.
+ * RETURNS     A value that was removed for another process may never be received (GIVEN in host/serving.c). Then it comes back to its entry,
+ *             unless that has another one. If the dict has been cleared since it does not: it would have been dropped then.
  * DROPPING    What is taken out is dropped after the guard has been let go: it may end other objects. */
 #include "sync/dict.h"
 
@@ -20,6 +22,7 @@ struct neap_dict_entry {
     struct neap_message key;
     struct neap_message value; /* empty: it has none */
     struct neap_turns turns;
+    size_t owed; /* values that were removed and may come back */
 };
 
 /* --- the table; guard held --- */
@@ -68,6 +71,7 @@ static struct neap_dict_entry *add(struct neap_dict *dict, const struct neap_key
     entry->hash = hash;
     neap_message_clear(&entry->value);
     neap_turns_init(&entry->turns);
+    entry->owed = 0;
     put(dict, entry);
     neap_list_push_back(&dict->order, &entry->node);
     dict->entry_count++;
@@ -88,9 +92,10 @@ static void take_out(struct neap_dict *dict, struct neap_dict_entry *entry) {
     dict->entry_count--;
 }
 
-/* An entry that has lost its value, or its turn: takes it out if that is 1's end of it. Returns it then, to be dropped. */
+/* An entry that has lost its value, its turn, or what it was owed: takes it out if that is 1's end of it. Returns it then, to be
+ * dropped. */
 static struct neap_dict_entry *tidy(struct neap_dict *dict, struct neap_dict_entry *entry) {
-    if (entry->value.kind != NEAP_MESSAGE_EMPTY || entry->turns.holder != NULL) return NULL;
+    if (entry->value.kind != NEAP_MESSAGE_EMPTY || entry->turns.holder != NULL || entry->owed > 0) return NULL;
     take_out(dict, entry);
     return entry;
 }
@@ -165,6 +170,7 @@ static void empty(struct neap_dict *dict, struct neap_list *order) {
     neap_list_splice(order, &dict->order);
     for (size_t i = 0; i < dict->room; i++) dict->buckets[i] = NULL;
     dict->entry_count = 0;
+    dict->clearings++;
     set_count(dict, 0);
 }
 
@@ -222,10 +228,45 @@ static bool attempt_update(struct neap_dict *dict, struct neap_link *link) {
     return true;
 }
 
+/* Guard held: the value of `entry` goes to link->message, with its key. 0 or NEAP_NOMEM. */
+static int take_value(struct neap_dict *dict, struct neap_dict_entry *entry, struct neap_link *link) {
+    struct neap_message list;
+    struct neap_message *items = neap_message_new_list(&list, 2);
+    if (items == NULL) return NEAP_NOMEM;
+    neap_message_copy(&items[0], &entry->key);
+    neap_message_move(&items[1], &entry->value);
+    neap_message_fini(&link->message); /* the key: never the last one */
+    neap_message_move(&link->message, &list);
+    link->turn = dict->clearings;
+    entry->owed++;
+    set_count(dict, neap_dict_count(dict) - 1);
+    return 0;
+}
+
+static bool attempt_remove(struct neap_dict *dict, struct neap_link *link) {
+    struct neap_key key;
+    bool is_key = neap_key_read(&link->message, &key);
+    struct neap_dict_entry *entry = is_key ? find(dict, &key, neap_key_hash(&key)) : NULL;
+    if (!neap_link_commit(link)) return false;
+    if (!is_key)
+        link->result = NEAP_RANGE;
+    else if (entry != NULL && neap_turns_are_taken(&entry->turns, neap_wait_owner(link->wait)))
+        link->result = NEAP_BUSY;
+    else if (entry != NULL && entry->value.kind != NEAP_MESSAGE_EMPTY)
+        link->result = take_value(dict, entry, link);
+    else
+        neap_message_fini(&link->message);
+    return true;
+}
+
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_dict *dict = (struct neap_dict *)object;
     (void)batch;
-    return link->op == NEAP_DICT_UPDATE ? attempt_update(dict, link) : dict->busy == 0 && neap_link_commit(link);
+    switch (link->op) {
+        case NEAP_DICT_UPDATE: return attempt_update(dict, link);
+        case NEAP_DICT_REMOVE: return attempt_remove(dict, link);
+        default: return dict->busy == 0 && neap_link_commit(link);
+    }
 }
 
 static void enlist(struct neap_object *object, struct neap_link *link) {
@@ -321,6 +362,44 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     }
 }
 
+/* Guard held: the entry of what `link` has removed, which is not owed it any more, and what that was. NULL: nothing was removed, or
+ * the dict has been cleared. */
+static struct neap_dict_entry *stop_owing(struct neap_dict *dict, const struct neap_link *link,
+                                          const struct neap_message **value) {
+    size_t count;
+    struct neap_key key;
+    if (link->message.kind != NEAP_MESSAGE_LIST || link->turn != dict->clearings) return NULL;
+    const struct neap_message *items = neap_message_items(&link->message, &count);
+    neap_key_read(&items[0], &key);
+    struct neap_dict_entry *entry = find(dict, &key, neap_key_hash(&key));
+    NEAP_ASSERT(entry != NULL && entry->owed > 0, "dict 1: what is owed something is there");
+    entry->owed--;
+    *value = &items[1];
+    return entry;
+}
+
+static void restore(struct neap_object *object, struct neap_link *link) {
+    struct neap_dict *dict = (struct neap_dict *)object;
+    const struct neap_message *value;
+    neap_object_lock(object);
+    struct neap_dict_entry *entry = stop_owing(dict, link, &value);
+    if (entry != NULL && entry->value.kind == NEAP_MESSAGE_EMPTY) {
+        neap_message_copy(&entry->value, value);
+        set_count(dict, neap_dict_count(dict) + 1);
+    }
+    neap_object_unlock(object);
+}
+
+static void received(struct neap_object *object, struct neap_link *link) {
+    struct neap_dict *dict = (struct neap_dict *)object;
+    const struct neap_message *value;
+    neap_object_lock(object);
+    struct neap_dict_entry *entry = stop_owing(dict, link, &value);
+    if (entry != NULL) entry = tidy(dict, entry);
+    neap_object_unlock(object);
+    drop(entry);
+}
+
 static struct neap_hold *make_hold(struct neap_object *object) {
     struct neap_turn *turn = neap_alloc(sizeof *turn);
     if (turn == NULL) return NULL;
@@ -330,9 +409,12 @@ static struct neap_hold *make_hold(struct neap_object *object) {
 
 static const struct neap_remote remote = {
     .kind = NEAP_KIND_DICT,
-    .ops = NEAP_DICT_IDLE + 1,
+    .ops = NEAP_DICT_REMOVE + 1,
     .holding = NEAP_DICT_UPDATE + 1,
+    .taking = 1 << NEAP_DICT_REMOVE,
     .make_hold = make_hold,
+    .restore = restore,
+    .received = received,
     .serve = serve,
 };
 
@@ -347,6 +429,7 @@ struct neap_dict *neap_dict_new(void) {
     dict->entry_count = 0;
     atomic_init(&dict->count, 0);
     dict->busy = 0;
+    dict->clearings = 0;
     neap_list_init(&dict->order);
     neap_list_init(&dict->idle);
     return dict;
@@ -361,7 +444,7 @@ static void destroy(struct neap_object *object) {
     neap_free(dict);
 }
 
-static const char *const verbs[] = {"update", "clear"};
+static const char *const verbs[] = {"update", "clear", "remove"};
 
 const struct neap_class neap_dict_class = {
     .name = "dict",

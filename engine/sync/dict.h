@@ -18,8 +18,11 @@ struct neap_dict_entry;
 /* Operations of a link, for neap_wait_owner(link->wait).
  * UPDATE  `message`: in, the key; out, a copy of its value (empty: it has none). `hold`: of a neap_turn that was prepared by
  *         neap_dict_prepare. It is the owner's turn from now on; NEAP_HELD: it has been already; NEAP_NOMEM; NEAP_RANGE: no key.
- * IDLE    no key is being updated at this moment. */
-enum neap_dict_op { NEAP_DICT_UPDATE, NEAP_DICT_IDLE };
+ * IDLE    no key is being updated at this moment.
+ * REMOVE  what neap_dict_swap with nothing does, for other processes: one that dies before it has received the value gives it back, unless there is
+ *         another by then, or the dict has been cleared. `message`: in, the key; out, a list of key and value (empty: there was none). NEAP_BUSY; NEAP_NOMEM;
+ *         NEAP_RANGE: no key. Waits for nothing. */
+enum neap_dict_op { NEAP_DICT_UPDATE, NEAP_DICT_IDLE, NEAP_DICT_REMOVE };
 
 /* Calls of other processes (core/remote.h).
  * GET, HAS  message: in, the key; out (GET), a copy of its value. number: whether there is one.
@@ -43,6 +46,7 @@ struct neap_dict {
     size_t entry_count;               /* in the buckets, also those that are there for their turns only */
     _Atomic size_t count;             /* of values; written under the guard */
     size_t busy;                      /* keys that are being updated */
+    uint64_t clearings;               /* how often it was cleared; link->turn of REMOVE is when */
     struct neap_list order;           /* neap_dict_entry.node */
     struct neap_list idle;            /* links with IDLE; empty while no key is being updated */
 };

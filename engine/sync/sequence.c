@@ -1,4 +1,9 @@
-/* sequence: messages in a row. What is taken out is dropped after the guard has been let go: it may end other objects. */
+/* sequence: messages in a row. What is taken out is dropped after the guard has been let go: it may end other objects.
+ *
+ * RETURNS   An element that was popped for another process may never be received (GIVEN in host/serving.c). Then it comes back: to where it
+ *           was, or behind the last one if that is no place any more, or if the list is being updated, as then the others are not to be
+ *           moved. Of several that come back at once some may change places. There is room for each until it is known to have been
+ *           received (owed). After a clearing it does not come back: that would have dropped it. */
 #include "sync/sequence.h"
 
 #include <string.h>
@@ -14,9 +19,10 @@ static void set_count(struct neap_sequence *sequence, size_t count) {
     atomic_store_explicit(&sequence->count, count, memory_order_relaxed);
 }
 
-/* Guard held. Room for `more` elements. */
+/* Guard held. Room for `more` elements, and for those that may come back. */
 static int reserve(struct neap_sequence *sequence, size_t more) {
-    size_t count = neap_sequence_count(sequence), room = sequence->room == 0 ? ROOM_MIN : sequence->room;
+    size_t count = neap_sequence_count(sequence) + sequence->owed;
+    size_t room = sequence->room == 0 ? ROOM_MIN : sequence->room;
     if (more > SIZE_MAX / 4 / sizeof *sequence->items - count) return NEAP_NOMEM;
     while (room < count + more) room *= 2;
     if (room == sequence->room) return 0;
@@ -93,21 +99,28 @@ int neap_sequence_insert(struct neap_sequence *sequence, const struct neap_owner
     return code;
 }
 
+/* Guard held. Element `index` is there. */
+static void take(struct neap_sequence *sequence, int64_t index, struct neap_message *value) {
+    size_t count = neap_sequence_count(sequence);
+    struct neap_message *place = &sequence->items[index - 1];
+    *value = *place;
+    memmove(place, place + 1, (count - (size_t)index) * sizeof *place);
+    set_count(sequence, count - 1);
+}
+
+/* Guard held: 0 is the last one. */
+static int64_t index_of(const struct neap_sequence *sequence, int64_t index) {
+    return index == 0 ? (int64_t)neap_sequence_count(sequence) : index;
+}
+
 int neap_sequence_take(struct neap_sequence *sequence, const struct neap_owner *owner, int64_t index,
                        struct neap_message *value) {
-    int code = NEAP_RANGE;
     if (!enter(sequence, owner)) return NEAP_BUSY;
-    size_t count = neap_sequence_count(sequence);
-    if (index == 0) index = (int64_t)count;
-    if (has(sequence, index)) {
-        struct neap_message *place = &sequence->items[index - 1];
-        *value = *place;
-        memmove(place, place + 1, (count - (size_t)index) * sizeof *place);
-        set_count(sequence, count - 1);
-        code = 0;
-    }
+    index = index_of(sequence, index);
+    bool is_there = has(sequence, index);
+    if (is_there) take(sequence, index, value);
     leave(sequence);
-    return code;
+    return is_there ? 0 : NEAP_RANGE;
 }
 
 int neap_sequence_extend(struct neap_sequence *sequence, const struct neap_owner *owner,
@@ -136,6 +149,8 @@ int neap_sequence_clear(struct neap_sequence *sequence, const struct neap_owner 
     size_t count = neap_sequence_count(sequence);
     sequence->items = NULL;
     sequence->room = 0;
+    sequence->owed = 0;
+    sequence->clearings++;
     set_count(sequence, 0);
     leave(sequence);
     drop_all(items, count);
@@ -161,12 +176,10 @@ static bool show_element(const struct neap_sequence *sequence, struct neap_link 
     return true;
 }
 
-static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
-    struct neap_sequence *sequence = (struct neap_sequence *)object;
+static bool attempt_update(struct neap_sequence *sequence, struct neap_link *link) {
     const struct neap_message *index = &link->message;
     bool is_there =
         index->kind == NEAP_MESSAGE_EMPTY || (index->kind == NEAP_MESSAGE_INTEGER && has(sequence, index->integer));
-    (void)batch;
     if (sequence->turns.holder == NULL && !is_there) {
         link->result = NEAP_RANGE;
         return neap_link_commit(link);
@@ -176,13 +189,34 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     return true;
 }
 
+static bool attempt_pop(struct neap_sequence *sequence, struct neap_link *link) {
+    int64_t index = index_of(sequence, link->number);
+    if (!neap_link_commit(link)) return false;
+    if (neap_turns_are_taken(&sequence->turns, neap_wait_owner(link->wait)))
+        link->result = NEAP_BUSY;
+    else if (!has(sequence, index) || link->message.kind != NEAP_MESSAGE_EMPTY)
+        link->result = NEAP_RANGE;
+    if (link->result != 0) return true;
+    take(sequence, index, &link->message);
+    link->number = index;
+    link->turn = sequence->clearings;
+    sequence->owed++;
+    return true;
+}
+
+static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
+    struct neap_sequence *sequence = (struct neap_sequence *)object;
+    (void)batch;
+    return link->op == NEAP_SEQUENCE_UPDATE ? attempt_update(sequence, link) : attempt_pop(sequence, link);
+}
+
 static void enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(&((struct neap_sequence *)object)->turns.waiters, &link->node);
 }
 
 static void resumed(struct neap_object *object, struct neap_link *link) {
     (void)object;
-    if (link->result == 0) neap_turn_enter(link);
+    if (link->result == 0 && link->op == NEAP_SEQUENCE_UPDATE) neap_turn_enter(link);
 }
 
 /* Guard held: the next one's turn, who wants an element that is there; who does not is told so. */
@@ -234,14 +268,37 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     neap_message_fini(&call->message);
     switch (call->method) {
         case NEAP_SEQUENCE_GET: neap_sequence_get(sequence, call->number, &call->message); return;
-        case NEAP_SEQUENCE_TAKE:
-            call->result = neap_sequence_take(sequence, call->owner, call->number, &call->message);
-            return;
         case NEAP_SEQUENCE_CLEAR: call->result = neap_sequence_clear(sequence, call->owner); return;
         case NEAP_SEQUENCE_SNAPSHOT: call->result = neap_sequence_snapshot(sequence, &call->message); return;
         case NEAP_SEQUENCE_COUNT: call->number = (int64_t)neap_sequence_count(sequence); return;
         default: call->result = NEAP_RANGE; return;
     }
+}
+
+/* Guard held: what `link` has popped is not owed any more. False: it was not, since the list has been cleared. */
+static bool stop_owing(struct neap_sequence *sequence, const struct neap_link *link) {
+    if (link->turn != sequence->clearings) return false;
+    sequence->owed--;
+    return true;
+}
+
+static void restore(struct neap_object *object, struct neap_link *link) {
+    struct neap_sequence *sequence = (struct neap_sequence *)object;
+    neap_object_lock(object);
+    int64_t behind = (int64_t)neap_sequence_count(sequence) + 1;
+    bool is_place = link->number < behind && sequence->turns.holder == NULL;
+    if (stop_owing(sequence, link)) {
+        int code = insert(sequence, is_place ? link->number : behind, &link->message);
+        NEAP_ASSERT(code == 0, "there is room for what is owed");
+        (void)code;
+    }
+    neap_object_unlock(object);
+}
+
+static void received(struct neap_object *object, struct neap_link *link) {
+    neap_object_lock(object);
+    stop_owing((struct neap_sequence *)object, link);
+    neap_object_unlock(object);
 }
 
 static struct neap_hold *make_hold(struct neap_object *object) {
@@ -253,9 +310,12 @@ static struct neap_hold *make_hold(struct neap_object *object) {
 
 static const struct neap_remote remote = {
     .kind = NEAP_KIND_LIST,
-    .ops = NEAP_SEQUENCE_UPDATE + 1,
+    .ops = NEAP_SEQUENCE_POP + 1,
     .holding = NEAP_SEQUENCE_UPDATE + 1,
+    .taking = 1 << NEAP_SEQUENCE_POP,
     .make_hold = make_hold,
+    .restore = restore,
+    .received = received,
     .serve = serve,
 };
 
@@ -268,6 +328,8 @@ struct neap_sequence *neap_sequence_new(void) {
     sequence->items = NULL;
     atomic_init(&sequence->count, 0);
     sequence->room = 0;
+    sequence->owed = 0;
+    sequence->clearings = 0;
     neap_turns_init(&sequence->turns);
     return sequence;
 }
@@ -279,7 +341,7 @@ static void destroy(struct neap_object *object) {
     neap_free(sequence);
 }
 
-static const char *const verbs[] = {"update"};
+static const char *const verbs[] = {"update", "pop"};
 
 const struct neap_class neap_sequence_class = {
     .name = "list",

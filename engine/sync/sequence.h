@@ -12,11 +12,13 @@
 #include "core/wait.h"
 #include "sync/turn.h"
 
-/* Operation of a link, for neap_wait_owner(link->wait).
+/* Operations of a link, for neap_wait_owner(link->wait).
  * UPDATE  `message`: in, an index, or empty: none is wanted; out, a copy of that element. `hold`: of a neap_turn that was prepared by
  *         neap_sequence_prepare. It is the owner's turn from now on; NEAP_HELD: it has been already; NEAP_RANGE: there is no such
- *         element, and it is not. */
-enum neap_sequence_op { NEAP_SEQUENCE_UPDATE };
+ *         element, and it is not.
+ * POP     what neap_sequence_take does, for other processes: one that dies before it has received the element gives it back. `number`: in,
+ *         the index. `message`: out. Waits for nothing. */
+enum neap_sequence_op { NEAP_SEQUENCE_UPDATE, NEAP_SEQUENCE_POP };
 
 /* Calls of other processes (core/remote.h): number is the index, message the value, both as operand and result; result as that of
  * the function of that name. EXTEND wants a list, SNAPSHOT gives one, COUNT gives a number. */
@@ -24,7 +26,6 @@ enum neap_sequence_call {
     NEAP_SEQUENCE_GET,
     NEAP_SEQUENCE_SWAP,
     NEAP_SEQUENCE_INSERT,
-    NEAP_SEQUENCE_TAKE,
     NEAP_SEQUENCE_EXTEND,
     NEAP_SEQUENCE_CLEAR,
     NEAP_SEQUENCE_SNAPSHOT,
@@ -35,7 +36,9 @@ struct neap_sequence {
     struct neap_object object;
     struct neap_message *items; /* owned. Guard, as all that follows */
     _Atomic size_t count;       /* of items; written under the guard */
-    size_t room;                /* of items: allocated */
+    size_t room;                /* of items: allocated; at least count + owed */
+    size_t owed;                /* elements that were popped and may come back */
+    uint64_t clearings;         /* how often it was cleared; link->turn of POP is when */
     struct neap_turns turns;
 };
 
@@ -50,7 +53,7 @@ void neap_sequence_get(struct neap_sequence *sequence, int64_t index, struct nea
  * SWAP    moves `value` in and what was there out; the place behind the last one gets a new element, and then `value` is empty. An
  *         empty one takes the last element out, whose index it must be.
  * INSERT  moves `value` in front of element `index`; 0: behind the last.
- * TAKE    moves element `index` out, 0: the last one; `value` is overwritten.
+ * TAKE    moves element `index` out, 0: the last one; `value` is overwritten on success.
  * EXTEND  copies of the messages in `list`, which stays, come behind the last. */
 int neap_sequence_swap(struct neap_sequence *sequence, const struct neap_owner *owner, int64_t index,
                        struct neap_message *value);

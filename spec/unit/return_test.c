@@ -3,10 +3,12 @@
 
 #include "host/request.h"
 #include "sync/condition.h"
+#include "sync/dict.h"
 #include "sync/lock.h"
 #include "sync/pipe.h"
 #include "sync/queue.h"
 #include "sync/semaphore.h"
+#include "sync/sequence.h"
 
 /* --- helpers --- */
 
@@ -347,6 +349,226 @@ static void what_was_taken_from_a_loan_for_another_is_sent_back(void **state) {
     unref(channel);
 }
 
+/* --- lists and dicts --- */
+
+/* 1, 2, 3... */
+static struct neap_sequence *new_list(int64_t count) {
+    struct neap_sequence *list = made(neap_sequence_new());
+    for (int64_t i = 1; i <= count; i++) {
+        struct neap_message value = parcel(i);
+        assert_int_equal(neap_sequence_insert(list, &c.owner, 0, &value), 0);
+    }
+    return list;
+}
+
+static void assert_list_is(struct neap_sequence *list, const char *digits) {
+    assert_int_equal(neap_sequence_count(list), strlen(digits));
+    for (int64_t i = 1; digits[i - 1] != '\0'; i++) {
+        struct neap_message value;
+        neap_sequence_get(list, i, &value);
+        assert_int_equal(value_of(&value), digits[i - 1] - '0');
+    }
+}
+
+static void ask_for(struct actor *actor, void *proxy, int64_t index) {
+    add_link(actor, 0, proxy, NEAP_SEQUENCE_POP)->number = index;
+    assert_int_equal(start_links(actor, 1, NEAP_FOREVER), NEAP_PARKED);
+}
+
+static void be_popped(struct actor *actor, void *proxy, int64_t index) {
+    ask_for(actor, proxy, index);
+    answer_at_the_top();
+}
+
+static void an_element_is_in_its_place_again(void **state) {
+    (void)state;
+    struct neap_sequence *list = new_list(4);
+    void *proxy = away(list);
+    be_popped(&a, proxy, 0);
+    be_popped(&b, proxy, 2);
+    assert_list_is(list, "13");
+    kill_link(0);
+    assert_list_is(list, "1234");
+    assert_int_equal(after(&a), NEAP_BROKEN);
+    assert_int_equal(after(&b), NEAP_BROKEN);
+    unref(proxy);
+    unref(list);
+}
+
+static void an_element_that_was_received_is_gone(void **state) {
+    (void)state;
+    struct neap_sequence *list = new_list(2);
+    void *proxy = away(list);
+    ask_for(&a, proxy, 1);
+    assert_int_equal(after(&a), 0);
+    assert_int_equal(received(&a), 1);
+    assert_int_equal(list->owed, 1);
+    ask_for(&a, proxy, 3); /* has it found out */
+    assert_int_equal(after(&a), NEAP_RANGE);
+    assert_int_equal(list->owed, 0);
+    kill_link(0);
+    assert_list_is(list, "2");
+    unref(proxy);
+    unref(list);
+}
+
+static void an_element_comes_behind_the_others_while_the_list_is_updated(void **state) {
+    (void)state;
+    struct neap_sequence *list = new_list(2);
+    struct neap_turn turn;
+    void *proxy = away(list);
+    be_popped(&a, proxy, 1);
+    neap_sequence_prepare(list, &turn);
+    add_link(&c, 0, list, NEAP_SEQUENCE_UPDATE)->hold = &turn.hold;
+    assert_int_equal(start_links(&c, 1, NEAP_FOREVER), 0);
+    be_popped(&b, proxy, 1);
+    die(&a);
+    assert_int_equal(after(&b), NEAP_BUSY);
+    assert_list_is(list, "21");
+    neap_turn_return(&turn);
+    unref(proxy);
+    unref(list);
+}
+
+static void what_was_cleared_does_not_come_back(void **state) {
+    (void)state;
+    struct neap_sequence *list = new_list(2);
+    void *proxy = away(list);
+    be_popped(&a, proxy, 1);
+    assert_int_equal(neap_sequence_clear(list, &c.owner), 0);
+    struct neap_message value = parcel(5);
+    assert_int_equal(neap_sequence_insert(list, &c.owner, 0, &value), 0);
+    be_popped(&b, proxy, 1);
+    kill_link(0);
+    assert_list_is(list, "5");
+    assert_int_equal(after(&a), NEAP_BROKEN);
+    assert_int_equal(after(&b), NEAP_BROKEN);
+    unref(proxy);
+    unref(list);
+}
+
+static void there_is_room_for_what_comes_back(void **state) {
+    (void)state;
+    struct neap_sequence *list = new_list(8);
+    void *proxy = away(list);
+    be_popped(&a, proxy, 1);
+    while (list->room > neap_sequence_count(list) + list->owed) {
+        struct neap_message value = parcel(9);
+        assert_int_equal(neap_sequence_insert(list, &c.owner, 0, &value), 0);
+    }
+    size_t count = neap_sequence_count(list);
+    neap_memory_fail_after(0);
+    kill_link(0);
+    neap_memory_fail_after(-1);
+    assert_int_equal(neap_sequence_count(list), count + 1);
+    assert_int_equal(after(&a), NEAP_BROKEN);
+    unref(proxy);
+    unref(list);
+}
+
+static void an_element_comes_back_from_a_grandchild(void **state) {
+    (void)state;
+    struct neap_sequence *list = new_list(2);
+    void *next = farther(list);
+    ask_for(&a, next, 1);
+    neap_wire_pump(wires[1][0]); /* it is passed on */
+    answer_at_the_top();
+    neap_wire_pump(wires[0][1]); /* the answer, which nobody reads */
+    assert_list_is(list, "2");
+    kill_link(1);
+    deliver();
+    assert_list_is(list, "12");
+    assert_int_equal(after(&a), NEAP_BROKEN);
+    unref(next);
+    unref(list);
+}
+
+/* What is at `key`, 0: nothing. */
+static int64_t value_at(struct neap_dict *dict, int64_t number) {
+    struct neap_message name = integer(number), value;
+    struct neap_key key;
+    neap_key_read(&name, &key);
+    neap_dict_get(dict, &key, &value);
+    return value.kind == NEAP_MESSAGE_EMPTY ? 0 : value_of(&value);
+}
+
+static void put_at(struct neap_dict *dict, int64_t number, int64_t value) {
+    struct neap_message name = integer(number), message = parcel(value);
+    struct neap_key key;
+    neap_key_read(&name, &key);
+    assert_int_equal(neap_dict_swap(dict, &c.owner, &key, &message), 0);
+    neap_message_fini(&message);
+}
+
+static void be_removed(struct actor *actor, void *proxy, int64_t key) {
+    add_link(actor, 0, proxy, NEAP_DICT_REMOVE)->message = integer(key);
+    assert_int_equal(start_links(actor, 1, NEAP_FOREVER), NEAP_PARKED);
+    answer_at_the_top();
+}
+
+static void a_value_is_at_its_key_again_unless_another_is(void **state) {
+    (void)state;
+    struct neap_dict *dict = made(neap_dict_new());
+    void *proxy = away(dict);
+    put_at(dict, 1, 10);
+    put_at(dict, 2, 20);
+    be_removed(&a, proxy, 1);
+    be_removed(&b, proxy, 2);
+    assert_int_equal(value_at(dict, 1), 0);
+    assert_int_equal(neap_dict_count(dict), 0);
+    put_at(dict, 2, 21);
+    neap_memory_fail_after(0);
+    kill_link(0);
+    neap_memory_fail_after(-1);
+    assert_int_equal(value_at(dict, 1), 10);
+    assert_int_equal(value_at(dict, 2), 21);
+    assert_int_equal(neap_dict_count(dict), 2);
+    assert_int_equal(after(&a), NEAP_BROKEN);
+    assert_int_equal(after(&b), NEAP_BROKEN);
+    unref(proxy);
+    unref(dict);
+}
+
+static void a_value_that_was_received_is_gone_and_so_is_its_entry(void **state) {
+    (void)state;
+    struct neap_dict *dict = made(neap_dict_new());
+    void *proxy = away(dict);
+    size_t count;
+    put_at(dict, 1, 10);
+    be_removed(&a, proxy, 1);
+    assert_int_equal(after(&a), 0);
+    const struct neap_message *pair = neap_message_items(&a.links[0].message, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(pair[0].integer, 1);
+    neap_message_fini(&a.links[0].message);
+    be_removed(&a, proxy, 1); /* has it found out */
+    assert_int_equal(after(&a), 0);
+    assert_int_equal(a.links[0].message.kind, NEAP_MESSAGE_EMPTY);
+    assert_int_equal(dict->entry_count, 0);
+    kill_link(0);
+    assert_int_equal(value_at(dict, 1), 0);
+    unref(proxy);
+    unref(dict);
+}
+
+static void what_a_dict_was_cleared_of_does_not_come_back(void **state) {
+    (void)state;
+    struct neap_dict *dict = made(neap_dict_new());
+    void *proxy = away(dict);
+    put_at(dict, 1, 10);
+    be_removed(&a, proxy, 1);
+    assert_int_equal(neap_dict_clear(dict, &c.owner), 0);
+    assert_int_equal(dict->entry_count, 0);
+    put_at(dict, 1, 11);
+    be_removed(&b, proxy, 1);
+    kill_link(0);
+    assert_int_equal(value_at(dict, 1), 11);
+    assert_int_equal(after(&a), NEAP_BROKEN);
+    assert_int_equal(after(&b), NEAP_BROKEN);
+    unref(proxy);
+    unref(dict);
+}
+
 /* --- what is kept --- */
 
 static size_t kept(const struct neap_session *session) {
@@ -473,6 +695,15 @@ int main(void) {
         PROCESSES_TEST(what_crosses_the_end_of_a_grandchild_comes_back),
         PROCESSES_TEST(who_is_in_between_dies_with_the_answer),
         PROCESSES_TEST(what_was_taken_from_a_loan_for_another_is_sent_back),
+        PROCESSES_TEST(an_element_is_in_its_place_again),
+        PROCESSES_TEST(an_element_that_was_received_is_gone),
+        PROCESSES_TEST(an_element_comes_behind_the_others_while_the_list_is_updated),
+        PROCESSES_TEST(what_was_cleared_does_not_come_back),
+        PROCESSES_TEST(there_is_room_for_what_comes_back),
+        PROCESSES_TEST(an_element_comes_back_from_a_grandchild),
+        PROCESSES_TEST(a_value_is_at_its_key_again_unless_another_is),
+        PROCESSES_TEST(a_value_that_was_received_is_gone_and_so_is_its_entry),
+        PROCESSES_TEST(what_a_dict_was_cleared_of_does_not_come_back),
         PROCESSES_TEST(what_was_received_is_not_kept_for_long),
         PROCESSES_TEST(what_is_large_is_not_kept_at_all),
         PROCESSES_TEST(who_has_no_memory_for_an_answer_is_told_and_it_goes_back),
