@@ -95,6 +95,21 @@ describe("a worker process that dies", function()
     assert.are.same(squares(1, 20), pool:map(function(x) return x * x end, numbers(20)))
   end)
 
+  it("in the middle of a map that collects is the error of what it had", function()
+    local pool <close> = neap.pool { workers = 2, kind = "process" }
+    local function fall(x)
+      if x == 5 then os.execute("kill -9 " .. neap.getpid()) end
+      return x
+    end
+    local results, errors = pool:map(fall, numbers(8), { chunksize = 1, collect = true })
+    assert.are.same({ 1, 2, 3, 4, nil, 6, 7, 8 }, results)
+    assert.are.equal(5, next(errors))
+    assert.matches("^process pool%-%d+ worker %d+ was killed by signal 9$", errors[5])
+    for _, index, err in pool:imap(fall, numbers(8), { collect = true }) do
+      assert.are.equal(index == 5, err ~= nil)
+    end
+  end)
+
   it("by os.exit fails its work with the status", function()
     local pool <close> = neap.pool { workers = 1, kind = "process" }
     for _, status in ipairs({ 0, 3 }) do

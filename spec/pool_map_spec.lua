@@ -102,6 +102,19 @@ for _, name in ipairs({ "map", "starmap" }) do
       assert.are.same({ [3] = { at = 3 }, [6] = { at = 6 }, [9] = { at = 9 } }, errors)
     end)
 
+    it_of_each_kind("collects a result that cannot be sent as an error, which names its item", function(new)
+      local pool <close> = new(2)
+      local function refuse(x)
+        if x == 4 then return { io.stdout } end
+        return x
+      end
+      local results, errors = pool[name](pool, refuse, items(numbers(6)), { collect = true, chunksize = 2 })
+      local problem = "cannot send result[4][1]: userdata (FILE*)"
+      assert.are.same({ 1, 2, nil, nil, 5, 6 }, results)
+      assert.are.same({ [3] = problem, [4] = problem }, errors)
+      raises("^cannot send result%[4%]%[1%]: userdata", pool[name], pool, refuse, items(numbers(6)), { chunksize = 2 })
+    end)
+
     it_of_each_kind("gives up after its timeout", function(new)
       local pool <close> = new(2)
       local gate = neap.event()

@@ -215,10 +215,35 @@ local function begin(pool, fn, list, options, spread)
   return batch, sizes
 end
 
+--- An error in sending the results of a chunk speaks of the items, not of the lists that the worker has made. nil:
+-- it is another error.
+local function name_item(problem, first)
+  if type(problem) ~= "string" then return nil end
+  local list, at, rest = problem:match("^cannot send result%[([12])%]%[(%d+)%](.*)$")
+  if not list then return nil end
+  return ("cannot send %s[%d]%s"):format(list == "1" and "result" or "error", first + math.tointeger(at) - 1, rest)
+end
+
+--- What the chunk from item `first` on has given: results, and errors with `collects`. Then a failure of all of it (its
+-- worker died; a result cannot be sent) is the error of each of its items.
+local function take(future, first, count, collects)
+  if future:status() ~= "failed" then return future:result() end
+  local problem = future:error()
+  local named = name_item(problem, first)
+  if not collects then
+    if named then error(named, 0) end
+    return future:result()
+  end
+  local errors = {}
+  for at = 1, count do errors[at] = named or problem end
+  return {}, errors
+end
+
 --- Puts the results of chunk `number` where they belong.
-local function place(results, errors, sizes, number, chunk_results, chunk_errors)
+local function place(results, errors, sizes, number, future)
   local first = (number - 1) * sizes.chunk + 1
   local length = math.min(sizes.chunk, sizes.count - first + 1)
+  local chunk_results, chunk_errors = take(future, first, length, errors ~= nil)
   table.move(chunk_results, 1, length, first, results)
   if errors then table.move(chunk_errors, 1, length, first, errors) end
 end
@@ -234,7 +259,7 @@ local function collect(batch, sizes, options, name)
     local ended, message, code = watch:wait("next", deadline and math.max(0, deadline - neap.now()))
     if not ended then return nil, message, code end
     local number = watch:next()
-    place(results, errors, sizes, number, batch[number]:result())
+    place(results, errors, sizes, number, batch[number])
     batch[number] = nil
     if bar then bar:add(math.min(sizes.chunk, sizes.count - (number - 1) * sizes.chunk)) end
   end
@@ -387,7 +412,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
     if not index then return false end
     local chunk = table.remove(stream.chunks, index)
     stream.room:release()
-    results, errors = chunk.future:result()
+    results, errors = take(chunk.future, chunk.first, chunk.count, stream.collect)
     first, count, at = chunk.first, chunk.count, 0
     if bar then bar:add(count) end
     return true
