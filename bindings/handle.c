@@ -190,8 +190,15 @@ static int joined(lua_State *L, struct neap_task *task, int code) {
     return lua_error(L);
 }
 
+/* A process that was sent its own handle sees itself as it sees others. */
+static bool is_own_process(const struct target *target) {
+    return target->kind == NEAP_HANDLE_PROCESS && target->mirror != NULL && target->mirror->pid == uv_os_getpid();
+}
+
 static bool is_current(lua_State *L, const struct target *target) {
     const struct neap_task *current = neap_task_current(L);
+    const struct neap_vm *vm = neap_vm_of(L);
+    if (is_own_process(target)) return current->flags & NEAP_TASK_MAIN && vm == vm->engine->context;
     return target->task != NULL ? target->task == current : own_task(L, target) == current;
 }
 
@@ -277,6 +284,44 @@ int neap_handle_cancel_method(lua_State *L) {
     return 1;
 }
 
+/* --- as a to-be-closed variable --- */
+
+static bool is_daemon(const struct target *target) {
+    if (target->task != NULL) return (target->task->flags & NEAP_TASK_DAEMON) != 0;
+    return atomic_load_explicit(&target->job->daemon, memory_order_relaxed);
+}
+
+static int left(lua_State *L, struct neap_task *task, int code) {
+    (void)L;
+    (void)task;
+    (void)code;
+    return 0;
+}
+
+/* Has what the handle at 1 does no end of its own, or none that anybody waits for? */
+static bool is_to_be_stopped(lua_State *L, const struct target *target) {
+    if (target->work != NULL) return false;
+    if (is_daemon(target)) return true;
+    if (target->task == NULL) return false;
+    if (target->task->flags & NEAP_TASK_TIMER) return true;
+    if (!neap_task_push_extras(L, 1, false)) return false;
+    bool endless = lua_getfield(L, -1, "endless") == LUA_TBOOLEAN; /* of neap.every */
+    lua_pop(L, 2);
+    return endless;
+}
+
+/* __close: (handle, error) */
+static int handle_left(lua_State *L) {
+    struct target target = check_target(L);
+    refuse_self(L, &target, "wait for");
+    if (!lua_isnoneornil(L, 2) || is_to_be_stopped(L, &target)) {
+        lua_pushnil(L);
+        neap_handle_cancel(L, 1);
+    }
+    lua_settop(L, 1);
+    return neap_await_object(L, &target.future->object, NEAP_FUTURE_END, 2, left);
+}
+
 /* --- how it stands --- */
 
 static const char *status_of(const struct target *target) {
@@ -350,11 +395,6 @@ static void get_name(lua_State *L, const struct target *target, char name[NEAP_J
         neap_task_get_name(L, 1, name);
     else
         neap_job_get_name(target->job, name);
-}
-
-static bool is_daemon(const struct target *target) {
-    if (target->task != NULL) return (target->task->flags & NEAP_TASK_DAEMON) != 0;
-    return atomic_load_explicit(&target->job->daemon, memory_order_relaxed);
 }
 
 /* h.data: a table of the task's own, for the code of its state. */
@@ -444,7 +484,7 @@ const luaL_Reg neap_handle_methods[] = {{"join", neap_handle_join},
                                         {NULL, NULL}};
 
 const luaL_Reg neap_handle_metamethods[] = {
-    {"__tostring", handle_tostring}, {"__newindex", handle_newindex}, {NULL, NULL}};
+    {"__tostring", handle_tostring}, {"__newindex", handle_newindex}, {"__close", handle_left}, {NULL, NULL}};
 
 const struct neap_binding neap_task_binding = {
     .name = "task",

@@ -117,13 +117,17 @@ static int run_every(lua_State *L) {
     int function = check_timer(L, &options);
     double period = lua_tonumber(L, function - 1);
     neap_argument_check(L, period > 0 && period < 9e9, function - 1, "a period is greater than 0");
-    options.flags =
-        (uint16_t)(options.flags & ~NEAP_TASK_TIMER); /* any of its beats may be the last: cancel works throughout */
+    /* any of its beats may be the last: cancel works throughout */
+    options.flags = (uint16_t)(options.flags & ~NEAP_TASK_TIMER);
     lua_pushcfunction(L, every_body);
     lua_insert(L, function - 1);
     lua_pushinteger(L, options.start);
     lua_insert(L, function + 1);
     neap_task_spawn(L, lua_gettop(L) - function + 1, &options);
+    neap_task_push_extras(L, lua_gettop(L), true);
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "endless"); /* see handle_left */
+    lua_pop(L, 1);
     return 1;
 }
 

@@ -4,6 +4,21 @@
 local neap = {}
 
 ---What a task, a thread and a process have in common.
+---
+---As a to-be-closed variable (`local worker <close> = neap.thread(work)`) it is waited for where its scope is left well, and
+---cancelled first where an error leaves it. What nobody waits for, a daemon or a timer, is cancelled in any case. A failure is
+---not raised there: who wants it joins; otherwise it is told at the end of the program.
+---
+---```lua
+---local saved = false
+---do
+---  local writer <close> = neap.spawn(function()
+---    neap.sleep(0.01)
+---    saved = true
+---  end)
+---end
+---assert(saved)
+---```
 ---@class neap.Handle
 ---@field name string what reports call it; writable
 ---@field id integer positive; no other task, thread or process of the program has or had it
