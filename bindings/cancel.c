@@ -119,6 +119,7 @@ void neap_cancel_expire(struct neap_task *task) {
         if (region->deadline <= now && own) {
             region->cancelled = region->timed_out = true;
             task->flags |= NEAP_TASK_PENDING;
+            neap_slice_start(neap_task_vm(task), &neap_task_vm(task)->slice); /* it may go on without a wait */
         }
         if (region->shield) return;
     }

@@ -232,10 +232,11 @@ void neap_slice_settle(struct neap_vm *vm, lua_State *left) {
     } else if (!stays || foreign != NULL) {
         restore(slice, left);
     }
-    if (vm->running == NULL || vm->current == vm->root)
+    lua_State *next = vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
+    if (stays && next != NULL)
+        arm(vm, next); /* the error goes on climbing there */
+    else if (vm->running == NULL || vm->current == vm->root)
         slice->armed = 0;
-    else if (stays)
-        arm(vm, vm->running); /* the error goes on climbing there */
 }
 
 /* --- the hook --- */
@@ -317,15 +318,22 @@ static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_ho
     lua_yield(L, 0);
 }
 
+/* Regions are stopped here as in a task: bodies of timeouts and scopes. */
+static void act_outside(lua_State *L, struct neap_vm *vm) {
+    if (neap_cancel_is_due(vm->root)) stop(L, vm, vm->root);
+    note_shield(vm, vm->root);
+    if (!is_pressed(vm->root)) restore(&vm->slice, L);
+    if (!neap_vm_may_turn(vm) || !must_give_way(vm)) return;
+    vm->slice.beats = 0;
+    neap_loop_give_way(&vm->loop);
+}
+
 static void act(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *foreign) {
     vm->slice.armed = 1; /* it may have been left on a coroutine that goes on now */
     if (L != (vm->running != NULL ? vm->running : vm->main) || in_finaliser(L)) {
         restore(&vm->slice, L);
     } else if (vm->current == vm->root) {
-        restore(&vm->slice, L);
-        if (!neap_vm_may_turn(vm) || !must_give_way(vm)) return;
-        vm->slice.beats = 0;
-        neap_loop_give_way(&vm->loop);
+        act_outside(L, vm);
     } else {
         act_on_task(L, vm, foreign);
     }

@@ -461,6 +461,40 @@ describe("cancel #preempt", function()
     end)
   end
 
+  for where, call in pairs({
+    ["the body of a scope"] = [[
+      pcall(neap.scope, function(scope)
+        scope:spawn({ quiet = true }, error, "no")
+        neap.yield()
+        %s
+      end)]],
+    ["the body of a timeout"] = [[
+      neap.timeout(0.001, function()
+        pcall(neap.sleep, 1)
+        %s
+      end)]],
+  }) do
+    for _, name in ipairs({
+      "a loop in pcall", "sleep in pcall", "a generator in pcall", "`<close>` handlers that wait",
+    }) do
+      local code = endless[name]
+      local body = prelude .. call:format(code) .. [[
+        -- what comes after it is left alone
+        compute(0.03)
+        neap.sleep(0.001)]]
+
+      it(("stops %s in a main task: %s"):format(where, name), function() check("on\n", body .. " print('on')") end)
+
+      it(("stops %s in a thread: %s"):format(where, name), function()
+        check("on\n", ("neap.thread(function() %s end):join() print('on')"):format(body))
+      end)
+
+      it(("stops %s in the main chunk of a plain lua5.4: %s"):format(where, name), function()
+        check("on\n", body .. " print('on')", 0, support.run_plain)
+      end)
+    end
+  end
+
   it("stops a task of another thread, and only that", function()
     check("false\tcancelled: enough\n1\n", prelude .. [[
       local tasks = neap.channel()
