@@ -1,5 +1,12 @@
 -- Five philosophers at a round table, a fork between each two, and nobody starves: who gets one fork but not the other
 -- in time puts the first one back and thinks on.
+--
+-- Prints, in the order in which they have eaten:
+--   Aspasia ate 3 times
+--   Diotima ate 3 times
+--   Hypatia ate 3 times
+--   Ban Zhao ate 3 times
+--   Gargi ate 3 times
 local neap = require "neap"
 
 local SEATS <const>, MEALS <const> = 5, 3

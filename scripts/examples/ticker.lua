@@ -1,5 +1,11 @@
 -- A clock that ticks while the same thread computes: CPU-bound tasks get slices of the thread's time, and what is due
 -- comes between them. Then a select that waits for whichever comes first.
+--
+-- Where tasks get slices it prints:
+--   results: 196418 317811 514229 832040
+--   message 1
+--   message 2
+--   message 3
 local neap = require "neap"
 
 local function fib(n) return n < 2 and n or fib(n - 1) + fib(n - 2) end
