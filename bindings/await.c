@@ -1,12 +1,12 @@
 /* await: from C functions to waits and back.
  *
  * IN A TASK        neap_await opens the wait and yields the coroutine; the yield passes outwards through the user's own
- *                  coroutines (coroutine.c) to the loop. When the wait has been claimed the loop resumes the task, and the
- *                  continuation below ends the wait and calls the finisher.
- * OUTSIDE TASKS    In the main chunk of a plain lua5.4, or a host's frame, there is nobody to yield to: the loop is turned
- *                  right here until the wait has been claimed.
- * BUDGET           A task whose waits are always served at once would never give way. So after a number of these it takes its
- *                  turn behind the others, when there are any. */
+ *                  coroutines (coroutine.c) to the loop. When the wait has been claimed the loop resumes the task, and
+ *                  the continuation below ends the wait and calls the finisher.
+ * OUTSIDE TASKS    In the main chunk of a plain lua5.4, or a host's frame, there is nobody to yield to: the loop is
+ *                  turned right here until the wait has been claimed.
+ * BUDGET           A task whose waits are always served at once would never give way. So after a number of these it
+ *                  takes its turn behind the others, when there are any. */
 #include "bindings/await.h"
 
 #include <lauxlib.h>
@@ -36,7 +36,8 @@ int64_t neap_read_timeout(lua_State *L, int index) {
 
 /* --- where Lua cannot yield --- */
 
-/* Replaces the function at `function` by its name, if the table on top, a module called `module`, has it. Pops the table. */
+/* Replaces the function at `function` by its name, if the table on top, a module called
+ * `module`, has it. Pops the table. */
 static bool name_function(lua_State *L, int function, const char *module) {
     int table = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
@@ -126,7 +127,8 @@ static inline void tell_waiting(const struct neap_task *task, bool waits) {
     if (neap_task_is_known(task)) atomic_store_explicit(task->job->waiting, waits, memory_order_relaxed);
 }
 
-/* Ends the wait: the index of a link, NEAP_TIMEOUT, or NEAP_CANCELLED, also when it was a deadline of the code around. */
+/* Ends the wait: the index of a link, NEAP_TIMEOUT, or NEAP_CANCELLED, also when it was
+ * a deadline of the code around. */
 static int end(struct neap_task *task) {
     if (task->flags & NEAP_TASK_LENDS) neap_worker_take_back(task);
     if (!neap_ring_is_out_of(task)) neap_ring_leave(task);

@@ -1,13 +1,15 @@
 /* box: the userdata that are handles.
  *
- * LATE       A plain lua5.4 closes the state with our tasks still in it, and finalises what is newest first: the boxes of the objects
- *            that these tasks wait on before the engine itself. So what such a box refers to is kept until the tasks
- *            have been taken out (neap_vm_close). A finaliser below which there is no frame runs because the state is being
- *            closed, or because a host has called the collector: then it is dropped with the next box.
- * CLOSING    While a state is being closed its finalisers may use the handles that they have, but get no new ones: those would never be
- *            finalised. What they take is released when the state has gone (vm->ghost).
- * PLACES     The key that is put first into a table which has room for all of them is always found at the first look, whatever
- *            the seed of the state's hashes. In a metatable that is __index, among the methods the one that its file names first. */
+ * LATE       A plain lua5.4 closes the state with our tasks still in it, and finalises what is newest first:
+ *            the boxes of the objects that these tasks wait on before the engine itself. So what such a box
+ *            refers to is kept until the tasks have been taken out (neap_vm_close). A finaliser below which
+ *            there is no frame runs because the state is being closed, or because a host has called the
+ *            collector: then it is dropped with the next box.
+ * CLOSING    While a state is being closed its finalisers may use the handles that they have, but get no new ones:
+ *            those would never be finalised. What they take is released when the state has gone (vm->ghost).
+ * PLACES     The key that is put first into a table which has room for all of them is always found at the first
+ *            look, whatever the seed of the state's hashes. In a metatable that is __index, among the methods the
+ *            one that its file names first. */
 #include "bindings/box.h"
 
 #include <stdio.h>
@@ -210,7 +212,8 @@ void neap_box_set_constant(lua_State *L, enum neap_handle kind, const char *fiel
 
 /* --- boxes --- */
 
-/* Lua sees a few words of a handle, not the object behind it, and so would let very many pile up. It is told by the lot. */
+/* Lua sees a few words of a handle, not the object behind it, and so would let very many
+ * pile up. It is told by the lot. */
 void neap_box_account(lua_State *L, size_t size) {
     struct neap_vm *vm = neap_vm_of(L);
     vm->outside += size;

@@ -1,5 +1,5 @@
-/* box: handles in Lua. A box is a userdata that refers to an object; in one state an object has one box, so that handles
- * compare and index tables by identity. */
+/* box: handles in Lua. A box is a userdata that refers to an object; in one state an object has one box, so that
+ * handles compare and index tables by identity. */
 #ifndef NEAP_BINDINGS_BOX_H
 #define NEAP_BINDINGS_BOX_H
 
@@ -35,8 +35,8 @@ struct neap_binding {
     const luaL_Reg *methods;        /* of the metatable's __index, ended by {NULL, NULL} */
     const luaL_Reg *more_methods;   /* as well; may be NULL */
     const luaL_Reg *metamethods;    /* put beside __name, __tostring, __index; may be NULL */
-    /* h.name and the like, for keys that are no method: (handle, key) -> value. Every access then costs a C call, so hot
-     * kinds do without and have constant fields (neap_box_set_constant). NULL: unknown keys are nil. */
+    /* h.name and the like, for keys that are no method: (handle, key) -> value. Every access then costs a C call, so
+     * hot kinds do without and have constant fields (neap_box_set_constant). NULL: unknown keys are nil. */
     lua_CFunction index;
     /* h[key], for any key: (handle, key) -> value; upvalue 1 is the table of methods. Instead of index; may be NULL. */
     lua_CFunction item;
@@ -66,7 +66,8 @@ void neap_box_drop_late(struct neap_vm *vm);
  * error in between leaks nothing. The caller stores one reference in ->object. */
 void *neap_box_new(lua_State *L, enum neap_handle kind, size_t size, int uservalues);
 
-/* The collector learns of `size` bytes that an object has taken outside of Lua, over and above what every one takes. May collect. */
+/* The collector learns of `size` bytes that an object has taken outside of Lua, over and above
+ * what every one takes. May collect. */
 void neap_box_account(lua_State *L, size_t size);
 /* The name of the method that is this function; NULL: it is none of the kind's. */
 const char *neap_box_method_name(const struct neap_binding *binding, lua_CFunction function);
@@ -88,8 +89,8 @@ bool neap_box_is_sendable(lua_State *L, int index);
  * none is there that can be. May raise. */
 struct neap_object *neap_box_share(lua_State *L, int index);
 
-/* The box at `index`, or NULL. A box is told by the address in its first word: of a foreign userdata nothing but that word is
- * read, and only if it has one; a light userdata has no length. */
+/* The box at `index`, or NULL. A box is told by the address in its first word: of a foreign userdata nothing but that
+ * word is read, and only if it has one; a light userdata has no length. */
 static inline struct neap_box *neap_box_at(lua_State *L, int index) {
     struct neap_box *box = lua_touserdata(L, index);
     return box != NULL && lua_rawlen(L, index) >= sizeof *box ? box : NULL;

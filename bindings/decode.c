@@ -10,8 +10,7 @@
  *            bounded.
  *
  * METATABLES are set when the table is complete, so that a finaliser sees all of it. Classes that are not known here
- * are learned before
- *            the first value is built (class.c). */
+ *            are learned before the first value is built (class.c). */
 #include <lauxlib.h>
 #include <lua.h>
 #include <stddef.h>

@@ -1,13 +1,11 @@
 /* ending: the last seconds.
  *
- * ORDER      1. no new work; 2. every task is cancelled, in every thread and process, and its
- *               `<close>` variables run; 3. the
- *            threads are joined, processes are reaped. 2 and 3 take at most NEAP_GRACE_SECONDS together. A process that
- *            has not ended is sent SIGTERM in that time, and SIGKILL after it.
- * STRAGGLERS Who has not ended by then is named. The tasks of a parked thread, and of one that runs
- * Lua which can be interrupted, are
- *            named by their own thread, which needs a moment for that (ANSWER_SECONDS); one that does not find the time
- *            runs a long call of C, and is named itself. */
+ * ORDER      1. no new work; 2. every task is cancelled, in every thread and process, and its `<close>` variables run;
+ *            3. the threads are joined, processes are reaped. 2 and 3 take at most NEAP_GRACE_SECONDS together. A
+ *            process that has not ended is sent SIGTERM in that time, and SIGKILL after it.
+ * STRAGGLERS Who has not ended by then is named. The tasks of a parked thread, and of one that runs Lua which can be
+ *            interrupted, are named by their own thread, which needs a moment for that (ANSWER_SECONDS); one that does
+ *            not find the time runs a long call of C, and is named itself. */
 #include "bindings/ending.h"
 
 #include <signal.h>

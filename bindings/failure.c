@@ -1,12 +1,12 @@
 /* failure: what is said of errors.
  *
- * TRACEBACKS  The message handler of a task runs where the error was raised, before anything unwinds. It writes the stack, then
- *             the places where the task, and whoever spawned it, were spawned (site.c); for an error that a join raised, what
- *             the joined one had to say goes on below.
- * REPORTS     A failure that nobody waits for goes to the function of neap.on_error in its own state, else to that of the main
- *             state, else to stderr, as one write. The function runs in a task. The end waits for what is on its way to the
- *             main state (engine->reports), and lets each such task begin before it cancels it; one that is cancelled, or
- *             could not begin since the state is being closed, has its failure told on stderr. */
+ * TRACEBACKS  The message handler of a task runs where the error was raised, before anything unwinds. It writes the
+ *             stack, then the places where the task, and whoever spawned it, were spawned (site.c); for an error that a
+ *             join raised, what the joined one had to say goes on below.
+ * REPORTS     A failure that nobody waits for goes to the function of neap.on_error in its own state, else to that of
+ *             the main state, else to stderr, as one write. The function runs in a task. The end waits for what is on
+ *             its way to the main state (engine->reports), and lets each such task begin before it cancels it; one that
+ *             is cancelled, or could not begin since the state is being closed, has its failure told on stderr. */
 #include "bindings/failure.h"
 
 #include <lauxlib.h>
@@ -103,7 +103,8 @@ static void push_text(lua_State *L, int error) {
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
 }
 
-/* Tells the host, or says it on stderr, in one piece. The error is at `error`, the traceback (text or nil) at `traceback`. */
+/* Tells the host, or says it on stderr, in one piece. The error is at `error`, the
+ * traceback (text or nil) at `traceback`. */
 static void print_how(lua_State *L, const char *who, const char *how, int error, int traceback) {
     traceback = lua_absindex(L, traceback);
     push_text(L, error);
@@ -143,8 +144,8 @@ static int call_handler(lua_State *L) {
     return handler_done(L, lua_pcallk(L, 3, 0, 0, 0, handler_done), 0);
 }
 
-/* Stack: handle, error, traceback. Lets the state's handler know, in a task of its own; false when it has none, or no task
- * runs any more. */
+/* Stack: handle, error, traceback. Lets the state's handler know, in a task of its own; false when it has
+ * none, or no task runs any more. */
 static bool spawn_handler(lua_State *L, int handle, const struct neap_text *who) {
     const struct neap_task_options options = {.name = "on_error", .flags = NEAP_TASK_QUIET | NEAP_TASK_HANDLER};
     if (neap_vm_of(L)->closed || lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) != LUA_TFUNCTION) return false;

@@ -2,9 +2,8 @@
  *
  * WHO LOOKS   A state is looked at by its own thread, between two tasks: other threads are sent a runnable. Its answer
  *             is built in that state, encoded, and put into a queue of the one who asks.
- * LYING STILL Building an answer allocates, and finalisers could then change the lists
- * that are walked: so the collector
- *             rests meanwhile.
+ * LYING STILL Building an answer allocates, and finalisers could then change the lists that are walked: so
+ *             the collector rests meanwhile.
  * LATE        A state that is ending answers nothing; its runnable may come when the Lua state is closed already, and
  *             then only says that there is no answer. */
 #include "bindings/inspect.h"

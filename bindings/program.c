@@ -1,23 +1,25 @@
 /* program: what the runner promises.
  *
- * ORDER OF THE END   1. the main chunk has returned and everything that is not daemon has ended; or the main chunk failed or was
- *                    cancelled, or an end was asked for (os.exit, a signal, a deadlock, nobody reads our output); 2. after a
- *                    signal: the main task is cancelled, and has a time of grace for its `<close>` variables; 3. ending.c: the rest is cancelled and
- *                    joined, stragglers are named; 4. the state is closed; 5. what is still in stdout is written.
- * STATUS             What was asked for first; else 1 if the main chunk or something that nobody joined failed, or somebody
- *                    did not end in time; else 0, unless the output could not be written.
- * SIGNALS            SIGINT and SIGTERM are handled on the main thread, be it that another one receives them: the handler
- *                    notes the signal and wakes the main loop; the second signal ends the process at once. A system call that
- *                    a signal interrupts is not restarted: so a script that reads from a terminal ends, too. Where a signal was
- *                    ignored from the start (nohup, background jobs of a shell) it stays so. While a prompt is open
- *                    (host/screen.h) it gets the interrupts; two within a second still end the program. SIGPIPE is caught and means
- *                    nothing by itself: a write fails with EPIPE, and one to stdout ends the program (libraries.c). So is SIGXFSZ: a
- *                    write past the limit of a file's size fails with EFBIG. Both are caught, not ignored, since programs that we
- *                    start would inherit that they are ignored.
- * CHILDREN           A child process is a program too. Its parent is told how its main task ended, and says so; here nothing is said.
- *                    Ctrl-C, which the terminal sends to all of us, is the parent's to act upon: a child lets it pass, but not a
- *                    SIGINT that somebody sends to it. What has ended it in order it finally dies of, so that its parent can see
- *                    that. */
+ * ORDER OF THE END   1. the main chunk has returned and everything that is not daemon has ended; or the main chunk
+ *                    failed or was cancelled, or an end was asked for (os.exit, a signal, a deadlock, nobody reads our
+ *                    output); 2. after a signal: the main task is cancelled, and has a time of grace for its `<close>`
+ *                    variables; 3. ending.c: the rest is cancelled and joined, stragglers are named; 4. the state is
+ *                    closed; 5. what is still in stdout is written.
+ * STATUS             What was asked for first; else 1 if the main chunk or something that nobody joined failed, or
+ *                    somebody did not end in time; else 0, unless the output could not be written.
+ * SIGNALS            SIGINT and SIGTERM are handled on the main thread, be it that another one receives them: the
+ *                    handler notes the signal and wakes the main loop; the second signal ends the process at once. A
+ *                    system call that a signal interrupts is not restarted: so a script that reads from a terminal
+ *                    ends, too. Where a signal was ignored from the start (nohup, background jobs of a shell) it
+ *                    stays so. While a prompt is open (host/screen.h) it gets the interrupts; two within a second
+ *                    still end the program. SIGPIPE is caught and means nothing by itself: a write fails with EPIPE,
+ *                    and one to stdout ends the program (libraries.c). So is SIGXFSZ: a write past the limit of a
+ *                    file's size fails with EFBIG. Both are caught, not ignored, since programs that we start would
+ *                    inherit that they are ignored.
+ * CHILDREN           A child process is a program too. Its parent is told how its main task ended, and says so; here
+ *                    nothing is said. Ctrl-C, which the terminal sends to all of us, is the parent's to act upon: a
+ *                    child lets it pass, but not a SIGINT that somebody sends to it. What has ended it in order it
+ *                    finally dies of, so that its parent can see that. */
 #include "bindings/program.h"
 
 #include <errno.h>

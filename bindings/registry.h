@@ -16,8 +16,8 @@ static inline void neap_registry_push_weak(lua_State *L, const void *key, const 
     neap_registry_make_weak(L, key, mode);
 }
 
-/* Gives the userdata on top of the stack the metatable under `key`, by which `end` is called when a to-be-closed variable with it is
- * left, and when it is collected, at the latest. */
+/* Gives the userdata on top of the stack the metatable under `key`, by which `end` is called when a to-be-closed
+ * variable with it is left, and when it is collected, at the latest. */
 void neap_registry_set_end(lua_State *L, const void *key, lua_CFunction end);
 
 #endif

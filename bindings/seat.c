@@ -1,14 +1,15 @@
 /* seat: coroutines, and what keeps tasks from being collected.
  *
- * POOL       A new coroutine costs five times a used one, so some are kept in a pool and used again. If one is idle when a task is
- *            spawned, the task is seated there at once: its function and arguments wait on the coroutine's stack. Else, and before a
- *            timer's delay, they wait in the user values of the handle, and a coroutine is bound when the task first runs: very many
- *            tasks that have not started cost no coroutine. One that the pool has no room for is the task's own.
- * ANCHORS    The pool is anchored for good. The handle of a seated task stands on the stack of its coroutine, which keeps it; any
- *            other is anchored in vm->handles while the task lives, and keeps a coroutine of its own as a user value. So a parked
- *            task is never collected, and an ended one is as soon as its handle is.
- * LEAVING    A coroutine is idle only when it has been left: until then code that runs on it, a finaliser or a function of
- *            neap.on_error, may spawn. */
+ * POOL       A new coroutine costs five times a used one, so some are kept in a pool and used again. If one is idle
+ *            when a task is spawned, the task is seated there at once: its function and arguments wait on the
+ *            coroutine's stack. Else, and before a timer's delay, they wait in the user values of the handle, and a
+ *            coroutine is bound when the task first runs: very many tasks that have not started cost no coroutine. One
+ *            that the pool has no room for is the task's own.
+ * ANCHORS    The pool is anchored for good. The handle of a seated task stands on the stack of its coroutine, which
+ *            keeps it; any other is anchored in vm->handles while the task lives, and keeps a coroutine of its own as a
+ *            user value. So a parked task is never collected, and an ended one is as soon as its handle is.
+ * LEAVING    A coroutine is idle only when it has been left: until then code that runs on it, a finaliser or a
+ *            function of neap.on_error, may spawn. */
 #include "bindings/seat.h"
 
 #include <lauxlib.h>
@@ -47,7 +48,8 @@ void neap_seat_push_box(lua_State *L, lua_State *coroutine) {
 
 /* --- seating --- */
 
-/* On top of L stands the box, below it `values` values: moves them to where neap_task_main will find them. The box stays, alone. */
+/* On top of L stands the box, below it `values` values: moves them to where neap_task_main will
+ * find them. The box stays, alone. */
 static void seat(lua_State *L, int values, struct neap_task *task, lua_State *coroutine) {
     task->coroutine = coroutine;
     lua_pushcfunction(coroutine, neap_task_main);

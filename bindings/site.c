@@ -1,6 +1,6 @@
-/* site: a place of spawning is kept once: (file, line, where the spawner was spawned). A small cache by function and line makes finding
- * it cheap. Chains are cut at a depth, so that a server whose handlers spawn each other for ever does not grow. Tasks know their
- * site by its number, since there are many tasks and few sites. */
+/* site: a place of spawning is kept once: (file, line, where the spawner was spawned). A small cache by function and
+ * line makes finding it cheap. Chains are cut at a depth, so that a server whose handlers spawn each other for ever
+ * does not grow. Tasks know their site by its number, since there are many tasks and few sites. */
 #include "bindings/site.h"
 
 #include <stdio.h>
@@ -68,7 +68,8 @@ static struct site_store *get_store(struct neap_vm *vm) {
     return vm->sites;
 }
 
-/* The innermost frame that has lines: what called the running C function, be it through pcall and the like. Pushes its function. */
+/* The innermost frame that has lines: what called the running C function, be it through pcall and
+ * the like. Pushes its function. */
 static bool find_frame(lua_State *L, lua_Debug *frame) {
     for (int level = 1; lua_getstack(L, level, frame); level++) {
         lua_getinfo(L, "fl", frame);

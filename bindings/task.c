@@ -1,18 +1,20 @@
 /* task: what the loop runs.
  *
- * MODEL      A task is a function, its arguments and, once it runs, a coroutine. Its record lies inside its own handle, so
- *            that spawning is one allocation and a task that nobody sent elsewhere costs no finaliser. Whoever lives in
- *            another thread sees its job instead (host/job.h), made when the handle is first sent.
+ * MODEL      A task is a function, its arguments and, once it runs, a coroutine. Its record lies inside its own handle,
+ *            so that spawning is one allocation and a task that nobody sent elsewhere costs no finaliser. Whoever lives
+ *            in another thread sees its job instead (host/job.h), made when the handle is first sent.
  * SEATS      Where its coroutine comes from, and what keeps it and the handle from being collected: see seat.c.
  * BODY       task_main runs the function under lua_pcallk at the base of the coroutine. An error unwinds to there, its
  *            `<close>` variables may wait, and the traceback was taken before by the message handler.
  * END        1. what it holds is abandoned; 2. the values are kept in the handle; 3. if a job exists, they are
  *            encoded for other threads; 4. the futures end and wake who joined; 5. the scope is told; 6. a failure that
- *            nobody awaited is reported; 7. the anchor goes. The coroutine is idle only when it has been left: until then code that
- *            runs on it may spawn.
- * INVARIANTS 1. vm->current is the task whose code runs, vm->running its innermost coroutine; both are set around each resume.
+ *            nobody awaited is reported; 7. the anchor goes. The coroutine is idle only when it has been left: until
+ *            then code that runs on it may spawn.
+ * INVARIANTS 1. vm->current is the task whose code runs, vm->running its innermost coroutine; both are set
+ *               around each resume.
  *            2. A task is in exactly one of: the run queue, a wait (or its delay before the start), running, ended.
- *            3. Engine yields carry no values; a coroutine that was suspended by the engine is resumed without arguments. */
+ *            3. Engine yields carry no values; a coroutine that was suspended by the
+ *               engine is resumed without arguments. */
 #include "bindings/task.h"
 
 #include <lauxlib.h>
@@ -195,7 +197,8 @@ static void queue_again(struct neap_task *task, lua_State *coroutine, int result
     vm->slice.preempted = false;
 }
 
-/* An error of the engine's own frames. False: not even this could be told; the seat stays taken, for it keeps the record. */
+/* An error of the engine's own frames. False: not even this could be told; the seat stays
+ * taken, for it keeps the record. */
 static bool end_by_error(struct neap_task *task, lua_State *coroutine) {
     fail_outside(task, coroutine);
     if (!neap_task_has_ended(task)) return false;
@@ -422,7 +425,8 @@ static void keep_values(lua_State *L, struct neap_task *task, int box, int count
     *neap_task_values(task) = (uint8_t)(count < NEAP_TASK_MANY ? count : NEAP_TASK_MANY);
 }
 
-/* What other threads will read: the values at `first` .. `first + count - 1` of L, or the reason why they cannot be sent. */
+/* What other threads will read: the values at `first` .. `first + count - 1` of L, or the
+ * reason why they cannot be sent. */
 static struct neap_outcome *make_outcome(lua_State *L, int box, int first, int count, enum neap_future_state *state) {
     luaL_checkstack(L, count + 8, "results");
     for (int i = 0; i < count; i++) lua_pushvalue(L, first + i);
@@ -442,9 +446,9 @@ static int decode_message(lua_State *L) {
     return 1;
 }
 
-/* What the task's job will say, and in `shared` in which state. A task whose results cannot be sent is done at home, and has
- * failed for others: no failure that counts. But the main task of a thread or process returns them to others alone: it has failed,
- * and the reason takes their place. */
+/* What the task's job will say, and in `shared` in which state. A task whose results cannot be sent is done at home,
+ * and has failed for others: no failure that counts. But the main task of a thread or process returns them to others
+ * alone: it has failed, and the reason takes their place. */
 static struct neap_outcome *share(lua_State *L, struct neap_task *task, int box, int first, int count,
                                   enum neap_future_state *state, enum neap_future_state *shared) {
     if (task->flags & NEAP_TASK_UNASKED && *state == NEAP_FUTURE_DONE) count = 0;

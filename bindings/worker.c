@@ -1,17 +1,21 @@
 /* worker: what does the work of a pool.
  *
- * MODEL      A worker belongs to one state, which has one of each pool at most, and is a number in its pool. Its runners are tasks that take work, one piece after the other;
- *            a listener is told which of it is to be cancelled. Each piece is called in the runner's own task, inside a region, so
- *            that it can be cancelled and the runner goes on. What it is told may overtake the work itself, which is on its way to
- *            a runner: then it asks to be told again.
- * STEP       take -> decode -> call -> encode what came out -> finish. Whatever goes wrong after take is the outcome of that piece:
- *            the pool hears of each piece once, at the latest when the worker's thread has ended (supervisor, pool.lua).
- * LENDING    Work that waits for its own pool (a future of it, a place in its queue) might wait for what only its own worker can do. So
- *            for the time of such a wait one more runner takes work: as many pieces are under way as there are workers, those that
- *            wait in this manner not counted. It concerns the task of a runner and those that it has spawned (neap_task_pool). When
- *            the wait is over there is one too many: an idle extra runner ends, or a busy one as soon as it is idle.
+ * MODEL      A worker belongs to one state, which has one of each pool at most, and is a number in its pool. Its
+ *            runners are tasks that take work, one piece after the other; a listener is told which of it is to be
+ *            cancelled. Each piece is called in the runner's own task, inside a region, so that it can be cancelled
+ *            and the runner goes on. What it is told may overtake the work itself, which is on its way to a runner:
+ *            then it asks to be told again.
+ * STEP       take -> decode -> call -> encode what came out -> finish. Whatever goes wrong after take is the
+ *            outcome of that piece: the pool hears of each piece once, at the latest when the worker's thread
+ *            has ended (supervisor, pool.lua).
+ * LENDING    Work that waits for its own pool (a future of it, a place in its queue) might wait for what only its own
+ *            worker can do. So for the time of such a wait one more runner takes work: as many pieces are under way as
+ *            there are workers, those that wait in this manner not counted. It concerns the task of a runner and those
+ *            that it has spawned (neap_task_pool). When the wait is over there is one too many: an idle extra runner
+ *            ends, or a busy one as soon as it is idle.
  * OWNER      What a piece has locked and not released is abandoned when it ends: its task goes on, but it does not.
- * LIFETIME   A runner refers to its worker by a user value; the worker's list of runners holds those only whose step is under way. */
+ * LIFETIME   A runner refers to its worker by a user value; the worker's list of runners holds
+ *            those only whose step is under way. */
 #include "bindings/worker.h"
 
 #include <lauxlib.h>
@@ -373,8 +377,8 @@ static int spawn_extra(lua_State *L) {
     return 0;
 }
 
-/* No finaliser may run meanwhile: the task's wait is open already. Without memory for another runner there is none: the work may
- * wait for ever, as anybody else's. */
+/* No finaliser may run meanwhile: the task's wait is open already. Without memory for another runner there is none: the
+ * work may wait for ever, as anybody else's. */
 void neap_worker_lend(lua_State *L, struct neap_task *task) {
     if (!is_for_own_pool(task) || !lua_checkstack(L, 6)) return;
     bool collects = lua_gc(L, LUA_GCISRUNNING);

@@ -38,8 +38,8 @@ struct neap_class {
     const char *const *verbs; /* names of the operations that wait, by link->op: "recv", "send" */
     /* Frees the object; the last reference is gone. */
     void (*destroy)(struct neap_object *object);
-    /* The last reference is gone: true when there is a new one. For what is found through a table that has no reference, or is held
-     * by somebody who has none. May be NULL. */
+    /* The last reference is gone: true when there is a new one. For what is found through a table that has no
+     * reference, or is held by somebody who has none. May be NULL. */
     bool (*revived)(struct neap_object *object);
     /* Called on the owning thread just before the object becomes shared; may be NULL. */
     void (*on_share)(struct neap_object *object);
@@ -55,26 +55,28 @@ struct neap_class {
     const struct neap_remote *remote; /* how other processes use it; NULL: they cannot */
     /* The object stands for one of another process: where that is. NULL: it is the thing itself. */
     struct neap_import *(*import)(struct neap_object *object);
-    /* A wait on the object is claimed in another process: it has a ticket of this board while it is open. NULL: it is claimed here. */
+    /* A wait on the object is claimed in another process: it has a ticket of this board while it is
+     * open. NULL: it is claimed here. */
     struct neap_board *(*board)(const struct neap_object *object);
     /* No guard: a guess whether attempt would succeed, at little cost; NULL where spinning is not worth it. */
     bool (*hint)(struct neap_object *object, const struct neap_link *link);
     /* Guard held: `link`, which was enlisted, left its list without being served; may be NULL. */
     void (*withdrawn)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
-    /* No guard, the owner's thread: the parked `link` was served by somebody else, and its owner is about to learn of
-     * it: does what only the owner's own thread may do, as entering a hold. attempt does the same itself. May be NULL. */
+    /* No guard, the owner's thread: the parked `link` was served by somebody else, and its owner is
+     * about to learn of it: does what only the owner's own thread may do, as entering a hold. attempt
+     * does the same itself. May be NULL. */
     void (*resumed)(struct neap_object *object, struct neap_link *link);
-    /* Its objects are struct neap_mapped (core/mapped.h): makes one of `mapping`, which came from another process and is not
-     * trusted, kept by `original`, to which it takes a reference. NEAP_NOMEM, or NEAP_RANGE: there is no such thing. NULL:
-     * another process asks, through a proxy. */
+    /* Its objects are struct neap_mapped (core/mapped.h): makes one of `mapping`, which came from another process and
+     * is not trusted, kept by `original`, to which it takes a reference. NEAP_NOMEM, or NEAP_RANGE: there is no such
+     * thing. NULL: another process asks, through a proxy. */
     int (*adopt)(const struct neap_class *class, const struct neap_mapping *mapping, struct neap_object *original,
                  struct neap_object **object);
-    /* Any thread: what another process makes one of its own of: a descriptor (core/passage.h), which is a duplicate and the caller's, or
-     * the reason why there is none. 0, or why it cannot be sent: what the system said, or UV_ENOTSUP: it has to stay. NULL: it is
-     * not sent so. */
+    /* Any thread: what another process makes one of its own of: a descriptor (core/passage.h), which is a duplicate and
+     * the caller's, or the reason why there is none. 0, or why it cannot be sent: what the system said, or UV_ENOTSUP:
+     * it has to stay. NULL: it is not sent so. */
     int (*depart)(struct neap_object *object, struct neap_passage *passage);
-    /* Any thread: makes one, with one reference, and takes over the descriptor if there is one; both on success only. What came is
-     * not trusted. NEAP_NOMEM, or NEAP_RANGE: it makes no sense. With `depart`, or NULL. */
+    /* Any thread: makes one, with one reference, and takes over the descriptor if there is one; both on success only.
+     * What came is not trusted. NEAP_NOMEM, or NEAP_RANGE: it makes no sense. With `depart`, or NULL. */
     int (*arrive)(const struct neap_passage *passage, struct neap_object **object);
     /* Any thread: writes, for another process, what its own is to be made of. NULL: the object stays in its process. */
     void (*pack)(struct neap_object *object, struct neap_packer *packer);

@@ -22,8 +22,8 @@ struct neap_ticket {
     uint64_t place;         /* names the word in every process of the family; pairs are held in this order */
     uint64_t round;         /* the round's number, where it stands in the word */
     uint32_t by;            /* what the wait's first link claims as; the others count on from there */
-    atomic_uint
-        tries; /* of the wait: links with NEAP_OP_TRY that have not been refused yet; 0: of another process. Relaxed */
+    /* Of the wait: links with NEAP_OP_TRY that have not been refused yet; 0: of another process. Relaxed */
+    atomic_uint tries;
     struct neap_board *board; /* whom it is given back to; NULL: the wait is another process's */
     struct neap_ticket *next; /* while it is spare: the next one. The board's guard */
     bool spent;               /* the word is not used again: see RECEIPT. By who settles it; then the waiting thread */

@@ -3,25 +3,27 @@
  * PURPOSE     A task (or a host's thread) waits on some objects until one of them serves it, its deadline passes, or it
  *             is asked to look at its cancellations; exactly one of these happens, and no value is lost or doubled.
  *
- * MODEL       A wait has one link per object. A link says what is wanted (its op and operands) and takes the result. The
- *             core knows neither tasks nor Lua: when a wait has been claimed its run() is queued on its loop, or called
- *             at once where there is no loop.
+ * MODEL       A wait has one link per object. A link says what is wanted (its op and operands) and takes the result.
+ *             The core knows neither tasks nor Lua: when a wait has been claimed its run() is queued on its loop, or
+ *             called at once where there is no loop.
  *
  * STATES      IDLE -> OPEN -> WOKEN + i | TIMEDOUT | INTERRUPTED -> IDLE
  *             The owner's thread makes the first and the last step (neap_wait_begin, neap_wait_end); the middle one is
  *             the claim.
  *
- * CLAIMING    A claim is one compare-and-swap from OPEN. WOKEN is claimed by any thread, holding the guard of the object that
- *             serves, and the value is handed over under the same guard. TIMEDOUT and INTERRUPTED are claimed by the
- *             owner's own thread only: a canceller elsewhere posts to the owner's loop and the claim is made there.
+ * CLAIMING    A claim is one compare-and-swap from OPEN. WOKEN is claimed by any thread, holding the guard of
+ *             the object that serves, and the value is handed over under the same guard. TIMEDOUT and
+ *             INTERRUPTED are claimed by the owner's own thread only: a canceller elsewhere posts to the
+ *             owner's loop and the claim is made there.
  *
- *             A wait on one object that is local is claimed without the compare-and-swap: all who could claim it run on the
- *             owner's thread. sync/meeting.h does so where two tasks of one thread meet at a channel.
+ *             A wait on one object that is local is claimed without the compare-and-swap: all who could claim it run on
+ *             the owner's thread. sync/meeting.h does so where two tasks of one thread meet at a channel.
  *
- *             A wait that has a link on an object of another process is claimed by its ticket instead, by everybody (ticket.c).
- *             Who claims it there cannot write here: `state` follows when its word comes back (neap_link_complete).
- *             When such a request is served, a wait here stands for the one over there, under the same ticket. That one is open
- *             already when its operation is tried, so attempt commits: it claims it just before it changes anything.
+ *             A wait that has a link on an object of another process is claimed by its ticket instead, by everybody
+ *             (ticket.c). Who claims it there cannot write here: `state` follows when its word comes back
+ *             (neap_link_complete). When such a request is served, a wait here stands for the one over there, under
+ *             the same ticket. That one is open already when its operation is tried, so attempt commits: it claims it
+ *             just before it changes anything.
  *
  * INVARIANTS  1. A wait is claimed exactly once between begin and end; who claims it queues it, nobody else.
  *             2. A link that stands in an object's list belongs to a wait that has not ended.
@@ -29,29 +31,32 @@
  *             4. Values are moved only by who claimed: a loser leaves both sides as they were.
  *             5. A link is linked and unlinked under its object's guard only.
  *
- * WHY A VALUE IS NEVER LOST   Sender: under the guard, claims the receiver, then moves the message into its link (4). If the
+ * WHY A VALUE IS NEVER LOST   Sender: under the guard, claims the receiver, then moves the
+ *                             message into its link (4). If the
  *             claim fails the message has not been touched and the next receiver is tried. Receiver timing out: its
  *             own claim fails if the sender was first, and then it has the value; if it succeeds no sender can claim
  *             it any more, and it unlinks (5).
  *
- * SELECT      Links of several objects are tried and enlisted while all their guards are held, taken in the order of
- *             their addresses: all cases are looked at in one moment. They are tried in random order, so that ready ones
- *             are served fairly.
+ * SELECT      Links of several objects are tried and enlisted while all their guards are held, taken in the
+ *             order of their addresses: all cases are looked at in one moment. They are tried in random order,
+ *             so that ready ones are served fairly.
  *
  * LOCKS       The guards of objects, in the order of addresses. Nothing is called while one is held but the class's own
  *             functions; waking is put off to after (neap_batch).
  *
- * SPINNING    Where an object is shared, nothing else is ready on this loop and the class can tell cheaply (hint), begin looks
- *             for some microseconds before it parks: being handed a value costs more than seeing it arrive. Nobody who waits is
- *             overtaken: attempt and quick refuse while others wait. It does not look all the time, so that whoever keeps it
- *             waiting has the memory to itself and gets something done between two looks. Where what it waits for is a matter of
- *             moments and nobody is held up by that (NEAP_QUICK_SOON: the next work of a pool, and what comes out of it) it does look
- *             all the time, until something else is ready here. Where it was in vain it looks half as
- *             long the next time, and after many times once as long as at first. What another process lets go of is looked for
- *             four times as long: that much longer it takes to be handed it.
+ * SPINNING    Where an object is shared, nothing else is ready on this loop and the class can tell cheaply (hint),
+ *             begin looks for some microseconds before it parks: being handed a value costs more than seeing it
+ *             arrive. Nobody who waits is overtaken: attempt and quick refuse while others wait. It does not look
+ *             all the time, so that whoever keeps it waiting has the memory to itself and gets something done
+ *             between two looks. Where what it waits for is a matter of moments and nobody is held up by that
+ *             (NEAP_QUICK_SOON: the next work of a pool, and what comes out of it) it does look all the time, until
+ *             something else is ready here. Where it was in vain it looks half as long the next time, and after
+ *             many times once as long as at first. What another process lets go of is looked for four times as
+ *             long: that much longer it takes to be handed it.
  *
- * REJECTED    Claiming timeouts from a timer thread (two threads touch the timers); a lock per wait (two locks per hand-over,
- *             and an order between them); a separate queue record allocated per park (an allocation per wait). */
+ * REJECTED    Claiming timeouts from a timer thread (two threads touch the timers); a lock per wait
+ *             (two locks per hand-over, and an order between them); a separate queue record allocated
+ *             per park (an allocation per wait). */
 #include "core/wait.h"
 
 #include <stddef.h>
@@ -493,8 +498,8 @@ static const struct neap_object *object_of(const struct neap_list *node) {
     return NEAP_CONTAINER_OF(node, struct neap_link, node)->object;
 }
 
-/* Takes the first `count` links of the chain `*rest` and returns them as a chain by the addresses of their objects. Chains
- * go through node.next, which is free until the links are enlisted, and end with NULL: no memory is needed. */
+/* Takes the first `count` links of the chain `*rest` and returns them as a chain by the addresses of their objects.
+ * Chains go through node.next, which is free until the links are enlisted, and end with NULL: no memory is needed. */
 static struct neap_list *sort_chain(struct neap_list **rest, uint32_t count) {
     struct neap_list *first, **end = &first;
     if (count == 1) {
@@ -553,8 +558,8 @@ static uint32_t random_below(uint32_t bound) {
     return state % bound;
 }
 
-/* Tries the links in random order, each once, until one is served; its index, or NEAP_TIMEOUT. The order is drawn step by
- * step (Fisher and Yates) and stands in the links' own `result` meanwhile. */
+/* Tries the links in random order, each once, until one is served; its index, or NEAP_TIMEOUT. The order is drawn step
+ * by step (Fisher and Yates) and stands in the links' own `result` meanwhile. */
 static int attempt_any(struct neap_link *links, uint32_t count, struct neap_batch *batch) {
     int served = NEAP_TIMEOUT;
     for (uint32_t i = 0; i < count; i++) links[i].result = (int)i;

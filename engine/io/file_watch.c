@@ -9,7 +9,7 @@
  *            neap.fs.write do, puts another in its place.
  * RENAMING   Is two events, for the kernel may be between the two when they are read: they have its cookie in common.
  * INVARIANTS 1. libuv looks at the descriptor only while links wait, so that a watch that nobody waits on
- * keeps no loop from being idle.
+ *            keeps no loop from being idle.
  *            2. A closed watch has no waiting links. */
 #include "io/file_watch.h"
 

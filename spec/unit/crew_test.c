@@ -1,4 +1,5 @@
-/* OS threads that rest between two bodies: what each body finds, how many rest and how long, and that all are gone in the end. */
+/* OS threads that rest between two bodies: what each body finds, how many rest and how long,
+ * and that all are gone in the end. */
 #include "host/crew.h"
 
 #include <pthread.h>
