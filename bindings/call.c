@@ -445,11 +445,16 @@ static bool is_over(void *argument) {
     return host->vm->needed == 0 && !neap_engine_is_needed(&host->engine);
 }
 
+#define CONTRACT_NO_TASK(host)                                           \
+    NEAP_CONTRACT((host)->vm->current == (host)->vm->root, NEAP_INVALID, \
+                  "neap.h: a task, which would have to end first, does not run its engine")
+
 int neap_engine_run(struct neap_engine *engine) {
     NEAP_CONTRACT_ENGINE(engine);
     struct neap_host *host = neap_host_of(engine);
     struct neap_visit visit;
     CONTRACT_TURNS(host);
+    CONTRACT_NO_TASK(host);
     int code = neap_host_enter(host, &visit);
     if (code != 0) return code;
     neap_loop_run(&host->vm->loop, is_over, host);
@@ -457,6 +462,12 @@ int neap_engine_run(struct neap_engine *engine) {
     if (neap_engine_status(engine) < 0) return 0;
     neap_host_note_text(host, "the engine was stopped");
     return NEAP_CANCELLED;
+}
+
+static int check_run(struct neap_engine *engine) {
+    NEAP_CONTRACT_ENGINE(engine);
+    CONTRACT_NO_TASK(neap_host_of(engine));
+    return 0;
 }
 
 static int run_loaded(struct neap_engine *engine, int code, neap_function function) {
@@ -468,12 +479,14 @@ static int run_loaded(struct neap_engine *engine, int code, neap_function functi
 
 int neap_engine_run_file(struct neap_engine *engine, const char *path) {
     neap_function function = 0;
-    int code = neap_engine_load_file(engine, path, &function);
+    int code = check_run(engine);
+    if (code == 0) code = neap_engine_load_file(engine, path, &function);
     return run_loaded(engine, code, function);
 }
 
 int neap_engine_run_string(struct neap_engine *engine, const char *text) {
     neap_function function = 0;
-    int code = neap_engine_load_string(engine, text, &function);
+    int code = check_run(engine);
+    if (code == 0) code = neap_engine_load_string(engine, text, &function);
     return run_loaded(engine, code, function);
 }

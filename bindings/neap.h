@@ -448,7 +448,7 @@ NEAP_API int neap_engine_call(struct neap_engine *engine, neap_function function
  * any task. What it has spawned and not joined goes on in neap_engine_run. */
 NEAP_API int neap_engine_await(struct neap_engine *engine, neap_function function, const struct neap_value *arguments,
                                size_t count, struct neap_value *results, size_t room);
-/* Loads, awaits without arguments or results, and then runs all that is left, as neap_engine_run does. */
+/* Loads, awaits without arguments or results, and then runs all that is left, as neap_engine_run does, and not from a task either. */
 NEAP_API int neap_engine_run_file(struct neap_engine *engine, const char *path);
 NEAP_API int neap_engine_run_string(struct neap_engine *engine, const char *text);
 /* Starts a function as a task, which runs when the loop turns. `done`, which may be NULL, is called on the engine's thread, outside of Lua,
@@ -459,7 +459,7 @@ NEAP_API int neap_engine_spawn(struct neap_engine *engine, neap_function functio
                                void (*done)(void *argument, int code, const struct neap_value *results, size_t count),
                                void *argument);
 /* Turns the loop until nothing that is not daemon is left in the engine: tasks, threads, timers. 0; NEAP_E_CANCELLED when it was
- * stopped, or a script called os.exit. */
+ * stopped, or a script called os.exit; NEAP_E_INVALID in a function that a task has called: that task would have to end first. */
 NEAP_API int neap_engine_run(struct neap_engine *engine);
 
 /* Globals, or fields of them ("a.b"). SET makes the tables on the way. NEAP_E_MISSING (SET: something else than a table is on the way),

@@ -81,7 +81,8 @@ function Fs.write(path, bytes, options) end
 ---@since 0.1
 function Fs.append(path, bytes, options) end
 
----Opens a file.
+---Opens a file. A named pipe (FIFO) takes one of the pool's threads, of which there are four, for as long as its other side is waited for:
+---for pipes there is `io.open` after `neap.patch_all`, which takes none.
 ---@param path string
 ---@param mode? "r"|"w"|"a"|"r+"|"w+"|"a+" as in `io.open`; "r" by default
 ---@param options? { mode?: integer } as in `write`

@@ -258,6 +258,20 @@ static int out_of_range(int number, const char **name) {
     }
 }
 
+#define FROM_TASK(...) CALL(from_task, __VA_ARGS__)
+
+/* What a task would wait for that only ends after it. */
+static int of_a_task(int number, const char **name) {
+    FIRST_CASE(from_task);
+    switch (number) {
+        FROM_TASK(neap_engine_run, engine);
+        FROM_TASK(neap_engine_run_string, engine, "");
+        FROM_TASK(neap_engine_run_file, engine, "/dev/null");
+        FROM_TASK(neap_engine_free, engine);
+        default: *name = NULL; return 0;
+    }
+}
+
 /* --- looking at what comes of them --- */
 
 struct errand {
@@ -341,6 +355,20 @@ static void a_wrong_thread_is_refused(void **state) {
     (void)state;
     assert_true(check_all(elsewhere, run_elsewhere, NEAP_E_THREAD) >= 20);
     run("", 0); /* it is unharmed */
+}
+
+static int check_task(struct neap_native_call *call, void *argument) {
+    (void)call;
+    *(int *)argument = check_all(of_a_task, run_here, NEAP_E_INVALID);
+    return 0;
+}
+
+static void a_task_does_not_run_its_engine(void **state) {
+    int count = 0;
+    (void)state;
+    assert_int_equal(neap_engine_register(engine, "check", check_task, &count), 0);
+    run("check()", 0);
+    assert_int_equal(count, 4);
 }
 
 static void what_is_out_of_range_is_refused(void **state) {
@@ -449,6 +477,7 @@ int main(void) {
         TEST(a_null_pointer_is_refused),
         TEST(a_wrong_thread_is_refused),
         TEST(what_is_out_of_range_is_refused),
+        TEST(a_task_does_not_run_its_engine),
         TEST(where_nothing_is_needed_a_null_pointer_is_nothing),
         TEST(a_config_out_of_range_is_a_code_and_a_message),
     };
