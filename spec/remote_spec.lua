@@ -4,6 +4,7 @@ local neap = require "neap"
 local elsewhere = require "spec.elsewhere"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 -- What is sent to processes must have the globals for its _ENV, not busted's.
 local assert, describe, it = assert, describe, it
@@ -235,6 +236,54 @@ describe("shared data in another process", function()
 end)
 
 describe("a task, thread or process elsewhere", function()
+  trial.it_races("ends once here, whoever waits for it, looks at it or gives up at that moment", function()
+    local ways = {
+      function(task) return task:join() end,
+      function(task) return task:join() end,
+      function(task)
+        while task:status() ~= "done" do end
+        return task:join()
+      end,
+      function(task)
+        local result
+        repeat result = task:join(0.0001) until result
+        return result
+      end,
+    }
+    local rounds, tasks, answers, over = 200 * support.stress, neap.channel(), neap.channel(#ways), neap.event()
+    local process = start(function(out, count, told)
+      for i = 1, count do
+        local go = neap.event()
+        local task = neap.spawn(function()
+          go:wait()
+          return i
+        end)
+        out:send({ task, go })
+        task:wait()
+      end
+      told:wait()
+    end, tasks, rounds, over)
+    local asked, threads = {}, {}
+    for i, way in ipairs(ways) do
+      asked[i] = neap.channel(1)
+      threads[i] = neap.thread(function(from, to)
+        for task in from:iter() do to:send(way(task)) end
+      end, asked[i], answers)
+    end
+    for round = 1, rounds do
+      local task, go = table.unpack(tasks:recv())
+      for i = 1, #ways do
+        if i == 1 + round % #ways then go:set() end
+        asked[i]:send(task)
+      end
+      for _ = 1, #ways do assert.are.equal(round, answers:recv()) end
+    end
+    for i = 1, #ways do asked[i]:close() end
+    neap.gather(threads)
+    over:set()
+    process:join()
+  end)
+
   it("is joined, and says how it stands", function()
     local gate = neap.event()
     local thread = neap.thread({ name = "w1" }, function(g)

@@ -55,15 +55,18 @@ static void take_exit(struct neap_mirror *mirror, struct neap_unpacker *unpacker
     if (usage != NULL) memcpy(&mirror->usage, usage, sizeof mirror->usage);
 }
 
-/* By whoever pumps. */
+static void stop_watching(struct neap_mirror *mirror) {
+    neap_object_lock(object_of(mirror));
+    mirror->watching = false;
+    neap_object_unlock(object_of(mirror));
+}
+
+/* By whoever pumps. It is watched until it has ended: nobody who comes meanwhile asks for the end again, which comes once. */
 static void watched(struct neap_pending *pending) {
     struct neap_mirror *mirror = NEAP_CONTAINER_OF(pending, struct neap_mirror, watch);
     struct neap_unpacker *more = pending->more;
     int code = pending->call.result;
     neap_message_fini(&pending->call.message);
-    neap_object_lock(object_of(mirror));
-    mirror->watching = false;
-    neap_object_unlock(object_of(mirror));
     struct neap_outcome *outcome = code == 0 && more != NULL ? neap_outcome_new() : NULL;
     if (outcome != NULL) {
         uint8_t state = neap_unpack_u8(more);
@@ -76,6 +79,7 @@ static void watched(struct neap_pending *pending) {
             neap_outcome_free(outcome);
     }
     if (!neap_future_has_ended(&mirror->job.future)) end_broken(mirror, code != 0 ? code : NEAP_NOMEM);
+    if (!neap_future_has_ended(&mirror->job.future)) stop_watching(mirror);
     neap_object_unref(object_of(mirror)); /* the watch's */
 }
 
@@ -105,10 +109,24 @@ static void withdrawn(struct neap_object *object, struct neap_link *link, struct
     struct neap_mirror *mirror = (struct neap_mirror *)object;
     (void)link;
     (void)batch;
-    if (!mirror->watching || !neap_list_is_empty(&mirror->job.future.waiters)) return;
+    if (!mirror->watching || mirror->lookers > 0 || !neap_list_is_empty(&mirror->job.future.waiters)) return;
     if (!neap_request_unwatch(&mirror->import, &mirror->watch)) return; /* the end is coming */
     mirror->watching = false;
     neap_object_unref(object); /* the watch's, not the last */
+}
+
+/* It has ended, or its process has: that is known at once. */
+static void look_at_end(struct neap_mirror *mirror) {
+    neap_object_lock(object_of(mirror));
+    mirror->lookers++; /* who gives up waiting meanwhile leaves us the watch */
+    neap_object_unlock(object_of(mirror));
+    start_watch(mirror);
+    while (atomic_load_explicit(&mirror->over, memory_order_acquire) == 0)
+        neap_futex_wait(&mirror->over, 0, NEAP_FOREVER);
+    neap_futex_wake(&mirror->over); /* the next one who looks: one is woken at a time */
+    neap_object_lock(object_of(mirror));
+    mirror->lookers--;
+    neap_object_unlock(object_of(mirror));
 }
 
 int64_t neap_mirror_look(struct neap_mirror *mirror) {
@@ -117,9 +135,7 @@ int64_t neap_mirror_look(struct neap_mirror *mirror) {
     neap_message_clear(&call.message);
     neap_mirror_call(mirror, NEAP_JOB_STATE, &call);
     if (call.result == 0 && (call.number & ~NEAP_JOB_WAITING) < NEAP_FUTURE_DONE) return call.number;
-    start_watch(mirror); /* it has ended, or its process has: that is known at once */
-    while (atomic_load_explicit(&mirror->over, memory_order_acquire) == 0)
-        neap_futex_wait(&mirror->over, 0, NEAP_FOREVER);
+    look_at_end(mirror);
     return neap_future_state(&mirror->job.future);
 }
 

@@ -27,7 +27,8 @@ struct neap_mirror {
     struct neap_job job; /* first; its mailbox is NULL. Waited for like any other */
     struct neap_import import;
     struct neap_pending watch; /* asks for its end; with a reference to us while it is under way */
-    bool watching;             /* it is. guard */
+    bool watching;             /* it is, or its end is being taken over. guard */
+    uint32_t lookers;          /* threads that are blocked until it has ended. guard */
     _Atomic uint32_t over;     /* 1: the future has ended; a futex */
     int64_t pid;               /* of a process; of a future the id of its pool. Constant */
     int status;          /* of a process that has ended: exit status, or -N for signal N. Written before it ends */
