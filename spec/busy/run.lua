@@ -15,8 +15,9 @@ local trades = require "spec.busy.trades"
 
 local ROUND, CHILDREN, DEPTH = 50, 3, 2 -- kills; children, each of which has a child
 local PATIENCE = 120 -- seconds, until we say who waits for what
--- Bytes that we may be larger after many rounds than after one. A sanitizer keeps what is freed.
-local GROWTH = support.sanitizer and math.maxinteger >> 1 or 16 << 20
+-- Bytes that we may be larger after many rounds than after one: so much the runner keeps of what is freed, and a
+-- sanitizer more.
+local GROWTH = support.sanitizer and math.maxinteger >> 1 or 64 << 20
 
 local seed, kills = math.tointeger(tonumber(arg[1])), math.tointeger(tonumber(arg[2]))
 local deadline, pause = neap.now() + tonumber(arg[3] or math.huge), tonumber(arg[4] or 0.01)
