@@ -294,15 +294,14 @@ static int take(lua_State *L);
 /* What another process has removed for us: key and value, or nothing. */
 static int finish_take(lua_State *L, struct neap_task *task, int code) {
     size_t count;
-    struct neap_message *pair = &task->link.message;
+    struct neap_message pair, value = {.kind = NEAP_MESSAGE_EMPTY};
     if (code < 0) return neap_push_code(L, code);
     if (task->link.result == NEAP_BUSY) return await_turn(L, check(L), take);
     neap_shared_check(L, task->link.result);
-    if (pair->kind == NEAP_MESSAGE_LIST)
-        neap_decode(L, &neap_message_items(pair, &count)[1]);
-    else
-        lua_pushnil(L);
-    neap_message_fini(pair);
+    neap_message_move(&pair, &task->link.message); /* to decode may raise, or wait */
+    if (pair.kind == NEAP_MESSAGE_LIST) neap_message_copy(&value, &neap_message_items(&pair, &count)[1]);
+    neap_message_fini(&pair);
+    neap_decode_take(L, &value);
     return 1;
 }
 
