@@ -1,13 +1,15 @@
 /* crew: OS threads that rest.
  *
- * MODEL      An OS thread that is made for a body becomes a member. When the body has returned it rests, unless enough others do: it
- *            sleeps until it is given the next one, for a moment at most, and then ends. It is joined when the next one is made (without
- *            waiting) or by neap_crew_leave (waiting).
- * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only one to write the
- *            word after that: GIVEN or DISMISSED, once he has let go of the guard. A member whose moment is over takes itself out.
- * LEFT OVER  The next body sees what the last one has left in the OS thread. So a body puts back what it changed in thread-local variables;
- *            the signal mask is set for each. What the system lets a new thread have from its maker otherwise, its priority and
- *            the processors that it may use, stays as it was when the OS thread was made.
+ * MODEL      An OS thread that is made for a body becomes a member. When the body has returned it rests, unless enough
+ *            others do: it sleeps until it is given the next one, for a moment at most, and then ends. It is joined when
+ *            the next body comes (without waiting) or by neap_crew_leave (waiting).
+ * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only one to
+ *            write the word after that: GIVEN or DISMISSED, once he has let go of the guard. A member whose moment is
+ *            over takes itself out.
+ * LEFT OVER  The next body sees what the last one has left in the OS thread. So a body puts back what it changed in
+ *            thread-local variables; the signal mask is set for each, and while a member rests it blocks all signals.
+ *            What the system lets a new thread have from its maker otherwise, its priority and the processors that it
+ *            may use, stays as it was when the OS thread was made.
  * LOCKS      The guard is taken with no other held, and nothing is called under it. */
 #include "host/crew.h"
 
@@ -90,8 +92,11 @@ static bool get_up(struct member *member) {
     return was_resting;
 }
 
-/* True: it has been given something. */
+/* True: it has been given something. Signals are for threads that run something. */
 static bool rest(struct member *member) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
     if (!lie_down(member)) return false;
     int64_t deadline = neap_clock_now() + member->crew->rest_ns;
     uint32_t word;
@@ -122,21 +127,6 @@ static void rouse(struct member *member, enum word word) {
     neap_futex_wake(&member->word); /* it may have ended by now: then nobody is woken */
 }
 
-/* False: nobody rests. */
-static bool give(struct neap_crew *crew, void (*body)(void *), void *argument) {
-    neap_guard_lock(&crew->guard);
-    bool found = !neap_list_is_empty(&crew->resting);
-    struct member *member = found ? member_of(crew->resting.next) : NULL;
-    if (found) move(member, &crew->busy, false);
-    neap_guard_unlock(&crew->guard);
-    if (!found) return false;
-    member->body = body;
-    member->argument = argument;
-    pthread_sigmask(SIG_SETMASK, NULL, &member->mask);
-    rouse(member, GIVEN);
-    return true;
-}
-
 /* Joins those that have ended, but for those whose last instructions still run. */
 static void reap(struct neap_crew *crew) {
     struct neap_list ended;
@@ -158,6 +148,21 @@ static void reap(struct neap_crew *crew) {
     neap_guard_unlock(&crew->guard);
 }
 
+/* False: nobody rests. */
+static bool give(struct neap_crew *crew, void (*body)(void *), void *argument) {
+    neap_guard_lock(&crew->guard);
+    bool found = !neap_list_is_empty(&crew->resting);
+    struct member *member = found ? member_of(crew->resting.next) : NULL;
+    if (found) move(member, &crew->busy, false);
+    neap_guard_unlock(&crew->guard);
+    if (!found) return false;
+    member->body = body;
+    member->argument = argument;
+    pthread_sigmask(SIG_SETMASK, NULL, &member->mask);
+    rouse(member, GIVEN);
+    return true;
+}
+
 /* Not under the crew's guard: it takes longer than anybody should wait, the OS thread itself and one that ends among them. */
 static int create(struct member *member) {
     pthread_attr_t attributes;
@@ -172,7 +177,6 @@ static int create(struct member *member) {
 }
 
 static int make(struct neap_crew *crew, void (*body)(void *), void *argument) {
-    reap(crew);
     struct member *member = neap_alloc_from(NULL, sizeof *member); /* in nobody's quota: it outlives the body */
     if (member == NULL) return NEAP_NOMEM;
     *member = (struct member){.crew = crew, .body = body, .argument = argument};
@@ -190,6 +194,7 @@ static int make(struct neap_crew *crew, void (*body)(void *), void *argument) {
 }
 
 int neap_crew_run(struct neap_crew *crew, void (*body)(void *), void *argument) {
+    reap(crew);
     return give(crew, body, argument) ? 0 : make(crew, body, argument);
 }
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -139,6 +140,25 @@ static void a_body_has_the_signal_mask_of_who_runs_it(void **state) {
     assert_int_equal(again.visits, 3);
 }
 
+/* With its default action the signal would end us. */
+static void who_rests_is_sent_no_signal(void **state) {
+    struct visit open = {.visits = 0};
+    sigset_t mask, before, pending;
+    int number;
+    (void)state;
+    run_visit(&open);
+    await_rest(1);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &mask, &before);
+    kill(getpid(), SIGUSR1);
+    sigpending(&pending);
+    assert_true(sigismember(&pending, SIGUSR1));
+    assert_int_equal(sigwait(&mask, &number), 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    assert_false(open.blocked);
+}
+
 static void leaving_waits_for_what_runs(void **state) {
     enum { COUNT = 5 };
     atomic_int ran = 0;
@@ -190,6 +210,7 @@ int main(void) {
         CREW_TEST(bodies_run_at_the_same_time_and_then_some_rest),
         CREW_TEST(who_has_rested_long_enough_ends),
         CREW_TEST(a_body_has_the_signal_mask_of_who_runs_it),
+        CREW_TEST(who_rests_is_sent_no_signal),
         CREW_TEST(leaving_waits_for_what_runs),
         CREW_TEST(without_memory_nothing_runs),
         CREW_TEST(every_body_runs_once_whoever_ends_meanwhile),
