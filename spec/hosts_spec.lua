@@ -37,7 +37,9 @@ describe("the example host", function()
 
   for _, name in ipairs(hosts) do
     it(name .. " prints what its head says", function()
-      local result = support.run_command(folder .. name:match("^%w+"), { limit = 120 })
+      local command = folder .. name:match("^%w+")
+      if name == "untrusted.c" and support.sanitizer then command = command .. " 2" end -- there 100 ms are little
+      local result = support.run_command(command, { limit = 120 })
       assert.are.same({ status = 0, stdout = promised(name), stderr = "" }, result)
     end)
   end

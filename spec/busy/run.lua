@@ -27,10 +27,10 @@ local deadline, pause = neap.now() + tonumber(arg[3] or math.huge), tonumber(arg
 local live
 
 --- Has a child, and another one when that has been killed, until the run is over. Returns the last one.
-local function breed(run, depth)
+local function breed(run, parent, depth)
   while true do
     local id, gave = run.ids:add(1), neap.event()
-    local child = neap.process({ quiet = true, name = "process " .. id }, live, run, id, gave, depth)
+    local child = neap.process({ quiet = true, name = "process " .. id }, live, run, id, gave, depth, parent)
     run.offspring[id] = child
     neap.select { child, gave }
     run.offspring[id] = nil
@@ -45,7 +45,8 @@ local function say_who_waits(id)
 end
 
 --- All trades at once. `gave` is set when what it gives, and what its children give, has been given.
-function live(run, id, gave, depth)
+function live(run, id, gave, depth, parent)
+  run.parents[id] = parent
   neap.spawn({ daemon = true }, function()
     run.stuck:wait()
     say_who_waits(id)
@@ -56,7 +57,7 @@ function live(run, id, gave, depth)
     for _, give in ipairs(trade.give) do giving[#giving + 1] = neap.spawn(options, give, trade.shared, run, id) end
     for _, take in ipairs(trade.take) do taking[#taking + 1] = neap.spawn(options, take, trade.shared, run, id) end
   end
-  local breeding = depth > 1 and neap.spawn({ quiet = true }, breed, run, depth - 1)
+  local breeding = depth > 1 and neap.spawn({ quiet = true }, breed, run, id, depth - 1)
   neap.gather(giving)
   local child = breeding and breeding:join()
   gave:set()
@@ -84,7 +85,8 @@ end
 
 local function start_child(run)
   local id, gave = run.ids:add(1), neap.event()
-  return { handle = neap.process({ quiet = true, name = "process " .. id }, live, run, id, gave, DEPTH), gave = gave }
+  local options = { quiet = true, name = "process " .. id }
+  return { handle = neap.process(options, live, run, id, gave, DEPTH, 0), gave = gave }
 end
 
 --- What we wait for must come to pass.
@@ -146,11 +148,18 @@ local function come_to_an_end(made, run, home, children)
   run.survived[home.id] = 1
 end
 
+--- An orphan dies with its parent, even if it comes to its end before it hears of that: what it held is not its own any
+-- more.
+local function has_survived(run, id)
+  return id == 0 or run.survived[id] == 1 and has_survived(run, run.parents[id])
+end
+
 local function account(made, run)
-  local deaths, wrong = run.ids:get(), {}
-  for id, survived in ipairs(run.survived) do
-    deaths = deaths - survived
-    if survived == 1 and run.suspects[id] > 0 then wrong[#wrong + 1] = "two were inside together" end
+  local deaths, wrong = 0, {}
+  for id = 1, run.ids:get() do
+    local survived = has_survived(run, id)
+    if not survived then deaths = deaths + 1 end
+    if survived and run.suspects[id] > 0 then wrong[#wrong + 1] = "two were inside together" end
   end
   for _, trade in ipairs(made) do
     local complaint = trade.account(trade.shared, deaths)
@@ -162,7 +171,8 @@ end
 local function new_run(made)
   local room = 20 * ROUND
   local run = { over = neap.value("bool"), ids = neap.value("i64"), survived = neap.array("u8", room),
-    suspects = neap.array("i64", room), offspring = neap.dict(), stuck = neap.event(), trades = {} }
+    parents = neap.array("i64", room), suspects = neap.array("i64", room), offspring = neap.dict(),
+    stuck = neap.event(), trades = {} }
   for i, trade in ipairs(made) do
     run.trades[i] = { name = trade.name, shared = trade.shared, give = trade.give, take = trade.take }
   end

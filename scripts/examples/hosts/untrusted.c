@@ -1,7 +1,7 @@
 /* A program that runs scripts which nobody vouches for: 16 MB, 100 ms of processor time,
  * and nothing of the outside world.
  *
- * Each gets an engine of its own. Whatever it does, the program goes on.
+ * Each gets an engine of its own. Whatever it does, the program goes on. An argument is another processor time, in seconds.
  *
  *   a good one: ok
  *   an endless loop: cpu
@@ -15,6 +15,7 @@
  *   bytecode: denied */
 #include <neap.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -44,12 +45,12 @@ static const char *run(const struct neap_config *config, const char *script) {
     return neap_error_name(code);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     struct neap_config config;
     int surprises = 0;
     neap_config_init(&config);
     config.memory_limit = 16 << 20;
-    config.cpu_limit = 0.1;
+    config.cpu_limit = argc > 1 ? strtod(argv[1], NULL) : 0.1;
     config.task_limit = 1000;
     config.denied = NEAP_DENY_ALL;
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
