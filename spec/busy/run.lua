@@ -14,6 +14,7 @@ local support = require "spec.support"
 local trades = require "spec.busy.trades"
 
 local ROUND, CHILDREN, DEPTH = 50, 3, 2 -- kills; children, each of which has a child
+local SUSPICIONS = 1 << 16 -- that are noted
 local PATIENCE = 120 -- seconds, until we say who waits for what
 -- Bytes that we may be larger after many rounds than after one: so much the runner keeps of what is freed, and a
 -- sanitizer more.
@@ -157,9 +158,13 @@ end
 local function account(made, run)
   local deaths, wrong = 0, {}
   for id = 1, run.ids:get() do
-    local survived = has_survived(run, id)
-    if not survived then deaths = deaths + 1 end
-    if survived and run.suspects[id] > 0 then wrong[#wrong + 1] = "two were inside together" end
+    if not has_survived(run, id) then deaths = deaths + 1 end
+  end
+  for number = 1, math.min(run.suspicion_count:get(), #run.suspicions) do
+    local one, other = run.suspicions[number] >> 32, run.suspicions[number] & 0xffffffff
+    if one ~= 0 and has_survived(run, one) and has_survived(run, other) then
+      wrong[#wrong + 1] = "two were inside together"
+    end
   end
   for _, trade in ipairs(made) do
     local complaint = trade.account(trade.shared, deaths)
@@ -171,8 +176,8 @@ end
 local function new_run(made)
   local room = 20 * ROUND
   local run = { over = neap.value("bool"), ids = neap.value("i64"), survived = neap.array("u8", room),
-    parents = neap.array("i64", room), suspects = neap.array("i64", room), offspring = neap.dict(),
-    stuck = neap.event(), trades = {} }
+    parents = neap.array("i64", room), offspring = neap.dict(), stuck = neap.event(), trades = {},
+    suspicion_count = neap.value("i64"), suspicions = neap.array("i64", SUSPICIONS) }
   for i, trade in ipairs(made) do
     run.trades[i] = { name = trade.name, shared = trade.shared, give = trade.give, take = trade.take }
   end

@@ -9,8 +9,8 @@
 --   stop     stop(shared): everybody has given; called there
 --   account  account(shared, deaths): what is wrong, in words, or nil; so many processes have died. All have ended
 --
--- A run is what they all have: `over`, a shared boolean; `suspects`, see turns.lua. A task that is told "broken" is one
--- of a process whose parent has died, which will be dead in a moment: it ends.
+-- A run is what they all have: `over`, a shared boolean; `suspicions`, see turns.lua. A task that is told "broken" is
+-- one of a process whose parent has died, which will be dead in a moment: it ends.
 
 local meetings = require "spec.busy.meetings"
 local messages = require "spec.busy.messages"

@@ -1,19 +1,21 @@
 --- Turns of a busy run: at locks, and permits.
 --
--- Who has the lock writes its id into `inside`. Whoever finds another's there suspects that one: if it survives, two
--- were inside together.
+-- Who has the lock writes its id into `inside`. Whoever finds another's there has a suspicion: if both survive, two
+-- were inside together. (What an orphan holds may be others' already.)
 
 local neap = require "neap"
 
 local turns = {}
 
-local function look_inside(shared, run)
+local function look_inside(shared, run, id)
   local other = shared.inside:get()
-  if other ~= 0 then run.suspects:add(other, 1) end
+  if other == 0 then return end
+  local number = run.suspicion_count:add(1)
+  if number <= #run.suspicions then run.suspicions[number] = id << 32 | other end
 end
 
 local function have_turn(shared, run, id)
-  look_inside(shared, run)
+  look_inside(shared, run, id)
   shared.inside:set(id)
   shared.counted:set(shared.counted:get() + 1)
   shared.done:add(1)
@@ -57,11 +59,11 @@ function turns.at_lock(kind, writing, reading)
       neap.yield()
     end
   end
-  local function read(shared, run)
+  local function read(shared, run, id)
     while not run.over:get() do
       local held <close>, _, code = shared.lock["guard" .. reading](shared.lock)
       if not held then return assert(code == "broken", code) end
-      look_inside(shared, run)
+      look_inside(shared, run, id)
       neap.yield()
     end
   end
