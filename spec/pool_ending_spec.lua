@@ -9,18 +9,7 @@ local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
 local it_of_each_kind, it_races, raises = trial.it_of_each_kind, trial.it_races, trial.raises
-
-local function squares(from, to)
-  local list = {}
-  for i = from, to do list[#list + 1] = i * i end
-  return list
-end
-
-local function numbers(count)
-  local list = {}
-  for i = 1, count do list[i] = i end
-  return list
-end
+local numbers, squares = trial.numbers, trial.squares
 
 describe("a worker that dies", function()
   it("costs the work that it had, and is replaced", function()

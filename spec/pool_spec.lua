@@ -8,18 +8,7 @@ local after_each, assert, describe, it = after_each, assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
 local it_races, raises, it_of_each_kind = trial.it_races, trial.raises, trial.it_of_each_kind
-
-local function squares(from, to)
-  local list = {}
-  for i = from, to do list[#list + 1] = i * i end
-  return list
-end
-
-local function numbers(count)
-  local list = {}
-  for i = 1, count do list[i] = i end
-  return list
-end
+local numbers, squares = trial.numbers, trial.squares
 
 describe("neap.pool", function()
   it("has as many threads as there are processors", function()

@@ -39,6 +39,20 @@ function trial.raises(pattern, fn, ...)
   return err
 end
 
+--- The numbers from 1 to `count`, in a list.
+function trial.numbers(count)
+  local list = {}
+  for i = 1, count do list[i] = i end
+  return list
+end
+
+--- The squares of the numbers from `from` to `to`, in a list.
+function trial.squares(from, to)
+  local list = {}
+  for i = from, to do list[#list + 1] = i * i end
+  return list
+end
+
 --- Begins a series of random numbers, and prints how to have the same one again. Returns the seed.
 function trial.seed()
   local seed = tonumber(os.getenv("NEAP_SEED")) or os.time()
