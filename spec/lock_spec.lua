@@ -289,19 +289,14 @@ describe("a lock", function()
   end)
 
   it("is abandoned by a task whose last finaliser took it", function()
-    assert.are.same({ status = 0, stdout = "true\tabandoned\n", stderr = "" }, support.run_script([[
-      local function finalise_soon(f) -- at the next allocation
-        collectgarbage("incremental", 100, 1000, 40)
-        collectgarbage()
-        setmetatable({}, { __gc = f })
-        collectgarbage("restart")
-      end
+    local result = support.run_script(support.finalise_soon .. [[
       local lock = neap.lock()
       neap.spawn(function()
         finalise_soon(function() lock:acquire(0) end)
         return 1, 2, 3
       end):join()
-      print(lock:acquire(1))]]))
+      print(lock:acquire(1))]])
+    assert.are.same({ status = 0, stdout = "true\tabandoned\n", stderr = "" }, result)
   end)
 end)
 

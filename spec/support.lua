@@ -92,6 +92,16 @@ end
 
 local prelude = 'local neap = require "neap"; '
 
+--- For the head of a script: finalise_soon(f) has `f` called as a finaliser at the next allocation.
+support.finalise_soon = [[
+local function finalise_soon(f)
+  collectgarbage("incremental", 100, 1000, 40)
+  collectgarbage()
+  setmetatable({}, { __gc = f })
+  collectgarbage("restart")
+end
+]]
+
 --- Starts a program in the runner: `code` finds the library in the local `neap`, and its first line is line 1 of
 -- `script`, as messages name the file. Options and result as in start_command.
 function support.start_script(code, arguments, options)

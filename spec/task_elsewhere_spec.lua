@@ -14,13 +14,7 @@ local function fail_quietly(...) return neap.spawn({ quiet = true }, error, ...)
 
 describe("a task seen from another thread", function()
   it("is joined there when a finaliser sent it while it was ending", function()
-    assert.are.same({ status = 0, stdout = "1\t2\t3\n", stderr = "" }, support.run_script([[
-      local function finalise_soon(f) -- at the next allocation
-        collectgarbage("incremental", 100, 1000, 40)
-        collectgarbage()
-        setmetatable({}, { __gc = f })
-        collectgarbage("restart")
-      end
+    assert.are.same({ status = 0, stdout = "1\t2\t3\n", stderr = "" }, support.run_script(support.finalise_soon .. [[
       local sent = neap.channel(1)
       local thread = neap.thread(function(channel) return channel:recv():join() end, sent)
       neap.spawn(function()
@@ -31,13 +25,7 @@ describe("a task seen from another thread", function()
   end)
 
   it("is one, also when a finaliser sends it while it is being sent", function()
-    assert.are.same({ status = 0, stdout = "true\t1\n", stderr = "" }, support.run_script([[
-      local function finalise_soon(f) -- at the next allocation
-        collectgarbage("incremental", 100, 1000, 40)
-        collectgarbage()
-        setmetatable({}, { __gc = f })
-        collectgarbage("restart")
-      end
+    assert.are.same({ status = 0, stdout = "true\t1\n", stderr = "" }, support.run_script(support.finalise_soon .. [[
       local sent = neap.channel(2)
       local thread = neap.thread(function(channel)
         local first, second = channel:recv(), channel:recv()
