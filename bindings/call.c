@@ -1,9 +1,10 @@
 /* call: a host runs Lua.
  *
- * RIGHT HERE  neap_engine_call runs a function on the state's main stack, as the root: outside of tasks. Simple arguments go
- *             straight to the stack, since a call that costs much more than lua_pcall would not be used; whatever may raise is
- *             protected.
- * AS A TASK   neap_engine_await spawns a task and joins it, from the root. neap_engine_spawn has a watcher tell the host.
+ * RIGHT HERE  neap_engine_call runs a function on the state's main stack, as the root: outside of tasks. Simple
+ *             arguments go straight to the stack, since a call that costs much more than lua_pcall would not be used;
+ *             whatever may raise is protected.
+ * AS A TASK   neap_engine_await spawns a task and joins it, from the root.
+ *             neap_engine_spawn has a watcher tell the host.
  * MESSAGES    The handler keeps the traceback in the registry, so that the error value stays what it is. */
 #include <errno.h>
 #include <lauxlib.h>

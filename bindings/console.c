@@ -1,13 +1,13 @@
 /* console: waiting for descriptors, news of the terminal, lines that come from no terminal.
  *
- *   poll(fd, event) -> poll     poll:start() sets the event once the descriptor is readable, or has ended. A to-be-closed value, and to
- *                               be closed before the descriptor is. What cannot be waited
+ *   poll(fd, event) -> poll     poll:start() sets the event once the descriptor is readable, or has ended. A
+ *                               to-be-closed value, and to be closed before the descriptor is. What cannot be waited
  *                               for (a file) is readable at once.
  *   watch_terminal() -> fd      from now on there are news, which make this descriptor readable; nil, message
  *   unwatch_terminal()
  *   news() -> interrupted, hidden, resized, resumed     and takes them
- *   read_line() -> line         what has come on standard input, up to the end of a line; nil: not there yet; false: no more.
- *                               To be called when it is readable: it does not wait, except in a file.
+ *   read_line() -> line         what has come on standard input, up to the end of a line; nil: not there yet; false: no
+ *                               more. To be called when it is readable: it does not wait, except in a file.
  *   is_terminal(fd), width()    columns; nil when nobody knows
  *   make_folder(path)           and those above it, for the user only: true; nil, message
  *

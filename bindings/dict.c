@@ -1,7 +1,8 @@
-/* dict: a key is read from the stack and borrowed; a value is encoded before it goes in, and decoded when it has come out. So no
- * lock is held while Lua runs. What lives in another process is asked over there; see remote.h.
+/* dict: a key is read from the stack and borrowed; a value is encoded before it goes in, and decoded when it has come
+ * out. So no lock is held while Lua runs. What lives in another process is asked over there; see remote.h.
  *
- * What would change a key that somebody else updates takes the turn at it instead, which is to wait, and then does it again. */
+ * What would change a key that somebody else updates takes the turn at it instead, which is to wait,
+ * and then does it again. */
 #include <lauxlib.h>
 #include <stdio.h>
 
@@ -305,7 +306,8 @@ static int finish_take(lua_State *L, struct neap_task *task, int code) {
     return 1;
 }
 
-/* The value at 3 is nil. What another process has is waited for, so that it is not lost if we end before it has come. */
+/* The value at 3 is nil. What another process has is waited for,
+ * so that it is not lost if we end before it has come. */
 static int take(lua_State *L) {
     struct neap_object *dict = check(L);
     struct neap_message old = {.kind = NEAP_MESSAGE_EMPTY};

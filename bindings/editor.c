@@ -2,8 +2,9 @@
  *
  *   editor() -> editor               nil, message: there is no libedit, or the terminal is not fit for it
  *   editor:start(prompt)             shows the prompt; from now on keys are taken
- *   editor:feed() -> what, ...       takes the keys that are there. "line", text: it is ended. "complete", before: the user wants
- *                                    the text before the cursor completed. "end": no more comes. nil: it goes on.
+ *   editor:feed() -> what, ...       takes the keys that are there. "line", text: it is ended. "complete",
+ *                                    before: the user wants the text before the cursor completed. "end": no
+ *                                    more comes. nil: it goes on.
  *   editor:insert(text, count)       in the place of `count` characters before the cursor
  *   editor:show()                    puts the line back that others have taken off the screen
  *   editor:stop()                    leaves the line, and the terminal as it was. It may be stopped already.

@@ -89,7 +89,8 @@ struct neap_future *neap_handle_test(lua_State *L, int index) {
     return find_target(L, index, &target) ? target.future : NULL;
 }
 
-/* The task of this state that the target stands for, be it a thread seen from inside; NULL: it is elsewhere, or has ended. */
+/* The task of this state that the target stands for, be it a thread seen from inside;
+ * NULL: it is elsewhere, or has ended. */
 static struct neap_task *own_task(lua_State *L, const struct target *target) {
     if (target->task != NULL || target->job == NULL) return target->task;
     return target->job->mailbox == neap_vm_of(L)->loop.mailbox ? target->job->task : NULL;

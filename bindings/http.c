@@ -1,14 +1,15 @@
 /* http: requests from the bytes of a stream.
  *
  *   incoming(stream, head_max, body_max) -> incoming      the requests that come over it, one after the other
- *   incoming:receive(idle, seconds) -> request, body      the next one, without its body. `idle`: how many seconds may pass before it
- *                                                          begins; `seconds`: before its head is whole. body: nil,
- *                                                          "body", or "continue": the client waits for leave to send it
- *                                   -> nil, status         to refuse it with; the connection is of no use any more
- *                                   -> nil                 there are no more
- *   incoming:read(what, seconds)                           its body, as stream:read; a body that is refused is nil, message, status
- *   incoming:is_done() -> boolean                          is all of its body read?
- *   incoming:close()                                       forgets what has come; the stream is not closed
+ *   incoming:receive(idle, seconds) -> request, body      the next one, without its body. `idle`: how many seconds may
+ *                                                         pass before it begins; `seconds`: before its head is whole.
+ *                                                         body: nil, "body", or "continue": the client waits for leave
+ *                                                         to send it
+ *                                   -> nil, status        to refuse it with; the connection is of no use any more
+ *                                   -> nil                there are no more
+ *   incoming:read(what, seconds)                          its body, as stream:read; nil, message, status: refused
+ *   incoming:is_done() -> boolean                         is all of its body read?
+ *   incoming:close()                                      forgets what has come; the stream is not closed
  *
  * A request is a table: method, target, path, headers, minor (of its version), keeps_alive. The Lua
  * half makes it what scripts see. */

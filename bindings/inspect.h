@@ -5,7 +5,8 @@
 #include <lua.h>
 
 /* For the Lua half, which makes neap.inspect of them. Questions:
- *   "tasks"         {thread =, id =, tasks = {{id =, name =, status =, since =, waits_for =, at =, daemon =, holds = {...}}, ...}, more =}
+ *   "tasks"         {thread =, id =, tasks = {{id =, name =, status =, since =, waits_for =, at =, daemon =,
+ *                   holds = {...}}, ...}, more =}
  *   "stack", id     the stack of the task of that id, as text; nil: it is not of this state
  *   "cancel", id    asks it to stop: did that, or false; nil likewise
  *

@@ -65,7 +65,8 @@ static int raise_bounds(lua_State *L, struct neap_object *list, lua_Integer inde
 
 /* --- taking turns --- */
 
-/* Waits until the list is the task's to change, and calls `then`, for which the task's link has a copy of element `index`; 0: of none. */
+/* Waits until the list is the task's to change, and calls `then`, for which the task's link has a copy of
+ * element `index`; 0: of none. */
 static int await_turn(lua_State *L, struct neap_object *list, lua_Integer index, lua_CFunction then) {
     struct neap_shared_turn *turn = neap_shared_turn(L, then);
     prepare(list, &turn->turn);
@@ -77,8 +78,8 @@ static int await_turn(lua_State *L, struct neap_object *list, lua_Integer index,
     return neap_shared_await(L, list, NEAP_SEQUENCE_UPDATE, turn);
 }
 
-/* A change has ended with `code`: raises what went wrong; `again` is called when the list is the task's to change, if it has not been
- * now. Otherwise true: it is done. */
+/* A change has ended with `code`: raises what went wrong; `again` is called when the list is the task's to change, if
+ * it has not been now. Otherwise true: it is done. */
 static bool is_done(lua_State *L, struct neap_object *list, lua_Integer index, int code) {
     if (code == NEAP_RANGE) raise_bounds(L, list, index);
     if (code != NEAP_BUSY) neap_shared_check(L, code);
@@ -147,7 +148,7 @@ static int list_pairs(lua_State *L) {
     return 3;
 }
 
-/* --- changing. Arguments are checked first; what may have to wait for its turn is a function that is then called again --- */
+/* --- changing. Arguments are checked first. What may have to wait for its turn is called again then --- */
 
 /* Encodes the value at `index`, which is not nil where `required`, for `list`. */
 static void encode_value(lua_State *L, struct neap_object *list, int index, bool required, struct neap_message *value) {
@@ -226,7 +227,8 @@ static int finish_take(lua_State *L, struct neap_task *task, int code) {
     return push_taken(L, task->link.result, &task->link.message);
 }
 
-/* list, index (0: the last). What another process has is waited for, so that it is not lost if we end before it has come. */
+/* list, index (0: the last). What another process has is waited for,
+ * so that it is not lost if we end before it has come. */
 static int take(lua_State *L) {
     struct neap_object *list = check(L);
     lua_Integer index = lua_tointeger(L, 2);

@@ -3,9 +3,9 @@
  *
  * MAIN CHUNK  It is no task: a wait turns the loop until it is done. When nothing can ever end that wait, it raises an
  *             error that lists who waits for what.
- * OS.EXIT     Asks for an orderly end, as in the runner; the main chunk carries it out, at once or in the wait that it is in,
- *             and then calls the original with the same status. From a thread it takes
- *             effect when the main chunk waits.
+ * OS.EXIT     Asks for an orderly end, as in the runner; the main chunk carries it out, at once or in the wait that it
+ *             is in, and then calls the original with the same status. From a thread it takes effect
+ *             when the main chunk waits.
  * CLOSING     lua5.4 closes its state when the main chunk has ended, and finalises everything that a task could use: so
  *             tasks that have not ended are dropped, which is said on stderr. Threads have states of their own: those
  *             that are not daemon are waited for, the others cancelled.

@@ -18,9 +18,9 @@ int neap_pool_submit_quiet(lua_State *L);
 
 /* The same, of supervisor.c:
  *   open(kind, workers, limit, name) -> pool   without workers yet
- *   keep(pool) -> keeper                       a to-be-closed value: the pool ends with it, at the latest when it is collected
- *   bury(pool, id, how[, err, traceback])      the worker of this number has ended; how: "done", "failed", "cancelled", or
- *                                              "exited": it was to end, but what it ran fails
+ *   keep(pool) -> keeper                       a to-be-closed value: the pool ends with it, or when it is collected
+ *   bury(pool, id, how[, err, traceback])      the worker of this number has ended; how: "done", "failed", "cancelled",
+ *                                              or "exited": it was to end, but what it ran fails
  *   give_up(pool, err)                         no worker can be started: the pool is broken
  *   wants_workers(pool) -> boolean
  *   promise(pool, task) -> future, promise     what that task will fulfil; a to-be-closed value: else it was cancelled

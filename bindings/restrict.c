@@ -1,16 +1,19 @@
 /* restrict: capabilities.
  *
- * MODEL      What is denied is replaced, before any script runs, by a function that raises, or is taken out. The originals are referred to by
- *            nothing that a script can reach: not by upvalues, since there is no debug.getupvalue; not by the registry; not by
- *            package.loaded, whose tables are the same.
- * DEBUG      As soon as anything is denied or limited, of the debug library only traceback is left: the rest can undo all of this.
- * MODULE     Of neap's own functions those are known here that need nothing, or what they need. One that is not known needs everything: so
- *            what is added later is denied until somebody has thought about it.
- * PROCESSES  A child runs the program neap, which knows nothing of its parent's limits. So nothing that may start one is left as soon as anything is
- *            denied or limited.
- * INHERITED  Every state of the engine is opened like this, those of threads too. What a function that was sent refers to by name is looked up
- *            where it arrives. A handle is a capability of its own: who is given a channel may use it.
- * BYTECODE   Only text is compiled; the codec's own bytecode comes from this process (function.c), and cannot be forged. */
+ * MODEL      What is denied is replaced, before any script runs, by a function that raises, or is taken out. The
+ *            originals are referred to by nothing that a script can reach: not by upvalues, since there is no
+ *            debug.getupvalue; not by the registry; not by package.loaded, whose tables are the same.
+ * DEBUG      As soon as anything is denied or limited, of the debug library only traceback is left:
+ *            the rest can undo all of this.
+ * MODULE     Of neap's own functions those are known here that need nothing, or what they need. One that is not known
+ *            needs everything: so what is added later is denied until somebody has thought about it.
+ * PROCESSES  A child runs the program neap, which knows nothing of its parent's limits. So nothing that may start one
+ *            is left as soon as anything is denied or limited.
+ * INHERITED  Every state of the engine is opened like this, those of threads too. What a function that was
+ *            sent refers to by name is looked up where it arrives. A handle is a capability of its own: who
+ *            is given a channel may use it.
+ * BYTECODE   Only text is compiled; the codec's own bytecode comes from this process (function.c),
+ *            and cannot be forged. */
 #include "bindings/restrict.h"
 
 #include <lauxlib.h>

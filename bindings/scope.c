@@ -361,8 +361,8 @@ static int wait_for_children(lua_State *L, struct neap_task *task, struct box *b
 
 static int waited(lua_State *L, struct neap_task *task, int code) {
     struct box *box = lua_touserdata(L, BOX);
-    if (code <
-        0) { /* a cancellation from outside, or no memory for its deadline: the first wait is over, the second cannot be */
+    if (code < 0) {
+        /* A cancellation from outside, or no memory for its deadline: the first wait is over, the second cannot be. */
         lua_pushnil(L);
         stop(L, box, BOX);
     } else if (neap_scope_alive(box->scope) == 0) {

@@ -16,21 +16,21 @@
 struct neap_region;
 struct neap_scope;
 
-/* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until a coroutine is bound, and
- * what it returned or raised after it has ended. The box is anchored while the task lives. */
+/* Lies in a box of kind NEAP_HANDLE_TASK, whose user values hold the function and its arguments until a coroutine is
+ * bound, and what it returned or raised after it has ended. The box is anchored while the task lives. */
 struct neap_task {
     const struct neap_binding *binding; /* with `future`, which begins as its object does, a box: see box.h */
     struct neap_future future;          /* never shared: other threads see `job` */
     struct neap_list node;              /* in vm->tasks until it has ended */
-    struct neap_wait
-        wait; /* of its blocking operations; its runnable is also how the task is queued to run, and its owner holds */
+    /* Of its blocking operations; its runnable is also how the task is queued to run, and its owner holds. */
+    struct neap_wait wait;
     struct neap_link link;       /* of waits on one object */
     lua_State *coroutine;        /* that it runs in, or will; NULL while none is bound */
     struct neap_region *regions; /* the innermost timeout, shield or scope that it is in; see cancel.h */
     union {
         struct neap_job *job; /* once another thread may see it (NEAP_TASK_KNOWN), kept by the box's extras */
-        struct neap_scope
-            *scope; /* before: a reference to the scope that it belongs to; NULL: to none. Then it is the job's */
+        /* Before: a reference to the scope that it belongs to; NULL: to none. Then it is the job's. */
+        struct neap_scope *scope;
     };
     uint32_t id;         /* constant */
     uint32_t slot;       /* of vm->handles; 0: it has none, see ANCHORS in seat.c */
@@ -75,14 +75,14 @@ struct neap_task_options {
 static inline uint32_t *neap_task_pool(const struct neap_task *task) { return (uint32_t *)&task->future.object.tag; }
 /* Where it was spawned; 0: unknown. See failure.h */
 static inline uint16_t *neap_task_site(const struct neap_task *task) { return (uint16_t *)&task->future.object.mark; }
-/* Not started: how many values its function and arguments are; done: how many results are kept, or NEAP_TASK_MANY: then it
- * stands at [0] of the table that holds them. */
+/* Not started: how many values its function and arguments are; done: how many results are kept, or NEAP_TASK_MANY: then
+ * it stands at [0] of the table that holds them. */
 static inline uint8_t *neap_task_values(const struct neap_task *task) { return (uint8_t *)&task->link.mark; }
 
 extern const struct neap_class neap_task_class;
 
-/* Spawns a task for the function and `arguments` arguments on top of the stack; they are replaced by its handle. It runs after the
- * caller next waits. Raises when out of memory or when the state is closing. */
+/* Spawns a task for the function and `arguments` arguments on top of the stack; they are replaced by its handle. It
+ * runs after the caller next waits. Raises when out of memory or when the state is closing. */
 struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap_task_options *options);
 
 /* Makes the record that stands for code outside tasks; its box is anchored for as long as the state lives. */
@@ -91,7 +91,8 @@ struct neap_task *neap_task_new_root(lua_State *L);
 /* What runs at the base of a task's coroutine; called as seat.h says. */
 int neap_task_main(lua_State *L);
 
-/* What takes the place of root, with its handle, when the state is being closed, or while root waits; outside of Lua. NULL: no memory. */
+/* What takes the place of root, with its handle, when the state is being closed, or while root waits; outside of Lua.
+ * NULL: no memory. */
 struct neap_task *neap_task_new_ghost(struct neap_vm *vm);
 void neap_task_free_ghost(struct neap_task *ghost);
 
@@ -101,7 +102,8 @@ int neap_task_yield(lua_State *L);
 /* Pushes the handle of a task that has not ended. Raises when out of memory. */
 void neap_task_push(lua_State *L, struct neap_task *task);
 
-/* The job of the task whose box is at `box`, made on the first call. Raises when out of memory. Borrowed: the box keeps it. */
+/* The job of the task whose box is at `box`, made on the first call. Raises when out of memory.
+ * Borrowed: the box keeps it. */
 struct neap_job *neap_task_job(lua_State *L, int box);
 
 /* Asks the task whose box is at `box` to stop; the value on top of the stack is the reason (nil: none) and is popped.
@@ -140,8 +142,8 @@ static inline bool neap_task_has_begun(const struct neap_task *task) {
 
 static inline struct neap_task *neap_task_current(lua_State *L) { return neap_vm_of(L)->current; }
 
-/* A table that belongs to the task whose box is at `box`: "name", "data", "traceback", "reason", "job", "context", "endless" (of
- * neap.every). Pushes it, made first when `make` says so; else nil and false. */
+/* A table that belongs to the task whose box is at `box`: "name", "data", "traceback", "reason", "job", "context",
+ * "endless" (of neap.every). Pushes it, made first when `make` says so; else nil and false. */
 bool neap_task_push_extras(lua_State *L, int box, bool make);
 
 #endif

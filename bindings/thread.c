@@ -1,10 +1,11 @@
 /* thread: from neap.thread to the end of an OS thread.
  *
- * START      The function and its arguments are encoded by the spawner, so what cannot be sent raises there. The mailbox of the new
- *            loop is made by the spawner too: the handle can be cancelled and joined before the thread has begun.
- * LIFE       The thread makes a state, spawns a main task that decodes and calls the function, and turns its loop until that
- *            task and every other one that is not daemon has ended, or that task has failed or the thread was cancelled;
- *            then it cancels what is left and waits for it (ending.c).
+ * START      The function and its arguments are encoded by the spawner, so what cannot be sent raises there.
+ *            The mailbox of the new loop is made by the spawner too: the handle can be cancelled and joined
+ *            before the thread has begun.
+ * LIFE       The thread makes a state, spawns a main task that decodes and calls the function, and turns its loop until
+ *            that task and every other one that is not daemon has ended, or that task has failed or the thread was
+ *            cancelled; then it cancels what is left and waits for it (ending.c).
  * END        The job ends when all of its tasks have: what they held has been released, what they printed is written.
  *            Only then is the state closed, while who joined goes on already. */
 #include "bindings/thread.h"

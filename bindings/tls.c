@@ -1,7 +1,8 @@
 /* tls: contexts, and streams that become secure.
  *
- *   context(is_server, verify, ca, cert, key, alpn) -> context     strings or nil; alpn as it travels. Or nil, message, code
- *   secure(stream, context, name) -> true                          from now on; the handshake is to follow. Or nil, message, code */
+ *   context(is_server, verify, ca, cert, key, alpn) -> context     strings or nil; alpn as it travels
+ *   secure(stream, context, name) -> true                          from now on; the handshake is to follow
+ * Or nil, message, code. */
 #include "bindings/tls.h"
 
 #include "bindings/await.h"

@@ -11,9 +11,9 @@
 
 /* For the Lua half: watch(list, function) -> watch, handles. The handles are those of `list`, with objects of the class
  * form replaced by theirs. Raises "bad argument #1 to 'function' ..." in the name of what called the function.
- *   watch:wait(condition[, timeout])  true; nil, "timeout", "timeout". Conditions: "next" (one has ended that next has not told,
- *                                     or none is left), "first", "all"; "failure" (a first failure, or the end of all),
- *                                     "trouble" (a first failure or cancellation, or the end of all)
+ *   watch:wait(condition[, timeout])  true; nil, "timeout", "timeout". Conditions: "next" (one has ended that next has
+ *                                     not told, or none is left), "first", "all"; "failure" (a first failure, or the
+ *                                     end of all), "trouble" (a first failure or cancellation, or the end of all)
  *   watch:next()                      the index of the one that ended next; nil: none has
  *   watch:trouble()                   the index of the first one that failed or was cancelled; nil: none was
  * A to-be-closed value: from then on nobody is watched. */

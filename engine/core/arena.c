@@ -3,32 +3,34 @@
  * PURPOSE     Lua tells the size of what it gives back, and a state is used by one thread at a time. So blocks need no
  *             headers and lists no locks, and the memory of a state lies together.
  *
- * MODEL       A size is rounded up to grains of 16 bytes. A small block, up to SMALL_MAX, comes from the list of free cells
- *             of its rounded size (its class), else from the front of the current span. A span is free memory that every
- *             class fits into. Spans are cut out of chunks, which grow with the state. A larger block is malloc's, with a
- *             record in front that links it for neap_arena_free; one that grows past MAP_FROM is mapped.
+ * MODEL       A size is rounded up to grains of 16 bytes. A small block, up to SMALL_MAX, comes from the list
+ *             of free cells of its rounded size (its class), else from the front of the current span. A span is
+ *             free memory that every class fits into. Spans are cut out of chunks, which grow with the state. A
+ *             larger block is malloc's, with a record in front that links it for neap_arena_free; one that
+ *             grows past MAP_FROM is mapped.
  *
  * INVARIANTS  1. Every grain of a chunk belongs to one block in use, to one free cell, or to one span.
  *             2. A free cell is as large as its class says; a span that waits is larger than SMALL_MAX.
  *             3. Addresses and sizes of cells, spans and chunks are multiples of a grain.
  *             4. used counts the sizes that Lua asked for; large counts those of them that are above SMALL_MAX.
  *
- * SURVEYS     A cell given back stays in its class, so a state that changes its habits would end up with the peaks of all classes.
- *             Hence, before the arena grows and when half of its chunks' bytes are free, it is surveyed: all free memory is
- *             noted in a map of one byte per grain, neighbours are merged, long runs become spans, and empty chunks go back
- *             to the system as long as more than twice of what is used is held. A survey that gained little is not repeated
- *             before the arena has grown by a quarter or half of the blocks have gone, so surveys cost a share of what is
- *             allocated, and nothing where the habits stay. The price is a pause: 10 to 200 ns for each free cell.
- *             Where a survey is not worth it, the arena serves from larger cells before it grows.
+ * SURVEYS     A cell given back stays in its class, so a state that changes its habits would end up with the peaks
+ *             of all classes. Hence, before the arena grows and when half of its chunks' bytes are free, it is
+ *             surveyed: all free memory is noted in a map of one byte per grain, neighbours are merged, long runs
+ *             become spans, and empty chunks go back to the system as long as more than twice of what is used is
+ *             held. A survey that gained little is not repeated before the arena has grown by a quarter or half of
+ *             the blocks have gone, so surveys cost a share of what is allocated, and nothing where the habits stay.
+ *             The price is a pause: 10 to 200 ns for each free cell. Where a survey is not worth it, the arena
+ *             serves from larger cells before it grows.
  *
- * SHRINKING   must not fail, even where the smaller block cannot be had. A small block is then cut: its tail becomes a free
- *             cell. A large block becomes a chunk: its front remains the block, the rest is free. One that stays large keeps
- *             what it had.
+ * SHRINKING   must not fail, even where the smaller block cannot be had. A small block is then cut: its tail becomes
+ *             a free cell. A large block becomes a chunk: its front remains the block, the rest is free. One that
+ *             stays large keeps what it had.
  *
- * GROWING     A table doubles again and again, and malloc would keep the holes of the halves that it outgrew: nobody else asks for blocks
- *             of that size. What is mapped grows where it stands, or the kernel moves its pages. The price is that fresh pages are
- *             cleared, each time: buffers that grow, and go soon, are better off with malloc. So once one that was mapped goes, or
- *             shrinks, others are mapped only from twice its size on.
+ * GROWING     A table doubles again and again, and malloc would keep the holes of the halves that it outgrew: nobody
+ *             else asks for blocks of that size. What is mapped grows where it stands, or the kernel moves its pages.
+ *             The price is that fresh pages are cleared, each time: buffers that grow, and go soon, are better off with
+ *             malloc. So once one that was mapped goes, or shrinks, others are mapped only from twice its size on.
  *
  * REJECTED    See engine/decisions/0003-arena-per-state.md. */
 #include "core/arena.h"
@@ -278,8 +280,8 @@ static bool is_spare(const struct neap_arena *arena, const struct region *chunk)
     return chunk != &arena->first && rest >= SURVEY_FROM && rest >= 2 * small_used(arena);
 }
 
-/* Gives a chunk's free memory back to the arena, neighbours merged, or the whole chunk to the system. Returns the bytes that
- * were in runs of use to any class. */
+/* Gives a chunk's free memory back to the arena, neighbours merged, or the whole chunk to the system. Returns the bytes
+ * that were in runs of use to any class. */
 static size_t merge(struct neap_arena *arena, const struct strip *strip) {
     struct region *chunk = strip->chunk;
     size_t grains = chunk->size / GRAIN, gained = 0, start = 0;

@@ -13,8 +13,8 @@ struct neap_arena *neap_arena_new(void);
 /* Frees everything that was allocated from it, in a few calls. */
 void neap_arena_free(struct neap_arena *arena);
 
-/* A lua_Alloc; `ud` is the arena. Blocks are aligned to 16 bytes. Shrinking never fails, nor does giving back. The size that
- * a block was asked for with must come back as `old_size`; for a new block `old_size` says nothing. */
+/* A lua_Alloc; `ud` is the arena. Blocks are aligned to 16 bytes. Shrinking never fails, nor does giving back. The size
+ * that a block was asked for with must come back as `old_size`; for a new block `old_size` says nothing. */
 void *neap_arena_alloc(void *ud, void *block, size_t old_size, size_t new_size);
 
 /* Bytes in use, as Lua counts them. */

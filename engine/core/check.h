@@ -13,8 +13,8 @@
 #define NEAP_ASSERT(condition, rule) ((void)0)
 #endif
 
-/* What one thread did before NEAP_SENT(place) comes before what another does after NEAP_ANSWERED(place): by way of another
- * process, where the thread sanitizer cannot see it. */
+/* What one thread did before NEAP_SENT(place) comes before what another does after NEAP_ANSWERED(place): by way of
+ * another process, where the thread sanitizer cannot see it. */
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
 #define NEAP_SENT(place) __tsan_release(place)

@@ -1,13 +1,14 @@
 /* message: a value on its way between tasks, threads and processes, or kept for them.
  *
- * MODEL      Small values travel inline: nil, booleans, numbers, null, strings up to 30 bytes, one handle. Everything else
- *            is a parcel: the codec's bytes and the objects that they refer to by index.
+ * MODEL      Small values travel inline: nil, booleans, numbers, null, strings up to 30 bytes, one handle. Everything
+ *            else is a parcel: the codec's bytes and the objects that they refer to by index.
  * OWNERSHIP  A message is owned by exactly one place; copying the struct moves it, and the source must then be
  *            forgotten (neap_message_clear) or overwritten. neap_message_fini drops what nobody received.
- *            A parcel is constant once it is sealed, so one message may be decoded many times where it lies, and copies of a message
- *            share it: it is counted.
- * STORES     The bytes of a long string may lie elsewhere, in memory that is only lent to the message: then its parcel has a store. They are
- *            constant as any, unless another process breaks its word: who reads them looks for nothing in them. */
+ *            A parcel is constant once it is sealed, so one message may be decoded many times where it lies, and copies
+ *            of a message share it: it is counted.
+ * STORES     The bytes of a long string may lie elsewhere, in memory that is only lent to the message: then its
+ *            parcel has a store. They are constant as any, unless another process breaks its word: who reads them
+ *            looks for nothing in them. */
 #ifndef NEAP_CORE_MESSAGE_H
 #define NEAP_CORE_MESSAGE_H
 
@@ -68,9 +69,11 @@ struct neap_message {
     };
 };
 
-/* A parcel with room for `size` bytes and `object_count` references, both to be filled in by the caller; NULL: no memory. */
+/* A parcel with room for `size` bytes and `object_count` references, both to be filled in by the caller;
+ * NULL: no memory. */
 struct neap_parcel *neap_parcel_new(size_t size, uint32_t object_count);
-/* A parcel for a plain string whose `size` bytes are in `store`, which it takes over, on success only; NULL: no memory. */
+/* A parcel for a plain string whose `size` bytes are in `store`, which it takes over, on success only;
+ * NULL: no memory. */
 struct neap_parcel *neap_parcel_new_stored(size_t size, struct neap_store *store);
 /* The bytes of a plain string. */
 static inline const char *neap_parcel_string(const struct neap_parcel *parcel) {
@@ -105,8 +108,8 @@ static inline void neap_message_fini(struct neap_message *message) {
     message->kind = NEAP_MESSAGE_EMPTY;
 }
 
-/* Sets the kind of an empty message. Writes the whole head, as copying reads it: a processor that finds a word in pieces that
- * have just been written waits until they are all in memory. */
+/* Sets the kind of an empty message. Writes the whole head, as copying reads it: a processor that finds a word in
+ * pieces that have just been written waits until they are all in memory. */
 static inline void neap_message_set_kind(struct neap_message *message, enum neap_message_kind kind) {
     message->head = 0;
     message->kind = (uint8_t)kind;

@@ -30,7 +30,7 @@ enum neap_quick {
     NEAP_QUICK_ASK,   /* nothing: ask attempt */
     NEAP_QUICK_DONE,  /* it was carried out */
     NEAP_QUICK_LATER, /* nothing: attempt would say no too */
-    NEAP_QUICK_SOON /* nothing yet, but very soon perhaps: worth looking all the time. Attempt is asked in the end, whatever comes */
+    NEAP_QUICK_SOON   /* nothing yet, but very soon perhaps: worth looking all the time, until attempt is asked */
 };
 
 struct neap_class {

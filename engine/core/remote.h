@@ -72,17 +72,16 @@ enum {
 };
 
 struct neap_remote {
-    uint8_t kind;    /* enum neap_kind */
-    uint8_t ops;     /* operations that wait are below */
-    uint8_t holding; /* the operation that needs a hold as its operand, plus 1; 0: none does */
-    uint8_t
-        lending; /* the operation whose results may be sent ahead, plus 1; 0: none. Its objects are struct neap_channel */
-    uint8_t
-        taking; /* bits, by operation: what it gives is taken out of the object, and goes back if it is not received */
+    uint8_t kind;     /* enum neap_kind */
+    uint8_t ops;      /* operations that wait are below */
+    uint8_t holding;  /* the operation that needs a hold as its operand, plus 1; 0: none does */
+    uint8_t lending;  /* the operation of a neap_channel whose results may be sent ahead, plus 1; 0: none */
+    uint8_t taking;   /* bits, by operation: what it gives leaves the object, and goes back if it is not received */
     uint8_t adopting; /* the call that makes its owner a holder, plus 1; 0: none does */
-    /* The other process may change a word of the object's state by itself: this moves it into a cell, which is the object's. The number by
-     * which that process is known there; 0: it may not, there is no memory or no number left. It leaves when it has no reference any more.
-     * `alarms` last as long as there are other processes; may be NULL. Any thread, no guard held. NULL: it may not change anything. */
+    /* The other process may change a word of the object's state by itself: this moves it into a cell, which is the
+     * object's. The number by which that process is known there; 0: it may not, there is no memory or no number left.
+     * It leaves when it has no reference any more. `alarms` last as long as there are other processes; may be NULL. Any
+     * thread, no guard held. NULL: it may not change anything. */
     uint32_t (*join)(struct neap_object *object, struct neap_cells *cells, struct neap_alarms *alarms,
                      const struct neap_cell **cell);
     void (*leave)(struct neap_object *object, uint32_t party);
@@ -90,13 +89,14 @@ struct neap_remote {
     void (*constants)(struct neap_object *object, struct neap_constants *constants);
     /* For an operation that needs one: an unlinked hold, on the heap; NULL: no memory. */
     struct neap_hold *(*make_hold)(struct neap_object *object);
-    /* An operation of `taking` has given what is in `link`, and the process that it was for has died before it received it, or could not
-     * take it in: the object has it back. Needs no memory. Any thread, no guard held. */
+    /* An operation of `taking` has given what is in `link`, and the process that it was for has died before it received
+     * it, or could not take it in: the object has it back. Needs no memory. Any thread, no guard held. */
     void (*restore)(struct neap_object *object, struct neap_link *link);
-    /* The other way: it has been received, and will not come back. Any thread, no guard held. NULL: it does not matter. */
+    /* The other way: it has been received, and will not come back. Any thread, no guard held.
+     * NULL: it does not matter. */
     void (*received)(struct neap_object *object, struct neap_link *link);
-    /* Carries out call->method, or sets NEAP_RANGE; a proxy leaves NEAP_GONE where the other process is to be asked. Any thread,
-     * no guard held. NULL: it has no methods. */
+    /* Carries out call->method, or sets NEAP_RANGE; a proxy leaves NEAP_GONE where the other process is to be asked.
+     * Any thread, no guard held. NULL: it has no methods. */
     void (*serve)(struct neap_object *object, struct neap_call *call);
     /* What goes with the result NEAP_CLOSED; borrowed, constant. May be NULL. */
     const struct neap_message *(*reason)(struct neap_object *object);

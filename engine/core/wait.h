@@ -37,7 +37,8 @@ enum neap_link_mode {
     NEAP_LINK_LOOKING  /* quick has said NEAP_QUICK_SOON: for the class */
 };
 
-/* One object that a wait waits on. The waiting side fills in object, op and the operands; results come back in place. */
+/* One object that a wait waits on. The waiting side fills in object, op and the operands;
+ * results come back in place. */
 struct neap_link {
     struct neap_list node;       /* in a list of the object; under its guard */
     struct neap_wait *wait;      /* set by neap_wait_* */
@@ -49,8 +50,8 @@ struct neap_link {
     };
     union {
         struct neap_hold *hold; /* operand and result of what is held; see the classes */
-        struct neap_returned
-            *room; /* foreign, of who receives: for what comes back; owned by who serves it. See sync/channel.c */
+        /* Foreign, of who receives: for what comes back; owned by who serves it. See sync/channel.c. */
+        struct neap_returned *room;
     };
     union {
         uint64_t turn;          /* result of what takes something out: when it left; see sync/channel.c, sync/dict.h */
@@ -77,8 +78,8 @@ struct neap_wait {
         struct neap_owner *other; /* if it acts. Constant */
     };
     struct neap_link *links; /* of the open wait; NULL while sleeping */
-    struct neap_ticket
-        *ticket; /* how other processes claim it, and then everyone does; NULL: none can. While it is open */
+    /* How other processes claim it, and then everyone does; NULL: none can. While it is open. */
+    struct neap_ticket *ticket;
 };
 
 #define NEAP_NO_TIMER UINT32_MAX
@@ -92,11 +93,13 @@ struct neap_batch {
     struct neap_runnable *first, *last;
 };
 
-/* `owner`: in whose name it waits; NULL: in its own. `run` is called on `loop`'s thread when the wait has been claimed (NULL loop: on the claimer's). */
+/* `owner`: in whose name it waits; NULL: in its own. `run` is called on `loop`'s thread when the wait has been claimed
+ * (NULL loop: on the claimer's). */
 void neap_wait_init(struct neap_wait *wait, struct neap_loop *loop, struct neap_owner *owner,
                     void (*run)(struct neap_runnable *runnable));
 
-/* Tries the operation of `link` now, without waiting: true when it was carried out (link->result says how). Owner's thread. */
+/* Tries the operation of `link` now, without waiting: true when it was carried out (link->result says how).
+ * Owner's thread. */
 bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link);
 
 /* Tries the operation of each link, all in one moment and in fair order; if none can be carried out and `deadline` has
@@ -117,8 +120,8 @@ enum { NEAP_PARKED = 1 << 30 };
  * NEAP_TIMEOUT, or NEAP_CANCELLED when it was interrupted. Owner's thread. */
 int neap_wait_end(struct neap_wait *wait);
 
-/* The same where the wait was served, through its only link, by an object that has nothing to do about it: true, and it has ended. Else
- * false, and neap_wait_end is to be called. */
+/* The same where the wait was served, through its only link, by an object that has nothing to do about it: true, and it
+ * has ended. Else false, and neap_wait_end is to be called. */
 static inline bool neap_wait_end_served(struct neap_wait *wait) {
     if (atomic_load_explicit(&wait->state, memory_order_acquire) != NEAP_WAIT_WOKEN || wait->link_count != 1 ||
         wait->timer != NEAP_NO_TIMER || wait->ticket != 0 || wait->links->object->class->resumed != 0)
@@ -128,22 +131,24 @@ static inline bool neap_wait_end_served(struct neap_wait *wait) {
     return true;
 }
 
-/* Claims an open wait for `outcome` and queues it. False when it was not open, or somebody else was faster. Owner's thread. */
+/* Claims an open wait for `outcome` and queues it. False when it was not open, or somebody else was faster.
+ * Owner's thread. */
 bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome);
 
 /* The same, for its loop, when the deadline has passed. */
 bool neap_wait_expire(struct neap_wait *wait);
 
-/* Claims an open wait and ends it at once: run() does not follow. False when it was not open, or somebody else was faster:
- * then run() comes. Owner's thread. */
+/* Claims an open wait and ends it at once: run() does not follow. False when it was not open, or somebody else was
+ * faster: then run() comes. Owner's thread. */
 bool neap_wait_abandon(struct neap_wait *wait);
 
-/* On behalf of a wait of another process, whose ticket is `wait`'s (loop NULL): tries the operation of `link`, and unless `once`
- * leaves the wait open on it. Returns 0: served, run() does not follow; NEAP_TIMEOUT: not now; NEAP_GONE: that wait has been
- * claimed already; NEAP_PARKED: run() follows if it is served, and then neap_wait_end must be called; or neap_wait_withdraw before.
- * Any thread, no guard held. */
+/* On behalf of a wait of another process, whose ticket is `wait`'s (loop NULL): tries the operation of `link`, and
+ * unless `once` leaves the wait open on it. Returns 0: served, run() does not follow; NEAP_TIMEOUT: not now; NEAP_GONE:
+ * that wait has been claimed already; NEAP_PARKED: run() follows if it is served, and then neap_wait_end must be
+ * called; or neap_wait_withdraw before. Any thread, no guard held. */
 int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once);
-/* What neap_wait_serve has left open is to be served no more: false when it has been, and run() has been or will be called. */
+/* What neap_wait_serve has left open is to be served no more: false when it has been,
+ * and run() has been or will be called. */
 bool neap_wait_withdraw(struct neap_wait *wait);
 
 /* For how long an open wait has been parked, in nanoseconds, to 17 ms; right for two years. Owner's thread. */
@@ -163,22 +168,23 @@ static inline struct neap_link *neap_waiters_exchange(struct neap_list *waiters,
     if (neap_list_is_empty(waiters)) return 0;
     return link->mode == NEAP_LINK_FOREIGN ? neap_waiters_exchange_foreign(waiters, link) : neap_waiters_claim(waiters);
 }
-/* For attempt, when nothing can come between any more and nothing has been changed yet: may `link` be served? False: whoever it was
- * tried for has been served elsewhere; attempt returns false. */
+/* For attempt, when nothing can come between any more and nothing has been changed yet: may `link` be served? False:
+ * whoever it was tried for has been served elsewhere; attempt returns false. */
 bool neap_link_commit_foreign(struct neap_link *link);
 static inline bool neap_link_commit(struct neap_link *link) {
     return link->mode != NEAP_LINK_FOREIGN || neap_link_commit_foreign(link);
 }
-/* For attempt, where what is to be served may slip away: nobody else can claim the wait of `link`, which is foreign, until it is settled: served,
- * or as before. False: it has been, and link->result is NEAP_GONE. Not for one without a ticket. Nothing is waited for in between. */
+/* For attempt, where what is to be served may slip away: nobody else can claim the wait of `link`, which is foreign,
+ * until it is settled: served, or as before. False: it has been, and link->result is NEAP_GONE. Not for one without a
+ * ticket. Nothing is waited for in between. */
 bool neap_link_hold(struct neap_link *link);
 void neap_link_settle(struct neap_link *link, bool served);
-/* For proxies: the process that was asked says that it has claimed `link`'s wait, or could not serve it; `unread`: it may have claimed it,
- * but what it gave for that is not to be had (it is dead, or there is no memory). False when it was claimed elsewhere. Takes the link out
- * of its list; the caller fills in the results. */
+/* For proxies: the process that was asked says that it has claimed `link`'s wait, or could not serve it; `unread`: it
+ * may have claimed it, but what it gave for that is not to be had (it is dead, or there is no memory). False when it
+ * was claimed elsewhere. Takes the link out of its list; the caller fills in the results. */
 bool neap_link_complete(struct neap_link *link, bool unread);
-/* For proxies: the process that was asked whether `link` can be served now has said no. True: so have all, and the wait is to be
- * completed with NEAP_TIMEOUT; false: the link has been taken out of its list. */
+/* For proxies: the process that was asked whether `link` can be served now has said no. True: so have all, and the wait
+ * is to be completed with NEAP_TIMEOUT; false: the link has been taken out of its list. */
 bool neap_link_refuse(struct neap_link *link);
 /* Claims all, gives each `result`, and adds them to `batch`. */
 void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_batch *batch);

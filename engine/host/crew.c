@@ -1,11 +1,11 @@
 /* crew: OS threads that rest.
  *
  * MODEL      An OS thread that is made for a body becomes a member. When the body has returned it rests, unless enough
- *            others do: it sleeps until it is given the next one, for a moment at most, and then ends. It is joined when
- *            the next body comes (without waiting) or by neap_crew_leave (waiting).
- * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only one to
- *            write the word after that: GIVEN or DISMISSED, once he has let go of the guard. A member whose moment is
- *            over takes itself out.
+ *            others do: it sleeps until it is given the next one, for a moment at most, and then ends. It is joined
+ *            when the next body comes (without waiting) or by neap_crew_leave (waiting).
+ * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only
+ *            one to write the word after that: GIVEN or DISMISSED, once he has let go of the guard. A member whose
+ *            moment is over takes itself out.
  * LEFT OVER  The next body sees what the last one has left in the OS thread. So a body puts back what it changed in
  *            thread-local variables; the signal mask is set for each, and while a member rests it blocks all signals.
  *            What the system lets a new thread have from its maker otherwise, its priority and the processors that it
@@ -163,7 +163,8 @@ static bool give(struct neap_crew *crew, void (*body)(void *), void *argument) {
     return true;
 }
 
-/* Not under the crew's guard: it takes longer than anybody should wait, the OS thread itself and one that ends among them. */
+/* Not under the crew's guard: it takes longer than anybody should wait,
+ * the OS thread itself and one that ends among them. */
 static int create(struct member *member) {
     pthread_attr_t attributes;
     int code = pthread_attr_init(&attributes);

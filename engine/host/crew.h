@@ -1,5 +1,5 @@
-/* crew: the OS threads that an engine's threads run on. Making one takes as long as starting a thread may take in all; so one that is
- * done rests for a moment, and runs the next. The essay is in crew.c. */
+/* crew: the OS threads that an engine's threads run on. Making one takes as long as starting a thread may take in all;
+ * so one that is done rests for a moment, and runs the next. The essay is in crew.c. */
 #ifndef NEAP_HOST_CREW_H
 #define NEAP_HOST_CREW_H
 
@@ -23,8 +23,8 @@ struct neap_crew {
 
 void neap_crew_init(struct neap_crew *crew);
 
-/* Any thread: calls `body` on an OS thread of its own, with the caller's signal mask. See LEFT OVER in crew.c for what it finds there.
- * 0, NEAP_NOMEM, or what the system said. */
+/* Any thread: calls `body` on an OS thread of its own, with the caller's signal mask. See LEFT OVER in crew.c for what
+ * it finds there. 0, NEAP_NOMEM, or what the system said. */
 int neap_crew_run(struct neap_crew *crew, void (*body)(void *argument), void *argument);
 
 /* Waits for everything that runs, and until no OS thread is left. Nothing is run meanwhile; later it may be. */

@@ -1,13 +1,15 @@
 /* delegate: holding for others.
  *
- * MODEL       Who waits over there in his own name, for a lock or a permit that he will hold, has a delegate here: an owner, in whose name
- *             it is held. The hold itself is made here, and known over there by a number, so that it can be given back.
- * ONE THREAD  The one over there is one task, which does one thing after the other. So a delegate's list of holds is touched by one thread at
- *             a time: whoever serves its wait (until the answer is written), else whoever pumps.
+ * MODEL       Who waits over there in his own name, for a lock or a permit that he will hold, has a delegate here:
+ *             an owner, in whose name it is held. The hold itself is made here, and known over there by a number,
+ *             so that it can be given back.
+ * ONE THREAD  The one over there is one task, which does one thing after the other. So a delegate's list of
+ *             holds is touched by one thread at a time: whoever serves its wait (until the answer is
+ *             written), else whoever pumps.
  * LIVES       Delegates stay until the session is freed: their number is that of addresses that such tasks ever had.
- * THE END     When the session has ended, each is ended like a task: what it holds is abandoned. That is done by whoever ends the session, unless
- *             something is under way in its name (unfinished): a wait that somebody had claimed already. Then whoever finishes the last
- *             of these does (neap_calling_release). */
+ * THE END     When the session has ended, each is ended like a task: what it holds is abandoned. That is done by
+ *             whoever ends the session, unless something is under way in its name (unfinished): a wait that somebody
+ *             had claimed already. Then whoever finishes the last of these does (neap_calling_release). */
 #include "host/delegate.h"
 
 #include "core/error.h"

@@ -1,9 +1,11 @@
 /* drain: lines.
  *
- * LINES      What comes is collected until a line is whole, then written in one go, in the buffer that all threads of this process
- *            share. A line beyond LINE_MAX goes in pieces. What is unfinished when the process ends is written as it is.
+ * LINES      What comes is collected until a line is whole, then written in one go, in the buffer that all
+ *            threads of this process share. A line beyond LINE_MAX goes in pieces. What is unfinished when the
+ *            process ends is written as it is.
  * HOSTS      Where a host takes what scripts print (engine->on_output) it is given the same pieces.
- * SLOW READERS   Who reads our own stdout may be slow; then the hub waits for him, as a thread of ours that prints does. */
+ * SLOW READERS   Who reads our own stdout may be slow; then the hub waits for him,
+ *                as a thread of ours that prints does. */
 #include "host/drain.h"
 
 #include <errno.h>

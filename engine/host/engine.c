@@ -1,8 +1,9 @@
 /* engine: its threads, from start to end.
  *
- * LIVES     A thread record is in `threads` while its body runs, on an OS thread of the crew. neap_engine_join waits for the crew.
- * LOCKS     The engine's guard is taken with no other guard held; inside it those of jobs and mailboxes are. The crew is asked without
- *           it: making an OS thread takes longer than anybody should wait. */
+ * LIVES     A thread record is in `threads` while its body runs, on an OS thread of the crew.
+ *           neap_engine_join waits for the crew.
+ * LOCKS     The engine's guard is taken with no other guard held; inside it those of jobs and mailboxes are. The crew
+ *           is asked without it: making an OS thread takes longer than anybody should wait. */
 #include "host/engine.h"
 
 #include <signal.h>
@@ -100,7 +101,8 @@ struct neap_kept *neap_kept_new(const void *key, size_t size) {
 
 void neap_engine_keep(struct neap_engine *engine, struct neap_kept *kept) {
     kept->next = atomic_load_explicit(&engine->kept, memory_order_relaxed);
-    /* Release: whoever finds it (acquire) reads what was written above; the entries behind it were published likewise. */
+    /* Release: whoever finds it (acquire) reads what was written above;
+     * the entries behind it were published likewise. */
     while (!atomic_compare_exchange_weak_explicit(&engine->kept, &kept->next, kept, memory_order_release,
                                                   memory_order_relaxed)) {}
 }
@@ -169,8 +171,8 @@ void neap_engine_fini(struct neap_engine *engine) {
     neap_screen_fini(&engine->screen);
 }
 
-/* Guard held: a thread or process has been counted out. The main loop may be waiting for it; or everybody is idle now, and it has to
- * find that out. */
+/* Guard held: a thread or process has been counted out. The main loop may be waiting for it; or everybody is idle now,
+ * and it has to find that out. */
 static void count_out(struct neap_engine *engine, bool needed) {
     if (needed) atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_release);
     bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
@@ -293,7 +295,8 @@ void neap_engine_remove_need(struct neap_engine *engine, struct neap_need *need)
     neap_guard_unlock(&engine->guard);
 }
 
-/* Who asks writes `attended` and then reads the count, we write the count and then read `attended`: one of us sees the other. */
+/* Who asks writes `attended` and then reads the count, we write the count and then read `attended`:
+ * one of us sees the other. */
 void neap_engine_relent(struct neap_engine *engine, struct neap_need *need, uint64_t count) {
     bool last = atomic_fetch_sub(&need->count, count) == count;
     if (last && atomic_load(&engine->attended) && engine->main != NULL) neap_mailbox_notify(engine->main);

@@ -44,8 +44,8 @@ struct neap_engine {
     _Atomic int exit_status;        /* what os.exit, a signal or a deadlock asked for; -1: nothing. First one wins */
     _Atomic int output_error;       /* the errno of the first write to stdout that failed; 0: none. Relaxed */
     struct neap_mailbox *main;      /* of the loop that stays to the end; counted. Constant once set */
-    struct neap_job
-        *main_job; /* of the program's main task, a reference; NULL in a host without one. Constant once threads run */
+    /* Of the program's main task, a reference; NULL in a host without one. Constant once threads run. */
+    struct neap_job *main_job;
     struct neap_guard guard;            /* of the lists */
     struct neap_list threads;           /* neap_thread.node: started, not ended */
     struct neap_crew crew;              /* the OS threads that they run on; it has a guard of its own */
@@ -79,20 +79,20 @@ struct neap_engine {
     uint32_t threads_max; /* threads that may be alive at a time; 0: no limit. Constant */
     double slice;         /* seconds a task may run while others are ready, in the main thread at first; constant */
     struct neap_screen screen; /* the terminal, while lines are edited on it */
-    _Atomic(struct neap_board *)
-        board;                   /* of the family of processes; NULL until there is one. Written under the guard */
+    /* Of the family of processes; NULL until there is one. Written under the guard. */
+    _Atomic(struct neap_board *) board;
     struct neap_lookout lookout; /* the wires to other processes */
-    struct neap_object
-        *commons; /* of the bindings: what states have in common. A reference; NULL: not needed yet. guard */
+    /* Of the bindings: what states have in common. A reference; NULL: not needed yet. Guard. */
+    struct neap_object *commons;
     struct neap_object *inherited;    /* that of the first process; a reference, or NULL. Constant once threads run */
     const struct neap_makers *makers; /* of what comes from other processes; see host/session.h. Constant */
-    const struct neap_class *const
-        *classes; /* whose objects can be made anew in another process: see host/packer.h. Constant */
-    const char
-        *runner;   /* the program that child processes run, as the host says; NULL: none. Constant once processes run */
+    /* Whose objects can be made anew in another process: see host/packer.h. Constant. */
+    const struct neap_class *const *classes;
+    /* The program that child processes run, as the host says; NULL: none. Constant once processes run. */
+    const char *runner;
     void *context; /* the vm of the main loop, for the bindings; NULL: none. Constant once threads run */
-    struct neap_embedding
-        *embedding; /* what a host has asked for, for the bindings; NULL: there is no host. Constant */
+    /* What a host has asked for, for the bindings; NULL: there is no host. Constant. */
+    struct neap_embedding *embedding;
 };
 
 /* What the bindings have made ahead for the next thread; they know what it is. */
@@ -131,8 +131,8 @@ int neap_engine_board(struct neap_engine *engine, struct neap_board **board);
 /* Where its shared memory comes from, as long as the engine lives; NULL: no memory. Any thread. */
 struct neap_cells *neap_engine_cells(struct neap_engine *engine);
 
-/* Any thread: the channel on which idle helper threads receive, made on the first call; the engine's reference. A rendezvous that
- * serves the one which came last. NULL: no memory. */
+/* Any thread: the channel on which idle helper threads receive, made on the first call; the engine's reference. A
+ * rendezvous that serves the one which came last. NULL: no memory. */
 struct neap_channel *neap_engine_helpers(struct neap_engine *engine);
 
 /* Puts `spare` (NULL: nothing) in the place of what is there, which is the caller's from now on. Any thread. */
@@ -158,11 +158,13 @@ void neap_engine_remove_need(struct neap_engine *engine, struct neap_need *need)
 /* Any thread of the engine: the program stays alive for one thing more, or `count` less. */
 static inline void neap_engine_need(struct neap_need *need) { atomic_fetch_add(&need->count, 1); }
 void neap_engine_relent(struct neap_engine *engine, struct neap_need *need, uint64_t count);
-/* Is there anything that the program stays alive for: threads and processes that are not daemon, work of pools? Once this has been
- * asked the loop `main` looks around when it may have become false. Any thread; acquires what they have done. */
+/* Is there anything that the program stays alive for: threads and processes that are not daemon, work of
+ * pools? Once this has been asked the loop `main` looks around when it may have become false. Any thread;
+ * acquires what they have done. */
 bool neap_engine_is_needed(struct neap_engine *engine);
 
-/* Any thread, which is counted itself or serves others: one thing more, or less, that something may happen to by itself: see `busy`. */
+/* Any thread, which is counted itself or serves others: one thing more, or less,
+ * that something may happen to by itself: see `busy`. */
 void neap_engine_count_in(struct neap_engine *engine);
 void neap_engine_count_out(struct neap_engine *engine);
 
@@ -179,8 +181,8 @@ void neap_engine_each_thread(struct neap_engine *engine, void (*visit)(struct ne
 void neap_engine_each_process(struct neap_engine *engine, void (*visit)(struct neap_job *job, void *argument),
                               void *argument);
 
-/* Another process has started, or has ended: counts it. ENTER: false, and nothing has happened, when the engine is stopping.
- * LEAVE: whoever waited for that is told. */
+/* Another process has started, or has ended: counts it. ENTER: false, and nothing has happened, when the engine is
+ * stopping. LEAVE: whoever waited for that is told. */
 bool neap_engine_enter(struct neap_engine *engine, struct neap_process *process);
 void neap_engine_leave(struct neap_engine *engine, struct neap_process *process);
 

@@ -1,5 +1,5 @@
-/* hub: a thread with a loop of its own, which looks after the other processes of an engine: their wires, their output, their
- * ends; so that a busy script stalls nobody. One per engine, made when it is first needed. */
+/* hub: a thread with a loop of its own, which looks after the other processes of an engine: their wires, their output,
+ * their ends; so that a busy script stalls nobody. One per engine, made when it is first needed. */
 #ifndef NEAP_HOST_HUB_H
 #define NEAP_HOST_HUB_H
 
@@ -42,10 +42,11 @@ void neap_hub_end(struct neap_engine *engine);
 /* Any thread: the hub's thread will run `runnable` once. */
 void neap_hub_post(struct neap_hub *hub, struct neap_runnable *runnable);
 
-/* Calls ready(watch) whenever `fd` has something for us. If it fails you owe nothing; else neap_watch_stop must follow, before
- * the descriptor is closed. 0, or what the system said. */
+/* Calls ready(watch) whenever `fd` has something for us. If it fails you owe nothing; else neap_watch_stop must follow,
+ * before the descriptor is closed. 0, or what the system said. */
 int neap_watch_start(struct neap_watch *watch, struct neap_hub *hub, int fd, void (*ready)(struct neap_watch *watch));
-/* Ready is not called any more; once stopped(watch) has been called, in a later turn, the record is the caller's again. */
+/* Ready is not called any more; once stopped(watch) has been called, in a later turn,
+ * the record is the caller's again. */
 void neap_watch_stop(struct neap_watch *watch, void (*stopped)(struct neap_watch *watch));
 
 /* Ready is not called any more; neap_watch_stop must still follow. */

@@ -1,4 +1,5 @@
-/* job: a task, a thread or a process as other threads see it. The task itself lives in its Lua state; its job outlives both. */
+/* job: a task, a thread or a process as other threads see it. The task itself lives in its Lua state;
+ * its job outlives both. */
 #ifndef NEAP_HOST_JOB_H
 #define NEAP_HOST_JOB_H
 
@@ -16,11 +17,11 @@ enum { NEAP_JOB_NAME_MAX = 63 };
 struct neap_job {
     struct neap_future future;    /* first; shared from the start; ended by the owner's thread */
     struct neap_mailbox *mailbox; /* of the loop that runs it; counted; NULL: of another process's. Constant */
-    atomic_int
-        *failures; /* the engine's count of those that nobody has seen; NULL: not counted. Constant once it runs */
+    /* The engine's count of those that nobody has seen; NULL: not counted. Constant once it runs. */
+    atomic_int *failures;
     struct neap_runnable cancelling; /* posted once, with a reference of its own */
-    void (*on_cancel)(
-        struct neap_job *job);     /* run on the owner's loop when a cancel arrives and `task` is set. Constant */
+    /* Run on the owner's loop when a cancel arrives and `task` is set. Constant. */
+    void (*on_cancel)(struct neap_job *job);
     void *task;                    /* what it stands for; NULL once ended. Owner's thread */
     struct neap_message reason;    /* of the cancel; written once by who set cancel_requested, before the post */
     struct neap_scope *scope;      /* that it belongs to, a reference; NULL. Set before the start, cleared at the end */
@@ -51,7 +52,8 @@ void neap_job_cancel_early(struct neap_job *job);
 /* Owner's thread, `task` is set: acts on what another thread has asked, if it has not come through the mailbox yet. */
 void neap_job_look(struct neap_job *job);
 
-/* Any thread: is it parked just now? WATCH: that is told there from now on; `flag` stays until the next call. NULL: in the job. */
+/* Any thread: is it parked just now? WATCH: that is told there from now on; `flag` stays until the next call.
+ * NULL: in the job. */
 bool neap_job_is_waiting(struct neap_job *job);
 void neap_job_watch(struct neap_job *job, _Atomic bool *flag);
 /* Any thread: it has ended, and somebody has seen how. */

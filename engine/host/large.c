@@ -1,28 +1,33 @@
 /* large: memory beside the rings.
  *
- * PURPOSE     A string of a MiB costs no system call and no page fault, and is copied as often as between two threads and once
- *             more: into a message, from there to memory that both processes have mapped, from there into the other Lua state.
+ * PURPOSE     A string of a MiB costs no system call and no page fault, and is copied as often as between two
+ *             threads and once more: into a message, from there to memory that both processes have mapped, from
+ *             there into the other Lua state.
  *
- * PLACES      New memory costs more than copying to it: the kernel clears it and maps it, page by page, on both sides. So each direction
- *             has a few places, segments that both sides keep mapped and use again and again; only their number is sent. A place is
- *             claimed by the thread that writes there, and then busy (a flag that both sides see) until the reader is done with it.
- *             One that is too small gets another segment, a power of two, whose descriptor is sent once. What is larger than
- *             KEPT_MAX, or finds all places busy, has a segment of its own, used once.
+ * PLACES      New memory costs more than copying to it: the kernel clears it and maps it, page by page, on both sides.
+ *             So each direction has a few places, segments that both sides keep mapped and use again and again; only
+ *             their number is sent. A place is claimed by the thread that writes there, and then busy (a flag that
+ *             both sides see) until the reader is done with it. One that is too small gets another segment, a power of
+ *             two, whose descriptor is sent once. What is larger than KEPT_MAX, or finds all places busy, has a
+ *             segment of its own, used once.
  *
- * LENT        A plain string need not be copied on arrival: the message refers to it where it lies, and the place is free again when the
- *             message has been decoded or dropped. That may take for ever. So only the first places are lent, and those that are
- *             claimed first; from the last ones everything is copied at once, and something is always on the move. What is used
- *             once is lent if it is larger than KEPT_MAX: smaller it is copied, as a mapping costs more.
+ * LENT        A plain string need not be copied on arrival: the message refers to it where it lies, and the place is
+ *             free again when the message has been decoded or dropped. That may take for ever. So only the first places
+ *             are lent, and those that are claimed first; from the last ones everything is copied at once, and
+ *             something is always on the move. What is used once is lent if it is larger than KEPT_MAX: smaller it is
+ *             copied, as a mapping costs more.
  *
- * MEMORY      Bounded by NEAP_LARGE_PLACES times KEPT_MAX in each direction of a wire, and what messages hold by themselves. It goes with
- *             the wire, and what is lent when it is let go; both are the system's, so it does not matter who dies first.
+ * MEMORY      Bounded by NEAP_LARGE_PLACES times KEPT_MAX in each direction of a wire, and what messages hold by
+ *             themselves. It goes with the wire, and what is lent when it is let go; both are the system's, so it
+ *             does not matter who dies first.
  *
- * TRUST       None. A segment cannot shrink under its reader. What lies there may change while it is looked at: it is copied first, or is a plain
- *             string, in which nothing is looked for. A flag that the other side resets too early spoils what it reads itself.
+ * TRUST       None. A segment cannot shrink under its reader. What lies there may change while it is looked at: it is
+ *             copied first, or is a plain string, in which nothing is looked for. A flag that the other side resets too
+ *             early spoils what it reads itself.
  *
- * REJECTED    Files that are written and read (two copies more, and a system call for each: 1.5 GB/s); the same with new memory each time
- *             (256 page faults for a MiB on either side); lending from every place (a receiver that keeps a few strings would have all
- *             others sent by new memory). */
+ * REJECTED    Files that are written and read (two copies more, and a system call for each: 1.5 GB/s); the same with
+ *             new memory each time (256 page faults for a MiB on either side); lending from every place (a receiver
+ *             that keeps a few strings would have all others sent by new memory). */
 #include "host/large.h"
 
 #include <errno.h>
@@ -98,7 +103,8 @@ static void copy(char *to, const struct iovec *pieces, unsigned count) {
     }
 }
 
-/* Writes to a file, from its beginning: to new memory that costs less than copying. 0, NEAP_NOMEM, or what the system said. */
+/* Writes to a file, from its beginning: to new memory that costs less than copying.
+ * 0, NEAP_NOMEM, or what the system said. */
 static int write_all(int fd, const struct iovec *pieces, unsigned count) {
     off_t at = 0;
     for (unsigned i = 0; i < count; i++) {

@@ -1,5 +1,5 @@
-/* large: what is too large for the rings of a wire lies in memory that both processes have mapped, beside them. One for each wire. The essay
- * is in large.c. */
+/* large: what is too large for the rings of a wire lies in memory that both processes have mapped, beside them. One for
+ * each wire. The essay is in large.c. */
 #ifndef NEAP_HOST_LARGE_H
 #define NEAP_HOST_LARGE_H
 
@@ -65,15 +65,16 @@ void neap_large_init(struct neap_large *large, struct neap_segment *shared, neap
                      neap_large_flags *theirs);
 void neap_large_fini(struct neap_large *large);
 
-/* Any thread: writes the bytes of `pieces`, `size` in all, at least 1 and at most NEAP_LARGE_MAX. On success neap_large_settle is owed. 0,
- * NEAP_NOMEM, or what the system said. */
+/* Any thread: writes the bytes of `pieces`, `size` in all, at least 1 and at most NEAP_LARGE_MAX. On success
+ * neap_large_settle is owed. 0, NEAP_NOMEM, or what the system said. */
 int neap_large_write(struct neap_large *large, const struct iovec *pieces, unsigned count, size_t size,
                      struct neap_large_outgoing *outgoing);
 /* It has been sent; or nobody will ever hear of it. */
 void neap_large_settle(struct neap_large *large, struct neap_large_outgoing *outgoing, bool sent);
 
-/* One reader at a time. What a note is about that came with so many descriptors, of which one is taken, and -1 then, if the note says so. On
- * success neap_large_close is owed. 0; UV_EPROTO: it makes no sense; UV_EMFILE: we had no room for the descriptor; NEAP_NOMEM. */
+/* One reader at a time. What a note is about that came with so many descriptors, of which one is taken, and -1 then, if
+ * the note says so. On success neap_large_close is owed. 0; UV_EPROTO: it makes no sense; UV_EMFILE: we had no room for
+ * the descriptor; NEAP_NOMEM. */
 int neap_large_open(struct neap_large *large, const struct neap_large_note *note, int *fds, unsigned fd_count,
                     struct neap_large_incoming *incoming);
 /* Keeps the bytes beyond the call, and beyond the wire. NULL: they have to be copied. */

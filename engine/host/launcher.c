@@ -1,27 +1,30 @@
 /* launcher: from a request to a running child process.
  *
- * PURPOSE     A child is a clean new process: no thread, lock, loop or Lua state of ours is in it. It runs the runner, whatever
- *             the program is that has the library loaded.
+ * PURPOSE     A child is a clean new process: no thread, lock, loop or Lua state of ours is in it. It runs the runner,
+ *             whatever the program is that has the library loaded.
  *
- * TWO WAYS    posix_spawn executes the runner: 0.5 ms and more, most of it for the dynamic linker. So from the second child on there is
- *             a nursery: a runner that was executed likewise, has one thread and does nothing but wait for requests. A copy of it
- *             (a fork) is as clean as a new process, and takes a fifth of the time. It is made with CLONE_PARENT: the copy is
- *             our own child, not the nursery's; we reap it, it ends with us, ps shows it below us.
- *             The nursery has the environment and the working directory that we had when it was started. When ours have changed
- *             it is replaced. Where it cannot be had, or dies, posix_spawn does.
+ * TWO WAYS    posix_spawn executes the runner: 0.5 ms and more, most of it for the dynamic linker. So from the
+ *             second child on there is a nursery: a runner that was executed likewise, has one thread and does
+ *             nothing but wait for requests. A copy of it (a fork) is as clean as a new process, and takes a fifth
+ *             of the time. It is made with CLONE_PARENT: the copy is our own child, not the nursery's; we reap it,
+ *             it ends with us, ps shows it below us.
+ *             The nursery has the environment and the working directory that we had when it was started. When ours have
+ *             changed it is replaced. Where it cannot be had, or dies, posix_spawn does.
  *
- * THREADS     A child is told of its parent's death (PR_SET_PDEATHSIG) when the *thread* that started it ends. So posix_spawn is called by
- *             the hub's thread, which lives as long as any child; also for the nursery, whose copies take that over.
+ * THREADS     A child is told of its parent's death (PR_SET_PDEATHSIG) when the *thread* that started it ends. So
+ *             posix_spawn is called by the hub's thread, which lives as long as any child; also for the nursery,
+ *             whose copies take that over.
  *
- * THE COPY    is made by the system call, for want of a function that takes flags. Of what fork would do besides, the C library needs one
- *             thing in a process with one thread: its own note of the thread's number, which the system writes (CLONE_CHILD_SETTID) where
- *             it knows it to be (PR_GET_TID_ADDRESS). A nursery that does not find it there refuses to be one.
+ * THE COPY    is made by the system call, for want of a function that takes flags. Of what fork would do besides, the C
+ *             library needs one thing in a process with one thread: its own note of the thread's number, which the
+ *             system writes (CLONE_CHILD_SETTID) where it knows it to be (PR_GET_TID_ADDRESS). A nursery that does not
+ *             find it there refuses to be one.
  *             Copies have the same addresses, from which Lua makes its seeds; see RANDOM in bindings/libraries.c.
  *
  * LOCKS       `guard` is held while the nursery is asked: 0.1 ms, longer than others of our guards.
  *
- * REJECTED    A fork of our own process (threads, locks, and 7 ms for 500 MB); libuv's uv_spawn, which is one; children of the nursery
- *             with their status sent on (kill -9 of the nursery would take it along). */
+ * REJECTED    A fork of our own process (threads, locks, and 7 ms for 500 MB); libuv's uv_spawn, which is one; children
+ *             of the nursery with their status sent on (kill -9 of the nursery would take it along). */
 #include "host/launcher.h"
 
 #include <errno.h>

@@ -20,8 +20,8 @@ struct neap_launch {
     int output, error_output; /* where it prints to; borrowed */
 };
 
-/* Any thread but the hub's; may take a millisecond. Starts the runner as a child process of this one. 0; or what the system said:
- * UV_ENOENT, UV_EACCES, UV_EAGAIN, ... */
+/* Any thread but the hub's; may take a millisecond. Starts the runner as a child process of this one. 0; or what the
+ * system said: UV_ENOENT, UV_EACCES, UV_EAGAIN, ... */
 int neap_launch(struct neap_hub *hub, const struct neap_launch *launch, pid_t *pid);
 
 /* The hub's thread, at its end: lets go of what was needed to start processes. */
@@ -31,8 +31,8 @@ void neap_launcher_end(struct neap_hub *hub);
 
 /* It was started as a child: sees to it that it ends with `parent`, and holds no descriptor that it was not given. */
 void neap_launch_settle(pid_t parent);
-/* It was started as the nursery: makes processes as it is asked to. Returns in each of these, which goes on as a child, settled;
- * the nursery itself exits when nobody can ask any more. */
+/* It was started as the nursery: makes processes as it is asked to. Returns in each of these, which goes on as a child,
+ * settled; the nursery itself exits when nobody can ask any more. */
 void neap_launch_nurse(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* lookout: a loop that spins reads the wires of its engine meanwhile: what comes for it is there without a wake-up, and what other
- * processes ask is answered by it, and not by the hub's thread. */
+/* lookout: a loop that spins reads the wires of its engine meanwhile: what comes for it is there without a wake-up, and
+ * what other processes ask is answered by it, and not by the hub's thread. */
 #ifndef NEAP_HOST_LOOKOUT_H
 #define NEAP_HOST_LOOKOUT_H
 

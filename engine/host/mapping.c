@@ -1,6 +1,7 @@
-/* mapping: a segment's descriptor crosses once, before the first that lies in it (SEGMENT: u64 id, a descriptor); from then on its number
- * will do. The sender has a reference to each; when nobody else here has, it says so (FORGET_SEGMENT) and both let go. So a descriptor
- * lasts no longer than what lies in its segment, and what is under way still has what it needs: it was sent before. */
+/* mapping: a segment's descriptor crosses once, before the first that lies in it (SEGMENT: u64 id, a descriptor); from
+ * then on its number will do. The sender has a reference to each; when nobody else here has, it says so
+ * (FORGET_SEGMENT) and both let go. So a descriptor lasts no longer than what lies in its segment, and what is under
+ * way still has what it needs: it was sent before. */
 #include "host/mapping.h"
 
 #include <unistd.h>

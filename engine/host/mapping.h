@@ -1,4 +1,5 @@
-/* mapping: objects that lie in shared memory (core/mapped.h), on their way over a link. The other side maps the same bytes. */
+/* mapping: objects that lie in shared memory (core/mapped.h), on their way over a link.
+ * The other side maps the same bytes. */
 #ifndef NEAP_HOST_MAPPING_H
 #define NEAP_HOST_MAPPING_H
 
@@ -14,8 +15,8 @@ struct neap_session;
 void neap_mapping_pack(struct neap_packer *packer, struct neap_object *object);
 struct neap_object *neap_mapping_unpack(struct neap_unpacker *unpacker);
 
-/* The session's guard is held. The other side is to have the segment when it reads what is sent from now on. 0, NEAP_BROKEN, NEAP_NOMEM or
- * what the system said. */
+/* The session's guard is held. The other side is to have the segment when it reads what is sent from now on. 0,
+ * NEAP_BROKEN, NEAP_NOMEM or what the system said. */
 int neap_mapping_send(struct neap_session *session, struct neap_segment *segment);
 /* The segment of this name that both sides have, with a new reference; NULL: there is none. */
 struct neap_segment *neap_mapping_find(struct neap_session *session, uint64_t id);
@@ -24,7 +25,8 @@ struct neap_segment *neap_mapping_find(struct neap_session *session, uint64_t id
 bool neap_mapping_segment(struct neap_session *session, struct neap_unpacker *unpacker);
 void neap_mapping_forget(struct neap_session *session, uint64_t id);
 void neap_mappings_end(struct neap_session *session);
-/* Something that was mapped has been let go: segments that are not used here any more are the other side's no longer. */
+/* Something that was mapped has been let go: segments that are not used here any more are
+ * the other side's no longer. */
 void neap_mapping_forget_unused(struct neap_session *session);
 
 #endif

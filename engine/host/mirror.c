@@ -1,11 +1,12 @@
 /* mirror: what ends elsewhere.
  *
- * MODEL       A job ends once, for everybody. So a mirror is a future of this process, and its waits are claimed here, without tickets: as
- *             soon as somebody waits it asks the other process for the end (watch), and ends with what comes back. When the last
- *             who waited has given up, it takes that back: over there a failure that nobody waits for is reported.
+ * MODEL       A job ends once, for everybody. So a mirror is a future of this process, and its waits are claimed here,
+ *             without tickets: as soon as somebody waits it asks the other process for the end (watch), and ends with
+ *             what comes back. When the last who waited has given up, it takes that back: over there a failure that
+ *             nobody waits for is reported.
  * LOOKING     How it stands is asked each time, until it has ended.
- * THE END     of the other process ends a mirror that is watched: it has failed, for that reason. One that is not watched learns
- *             of it when it is next used. */
+ * THE END     of the other process ends a mirror that is watched: it has failed, for that reason. One that is not
+ *             watched learns of it when it is next used. */
 #include "host/mirror.h"
 
 #include <stddef.h>
@@ -61,7 +62,8 @@ static void stop_watching(struct neap_mirror *mirror) {
     neap_object_unlock(object_of(mirror));
 }
 
-/* By whoever pumps. It is watched until it has ended: nobody who comes meanwhile asks for the end again, which comes once. */
+/* By whoever pumps. It is watched until it has ended: nobody who comes meanwhile asks for the end again,
+ * which comes once. */
 static void watched(struct neap_pending *pending) {
     struct neap_mirror *mirror = NEAP_CONTAINER_OF(pending, struct neap_mirror, watch);
     struct neap_unpacker *more = pending->more;

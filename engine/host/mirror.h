@@ -43,8 +43,8 @@ struct neap_object *neap_mirror_make(struct neap_session *session, uint32_t id, 
 /* NULL unless `object` is a mirror. */
 struct neap_mirror *neap_mirror_of(struct neap_object *object);
 
-/* Any thread, blocks it for the time of a round trip: how it stands over there, as NEAP_JOB_STATE tells. If it has ended, the
- * mirror has too once this returns. */
+/* Any thread, blocks it for the time of a round trip: how it stands over there, as NEAP_JOB_STATE tells. If it has
+ * ended, the mirror has too once this returns. */
 int64_t neap_mirror_look(struct neap_mirror *mirror);
 /* Likewise: a call. The message is the operand and the result. */
 void neap_mirror_call(struct neap_mirror *mirror, uint8_t method, struct neap_call *call);
@@ -54,8 +54,8 @@ void neap_mirror_tell(struct neap_mirror *mirror, uint8_t method);
 /* Any thread: the text in `message` becomes the name. */
 void neap_job_take_name(struct neap_job *job, const struct neap_message *message);
 
-/* neap_remote functions. For the classes of jobs; and for whatever is a future: what its mirrors take over at the end (put_more), to
- * which a process adds its exit. */
+/* neap_remote functions. For the classes of jobs; and for whatever is a future: what its mirrors take over at the end
+ * (put_more), to which a process adds its exit. */
 void neap_job_constants(struct neap_object *object, struct neap_constants *constants);
 void neap_job_serve(struct neap_object *object, struct neap_call *call);
 void neap_mirror_put_end(struct neap_object *object, struct neap_packer *packer);

@@ -1,8 +1,8 @@
 /* packer: how messages cross.
  *
- * OBJECTS     A message refers to objects by index; each class says itself what is written for one of its own, and makes another
- *             of it on the other side (pack and unpack in core/object.h). Classes go by their numbers in the table that the
- *             wire's engine was given: both ends have the same, being of one version. */
+ * OBJECTS     A message refers to objects by index; each class says itself what is written for one of its own, and
+ *             makes another of it on the other side (pack and unpack in core/object.h). Classes go by their numbers in
+ *             the table that the wire's engine was given: both ends have the same, being of one version. */
 #include "host/packer.h"
 
 #include <unistd.h>
@@ -270,7 +270,8 @@ struct neap_object *neap_unpack_object(struct neap_unpacker *unpacker) {
     return object;
 }
 
-/* Objects come before the bytes: each takes a byte at least, so no number of them makes us ask for more than the frame's size. */
+/* Objects come before the bytes: each takes a byte at least, so no number of them makes us ask for
+ * more than the frame's size. */
 static struct neap_object **unpack_objects(struct neap_unpacker *unpacker, uint32_t count) {
     uint32_t done = 0;
     if (count > OBJECTS_MAX || count > (size_t)(unpacker->end - unpacker->at)) neap_unpack_fail(unpacker, UV_EPROTO);

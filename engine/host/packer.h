@@ -1,7 +1,8 @@
 /* packer: frames and what is in them: numbers, texts, messages; and with a message the objects that it refers to.
  *
- * Native byte order, nothing aligned: both ends are on one machine, and of one version of this library (process.c sees to that).
- * Errors stick: after the first one nothing more is written or read, and `code` tells; so only the end has to look. */
+ * Native byte order, nothing aligned: both ends are on one machine, and of one version of this library
+ * (process.c sees to that). Errors stick: after the first one nothing more is written or read, and `code` tells;
+ * so only the end has to look. */
 #ifndef NEAP_HOST_PACKER_H
 #define NEAP_HOST_PACKER_H
 
@@ -33,8 +34,8 @@ struct neap_packer {
     unsigned fd_count;          /* of fds */
     int code; /* 0; NEAP_NOMEM; UV_ENOTSUP: an object cannot go to another process; UV_EMSGSIZE: too many descriptors */
     const struct neap_object *obstacle; /* which; NULL */
-    bool
-        is_late; /* whoever has sent it is not there to be told: see passing.c. Set by who packs; false to begin with */
+    /* Whoever has sent it is not there to be told: see passing.c. Set by who packs; false to begin with. */
+    bool is_late;
     uint32_t notes[NEAP_PACKER_NOTES]; /* the session's: what it learns once this has been sent */
     unsigned note_count;               /* of notes */
     char inlined[NEAP_PACKER_INLINE];
@@ -44,7 +45,8 @@ void neap_packer_init(struct neap_packer *packer, struct neap_wire *wire);
 void neap_packer_fini(struct neap_packer *packer);
 /* Any thread. Sends it as a frame of this type, unless something has failed before. 0 or the code. */
 int neap_packer_send(struct neap_packer *packer, uint8_t type);
-/* The same for what must not get lost: what is small, and has neither objects nor descriptors, is told (neap_wire_tell). */
+/* The same for what must not get lost: what is small, and has neither objects nor descriptors,
+ * is told (neap_wire_tell). */
 int neap_packer_tell(struct neap_packer *packer, uint8_t type);
 
 void neap_pack(struct neap_packer *packer, const void *bytes, size_t size);

@@ -1,8 +1,9 @@
 /* parent: the other end of process.c.
  *
- * ORPHANS    When the wire ends without our doing the parent has gone: the program ends, in order, so that `<close>` variables
- *            run; after a time of grace at once. (It is also sent SIGTERM, by the system: see launcher.c.)
- * BUSY       The engine counts the wire as something that may wake a loop: a task that waits for ever may be cancelled yet. */
+ * ORPHANS    When the wire ends without our doing the parent has gone: the program ends, in order, so that `<close>`
+ *            variables run; after a time of grace at once. (It is also sent SIGTERM, by the system: see launcher.c.)
+ * BUSY       The engine counts the wire as something that may wake a loop:
+ *            a task that waits for ever may be cancelled yet. */
 #include "host/parent.h"
 
 #include <errno.h>

@@ -35,8 +35,8 @@ int neap_parent_open(struct neap_parent *parent, const struct neap_makers *maker
                      bool (*read_start)(struct neap_unpacker *unpacker, void *argument), void *argument);
 /* Waits for the first frame. False: there is no parent any more, or it talks nonsense. */
 bool neap_parent_await_start(struct neap_parent *parent);
-/* From now on the hub of `engine` listens: a cancel reaches the job of parent->self, whose main loop has `mailbox`; and if the
- * parent goes, the program ends. 0, or what the system said. */
+/* From now on the hub of `engine` listens: a cancel reaches the job of parent->self, whose main loop has `mailbox`; and
+ * if the parent goes, the program ends. 0, or what the system said. */
 int neap_parent_attach(struct neap_parent *parent, struct neap_engine *engine, struct neap_mailbox *mailbox,
                        uint64_t id);
 /* Tells how it ended: the last that it hears. */

@@ -1,12 +1,13 @@
 /* passing: the descriptor goes with the frame that mentions it.
  *
- * OWNERS      The duplicate that `depart` has made is the packer's until the frame has been sent; then the system keeps one, in the socket of
- *             the wire, or the wire does while the frame waits for room; the receiver's is its frame's until it is taken. Each closes what
- *             it has when it ends: so one that is under way is lost with the link, and with nothing else.
- * WITHOUT     A receiver without a free descriptor gets the message all the same, with an object that says why it is of no use (UV_EMFILE). So
- *             nothing else in the message is lost, and the link goes on; an object that is only passed on here says it over there. The
- *             same becomes of one that cannot depart from a message whose sender has gone on long ago (packer->is_late), as out of a
- *             channel; else the sender is told.
+ * OWNERS      The duplicate that `depart` has made is the packer's until the frame has been sent; then the system keeps
+ *             one, in the socket of the wire, or the wire does while the frame waits for room; the receiver's is its
+ *             frame's until it is taken. Each closes what it has when it ends: so one that is under way is lost with
+ *             the link, and with nothing else.
+ * WITHOUT     A receiver without a free descriptor gets the message all the same, with an object that says why it is of
+ *             no use (UV_EMFILE). So nothing else in the message is lost, and the link goes on; an object that is only
+ *             passed on here says it over there. The same becomes of one that cannot depart from a message whose sender
+ *             has gone on long ago (packer->is_late), as out of a channel; else the sender is told.
  * REJECTED    To keep what has been sent, as with code: a descriptor would stay open that nobody uses any more. */
 #include "host/passing.h"
 

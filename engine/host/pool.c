@@ -1,25 +1,29 @@
 /* pool: work that is queued, and workers that take it.
  *
- * MODEL      One queue for all workers, the oldest first: whoever is free takes the next, so that uneven work balances. Work is a
- *            future; the queue, and then the list of what runs, has a reference to it. A worker is a number: it takes (TAKE),
- *            finishes by the id of the work, and listens (LISTEN) to what it is asked about work that it runs. It never sees the
- *            future itself, so it may live anywhere.
- * PHASES     of work: QUEUED -> RUNNING -> ENDED, or QUEUED -> ENDED. Each step is made under the pool's guard, and who makes it
- *            ENDED ends the future after that: so it ends once, be it that a worker finishes, dies and is cancelled at the same time.
- *            A promise is RUNNING from the start.
+ * MODEL      One queue for all workers, the oldest first: whoever is free takes the next, so that uneven work balances.
+ *            Work is a future; the queue, and then the list of what runs, has a reference to it. A worker is a number:
+ *            it takes (TAKE), finishes by the id of the work, and listens (LISTEN) to what it is asked about work that
+ *            it runs. It never sees the future itself, so it may live anywhere.
+ * PHASES     of work: QUEUED -> RUNNING -> ENDED, or QUEUED -> ENDED. Each step is made under the pool's guard, and who
+ *            makes it ENDED ends the future after that: so it ends once, be it that a worker finishes, dies and is
+ *            cancelled at the same time. A promise is RUNNING from the start.
  * INVARIANTS (under the guard)
- *            1. Takers wait only while there is no more in the queue than there are lookers, and submitters only while it is full.
+ *            1. Takers wait only while there is no more in the queue than there are lookers,
+ *               and submitters only while it is full.
  *            2. Once the pool is closed nobody submits; once the queue is empty as well, nobody takes.
  *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
- *            4. Once the pool is terminated nobody listens in vain: who has been told all that is asked of its work is told that.
+ *            4. Once the pool is terminated nobody listens in vain: who has been told all that is
+ *               asked of its work is told that.
  * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
- * LOOKERS    A thread that wants work looks at the length of the queue for a while before it waits in the list of takers: that costs
- *            neither side a wake-up. Who looks is counted, and always comes for work under the guard in the end. So what is submitted
- *            is left in the queue for it, rather than given to a taker who sleeps.
- * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_is_needed). Idle workers do not keep it.
+ * LOOKERS    A thread that wants work looks at the length of the queue for a while before it waits in the list of
+ *            takers: that costs neither side a wake-up. Who looks is counted, and always comes for work under the guard
+ *            in the end. So what is submitted is left in the queue for it, rather than given to a taker who sleeps.
+ * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_is_needed). Idle workers
+ *            do not keep it.
  * LOCKS      The pool's guard. Futures are ended, and engine and mailboxes called, once it is free.
- * REJECTED   A queue for each worker and stealing (a chunk is large, one queue is not contended); a hold in the worker's name, as a
- *            permit has (it does not know the cause of a death, nor what was taken and never arrived). */
+ * REJECTED   A queue for each worker and stealing (a chunk is large, one queue is not contended); a hold
+ *            in the worker's name, as a permit has (it does not know the cause of a death, nor what was
+ *            taken and never arrived). */
 #include "host/pool.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* pool: work that is queued, and workers that take it. The essay is in pool.c.
  *
- * The pool knows no threads or processes, and starts none: a worker is a number, in whose name somebody takes. Whoever starts
- * workers tells the pool when one has gone. */
+ * The pool knows no threads or processes, and starts none: a worker is a number, in whose name somebody takes. Whoever
+ * starts workers tells the pool when one has gone. */
 #ifndef NEAP_HOST_POOL_H
 #define NEAP_HOST_POOL_H
 
@@ -17,14 +17,14 @@
 #include "host/work.h"
 
 /* Operations of a link.
- * SUBMIT  link->message is the call, link->number NEAP_POOL_QUIET or 0. Waits while the queue is full. Afterwards message is a
- *         handle of the work; or result is NEAP_CLOSED; NEAP_BROKEN: see neap_pool_fail; NEAP_NOMEM.
- * TAKE    link->number is the worker. Afterwards message is the call of the next work, number its id; or result is NEAP_CLOSED:
- *         there is none, and there never will be.
+ * SUBMIT  link->message is the call, link->number NEAP_POOL_QUIET or 0. Waits while the queue is full. Afterwards
+ *         message is a handle of the work; or result is NEAP_CLOSED; NEAP_BROKEN: see neap_pool_fail; NEAP_NOMEM.
+ * TAKE    link->number is the worker. Afterwards message is the call of the next work, number its id; or result is
+ *         NEAP_CLOSED: there is none, and there never will be.
  * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is
- *         NEAP_POOL_REQUESTS times the id, plus the neap_work_request; message is the reason. Or result is NEAP_CLOSED: the pool has
- *         been terminated, and nothing more will be asked. Who hears of work that has not reached its runner yet gives its id as
- *         link->message next time, an integer: if it still runs, it hears the same again.
+ *         NEAP_POOL_REQUESTS times the id, plus the neap_work_request; message is the reason. Or result is NEAP_CLOSED:
+ *         the pool has been terminated, and nothing more will be asked. Who hears of work that has not reached its
+ *         runner yet gives its id as link->message next time, an integer: if it still runs, it hears the same again.
  * JOIN    waits until the pool has ended. */
 enum neap_pool_op { NEAP_POOL_SUBMIT, NEAP_POOL_TAKE, NEAP_POOL_LISTEN, NEAP_POOL_JOIN };
 
@@ -41,14 +41,15 @@ struct neap_pool_stats {
     struct neap_histogram wait, run; /* how long work waited in the queue, and how long it took: of all that ran */
 };
 
-/* What every submitter and every taker writes comes first, together: between threads it is memory, not work, that takes the time. */
+/* What every submitter and every taker writes comes first, together: between threads it is memory, not work,
+ * that takes the time. */
 struct neap_pool {
     struct neap_object object; /* shared from the start */
-    struct neap_list
-        queue; /* neap_work.node: the oldest first; a reference each. guard, as all below that is not constant */
+    /* neap_work.node: the oldest first; a reference each. Guard, as all below that is not constant. */
+    struct neap_list queue;
     _Atomic size_t queued; /* length of the queue. Written under the guard */
-    _Atomic uint32_t
-        lookers; /* takers that look at `queued` and will come for work: see LOOKERS. Fewer under the guard only */
+    /* Takers that look at `queued` and will come for work: see LOOKERS. Fewer under the guard only. */
+    _Atomic uint32_t lookers;
     _Atomic bool closed;                                     /* takes no work any more; what it has is done */
     _Atomic bool ended;                                      /* no worker is left */
     bool terminated;                                         /* all that it had is cancelled; closed as well */
@@ -73,21 +74,22 @@ struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind 
 
 /* --- any thread, no guard held --- */
 
-/* A worker has done the work `id`: ends its future. False when it has ended already. What came out, NULL for nothing, and what is
- * left of the call, or NULL, are empty afterwards: that goes with the work, so that it is dropped where it was made. */
+/* A worker has done the work `id`: ends its future. False when it has ended already. What came out, NULL for
+ * nothing, and what is left of the call, or NULL, are empty afterwards: that goes with the work, so that it is
+ * dropped where it was made. */
 bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome,
                       struct neap_message *call);
 
-/* Work that no worker does, but the task of `job`, which calls neap_pool_finish; cancelling it cancels that task. A new reference,
- * for the caller. NULL: no memory. */
+/* Work that no worker does, but the task of `job`, which calls neap_pool_finish; cancelling it cancels that task. A new
+ * reference, for the caller. NULL: no memory. */
 struct neap_work *neap_pool_promise(struct neap_pool *pool, struct neap_job *job);
 
-/* What is queued is cancelled at once; who runs it is asked. `reason` is taken over when true. False when it has ended, or as
- * much was asked before. */
+/* What is queued is cancelled at once; who runs it is asked. `reason` is taken over when true. False when it has ended,
+ * or as much was asked before. */
 bool neap_pool_request(struct neap_work *work, enum neap_work_request request, struct neap_message *reason);
 
-/* A worker has ended: what it still ran fails with copies of `outcome` (taken over), or was cancelled where that is NULL.
- * `lost`: it was not to end. */
+/* A worker has ended: what it still ran fails with copies of `outcome` (taken over), or was cancelled where that is
+ * NULL. `lost`: it was not to end. */
 void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct neap_outcome *outcome);
 
 /* Takes no work any more. */
@@ -98,11 +100,13 @@ void neap_pool_terminate(struct neap_pool *pool);
 void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome);
 /* SUBMIT said NEAP_BROKEN: work that has failed with that. Takes over `call`. NULL: no memory. */
 struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *call, bool quiet);
-/* No worker is left, and none will come: cancels what is left for them, and lets join go on. Promises are kept by others. */
+/* No worker is left, and none will come: cancels what is left for them, and lets join go on.
+ * Promises are kept by others. */
 void neap_pool_end(struct neap_pool *pool);
 
 /* Calls of other processes.
- * FINISH, BREAK, FAIL   as the functions; number: id, or flags; message: a packed outcome, or the call and then the work
+ * FINISH, BREAK, FAIL   as the functions; number: id, or flags; message: a packed outcome,
+ *                       or the call and then the work
  * STATE                 number: 1 closed, 2 ended, 4 broken; message: its name
  * STATS                 message: the bytes of a neap_pool_stats */
 enum neap_pool_call {

@@ -1,20 +1,22 @@
 /* process: children.
  *
- * START      The wire is made, what the child is to run is written into it, the runner is launched (launcher.c), and the hub takes
- *            over. So the child finds its first frame when it begins.
+ * START      The wire is made, what the child is to run is written into it, the runner is launched (launcher.c), and
+ *            the hub takes over. So the child finds its first frame when it begins.
  *
- * END        is when the system says so, by a descriptor (pidfd) that the hub watches; where there is none a thread waits for it.
- *            Then, on the hub's thread, in one turn:
- *            1. it is reaped; 2. what it had sent is read to the end, and the wire ends; 3. what it had printed is written;
- *            4. its descriptors are closed; 5. the job ends: who joins it goes on; 6. a failure that nobody awaited is reported.
- *            The program's handling of SIGCHLD is not touched; if it reaps children of all sorts, or ignores the signal, then the child's
- *            own word for its status is taken.
+ * END        is when the system says so, by a descriptor (pidfd) that the hub watches; where there is none a thread
+ *            waits for it. Then, on the hub's thread, in one turn:
+ *            1. it is reaped; 2. what it had sent is read to the end, and the wire ends; 3. what it had printed is
+ *            written; 4. its descriptors are closed; 5. the job ends: who joins it goes on; 6. a failure that nobody
+ *            awaited is reported.
+ *            The program's handling of SIGCHLD is not touched; if it reaps children of all sorts, or ignores the
+ *            signal, then the child's own word for its status is taken.
  *
  * OUTCOME    done        its function has returned; or it exited with status 0.
  *            failed      its function has raised; it exited otherwise, or was ended by a signal.
  *            cancelled   it was cancelled; or it was terminated or killed through its handle, then the error says so.
  *
- * LIVES      The engine's list does not count; the hub holds a reference from the start until the last watch has stopped.
+ * LIVES      The engine's list does not count; the hub holds a reference from the start until the last watch has
+ *            stopped.
  *
  * LOCKS      `guard` is taken last. */
 #include "host/process.h"

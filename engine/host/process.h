@@ -46,7 +46,8 @@ struct neap_process {
     int output_fd, error_output_fd;           /* until the drains have them; -1. Starter, then hub's thread */
     struct neap_report report;                /* hub's thread, until it has ended */
     unsigned watching;                        /* watches that have not stopped. Hub's thread */
-    /* It has failed, and nobody waited for it: on the hub's thread. Constant once started; NULL: nobody wants to know. */
+    /* It has failed, and nobody waited for it: on the hub's thread. Constant once started;
+     * NULL: nobody wants to know. */
     void (*on_failure)(struct neap_process *process);
     bool is_quiet;           /* not then. Constant once started */
     _Atomic bool is_stopped; /* by terminate or kill: its end will be no failure. Relaxed */
@@ -59,13 +60,15 @@ struct neap_process {
 
 extern const struct neap_class neap_process_job_class;
 
-/* A child that has not been started: one reference; `hub` is made if need be. 0, NEAP_NOMEM, or what the system said. */
+/* A child that has not been started: one reference; `hub` is made if need be.
+ * 0, NEAP_NOMEM, or what the system said. */
 int neap_process_new(struct neap_engine *engine, struct neap_process **process);
 /* This very process, in a child: its handle there. `mailbox`: of the main loop. NULL: no memory. */
 struct neap_process *neap_process_new_self(struct neap_engine *engine, struct neap_mailbox *mailbox, uint64_t id);
 
-/* Starts it: `program` is the runner's path. `pack` writes what it is to run (NEAP_FRAME_START). Any thread but the hub's. 0; NEAP_CLOSED: the engine is
- * stopping; UV_ENOTSUP: packer->obstacle cannot be sent; NEAP_NOMEM, or what the system said: nothing is left of it then. */
+/* Starts it: `program` is the runner's path. `pack` writes what it is to run (NEAP_FRAME_START). Any thread but the
+ * hub's. 0; NEAP_CLOSED: the engine is stopping; UV_ENOTSUP: packer->obstacle cannot be sent; NEAP_NOMEM, or what the
+ * system said: nothing is left of it then. */
 int neap_process_start(struct neap_process *process, const char *program,
                        void (*pack)(struct neap_packer *packer, void *argument), void *argument);
 

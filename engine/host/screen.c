@@ -1,18 +1,21 @@
 /* screen: one terminal, many writers, and a line, or bars, that must stay whole.
  *
- * MODEL      Whoever writes while a line is being edited takes it off the screen first, which needs no more than to know in
- *            which row of it the cursor stands; it does not put it back. That is done by the one who edits, who is told. So a burst of
- *            output costs one redrawing, and the editor is used by its own thread only.
- * FOOTER     Lines that stand below everything. A writer takes them away and puts them back, in one go with what it writes as far as
- *            others can tell. They are away while a line is edited, and while the last line that was printed is not complete. As the
- *            terminal may have become narrower since, their rows are counted when they are taken away.
- * LOCK       Held while the terminal is written to, by writers and by the editor. It is recursive: a finaliser that prints may run
- *            in between. No Lua runs under it otherwise. The lock of a FILE comes after it, and stderr's after stdout's.
- * FREE       Before there is a line or a footer a writer locks the FILE only, as it would anyway. Both begin while all of them are
- *            locked: a writer that is just on its way has finished before, and the next one sees them.
- * NEWS       Bits, and an eventfd that is written after they are set and read before they are taken: so none is missed. Both can be
- *            done in a signal handler. The eventfd is closed by the main thread, under the lock: writers tell under the lock too,
- *            and signals are handled on the main thread, so nobody writes to a descriptor that has become another's. */
+ * MODEL      Whoever writes while a line is being edited takes it off the screen first, which needs no more than to
+ *            know in which row of it the cursor stands; it does not put it back. That is done by the one who edits, who
+ *            is told. So a burst of output costs one redrawing, and the editor is used by its own thread only.
+ * FOOTER     Lines that stand below everything. A writer takes them away and puts them back, in one go with what
+ *            it writes as far as others can tell. They are away while a line is edited, and while the last line
+ *            that was printed is not complete. As the terminal may have become narrower since, their rows are
+ *            counted when they are taken away.
+ * LOCK       Held while the terminal is written to, by writers and by the editor. It is recursive: a finaliser
+ *            that prints may run in between. No Lua runs under it otherwise. The lock of a FILE comes after it,
+ *            and stderr's after stdout's.
+ * FREE       Before there is a line or a footer a writer locks the FILE only, as it would anyway. Both begin while all
+ *            of them are locked: a writer that is just on its way has finished before, and the next one sees them.
+ * NEWS       Bits, and an eventfd that is written after they are set and read before they are taken: so none is
+ *            missed. Both can be done in a signal handler. The eventfd is closed by the main thread, under the lock:
+ *            writers tell under the lock too, and signals are handled on the main thread, so nobody writes to a
+ *            descriptor that has become another's. */
 #include "host/screen.h"
 
 #include <errno.h>
@@ -146,7 +149,8 @@ static int count_rows(const struct neap_screen *screen) {
     return rows;
 }
 
-/* Row by row: to clear the whole screen at once, where the footer begins at its top, makes some terminals keep a copy. */
+/* Row by row: to clear the whole screen at once, where the footer begins at its top,
+ * makes some terminals keep a copy. */
 static void erase_footer(struct neap_screen *screen) {
     static const char first[] = "\r\033[K", next[] = "\033[A\033[K";
     put(first, sizeof first - 1);
@@ -231,7 +235,8 @@ void neap_screen_end(struct neap_screen *screen, FILE *file, bool begun, char la
     pthread_mutex_unlock(&screen->lock);
 }
 
-/* Lock held, footer changed. Prints `above`, which begins a line, and shows the footer, unless there is nothing to print and it stays away. */
+/* Lock held, footer changed. Prints `above`, which begins a line, and shows the footer,
+ * unless there is nothing to print and it stays away. */
 static void redraw(struct neap_screen *screen, const char *above, size_t size) {
     if (size == 0 && (screen->shown || screen->torn)) return;
     bool begun = neap_screen_begin(screen, stderr);

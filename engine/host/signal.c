@@ -1,12 +1,13 @@
 /* signal: from the system's handler to the tasks that wait.
  *
- * MODEL      An engine has one trap (core/trap.h), which its hub reads. When a signal has come, every signal of that number that is open gets
- *            it: all that wait go on; where nobody does it is pending, once, for the next one who waits.
- * COUNTING   While somebody waits here something may still happen by itself, so the engine is no deadlock: `busy` counts each
- *            signal with waiters as a loop that is not idle (COUNTING in core/mailbox.c). It is counted out after those that it has
- *            woken were queued, and so counted in.
- * LIFETIME   The list of those that are open has no references. Who lets go of the last one takes it out of the list first
- *            (`revived`): so what is found in the list, under its guard, is whole.
+ * MODEL      An engine has one trap (core/trap.h), which its hub reads. When a signal has come, every signal
+ *            of that number that is open gets it: all that wait go on; where nobody does it is pending,
+ *            once, for the next one who waits.
+ * COUNTING   While somebody waits here something may still happen by itself, so the engine is no deadlock: `busy`
+ *            counts each signal with waiters as a loop that is not idle (COUNTING in core/mailbox.c). It is counted out
+ *            after those that it has woken were queued, and so counted in.
+ * LIFETIME   The list of those that are open has no references. Who lets go of the last one takes it out of the list
+ *            first (`revived`): so what is found in the list, under its guard, is whole.
  * LOCKS      The guard of the list, then that of a signal. */
 #include "host/signal.h"
 

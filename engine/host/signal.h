@@ -29,11 +29,11 @@ struct neap_signal {
     bool counted;                 /* in engine->busy, while there are waiters; guard */
 };
 
-/* Any thread: opens what waits for signal `number`, which neap_trap_can allows. One reference. 0, NEAP_NOMEM, NEAP_CLOSED (the
- * engine is stopping), or what the system said. */
+/* Any thread: opens what waits for signal `number`, which neap_trap_can allows. One reference. 0, NEAP_NOMEM,
+ * NEAP_CLOSED (the engine is stopping), or what the system said. */
 int neap_signal_open(struct neap_engine *engine, int number, struct neap_signal **result);
-/* Any thread: who waits is answered NEAP_CLOSED. If it was the last one open in the process, the signal does again what it did
- * before. False when it had been closed. */
+/* Any thread: who waits is answered NEAP_CLOSED. If it was the last one open in the process, the signal does again what
+ * it did before. False when it had been closed. */
 bool neap_signal_close(struct neap_signal *signal);
 bool neap_signal_is_closed(const struct neap_signal *signal);
 

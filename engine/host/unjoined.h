@@ -1,5 +1,5 @@
-/* unjoined: failures of tasks, threads and processes that somebody waited for, and that nobody has joined yet: they make the exit
- * status 1, so at the end they are told. */
+/* unjoined: failures of tasks, threads and processes that somebody waited for, and that nobody has joined yet: they
+ * make the exit status 1, so at the end they are told. */
 #ifndef NEAP_HOST_UNJOINED_H
 #define NEAP_HOST_UNJOINED_H
 
@@ -17,8 +17,8 @@ struct neap_unjoined {
     char *text;            /* to be told, terminated; owned, constant */
 };
 
-/* Any thread, no guard held. The text is copied; beyond the most, and without memory, it is not kept. Who adds looks afterwards whether
- * it has been seen already, and removes it then. */
+/* Any thread, no guard held. The text is copied; beyond the most, and without memory, it is not kept. Who adds looks
+ * afterwards whether it has been seen already, and removes it then. */
 void neap_unjoined_add(struct neap_engine *engine, uint64_t id, const char *text);
 /* Somebody has seen how `id` ended. */
 void neap_unjoined_remove(struct neap_engine *engine, uint64_t id);

@@ -22,11 +22,13 @@ struct neap_byte_stream {
     struct neap_tls *tls;      /* between these bytes and those of the descriptor; NULL: nothing. Owned */
     enum neap_poll_op blocked; /* what the last call that has answered UV_EAGAIN waits for */
     uint32_t appetite;         /* bytes that a read makes room for at least */
+    /* The other side of a connection by TCP, kept since the system forgets it with the connection; AF_UNSPEC:
+     * not known. */
     union {
         struct sockaddr any;
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
-    } peer; /* the other side of a connection by TCP, kept since the system forgets it with the connection; AF_UNSPEC: not known */
+    } peer;
     bool socket;  /* it is one: what is written to it raises no signal */
     bool writing; /* somebody's write is under way */
     bool drained; /* the last read took all there was: to try again at once is in vain */

@@ -3,8 +3,9 @@
  * INVARIANTS (under the guard)
  *   1. An entry is there while it has a value, is being updated, or its value may come back (owed).
  *   2. `busy` counts the entries that are being updated; who waits for IDLE does so only while it is not 0.
- * RETURNS     A value that was removed for another process may never be received (GIVEN in host/serving.c). Then it comes back to its entry,
- *             unless that has another one. If the dict has been cleared since it does not: it would have been dropped then.
+ * RETURNS     A value that was removed for another process may never be received (GIVEN in host/serving.c). Then it
+ *             comes back to its entry, unless that has another one. If the dict has been cleared since it does not: it
+ *             would have been dropped then.
  * DROPPING    What is taken out is dropped after the guard has been let go: it may end other objects. */
 #include "sync/dict.h"
 
@@ -92,8 +93,8 @@ static void take_out(struct neap_dict *dict, struct neap_dict_entry *entry) {
     dict->entry_count--;
 }
 
-/* An entry that has lost its value, its turn, or what it was owed: takes it out if that is 1's end of it. Returns it then, to be
- * dropped. */
+/* An entry that has lost its value, its turn, or what it was owed: takes it out if that is 1's end of it.
+ * Returns it then, to be dropped. */
 static struct neap_dict_entry *tidy(struct neap_dict *dict, struct neap_dict_entry *entry) {
     if (entry->value.kind != NEAP_MESSAGE_EMPTY || entry->turns.holder != NULL || entry->owed > 0) return NULL;
     take_out(dict, entry);
@@ -362,8 +363,8 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     }
 }
 
-/* Guard held: the entry of what `link` has removed, which is not owed it any more, and what that was. NULL: nothing was removed, or
- * the dict has been cleared. */
+/* Guard held: the entry of what `link` has removed, which is not owed it any more, and what that was. NULL: nothing was
+ * removed, or the dict has been cleared. */
 static struct neap_dict_entry *stop_owing(struct neap_dict *dict, const struct neap_link *link,
                                           const struct neap_message **value) {
     size_t count;

@@ -1,7 +1,7 @@
 /* dict: values by keys, in the order in which the keys came. Any thread; each operation is atomic.
  *
- * A key can be updated: from taking the turn at it until giving it back its value is the owner's alone to change, who may wait
- * meanwhile. What else would change the value is NEAP_BUSY, and can take the turn in order to wait. */
+ * A key can be updated: from taking the turn at it until giving it back its value is the owner's alone to change, who
+ * may wait meanwhile. What else would change the value is NEAP_BUSY, and can take the turn in order to wait. */
 #ifndef NEAP_SYNC_DICT_H
 #define NEAP_SYNC_DICT_H
 
@@ -16,11 +16,13 @@
 struct neap_dict_entry;
 
 /* Operations of a link, for neap_wait_owner(link->wait).
- * UPDATE  `message`: in, the key; out, a copy of its value (empty: it has none). `hold`: of a neap_turn that was prepared by
- *         neap_dict_prepare. It is the owner's turn from now on; NEAP_HELD: it has been already; NEAP_NOMEM; NEAP_RANGE: no key.
+ * UPDATE  `message`: in, the key; out, a copy of its value (empty: it has none). `hold`: of a neap_turn that was
+ *         prepared by neap_dict_prepare. It is the owner's turn from now on; NEAP_HELD: it has been already;
+ *         NEAP_NOMEM; NEAP_RANGE: no key.
  * IDLE    no key is being updated at this moment.
- * REMOVE  what neap_dict_swap with nothing does, for other processes: one that dies before it has received the value gives it back, unless there is
- *         another by then, or the dict has been cleared. `message`: in, the key; out, a list of key and value (empty: there was none). NEAP_BUSY; NEAP_NOMEM;
+ * REMOVE  what neap_dict_swap with nothing does, for other processes: one that dies before it has received
+ *         the value gives it back, unless there is another by then, or the dict has been cleared. `message`:
+ *         in, the key; out, a list of key and value (empty: there was none). NEAP_BUSY; NEAP_NOMEM;
  *         NEAP_RANGE: no key. Waits for nothing. */
 enum neap_dict_op { NEAP_DICT_UPDATE, NEAP_DICT_IDLE, NEAP_DICT_REMOVE };
 
@@ -56,8 +58,8 @@ struct neap_dict *neap_dict_new(void);
 
 /* `value` is overwritten by a copy of what is there: empty if there is nothing. */
 void neap_dict_get(struct neap_dict *dict, const struct neap_key *key, struct neap_message *value);
-/* Moves `value` in (empty: the key goes) and what was there out. NEAP_BUSY: somebody else than `owner` updates it; or NEAP_NOMEM. Then
- * nothing has changed. */
+/* Moves `value` in (empty: the key goes) and what was there out. NEAP_BUSY: somebody else than `owner` updates it; or
+ * NEAP_NOMEM. Then nothing has changed. */
 int neap_dict_swap(struct neap_dict *dict, const struct neap_owner *owner, const struct neap_key *key,
                    struct neap_message *value);
 /* Drops everything. NEAP_BUSY: a key is being updated; NEAP_HELD: by `owner`. */

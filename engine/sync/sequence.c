@@ -1,9 +1,10 @@
 /* sequence: messages in a row. What is taken out is dropped after the guard has been let go: it may end other objects.
  *
- * RETURNS   An element that was popped for another process may never be received (GIVEN in host/serving.c). Then it comes back: to where it
- *           was, or behind the last one if that is no place any more, or if the list is being updated, as then the others are not to be
- *           moved. Of several that come back at once some may change places. There is room for each until it is known to have been
- *           received (owed). After a clearing it does not come back: that would have dropped it. */
+ * RETURNS   An element that was popped for another process may never be received (GIVEN in host/serving.c). Then it
+ *           comes back: to where it was, or behind the last one if that is no place any more, or if the list is being
+ *           updated, as then the others are not to be moved. Of several that come back at once some may change places.
+ *           There is room for each until it is known to have been received (owed). After a clearing it does not come
+ *           back: that would have dropped it. */
 #include "sync/sequence.h"
 
 #include <string.h>

@@ -15,7 +15,8 @@
 /* The process at the top does what it is asked for, and nobody reads its answers. */
 static void answer_at_the_top(void) { neap_wire_pump(wires[0][0]); }
 
-/* `actor` asks for `op` of the proxy `next` to what is right above it; it is given something, and does not read that. */
+/* `actor` asks for `op` of the proxy `next` to what is right above it;
+ * it is given something, and does not read that. */
 static void be_given(struct actor *actor, void *next, int op) {
     assert_int_equal(start(actor, next, op, NEAP_FOREVER), NEAP_PARKED);
     answer_at_the_top();
@@ -273,7 +274,8 @@ static void a_notification_that_was_not_received_goes_to_the_next_one(void **sta
 
 /* --- through another --- */
 
-/* A grandchild has asked for the 1 that is sent to `channel`, and the answer is on its way to the process in between. Its proxy. */
+/* A grandchild has asked for the 1 that is sent to `channel`, and the answer is on its way to the process in between.
+ * Its proxy. */
 static void *be_given_from_afar(struct neap_channel *channel) {
     void *next = farther(channel);
     send_now(&c, channel, 1);

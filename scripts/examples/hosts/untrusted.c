@@ -1,7 +1,8 @@
 /* A program that runs scripts which nobody vouches for: 16 MB, 100 ms of processor time,
  * and nothing of the outside world.
  *
- * Each gets an engine of its own. Whatever it does, the program goes on. An argument is another processor time, in seconds.
+ * Each gets an engine of its own. Whatever it does, the program goes on.
+ * An argument is another processor time, in seconds.
  *
  *   a good one: ok
  *   an endless loop: cpu
