@@ -16,13 +16,15 @@
  *             takes the first or lets it go. Nobody waits for a lower place while holding a higher one, so no ring of
  *             holders can be; and between holding and taking lie a few instructions, no lock and no call. A process
  *             that dies there leaves a word held; the process whose wait it is takes it back when it learns of the
- *             death (neap_ticket_settle). Who meets a held word spins: longer than that it cannot be held.
+ *             death (neap_ticket_settle). Who meets a held word spins: longer than that it cannot be held, unless
+ *             both have died, who held it and whose wait it is. So who spins looks whether that one lives, and if
+ *             not closes the word for it, as unread: should the holder live after all, he finds it so.
  * RECEIPT     Who has claimed a word keeps what he gave until the wait has ended: closing it is the receipt, without a
  *             message. A process that was killed before it came to that has left its word TAKEN, and whoever gave it
  *             something takes it back: one compare-and-swap again, between that and the closing. A waiting process that
  *             learns that it will not be told what it was given (the one in between has died, there was no memory) says
  *             so in the word: FREE, but with a `by`. It does not use that word again, so that the giver finds it
- *             whenever he looks. Nor does who takes over a page of the dead use what was claimed for a link there.
+ *             whenever he looks. Nor does who takes over a page of the dead use what was claimed, or is held, there.
  * ORDER       A claim acquires what the opening released, and releases what the claimer has read.
  *
  * REJECTED    Asking the waiting process for leave before a value is handed over (a round trip more for
@@ -31,10 +33,12 @@
 #include "core/ticket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/check.h"
@@ -50,7 +54,7 @@ enum {
     WORDS_PER_PAGE = PAGE_SIZE / sizeof(uint64_t),
     PAGES = 8192,
     HEAD_PAGES = PAGES * (int)sizeof(uint32_t) / PAGE_SIZE, /* the first pages hold the entries of all */
-    LOOKS = 256                                             /* at a held word, before the processor is given away */
+    LOOKS = 256 /* at a held word, before the processor is given away, and its process looked at */
 };
 
 struct page {
@@ -130,13 +134,17 @@ static uint32_t take_page(struct neap_board *board) {
     return 0;
 }
 
+/* The word of the dead, which is open, or held and so unread from now on, unless it is `last` no more. */
+static bool close_for_the_dead(_Atomic uint64_t *word, uint64_t last) {
+    uint64_t closed = last & ~(uint64_t)STATES;
+    return atomic_compare_exchange_strong_explicit(word, &last, closed, memory_order_acq_rel, memory_order_relaxed);
+}
+
 /* Of a page that nobody had, or whose owner is dead: is the word free, or can be? See RECEIPT. */
 static bool can_be_used(_Atomic uint64_t *word) {
     uint64_t last = atomic_load_explicit(word, memory_order_acquire);
-    if ((last & STATES) == OPEN) {
-        uint64_t closed = last & ~(uint64_t)STATES;
-        return atomic_compare_exchange_strong_explicit(word, &last, closed, memory_order_acq_rel, memory_order_relaxed);
-    }
+    if ((last & STATES) == OPEN) return close_for_the_dead(word, last);
+    if ((last & STATES) == HELD) close_for_the_dead(word, last);
     uint64_t by_and_state = last & (((uint64_t)1 << ROUND_SHIFT) - 1);
     return by_and_state == FREE || by_and_state == ((uint64_t)NEAP_TICKET_SELF << BY_SHIFT | TAKEN);
 }
@@ -182,21 +190,39 @@ static bool change(const struct neap_ticket *ticket, uint64_t from, uint64_t to)
 
 static uint64_t round_of(uint64_t word) { return word >> ROUND_SHIFT << ROUND_SHIFT; }
 
-/* Looked at for the `looks`-th time, somebody holds it: waits a moment. */
-static void pause_at(int looks) {
-    if (looks % LOOKS == LOOKS - 1)
-        sched_yield();
-    else
+/* Has the process ended whose wait it is? Also if nobody has reaped it yet: that may be for who asks to do. */
+static bool is_of_the_dead(const struct neap_ticket *ticket) {
+    _Atomic uint32_t *owners = (_Atomic uint32_t *)(void *)(ticket->word - ticket->place / sizeof *ticket->word);
+    uint32_t owner = atomic_load_explicit(&owners[ticket->place / PAGE_SIZE], memory_order_relaxed);
+    if (owner == 0) return true;
+#ifdef SYS_pidfd_open
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, (pid_t)owner, 0), .events = POLLIN};
+    if (end.fd >= 0) {
+        bool ended = poll(&end, 1, 0) > 0;
+        close(end.fd);
+        return ended;
+    }
+#endif
+    return is_dead(owner);
+}
+
+/* Looked at for the `looks`-th time, and held: waits a moment. See PAIRS. */
+static void pause_at(const struct neap_ticket *ticket, uint64_t word, uint32_t looks) {
+    if (looks % LOOKS != LOOKS - 1)
         neap_relax();
+    else if (is_of_the_dead(ticket))
+        close_for_the_dead(ticket->word, word);
+    else
+        sched_yield();
 }
 
 /* From open to `to`. */
 static bool claim_as(const struct neap_ticket *ticket, uint64_t to) {
-    for (int looks = 0;; looks++) {
+    for (uint32_t looks = 0;; looks++) {
         if (change(ticket, word_of(ticket, 0, OPEN), to)) return true;
         uint64_t word = look(ticket);
         if (round_of(word) != ticket->round || (word & STATES) == TAKEN || (word & STATES) == FREE) return false;
-        pause_at(looks);
+        pause_at(ticket, word, looks);
     }
 }
 
@@ -230,13 +256,13 @@ static bool give_up(struct neap_ticket *ticket, uint32_t by) {
     return ticket->spent;
 }
 
-/* The wait has not ended: if its word is free, what was given has been taken back already. */
+/* The wait has not ended: if its word is free, what was given has been taken back already, or is about to be. */
 bool neap_ticket_settle(struct neap_ticket *ticket, uint32_t by, bool unread) {
     uint64_t taken = word_of(ticket, by, TAKEN);
     if (unread && give_up(ticket, by)) return true;
     if (look(ticket) == taken) return true;
     if (unread && change(ticket, word_of(ticket, by, HELD), taken)) return true;
-    return claim_as(ticket, taken) || look(ticket) == taken || look(ticket) == word_of(ticket, 0, FREE);
+    return claim_as(ticket, taken) || look(ticket) == word_of(ticket, 0, FREE) || neap_ticket_is_unread(ticket, by);
 }
 
 bool neap_ticket_is_unread(const struct neap_ticket *ticket, uint32_t by) {

@@ -1,5 +1,8 @@
 #include "support.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "core/futex.h"
 #include "core/ticket.h"
 #include "sync/channel.h"
@@ -172,6 +175,66 @@ static void what_the_dead_had_not_received_is_still_known_when_their_words_are_u
     assert_true(neap_ticket_revoke(&other, other.by));
 }
 
+/* A ticket of a process that has ended, and so has who held it for the second link. Nobody has reaped it yet. */
+static struct neap_ticket held_among_the_dead(void) {
+    struct neap_ticket ticket;
+    int pipe_ends[2];
+    assert_int_equal(pipe(pipe_ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct neap_board *board;
+        int code = neap_board_join(neap_board_segment(here_board), &board);
+        struct neap_ticket *own = code == 0 ? neap_ticket_open(board, 0) : NULL;
+        bool told = own != NULL && neap_ticket_hold(own, own->by + 1) &&
+                    write(pipe_ends[1], own, sizeof *own) == (ssize_t)sizeof *own;
+        _exit(told ? 0 : 1);
+    }
+    assert_int_equal(waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    assert_int_equal(read(pipe_ends[0], &ticket, sizeof ticket), sizeof ticket);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    return seen_there(&ticket);
+}
+
+static void reap_the_dead(void) { assert_true(wait(NULL) > 0); }
+
+static void what_is_held_among_the_dead_is_claimed_by_nobody(void **state) {
+    (void)state;
+    struct neap_ticket ticket = held_among_the_dead();
+    assert_false(neap_ticket_claim(&ticket, ticket.by));
+    assert_false(neap_ticket_is_open(&ticket));
+    reap_the_dead();
+}
+
+static void what_is_held_among_the_dead_is_forestalled_for_others_only(void **state) {
+    (void)state;
+    struct neap_ticket ticket = held_among_the_dead();
+    assert_true(neap_ticket_forestall(&ticket, ticket.by));
+    assert_false(neap_ticket_forestall(&ticket, ticket.by + 1)); /* an answer will come, or the end of the link */
+    assert_false(neap_ticket_settle(&ticket, ticket.by, true));
+    assert_true(neap_ticket_settle(&ticket, ticket.by + 1, true));
+    reap_the_dead();
+}
+
+static void who_held_a_ticket_of_the_dead_and_lives_has_back_what_he_gave(void **state) {
+    (void)state;
+    struct neap_ticket ticket = held_among_the_dead();
+    assert_true(neap_ticket_forestall(&ticket, ticket.by));
+    neap_ticket_take(&ticket, ticket.by + 1); /* too late */
+    assert_true(neap_ticket_is_unread(&ticket, ticket.by + 1));
+    assert_true(neap_ticket_revoke(&ticket, ticket.by + 1));
+    reap_the_dead();
+}
+
+static void what_was_held_among_the_dead_is_not_used_again(void **state) {
+    (void)state;
+    struct neap_ticket ticket = held_among_the_dead();
+    reap_the_dead();
+    for (int i = 0; i < 512; i++) assert_int_not_equal(neap_ticket_open(there_board, 0)->place, ticket.place);
+    assert_false(neap_ticket_claim(&ticket, ticket.by)); /* though the page is of somebody who lives */
+    assert_true(neap_ticket_is_unread(&ticket, ticket.by + 1));
+}
+
 static void two_boards_never_give_out_the_same_word(void **state) {
     (void)state;
     enum { MANY = 1500 };
@@ -327,6 +390,10 @@ int main(void) {
         RUN(what_is_forestalled_is_claimed_by_nobody),
         RUN(what_has_been_claimed_is_forestalled_for_others_only),
         RUN(what_the_dead_had_not_received_is_still_known_when_their_words_are_used_again),
+        RUN(what_is_held_among_the_dead_is_claimed_by_nobody),
+        RUN(what_is_held_among_the_dead_is_forestalled_for_others_only),
+        RUN(who_held_a_ticket_of_the_dead_and_lives_has_back_what_he_gave),
+        RUN(what_was_held_among_the_dead_is_not_used_again),
         RUN(a_ticket_is_claimed_once),
         RUN(a_round_that_is_over_cannot_be_claimed),
         RUN(who_dies_holding_a_ticket_has_claimed_it),
