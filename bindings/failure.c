@@ -85,8 +85,7 @@ static int to_text(lua_State *L) {
     return 1;
 }
 
-/* Pushes what an error says of itself; of one that cannot say it, what it is. Nothing that it does gets out. */
-static void push_text(lua_State *L, int error) {
+bool neap_failure_push_words(lua_State *L, int error) {
     int type = lua_type(L, error);
     bool speaks = type == LUA_TSTRING || type == LUA_TNUMBER;
     error = lua_absindex(L, error);
@@ -94,13 +93,17 @@ static void push_text(lua_State *L, int error) {
         speaks = true;
         lua_pop(L, 1);
     }
-    if (speaks) {
-        lua_pushcfunction(L, to_text);
-        lua_pushvalue(L, error);
-        if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
-        lua_pop(L, 1);
-    }
-    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
+    if (!speaks) return false;
+    lua_pushcfunction(L, to_text);
+    lua_pushvalue(L, error);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+/* The same, and of one that cannot say it, what it is. */
+static void push_text(lua_State *L, int error) {
+    if (!neap_failure_push_words(L, error)) lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
 }
 
 /* Tells the host, or says it on stderr, in one piece. The error is at `error`, the

@@ -3,10 +3,15 @@
 #define NEAP_BINDINGS_FAILURE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #include "bindings/task.h"
 
 struct neap_process;
+
+/* Pushes what the error at `error` says of itself. False: it cannot, and nothing is pushed. Nothing that it does gets
+ * out. */
+bool neap_failure_push_words(lua_State *L, int error);
 
 /* The message handler of tasks: leaves the error value, and keeps the traceback in the task's extras. */
 int neap_failure_handler(lua_State *L);

@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "bindings/codec.h"
+#include "bindings/failure.h"
 
 /* Protected: (message, list, values...). */
 static int encode_values(lua_State *L) {
@@ -34,9 +35,27 @@ static bool encode(lua_State *L, int count, bool list, struct neap_message *mess
     return lua_pcall(L, count + 2, 0, 0) == LUA_OK;
 }
 
-/* The error on top is popped. The reason why it cannot be sent is text, and can. */
+/* Protected: (error, the reason why it cannot be sent): the text that can. */
+static int explain(lua_State *L) {
+    if (!neap_failure_push_words(L, 1)) return 1;
+    lua_pushliteral(L, " (");
+    lua_pushvalue(L, 2);
+    lua_pushliteral(L, ")");
+    lua_concat(L, 4);
+    return 1;
+}
+
+/* The error on top is popped. Of one that cannot be sent its text is, with the reason. */
 static void encode_error(lua_State *L, struct neap_message *message) {
-    if (encode(L, 1, false, message)) return;
+    luaL_checkstack(L, 3, "error");
+    lua_pushvalue(L, -1);
+    if (encode(L, 1, false, message)) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pushcfunction(L, explain);
+    lua_insert(L, -3);
+    lua_pcall(L, 2, 1, 0); /* what that raises is text, too */
     if (!encode(L, 1, false, message)) lua_pop(L, 1);
 }
 

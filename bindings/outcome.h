@@ -7,8 +7,8 @@
 #include "sync/future.h"
 
 /* Writes the `count` values on top of the stack, which are popped, to `outcome`, which is empty: results where `*state`
- * is DONE, else one error. Results that cannot be sent make it FAILED, with the reason; that takes the place of an
- * error that cannot be sent, too. Does not raise, but for the want of stack. */
+ * is DONE, else one error. Results that cannot be sent make it FAILED, with the reason; in the place of an error that
+ * cannot be sent goes its text, if it has one, and the reason. Does not raise, but for the want of stack. */
 void neap_outcome_write(lua_State *L, int count, enum neap_future_state *state, struct neap_outcome *outcome);
 /* The same for a new one. NULL, and FAILED: no memory. */
 struct neap_outcome *neap_outcome_make(lua_State *L, int count, enum neap_future_state *state);

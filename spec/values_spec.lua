@@ -294,6 +294,33 @@ describe("what cannot be sent", function()
     end
   end)
 
+  it("fails who raises it with what it says of itself there, and the reason", function()
+    local function fail()
+      local speaking = { __tostring = function(err) return "problem " .. err.code end }
+      error(setmetatable({ code = 7 }, speaking))
+    end
+    local function join(handle) return select(2, pcall(handle.join, handle)) end
+    local pool <close> = neap.pool { workers = 1, kind = "process" }
+    local errors = {
+      thread = join(neap.thread({ quiet = true }, fail)),
+      process = join(neap.process({ quiet = true }, fail)),
+      task = neap.thread(function(task) return select(2, pcall(task.join, task)) end,
+        neap.spawn({ quiet = true }, fail)):join(),
+      pool = join(pool:submit(fail)),
+    }
+    local reason = "cannot send error: table whose metatable is not registered (see neap.register)"
+    for kind, err in pairs(errors) do assert.are.equal(("problem 7 (%s)"):format(reason), err, kind) end
+  end)
+
+  it("fails who raises it with the reason alone, if it cannot speak", function()
+    local function fail()
+      error(setmetatable({}, { __tostring = function() error("no words") end }))
+    end
+    local thread = neap.thread({ quiet = true }, fail)
+    local _, err = pcall(thread.join, thread)
+    assert.matches("^cannot send error: table whose metatable", err)
+  end)
+
   it("leaves the handles beside it in working order", function()
     local ch, other = neap.channel(1), neap.channel(1)
     assert.is_false(pcall(ch.send, ch, { other, coroutine.create(print) }))

@@ -11,7 +11,7 @@ local Future = {}
 ---Waits for the end and returns what the function returned.
 ---
 ---Errors: raises what the function raised, the original value; a cancellation error if it was cancelled; the reason, if the result
----could not be sent.
+---could not be sent; the text of an error that could not, and the reason.
 ---
 ---Cancelling: the one who waits; the work goes on.
 ---@param timeout? number

@@ -28,7 +28,8 @@ local Handle = {}
 ---Waits for the end and returns what the function returned.
 ---
 ---Errors: raises what the function raised, the original value; a cancellation error if it was cancelled; misuse is to
----join oneself, or what has not started.
+---join oneself, or what has not started. An error that cannot be sent from another thread or process, as its metatable is
+---not registered (`neap.register`), arrives as text: what `tostring` says of it there, and the reason.
 ---
 ---Cancelling: the one who joins stops waiting; what it waited for goes on.
 ---

@@ -16,11 +16,19 @@ local ENDED = "neap.blocking: the thread that was to call the function has ended
 local function serve(helpers, idle_seconds, ended, work)
   local library = require "neap"
 
+  --- What an error that cannot be sent says of itself, if anything, and the reason.
+  local function explain(err, reason)
+    local meta = getmetatable(err)
+    if meta == nil or type(meta) == "table" and not meta.__tostring then return reason end
+    local speaks, words = pcall(tostring, err)
+    return speaks and ("%s (%s)"):format(words, reason) or reason
+  end
+
   local function answer(channel, told)
     local sent, problem = pcall(channel.send, channel, told)
     if sent then return end
     problem = tostring(problem):gsub("cannot send value%.err", "cannot send the error", 1)
-    channel:send({ err = (problem:gsub("cannot send value%.", "cannot send ", 1)) })
+    channel:send({ err = explain(told.err, (problem:gsub("cannot send value%.", "cannot send ", 1))) })
   end
 
   --- In a task of its own: what it has locked and not released is abandoned when it ends.
