@@ -64,7 +64,7 @@ return function(places)
     },
     {
       name = "round_trip_threads", title = "round trip, two threads, rendezvous", unit = "/s", processors = 2,
-      figure = neap "round_trip_threads",
+      figure = neap("round_trip_apart", "thread"),
       yardstick = native "round_trip", yardstick_title = "C: mutex and condition variable",
       ratio = { at_least = 20 },
     },
@@ -162,7 +162,7 @@ return function(places)
     },
     {
       name = "round_trip_processes", title = "round trip, parent and child, rendezvous", unit = "/s", processors = 2,
-      figure = neap "round_trip_processes",
+      figure = neap("round_trip_apart", "process"),
       yardstick = native "round_trip_pipe", yardstick_title = "C: two processes, two pipes",
       ratio = { at_least = 0.8 },
     },
@@ -234,7 +234,7 @@ return function(places)
     {
       name = "pool_submit", title = "pool:submit(f):result() one at a time, threads", unit = "/s",
       figure = neap "pool_submit",
-      yardstick = neap "round_trip_threads", yardstick_title = "neap: a round trip between two threads",
+      yardstick = neap("round_trip_apart", "thread"), yardstick_title = "neap: a round trip between two threads",
       ratio = { at_least = 1 / 1.5 },
     },
     {

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "timing.h"
+#include "together.h"
 
-enum { CAPACITY = 1024, COUNT = 10000000, MOST = 8 };
+enum { CAPACITY = 1024, COUNT = 10000000 };
 
 static struct {
     pthread_mutex_t mutex;
@@ -21,8 +21,6 @@ static struct {
     .not_empty = PTHREAD_COND_INITIALIZER,
     .not_full = PTHREAD_COND_INITIALIZER,
 };
-
-static pthread_barrier_t ready;
 
 static void put(int64_t item) {
     pthread_mutex_lock(&queue.mutex);
@@ -44,44 +42,22 @@ static int64_t take(void) {
     return item;
 }
 
-struct worker {
-    int64_t share; /* items to put or take */
-    struct span span;
-};
+static int64_t share; /* items that each puts or takes; constant */
 
-static void *put_all(void *argument) {
-    struct worker *worker = argument;
-    pthread_barrier_wait(&ready);
-    worker->span.from = real_time();
-    for (int64_t i = 0; i < worker->share; i++) put(i);
-    worker->span.to = real_time();
-    return NULL;
+static void put_all(void) {
+    for (int64_t i = 0; i < share; i++) put(i);
 }
 
-static void *take_all(void *argument) {
-    struct worker *worker = argument;
-    pthread_barrier_wait(&ready);
-    worker->span.from = real_time();
-    for (int64_t i = 0; i < worker->share; i++) take();
-    worker->span.to = real_time();
-    return NULL;
+static void take_all(void) {
+    for (int64_t i = 0; i < share; i++) take();
 }
 
 int main(int argc, char **argv) {
-    int sides = argc > 1 ? atoi(argv[1]) : 1, count = 2 * sides;
-    if (sides < 1 || sides > MOST) return 2;
-    pthread_t threads[2 * MOST];
-    struct worker workers[2 * MOST];
-    struct span spans[2 * MOST] = {{0}};
-    pthread_barrier_init(&ready, NULL, (unsigned)count);
-    for (int i = 0; i < count; i++) {
-        workers[i].share = COUNT / sides;
-        if (pthread_create(&threads[i], NULL, i < sides ? put_all : take_all, &workers[i]) != 0) return 1;
-    }
-    for (int i = 0; i < count; i++) {
-        pthread_join(threads[i], NULL);
-        spans[i] = workers[i].span;
-    }
-    printf("%.9g\n", (double)(COUNT / sides * sides) / seconds_of_all(spans, count));
+    int sides = argc > 1 ? atoi(argv[1]) : 1;
+    if (sides < 1 || sides > TOGETHER_MOST / 2) return 2;
+    void (*works[TOGETHER_MOST])(void);
+    share = COUNT / sides;
+    for (int i = 0; i < 2 * sides; i++) works[i] = i < sides ? put_all : take_all;
+    printf("%.9g\n", (double)(share * sides) / seconds_together(works, 2 * sides));
     return 0;
 }

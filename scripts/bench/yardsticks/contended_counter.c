@@ -2,34 +2,23 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "timing.h"
+#include "together.h"
 
 enum { COUNT = 10000000 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_barrier_t ready;
 static volatile long counter; /* under mutex */
 
-static void *count(void *argument) {
-    struct span *span = argument;
-    pthread_barrier_wait(&ready);
-    span->from = real_time();
+static void count(void) {
     for (int i = 0; i < COUNT; i++) {
         pthread_mutex_lock(&mutex);
         counter++;
         pthread_mutex_unlock(&mutex);
     }
-    span->to = real_time();
-    return NULL;
 }
 
 int main(void) {
-    pthread_t threads[2];
-    struct span spans[2];
-    pthread_barrier_init(&ready, NULL, 2);
-    for (int i = 0; i < 2; i++)
-        if (pthread_create(&threads[i], NULL, count, &spans[i]) != 0) return 1;
-    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    printf("%.9g\n", seconds_of_all(spans, 2) / (double)counter);
+    double seconds = seconds_together((void (*const[])(void)){count, count}, 2);
+    printf("%.9g\n", seconds / (double)counter);
     return 0;
 }

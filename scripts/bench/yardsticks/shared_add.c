@@ -1,31 +1,19 @@
 /* Seconds for an atomic addition when two threads do it to one counter. */
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "timing.h"
+#include "together.h"
 
 enum { COUNT = 50000000 };
 
-static pthread_barrier_t ready;
 static atomic_long counter;
 
-static void *count(void *argument) {
-    struct span *span = argument;
-    pthread_barrier_wait(&ready);
-    span->from = real_time();
+static void count(void) {
     for (int i = 0; i < COUNT; i++) atomic_fetch_add(&counter, 1);
-    span->to = real_time();
-    return NULL;
 }
 
 int main(void) {
-    pthread_t threads[2];
-    struct span spans[2];
-    pthread_barrier_init(&ready, NULL, 2);
-    for (int i = 0; i < 2; i++)
-        if (pthread_create(&threads[i], NULL, count, &spans[i]) != 0) return 1;
-    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    printf("%.9g\n", seconds_of_all(spans, 2) / (double)counter);
+    double seconds = seconds_together((void (*const[])(void)){count, count}, 2);
+    printf("%.9g\n", seconds / (double)counter);
     return 0;
 }

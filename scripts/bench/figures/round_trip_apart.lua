@@ -1,10 +1,11 @@
--- Round trips a second of one small value between this process and a child, over rendezvous channels.
+-- Round trips a second of one small value, over rendezvous channels: between two threads, or this process and a child.
+-- usage: round_trip_apart.lua thread|process
 local neap = require "neap"
-local count <const> = 50000
+local count <const> = arg[1] == "thread" and 300000 or 50000
 local warm_up <const> = 1000
 
 local there, back = neap.channel(), neap.channel()
-local echo = neap.process(function(from, to)
+local echo = neap[arg[1]](function(from, to)
   for value in from:iter() do to:send(value) end
 end, there, back)
 
