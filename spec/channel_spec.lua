@@ -636,13 +636,7 @@ describe("the life of a channel", function()
   end)
 
   it("is short for very many without filling the memory #stress", function()
-    local result = support.run_script([[
-      local function resident()
-        for line in io.lines("/proc/self/status") do
-          local size = line:match("^VmRSS:%s*(%d+)")
-          if size then return tonumber(size) end
-        end
-      end
+    local result = support.run_script(support.resident .. [[
       local function run(count)
         for i = 1, count do
           local channel = neap.channel(i % 3)

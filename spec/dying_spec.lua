@@ -48,6 +48,27 @@ local function die_asking(make, ask, is_given)
   return object, owner
 end
 
+--- Runs `ask(...)` in a task of a grandchild: when that waits, the process in between, the pid of the grandchild, and a
+-- channel on which the former says that it has learned of the latter's death.
+local function start_below(ask, arguments)
+  local asked, news = neap.channel(1), neap.channel(2)
+  local middle = neap.process({ name = "middle" }, function()
+    local victim = neap.process({ name = "victim", quiet = true }, function()
+      neap.spawn(ask, table.unpack(arguments))
+      neap.yield()
+      asked:send(true)
+      neap.sleep(600)
+    end)
+    news:send(victim.pid)
+    victim:wait()
+    news:send("dead")
+    neap.sleep(600)
+  end)
+  local victim = news:recv(60)
+  assert.is_true(asked:recv(60))
+  return middle, victim, news
+end
+
 local function receive(channel) channel:recv() end
 local function get(queue) queue:get() end
 
@@ -187,27 +208,14 @@ describe("what a process was given and had not received when it was killed", fun
   end)
 
   it("comes back from a grandchild, whoever of the two dies", function()
-    local channel, asked, pids = neap.channel(1), neap.channel(1), neap.channel(2)
+    local channel = neap.channel(1)
     for victim = 1, 2 do
-      local child = neap.process({ name = "middle" }, function()
-        local grandchild = neap.process({ name = "victim", quiet = true }, function()
-          neap.spawn(function() channel:recv() end)
-          neap.yield()
-          asked:send(true)
-          neap.sleep(600)
-        end)
-        pids:send(grandchild.pid)
-        grandchild:wait()
-        pids:send("dead")
-        neap.sleep(600)
-      end)
-      local grandchild = pids:recv(60)
-      assert.is_true(asked:recv(60))
+      local child, grandchild, news = start_below(receive, { channel })
       stop(grandchild)
       channel:send(victim)
       if victim == 1 then
         assert(os.execute("kill -9 " .. grandchild))
-        assert.are.equal("dead", pids:recv(60))
+        assert.are.equal("dead", news:recv(60))
       end
       child:kill(9)
       assert.is_true(child:wait(60))
@@ -219,26 +227,12 @@ end)
 --- Runs `ask(...)` in a task of a grandchild. When that waits the child is stopped, the grandchild is killed, `give` is
 -- called, and the child goes on, and learns of both. Returns it when it knows.
 local function die_below(ask, arguments, give)
-  local asked, pids = neap.channel(1), neap.channel(1)
-  local middle = neap.process({ name = "middle" }, function()
-    local victim = neap.process({ name = "victim", quiet = true }, function()
-      neap.spawn(ask, table.unpack(arguments))
-      neap.yield()
-      asked:send(true)
-      neap.sleep(600)
-    end)
-    pids:send(victim.pid)
-    victim:wait()
-    pids:send("dead")
-    neap.sleep(600)
-  end)
-  local victim = pids:recv(60)
-  assert.is_true(asked:recv(60))
+  local middle, victim, news = start_below(ask, arguments)
   stop(middle.pid)
   assert(os.execute("kill -9 " .. victim))
   give()
   assert(os.execute("kill -CONT " .. middle.pid))
-  assert.are.equal("dead", pids:recv(60))
+  assert.are.equal("dead", news:recv(60))
   return middle
 end
 

@@ -6,6 +6,16 @@ local support = require "spec.support"
 
 local run_script, run_plain = support.run_script, support.run_plain
 
+--- For the head of a script: fifo() makes a named pipe, and returns its path.
+local fifo = [[
+local function fifo()
+  local path = os.tmpname()
+  os.remove(path)
+  assert(os.execute("mkfifo " .. path))
+  return path
+end
+]]
+
 --- Runs as a plain Lua script: `show(name, ...)` prints results, `try(name, fn, ...)` results or the error; `path` is a
 -- file with a few lines, `numbers` one with numerals, `empty` an empty one, `long` one of half a megabyte, `new` a name
 -- to write to.
@@ -214,11 +224,9 @@ describe("neap.patch_all, files and programs:", function()
   end)
 
   it("only the task waits that opens a named pipe, to read it or to write to it", function()
-    local result = run_script [[
+    local result = run_script(fifo .. [[
       neap.patch_all()
-      local path = os.tmpname()
-      os.remove(path)
-      assert(os.execute("mkfifo " .. path))
+      local path = fifo()
       local reader = neap.spawn(function()
         local file = assert(io.open(path))
         local line = file:read("l")
@@ -237,16 +245,14 @@ describe("neap.patch_all, files and programs:", function()
       for line in io.lines(path) do print(line) end
       print(written:join())
       os.remove(path)
-    ]]
+    ]])
     assert.are.same({ status = 0, stderr = "", stdout = "one\ttrue\ngoes on\ntwo\nthree\ntrue\n" }, result)
   end)
 
   it("who opens a named pipe that nobody reads can be cancelled, and leaves nothing open", function()
-    local result = run_script [[
+    local result = run_script(fifo .. [[
       neap.patch_all()
-      local path = os.tmpname()
-      os.remove(path)
-      assert(os.execute("mkfifo " .. path))
+      local path = fifo()
       local writer = neap.spawn({ quiet = true }, io.open, path, "w")
       while writer:status() ~= "waiting" do neap.yield() end
       writer:cancel()
@@ -254,20 +260,14 @@ describe("neap.patch_all, files and programs:", function()
       while neap.active_count() > 1 do neap.sleep(0.001) end
       print(io.open(path .. "/nowhere", "w"))
       os.remove(path)
-    ]]
+    ]])
     assert.are.equal("", result.stderr)
     assert.is_truthy(result.stdout:match("^true\tcancelled\nnil\t[^\n]*Not a directory\t%d+\n$"), result.stdout)
   end)
 
   it("only the task waits that reads from a program, writes to one, or waits for one", function()
-    local result = run_script [[
+    local result = run_script(fifo .. [[
       neap.patch_all()
-      local function fifo()
-        local path = os.tmpname()
-        os.remove(path)
-        assert(os.execute("mkfifo " .. path))
-        return path
-      end
       local gates = { fifo(), fifo(), fifo() }
       local reader = neap.spawn(function()
         local file = io.popen("cat " .. gates[1])
@@ -289,7 +289,7 @@ describe("neap.patch_all, files and programs:", function()
       print(waiter:join())
       print(writer:join())
       for _, gate in ipairs(gates) do os.remove(gate) end
-    ]]
+    ]])
     assert.are.same({ status = 0, stderr = "", stdout = "goes on\n" ..
       "line 1\ttrue\texit\t0\nnil\texit\t5\ntrue\ttrue\texit\t0\n" }, result)
   end)
@@ -336,11 +336,9 @@ describe("neap.patch_all, files and programs:", function()
   end)
 
   it("who reads a file waits for a line that another task has begun to read", function()
-    local result = run_script [[
+    local result = run_script(fifo .. [[
       neap.patch_all { io = true } -- os.execute holds up this thread
-      local gate = os.tmpname()
-      os.remove(gate)
-      os.execute("mkfifo " .. gate)
+      local gate = fifo()
       local file = io.popen("printf 'a li'; read line < " .. gate .. "; printf 'ne\nnext\n'")
       file:read(0) -- a part of it has come
       local first = neap.spawn(file.read, file, "l")
@@ -349,7 +347,7 @@ describe("neap.patch_all, files and programs:", function()
       print(file:read("l"), first:join())
       file:close()
       os.remove(gate)
-    ]]
+    ]])
     assert.are.same({ status = 0, stdout = "next\ta line\n", stderr = "" }, result)
   end)
 

@@ -32,15 +32,21 @@ end)
 describe("a worker process that dies", function()
   local function kill(pid) assert(os.execute("kill -9 " .. pid)) end
 
-  it("while it works costs that work, with the cause, and is replaced", function()
-    local pool <close> = neap.pool { workers = 2, kind = "process" }
+  --- Submits work that takes very long: it, and the pid of its worker.
+  local function submit_long(pool)
     local began = neap.channel(1)
-    local victim = pool:submit(function(channel)
+    local future = pool:submit(function(channel)
       channel:send(neap.getpid())
       neap.sleep(3600)
     end, began)
+    return future, (began:recv())
+  end
+
+  it("while it works costs that work, with the cause, and is replaced", function()
+    local pool <close> = neap.pool { workers = 2, kind = "process" }
+    local victim, pid = submit_long(pool)
     local other = pool:submit(function() return "untouched" end)
-    kill((began:recv()))
+    kill(pid)
     raises("^process pool%-%d+ worker %d+ was killed by signal 9$", victim.result, victim)
     assert.are.equal("untouched", other:result())
     for _ = 1, 8 do assert.are.equal(1, pool:apply(function() return 1 end)) end
@@ -50,12 +56,7 @@ describe("a worker process that dies", function()
   it("because it was killed or terminated through its handle costs that work no less", function()
     for number, kill_it in pairs { [9] = "kill", [15] = "terminate" } do
       local pool <close> = neap.pool { workers = 1, kind = "process" }
-      local began = neap.channel(1)
-      local victim = pool:submit(function(channel)
-        channel:send(neap.getpid())
-        neap.sleep(3600)
-      end, began)
-      local pid = began:recv()
+      local victim, pid = submit_long(pool)
       for _, process in ipairs(neap.processes()) do
         if process.pid == pid then process[kill_it](process) end
       end

@@ -102,6 +102,16 @@ local function finalise_soon(f)
 end
 ]]
 
+--- For the head of a script: resident() is how many KiB of memory the process has.
+support.resident = [[
+local function resident()
+  for line in io.lines("/proc/self/status") do
+    local size = line:match("^VmRSS:%s*(%d+)")
+    if size then return tonumber(size) end
+  end
+end
+]]
+
 --- Starts a program in the runner: `code` finds the library in the local `neap`, and its first line is line 1 of
 -- `script`, as messages name the file. Options and result as in start_command.
 function support.start_script(code, arguments, options)

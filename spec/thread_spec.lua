@@ -492,13 +492,7 @@ describe("many threads", function()
   end)
 
   it("one after the other keep nothing", function()
-    local result = support.run_script([[
-      local function resident()
-        for line in io.lines("/proc/self/status") do
-          local size = line:match("^VmRSS:%s*(%d+)")
-          if size then return tonumber(size) end
-        end
-      end
+    local result = support.run_script(support.resident .. [[
       local function run(count)
         for i = 1, count do neap.thread(function(t) return #t end, { ("x"):rep(1000), i }):join() end
         collectgarbage()
