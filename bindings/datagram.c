@@ -26,7 +26,7 @@ int neap_net_datagram(lua_State *L) {
     unsigned flags = lua_toboolean(L, 3) ? NEAP_LISTEN_REUSEPORT : 0;
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_DATAGRAM, sizeof *box, 0);
     if (code == 0) code = neap_socket_datagram(&address, flags, &fd);
-    if (code == 0) code = neap_datagram_new(&neap_vm_of(L)->loop, fd, &datagram);
+    if (code == 0) code = neap_poll_new(&neap_datagram_class, &neap_vm_of(L)->loop, fd, &datagram);
     if (code != 0) {
         if (fd >= 0) close(fd);
         return neap_push_code(L, code);

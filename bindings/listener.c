@@ -61,7 +61,7 @@ static struct neap_poll *push_poll(lua_State *L, struct neap_listener *listener,
     struct neap_poll *poll = NULL;
     int fd = -1;
     *code = neap_listener_duplicate(listener, &fd);
-    if (*code == 0) *code = neap_poll_new(&neap_vm_of(L)->loop, fd, &poll);
+    if (*code == 0) *code = neap_poll_new(&neap_poll_class, &neap_vm_of(L)->loop, fd, &poll);
     if (*code != 0) {
         if (fd >= 0) close(fd);
         return NULL;

@@ -33,7 +33,7 @@ int neap_borrowed_poll(struct neap_loop *loop, const struct neap_interest *inter
                        struct neap_poll **result) {
     int epoll = neap_borrowed_watch(interests, count);
     if (epoll < 0) return epoll;
-    int code = neap_poll_new(loop, epoll, result);
+    int code = neap_poll_new(&neap_poll_class, loop, epoll, result);
     if (code != 0) close(epoll);
     return code;
 }

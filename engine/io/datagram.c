@@ -3,20 +3,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "core/error.h"
-#include "core/memory.h"
-
-int neap_datagram_new(struct neap_loop *loop, int fd, struct neap_poll **result) {
-    struct neap_poll *poll = neap_alloc(sizeof *poll);
-    if (poll == NULL) return NEAP_NOMEM;
-    int code = neap_poll_init(poll, &neap_datagram_class, loop, fd);
-    if (code != 0)
-        neap_free(poll);
-    else
-        *result = poll;
-    return code;
-}
-
 static int outcome(struct neap_poll *datagram, enum neap_poll_op op, ssize_t count) {
     if (count >= 0) return 0;
     if (errno == EAGAIN) neap_poll_clear(datagram, op);

@@ -9,12 +9,11 @@
 
 enum { NEAP_DATAGRAM_MAX = 65536 /* bytes: none is larger */ };
 
-/* A poll whose class is neap_datagram_class; its operations are a poll's. */
+/* A poll whose class is this; its operations are a poll's. */
 extern const struct neap_class neap_datagram_class;
 
-/* One reference; owns `fd` on success. Codes as neap_poll_init. By the loop's thread, as all below. */
-int neap_datagram_new(struct neap_loop *loop, int fd, struct neap_poll **result);
-/* Takes the next packet into `bytes`, which has room for any: 0, UV_EAGAIN, or what the system says. */
+/* Takes the next packet into `bytes`, which has room for any: 0, UV_EAGAIN, or what the system says. By the loop's
+ * thread, as the next one. */
 int neap_datagram_receive(struct neap_poll *datagram, char bytes[NEAP_DATAGRAM_MAX], size_t *size,
                           struct neap_address *from);
 /* Sends one packet: 0, UV_EAGAIN, or what the system says. */

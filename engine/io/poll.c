@@ -98,10 +98,10 @@ void neap_poll_close(struct neap_poll *poll) {
     if (fd >= 0) close(fd);
 }
 
-int neap_poll_new(struct neap_loop *loop, int fd, struct neap_poll **result) {
+int neap_poll_new(const struct neap_class *class, struct neap_loop *loop, int fd, struct neap_poll **result) {
     struct neap_poll *poll = neap_alloc(sizeof *poll);
     if (poll == NULL) return NEAP_NOMEM;
-    int code = neap_poll_init(poll, &neap_poll_class, loop, fd);
+    int code = neap_poll_init(poll, class, loop, fd);
     if (code != 0)
         neap_free(poll);
     else

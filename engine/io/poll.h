@@ -35,7 +35,7 @@ void neap_poll_close(struct neap_poll *poll);
 int neap_poll_detach(struct neap_poll *poll);
 
 /* One reference to a poll of `fd`. As neap_poll_init. */
-int neap_poll_new(struct neap_loop *loop, int fd, struct neap_poll **result);
+int neap_poll_new(const struct neap_class *class, struct neap_loop *loop, int fd, struct neap_poll **result);
 
 static inline bool neap_poll_is_closed(const struct neap_poll *poll) { return poll->watch == 0; }
 

@@ -13,7 +13,7 @@ static int make(void **state) {
     if (set_up(state) != 0 || pipe(ends) != 0) return -1;
     far = ends[1];
     actor_init(&reader, &here);
-    return neap_poll_new(&here, ends[0], &stream);
+    return neap_poll_new(&neap_poll_class, &here, ends[0], &stream);
 }
 
 static int drop(void **state) {
