@@ -86,8 +86,7 @@ static int flags_of(lua_State *L, int index) {
 
 int neap_file_open(lua_State *L) {
     size_t size;
-    const char *path = neap_argument_string(L, 1, &size);
-    neap_argument_check(L, strlen(path) == size, 1, "a path has no zero bytes");
+    const char *path = neap_files_check_path(L, 1, &size);
     int flags = flags_of(L, 2);
     mode_t mode = (mode_t)neap_argument_integer_or(L, 3, 0666);
     neap_await_check(L);
@@ -96,9 +95,7 @@ int neap_file_open(lua_State *L) {
     opening->fd = -1;
     opening->flags = flags;
     opening->mode = mode;
-    opening->path = neap_alloc(size + 1);
-    if (opening->path == NULL) return luaL_error(L, "not enough memory");
-    memcpy(opening->path, path, size + 1);
+    opening->path = neap_files_copy_bytes(L, path, size);
     neap_offload_start(&opening->offload, &neap_vm_of(L)->loop);
     return neap_offload_await(L, &opening->offload, NEAP_FOREVER, finish_open);
 }
@@ -142,17 +139,14 @@ static int finish_draft(lua_State *L, struct neap_task *task, int code) {
 
 int neap_file_draft(lua_State *L) {
     size_t size;
-    const char *path = luaL_checklstring(L, 1, &size);
-    luaL_argcheck(L, strlen(path) == size, 1, "a path has no zero bytes");
+    const char *path = neap_files_check_path(L, 1, &size);
     mode_t mode = (mode_t)luaL_optinteger(L, 2, 0666);
     neap_await_check(L);
     neap_await_begin(L);
     struct drafting *drafting = neap_offload_push(L, sizeof *drafting, run_draft, free_drafting);
     drafting->fd = -1;
     drafting->mode = mode;
-    drafting->path = neap_alloc(size + 1);
-    if (drafting->path == NULL) return luaL_error(L, "not enough memory");
-    memcpy(drafting->path, path, size + 1);
+    drafting->path = neap_files_copy_bytes(L, path, size);
     neap_offload_start(&drafting->offload, &neap_vm_of(L)->loop);
     return neap_offload_await(L, &drafting->offload, NEAP_FOREVER, finish_draft);
 }

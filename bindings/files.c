@@ -79,7 +79,13 @@ static int run_resolve(struct neap_offload *offload) {
 
 /* --- arguments --- */
 
-static char *copy_bytes(lua_State *L, const char *bytes, size_t size) {
+const char *neap_files_check_path(lua_State *L, int index, size_t *size) {
+    const char *path = neap_argument_string(L, index, size);
+    neap_argument_check(L, strlen(path) == *size, index, "a path has no zero bytes");
+    return path;
+}
+
+char *neap_files_copy_bytes(lua_State *L, const char *bytes, size_t size) {
     char *copy = neap_alloc(size + 1);
     if (copy == NULL) luaL_error(L, "not enough memory");
     memcpy(copy, bytes, size + 1);
@@ -89,12 +95,11 @@ static char *copy_bytes(lua_State *L, const char *bytes, size_t size) {
 /* Pushes a call whose path is argument 1. */
 static struct file_call *push_call(lua_State *L, int (*run)(struct neap_offload *offload)) {
     size_t size;
-    const char *path = neap_argument_string(L, 1, &size);
-    neap_argument_check(L, strlen(path) == size, 1, "a path has no zero bytes");
+    const char *path = neap_files_check_path(L, 1, &size);
     neap_await_check(L);
     neap_await_begin(L);
     struct file_call *call = neap_offload_push(L, sizeof *call, run, free_call);
-    call->path = copy_bytes(L, path, size);
+    call->path = neap_files_copy_bytes(L, path, size);
     return call;
 }
 
@@ -136,7 +141,7 @@ static int files_put(lua_State *L, int (*run)(struct neap_offload *offload)) {
     const char *bytes = lua_tolstring(L, 2, &size);
     mode_t mode = (mode_t)neap_argument_integer_or(L, 3, NEW_FILE_MODE);
     struct file_call *call = push_call(L, run);
-    call->bytes.bytes = copy_bytes(L, bytes, size);
+    call->bytes.bytes = neap_files_copy_bytes(L, bytes, size);
     call->bytes.size = size;
     call->mode = mode;
     return await(L, call, finish_true);
@@ -241,10 +246,9 @@ static int files_remove(lua_State *L) {
 
 static int files_pair(lua_State *L, int (*run)(struct neap_offload *offload)) {
     size_t size;
-    const char *other = neap_argument_string(L, 2, &size);
-    neap_argument_check(L, strlen(other) == size, 2, "a path has no zero bytes");
+    const char *other = neap_files_check_path(L, 2, &size);
     struct file_call *call = push_call(L, run);
-    call->other = copy_bytes(L, other, size);
+    call->other = neap_files_copy_bytes(L, other, size);
     return await(L, call, finish_true);
 }
 
