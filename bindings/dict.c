@@ -115,21 +115,16 @@ static int take_snapshot(lua_State *L, struct neap_object *dict, struct neap_mes
     return neap_dict_snapshot((struct neap_dict *)dict, list);
 }
 
-static void prepare(struct neap_object *dict, struct neap_turn *turn) {
-    struct neap_proxy *proxy = neap_remote_test(dict);
-    if (proxy != NULL)
-        neap_proxy_hold_init(&turn->hold, proxy);
-    else
-        neap_dict_prepare((struct neap_dict *)dict, turn);
-}
-
 /* --- taking turns --- */
+
+static void prepare(struct neap_object *dict, struct neap_turn *turn) {
+    neap_dict_prepare((struct neap_dict *)dict, turn);
+}
 
 /* Waits until the key at 2 is the task's to change, and calls `then` again. */
 static int await_turn(lua_State *L, struct neap_object *dict, lua_CFunction then) {
     struct neap_key key = check_key(L, 2);
-    struct neap_shared_turn *turn = neap_shared_turn(L, then);
-    prepare(dict, &turn->turn);
+    struct neap_shared_turn *turn = neap_shared_turn(L, dict, prepare, then);
     neap_shared_check(L, neap_key_write(&key, &neap_await_begin(L)->link.message));
     return neap_shared_await(L, dict, NEAP_DICT_UPDATE, turn);
 }
@@ -365,12 +360,7 @@ static int updated(lua_State *L, int status, lua_KContext context) {
     return 1;
 }
 
-static int call_function(lua_State *L) {
-    lua_pushvalue(L, 3);
-    neap_decode_take(L, &neap_task_current(L)->link.message);
-    lua_callk(L, 1, 1, 0, updated);
-    return updated(L, LUA_OK, 0);
-}
+static int call_function(lua_State *L) { return neap_shared_update(L, updated); }
 
 static int dict_update(lua_State *L) {
     struct neap_object *dict = check(L);

@@ -49,14 +49,6 @@ static int push_count(lua_State *L, struct neap_object *list) {
     return 1;
 }
 
-static void prepare(struct neap_object *list, struct neap_turn *turn) {
-    struct neap_proxy *proxy = neap_remote_test(list);
-    if (proxy != NULL)
-        neap_proxy_hold_init(&turn->hold, proxy);
-    else
-        neap_sequence_prepare((struct neap_sequence *)list, turn);
-}
-
 static int raise_bounds(lua_State *L, struct neap_object *list, lua_Integer index) {
     push_count(L, list);
     return luaL_error(L, "index %I is out of bounds: the list has %I elements", (LUAI_UACINT)index,
@@ -65,11 +57,14 @@ static int raise_bounds(lua_State *L, struct neap_object *list, lua_Integer inde
 
 /* --- taking turns --- */
 
+static void prepare(struct neap_object *list, struct neap_turn *turn) {
+    neap_sequence_prepare((struct neap_sequence *)list, turn);
+}
+
 /* Waits until the list is the task's to change, and calls `then`, for which the task's link has a copy of
  * element `index`; 0: of none. */
 static int await_turn(lua_State *L, struct neap_object *list, lua_Integer index, lua_CFunction then) {
-    struct neap_shared_turn *turn = neap_shared_turn(L, then);
-    prepare(list, &turn->turn);
+    struct neap_shared_turn *turn = neap_shared_turn(L, list, prepare, then);
     struct neap_task *task = neap_await_begin(L);
     if (index != 0) {
         task->link.message.kind = NEAP_MESSAGE_INTEGER;
@@ -315,12 +310,7 @@ static int updated(lua_State *L, int status, lua_KContext context) {
     return 1;
 }
 
-static int call_function(lua_State *L) {
-    lua_pushvalue(L, 3);
-    neap_decode_take(L, &neap_task_current(L)->link.message);
-    lua_callk(L, 1, 1, 0, updated);
-    return updated(L, LUA_OK, 0);
-}
+static int call_function(lua_State *L) { return neap_shared_update(L, updated); }
 
 /* l:update(index, fn) */
 static int list_update(lua_State *L) {

@@ -6,6 +6,7 @@
 
 #include "bindings/await.h"
 #include "bindings/box.h"
+#include "bindings/codec.h"
 #include "bindings/registry.h"
 #include "core/error.h"
 #include "host/engine.h"
@@ -52,11 +53,18 @@ static int end_turn(lua_State *L) {
     return 0;
 }
 
-struct neap_shared_turn *neap_shared_turn(lua_State *L, lua_CFunction then) {
+struct neap_shared_turn *neap_shared_turn(lua_State *L, struct neap_object *object,
+                                          void (*prepare)(struct neap_object *object, struct neap_turn *turn),
+                                          lua_CFunction then) {
     struct neap_shared_turn *turn = lua_newuserdatauv(L, sizeof *turn, 0);
+    struct neap_proxy *proxy = neap_remote_test(object);
     neap_turn_init(&turn->turn, NULL, NULL);
     turn->then = then;
     neap_registry_set_end(L, &turn_key, end_turn);
+    if (proxy != NULL)
+        neap_proxy_hold_init(&turn->turn.hold, proxy);
+    else
+        prepare(object, &turn->turn);
     return turn;
 }
 
@@ -73,6 +81,13 @@ int neap_shared_await(lua_State *L, struct neap_object *object, uint8_t op, stru
     task->link.op = op;
     task->link.hold = &turn->turn.hold;
     return neap_await(L, &task->link, 1, NEAP_FOREVER, finish_turn);
+}
+
+int neap_shared_update(lua_State *L, lua_KFunction updated) {
+    lua_pushvalue(L, 3);
+    neap_decode_take(L, &neap_task_current(L)->link.message);
+    lua_callk(L, 1, 1, 0, updated);
+    return updated(L, LUA_OK, 0);
 }
 
 static int end_list(lua_State *L) {

@@ -25,12 +25,18 @@ struct neap_shared_turn {
     struct neap_turn turn;
     lua_CFunction then; /* what is done with the turn */
 };
-/* Pushes one, to be prepared. */
-struct neap_shared_turn *neap_shared_turn(lua_State *L, lua_CFunction then);
+/* Pushes one of `object`, which `prepare` prepares unless it lives in another process. */
+struct neap_shared_turn *neap_shared_turn(lua_State *L, struct neap_object *object,
+                                          void (*prepare)(struct neap_object *object, struct neap_turn *turn),
+                                          lua_CFunction then);
 /* Waits for the turn on top of the stack, with `op` of `object` and what the task's link has for a message. Then calls
  * `then` with the same stack, and gives the turn back when that returns; it must leave what is on the stack where it
  * is. Raises what is wrong. Returns what the C function must return. */
 int neap_shared_await(lua_State *L, struct neap_object *object, uint8_t op, struct neap_shared_turn *turn);
+
+/* For `then`: calls the function at 3 with what was there, which came with the turn, and then `updated`, which has the
+ * result on top of the stack. */
+int neap_shared_update(lua_State *L, lua_KFunction updated);
 
 /* Pushes a userdata that keeps the messages of `list`, a list, which is empty afterwards; raises
  * when out of memory, and drops it. */
