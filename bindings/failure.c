@@ -333,6 +333,16 @@ static void push_traceback(lua_State *L, int box) {
     lua_remove(L, -2);
 }
 
+/* Calls `tell` protected, with the box and the error on top of the stack. LUA_OK, or what went wrong is on top. */
+static int try_to(lua_State *L, lua_CFunction tell, int box) {
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 4, "report");
+    lua_pushcfunction(L, tell);
+    lua_pushvalue(L, box);
+    lua_pushvalue(L, top);
+    return lua_pcall(L, 2, 0, 0);
+}
+
 /* Protected: (box, error). */
 static int report(lua_State *L) {
     struct neap_task *task = lua_touserdata(L, 1);
@@ -352,12 +362,7 @@ static int report(lua_State *L) {
 }
 
 void neap_failure_report(lua_State *L, int box) {
-    int top = lua_gettop(L);
-    luaL_checkstack(L, 4, "report");
-    lua_pushcfunction(L, report);
-    lua_pushvalue(L, box);
-    lua_pushvalue(L, top);
-    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+    if (try_to(L, report, box) == LUA_OK) return;
     neap_report_print("neap: a task failed, and saying so failed, too: %s\n", lua_tostring(L, -1));
     lua_pop(L, 1);
 }
@@ -389,12 +394,7 @@ static int note_unjoined(lua_State *L) {
 }
 
 void neap_failure_note_unjoined(lua_State *L, int box) {
-    int top = lua_gettop(L);
-    luaL_checkstack(L, 4, "report");
-    lua_pushcfunction(L, note_unjoined);
-    lua_pushvalue(L, box);
-    lua_pushvalue(L, top);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1); /* no memory: it counts all the same */
+    if (try_to(L, note_unjoined, box) != LUA_OK) lua_pop(L, 1); /* no memory: it counts all the same */
 }
 
 /* Protected: (box). */

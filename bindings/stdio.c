@@ -140,9 +140,23 @@ static int returned(lua_State *L, int status, lua_KContext context) {
     return lua_gettop(L);
 }
 
-/* Upvalues of read. WAIT: the function in Lua that waits: (file, formats...). IS_METHOD: the file is the first
+/* Upvalue 1 of what takes the place of a function: that itself. */
+enum { ORIGINAL = 1 };
+
+/* For the original at the bottom of the stack, and other upvalues: pushes what takes its place; the original itself, if
+ * it is not Lua's own. */
+static int replace(lua_State *L, lua_CFunction patched, int upvalues) {
+    lua_settop(L, upvalues);
+    if (lua_tocfunction(L, ORIGINAL) == NULL || lua_getupvalue(L, ORIGINAL, 1) != NULL)
+        lua_pushvalue(L, ORIGINAL);
+    else
+        lua_pushcclosure(L, patched, upvalues);
+    return 1;
+}
+
+/* Further upvalues of read. WAIT: the function in Lua that waits: (file, formats...). IS_METHOD: the file is the first
  * argument; else it is the default input. TURNS: has a field for each file that somebody reads from. */
-enum { ORIGINAL = 1, WAIT, IS_METHOD, TURNS };
+enum { WAIT = ORIGINAL + 1, IS_METHOD, TURNS };
 
 /* Pushes the file that is read. */
 static luaL_Stream *push_file(lua_State *L, bool is_method) {
@@ -180,16 +194,8 @@ static int patched_read(lua_State *L) {
     return returned(L, LUA_OK, 0);
 }
 
-/* make_read(original, wait, is_method, turns) -> what takes its place; the original itself, if it is not Lua's own. */
-static int make_read(lua_State *L) {
-    lua_settop(L, TURNS);
-    if (lua_tocfunction(L, ORIGINAL) == NULL || lua_getupvalue(L, ORIGINAL, 1) != NULL) {
-        lua_pushvalue(L, ORIGINAL);
-        return 1;
-    }
-    lua_pushcclosure(L, patched_read, TURNS);
-    return 1;
-}
+/* make_read(original, wait, is_method, turns) -> what takes its place */
+static int make_read(lua_State *L) { return replace(L, patched_read, TURNS); }
 
 /* --- for the Lua half --- */
 
@@ -379,16 +385,8 @@ static int patched_open(lua_State *L) {
     return returned(L, LUA_OK, 0);
 }
 
-/* make_open(original, wait) -> what takes its place; the original itself, if it is not Lua's own. */
-static int make_open(lua_State *L) {
-    lua_settop(L, WAIT);
-    if (lua_tocfunction(L, ORIGINAL) == NULL || lua_getupvalue(L, ORIGINAL, 1) != NULL) {
-        lua_pushvalue(L, ORIGINAL);
-        return 1;
-    }
-    lua_pushcclosure(L, patched_open, WAIT);
-    return 1;
-}
+/* make_open(original, wait) -> what takes its place */
+static int make_open(lua_State *L) { return replace(L, patched_open, WAIT); }
 
 /* Opens without waiting for the other side; what is read and written later may wait as ever. Or a code. */
 static int open_at_once(const char *path, bool writes) {
