@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "bindings/box.h"
+#include "bindings/registry.h"
 #include "host/engine.h"
 
 enum { FIRST_ROOM = 8 };
@@ -13,6 +14,8 @@ struct listing {
     int count, room;               /* of objects: found, allocated. `count` may be more than there is room for */
     struct neap_object *objects[]; /* a reference each */
 };
+
+static const char listing_key; /* registry: the metatable of listings */
 
 static int listing_collected(lua_State *L) {
     struct listing *listing = lua_touserdata(L, 1);
@@ -26,11 +29,7 @@ static struct listing *push_listing(lua_State *L, int room) {
     struct listing *listing = lua_newuserdatauv(L, sizeof *listing + (size_t)room * sizeof listing->objects[0], 0);
     listing->count = 0;
     listing->room = room;
-    if (luaL_newmetatable(L, "neap.listing")) {
-        lua_pushcfunction(L, listing_collected);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    neap_registry_set_end(L, &listing_key, listing_collected);
     return listing;
 }
 

@@ -17,6 +17,7 @@
 #include "bindings/codec.h"
 #include "bindings/host.h"
 #include "bindings/host_value.h"
+#include "bindings/registry.h"
 #include "core/memory.h"
 #include "sync/future.h"
 
@@ -158,6 +159,8 @@ static const struct neap_class completion_class = {
     .enlist = neap_future_enlist,
 };
 
+static const char keeper_key; /* registry: the metatable of keepers */
+
 static int keeper_collected(lua_State *L) {
     struct neap_object **keeper = lua_touserdata(L, 1);
     if (*keeper != NULL) neap_object_unref(*keeper);
@@ -169,11 +172,7 @@ static int keeper_collected(lua_State *L) {
 static int push_keeper(lua_State *L) {
     struct neap_object **keeper = lua_newuserdatauv(L, sizeof(struct neap_object *), 0);
     *keeper = NULL;
-    if (luaL_newmetatable(L, "neap.completion")) {
-        lua_pushcfunction(L, keeper_collected);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    neap_registry_set_end(L, &keeper_key, keeper_collected);
     return 1;
 }
 

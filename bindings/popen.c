@@ -12,6 +12,7 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/libraries.h"
+#include "bindings/registry.h"
 #include "bindings/signals.h"
 #include "bindings/stdio.h"
 #include "bindings/stream.h"
@@ -33,6 +34,8 @@ static void close_all(int fds[3]) {
     }
 }
 
+static const char opened_key; /* registry: the metatable of what is opened */
+
 static int opened_collected(lua_State *L) {
     struct opened *opened = lua_touserdata(L, 1);
     close_all(opened->theirs);
@@ -43,11 +46,7 @@ static int opened_collected(lua_State *L) {
 static struct opened *push_opened(lua_State *L) {
     struct opened *opened = lua_newuserdatauv(L, sizeof *opened, 0);
     for (int i = 0; i < 3; i++) opened->theirs[i] = opened->ours[i] = -1;
-    if (luaL_newmetatable(L, "neap.popen.opened")) {
-        lua_pushcfunction(L, opened_collected);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    neap_registry_set_end(L, &opened_key, opened_collected);
     return opened;
 }
 

@@ -16,6 +16,7 @@
 #include "bindings/handle.h"
 #include "bindings/instance.h"
 #include "bindings/pipe.h"
+#include "bindings/registry.h"
 #include "bindings/remote.h"
 #include "core/error.h"
 #include "core/remote.h"
@@ -49,15 +50,7 @@ static struct links *push_links(lua_State *L, size_t count) {
     struct links *links = lua_newuserdatauv(L, sizeof *links + count * sizeof links->link[0], 1);
     links->count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) neap_message_clear(&links->link[i].message);
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &links_key) == LUA_TNIL) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, 1);
-        lua_pushcfunction(L, links_collected);
-        lua_setfield(L, -2, "__gc");
-        lua_pushvalue(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &links_key);
-    }
-    lua_setmetatable(L, -2);
+    neap_registry_set_end(L, &links_key, links_collected);
     lua_createtable(L, (int)count, 0);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, -3, 1);

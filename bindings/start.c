@@ -7,6 +7,7 @@
 #include "bindings/codec.h"
 #include "bindings/context.h"
 #include "bindings/failure.h"
+#include "bindings/registry.h"
 #include "bindings/site.h"
 #include "bindings/slice.h"
 #include "core/memory.h"
@@ -33,6 +34,8 @@ void neap_start_free(struct neap_start *start) {
     neap_free(start);
 }
 
+static const char start_key; /* registry: the metatable of what keeps a record */
+
 static int start_collected(lua_State *L) {
     struct neap_start **keeper = lua_touserdata(L, 1);
     if (*keeper != NULL) neap_start_free(*keeper);
@@ -43,11 +46,7 @@ static int start_collected(lua_State *L) {
 struct neap_start **neap_start_push(lua_State *L) {
     struct neap_start **keeper = lua_newuserdatauv(L, sizeof(struct neap_start *), 0);
     *keeper = NULL;
-    if (luaL_newmetatable(L, "neap.start")) {
-        lua_pushcfunction(L, start_collected);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    neap_registry_set_end(L, &start_key, start_collected);
     *keeper = neap_start_new();
     if (*keeper == NULL) luaL_error(L, "not enough memory");
     return keeper;
