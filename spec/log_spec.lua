@@ -102,11 +102,13 @@ describe("a line", function()
 
   it("is written by a task that was cancelled and went on", function()
     local result = run [[
+      local begun = neap.event()
       local task = neap.spawn(function()
+        begun:set()
         pcall(neap.sleep, 100)
         log.info("was cancelled")
       end)
-      neap.yield()
+      begun:wait()
       task:cancel()
       task:wait() ]]
     assert.are.equal("INFO  was cancelled\n", without_times(result.stderr))

@@ -260,8 +260,10 @@ describe("output that cannot be written", function()
     local code = [[
       local begun = neap.event()
       neap.thread(function()
-        begun:set()
-        neap.shield(io.write, ("x"):rep(1000000), "\n") -- more than a pipe holds; also when the end comes first
+        neap.shield(function()
+          begun:set()
+          io.write(("x"):rep(1000000), "\n") -- more than a pipe holds; also when the end comes first
+        end)
       end)
       begun:wait()
       os.exit(3)]]

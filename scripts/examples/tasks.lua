@@ -15,7 +15,6 @@ end
 
 local function second()
   print("second begins")
-  neap.sleep(0.01)
   print("second ends")
 end
 
