@@ -5,7 +5,6 @@
 #include "bindings/await.h"
 #include "bindings/box.h"
 #include "bindings/classes.h"
-#include "bindings/iterator.h"
 #include "bindings/net.h"
 #include "bindings/stream.h"
 #include "core/clock.h"
@@ -153,7 +152,7 @@ static int listener_accept(lua_State *L) {
 }
 
 static int accept_next(lua_State *L) {
-    neap_iterator_begin(L);
+    lua_settop(L, SELF);
     lua_pushinteger(L, NEAP_FOREVER);
     neap_await_begin(L);
     return go_on(L);
@@ -162,7 +161,9 @@ static int accept_next(lua_State *L) {
 /* listener:iter() */
 static int listener_iter(lua_State *L) {
     check(L);
-    return neap_iterator_push(L, accept_next);
+    lua_pushcfunction(L, accept_next);
+    lua_pushvalue(L, SELF);
+    return 2;
 }
 
 /* listener:close(); also __close */

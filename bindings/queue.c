@@ -8,7 +8,6 @@
 #include "bindings/channel.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
-#include "bindings/iterator.h"
 #include "bindings/options.h"
 #include "bindings/remote.h"
 #include "core/error.h"
@@ -139,13 +138,15 @@ static int queue_get_nowait(lua_State *L) {
 }
 
 static int iterate(lua_State *L) {
-    neap_iterator_begin(L);
+    lua_settop(L, 1);
     return queue_get(L);
 }
 
 static int queue_iter(lua_State *L) {
     check(L);
-    return neap_iterator_push(L, iterate);
+    lua_pushcfunction(L, iterate);
+    lua_pushvalue(L, 1);
+    return 2;
 }
 
 /* --- what is unfinished --- */

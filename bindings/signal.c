@@ -9,7 +9,6 @@
 #include "bindings/classes.h"
 #include "bindings/embedding.h"
 #include "bindings/ending.h"
-#include "bindings/iterator.h"
 #include "bindings/remote.h"
 #include "bindings/signals.h"
 #include "core/error.h"
@@ -68,14 +67,17 @@ static int finish_step(lua_State *L, struct neap_task *task, int code) {
 
 /* The iterator: ends when the signal is closed. */
 static int step(lua_State *L) {
-    neap_iterator_begin(L);
+    lua_settop(L, 1);
     return neap_await_object(L, check(L), NEAP_SIGNAL_WAIT, 2, finish_step);
 }
 
 /* signal:iter() */
 static int signal_iter(lua_State *L) {
     check(L);
-    return neap_iterator_push(L, step);
+    lua_settop(L, 1);
+    lua_pushcfunction(L, step);
+    lua_insert(L, 1);
+    return 2;
 }
 
 static void describe(struct neap_object *object, char *text, size_t size) {

@@ -615,15 +615,6 @@ static void encode_ended(lua_State *L, struct neap_task *task, struct neap_job *
     neap_future_end(&job->future, state, outcome);
 }
 
-bool neap_task_is_endless(lua_State *L, int box) {
-    const struct neap_task *task = lua_touserdata(L, box);
-    if (task->flags & NEAP_TASK_TIMER) return true;
-    if (!neap_task_push_extras(L, box, false)) return false;
-    bool endless = lua_getfield(L, -1, "endless") == LUA_TBOOLEAN; /* of neap.every */
-    lua_pop(L, 2);
-    return endless;
-}
-
 struct neap_job *neap_task_job(lua_State *L, int box) {
     struct neap_task *task = lua_touserdata(L, box);
     if (neap_task_is_known(task)) return task->job;
@@ -645,8 +636,6 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     job->scope = task->scope;
     adopt(task, job);
     atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
-    job->endless = neap_task_is_endless(L, box);
-    job->late = (task->flags & NEAP_TASK_TIMER) != 0;
     atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
     bool observed = task->flags & NEAP_TASK_SCOPED ||
                     atomic_load(&task->future.object.observed); /* a scope tells of its failures */

@@ -1,20 +1,11 @@
 /* crew: OS threads that rest.
  *
  * MODEL      An OS thread that is made for a body becomes a member. When the body has returned it rests, unless enough
- *            others do: it sleeps until it is given the next one, for a moment at most, and then ends. It is joined when
- *            the next body comes (without waiting) or by neap_crew_leave (waiting).
- * LOOKING    Waking who sleeps on another processor takes longer than all else that starting a thread takes. Whoever
- *            starts one after the other is back within microseconds. So a member looks for the next body before it
- *            sleeps, for as long as a wake-up takes: who joins its last one may have to wake up first. No more look at a
- *            time than leave the starter a processor, and where looking has not been paying off it is tried now and
- *            then only. Who looks is given the next body before those that sleep.
- * FINISHING  A starter may come back even before the member rests, whose state is still being closed. A body says when it
- *            is about to return; then the starter waits, for less than a wake-up would take, before it has another
- *            member sleep no longer, or makes one. That also keeps their number down.
- * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only one to
- *            write the word after that: GIVEN or DISMISSED, once he has let go of the guard, and wakes it if it was
- *            ASLEEP; into that the member itself changes RESTING before it sleeps, be it taken out by then or not. A
- *            member whose moment is over takes itself out.
+ *            others do: it sleeps until it is given the next one, for a moment at most, and then ends. It is joined
+ *            when the next body comes (without waiting) or by neap_crew_leave (waiting).
+ * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only
+ *            one to write the word after that: GIVEN or DISMISSED, once he has let go of the guard. A member whose
+ *            moment is over takes itself out.
  * LEFT OVER  The next body sees what the last one has left in the OS thread. So a body puts back what it changed in
  *            thread-local variables; the signal mask is set for each, and while a member rests it blocks all signals.
  *            What the system lets a new thread have from its maker otherwise, its priority and the processors that it
@@ -24,7 +15,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 
@@ -41,16 +31,9 @@ enum {
 }; /* 200 nested C calls of Lua with its largest frames take a half; small ones are cached */
 #endif
 
-enum {
-    REST_NS = 100 * 1000 * 1000,
-    LOOK_NS = 60 * 1000, /* outlasts a wake-up */
-    WAIT_NS = 10 * 1000,
-    PAUSES = 16,            /* between two glances at the clock */
-    TRUST_MAX = 4,          /* looks in vain before there are no more; see LOOKING */
-    UNLOOKED_PER_PROBE = 32 /* then, look again after so many rests without */
-};
+enum { REST_NS = 100 * 1000 * 1000 };
 
-enum word { GIVEN, DISMISSED, RESTING, ASLEEP };
+enum word { GIVEN, DISMISSED, RESTING };
 
 struct member {
     struct neap_list node; /* in a list of the crew; its guard */
@@ -60,21 +43,11 @@ struct member {
     void *argument;             /* of the body; likewise */
     sigset_t mask;              /* of signals, for what it is given while it rests; likewise */
     bool resting;               /* it is in that list; guard */
-    bool looks;                 /* before it sleeps: counts in crew->looking. Own thread */
-    bool finishing;             /* counts in crew->finishing. Own thread */
-    _Atomic uint32_t word;      /* enum word; see WORD. GIVEN and DISMISSED release, the member acquires */
+    _Atomic uint32_t word;      /* enum word. GIVEN and DISMISSED release, the member acquires */
     struct neap_guard creating; /* held by who makes it, until the system has */
 };
 
 static struct member *member_of(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct member, node); }
-
-static _Thread_local struct member *self; /* on whose OS thread we are; NULL: on nobody's */
-
-/* Those that this process may use. */
-static uint32_t count_processors(void) {
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
-}
 
 void neap_crew_init(struct neap_crew *crew) {
     neap_guard_init(&crew->guard);
@@ -83,14 +56,7 @@ void neap_crew_init(struct neap_crew *crew) {
     neap_list_init(&crew->ended);
     crew->rest_count = 0;
     crew->leaving = false;
-    crew->looking = 0;
-    crew->trust = TRUST_MAX;
-    crew->unlooked = 0;
-    atomic_init(&crew->finishing, 0);
-    crew->lookers_max = count_processors() - 1;
     crew->rest_ns = REST_NS;
-    crew->look_ns = LOOK_NS;
-    crew->wait_ns = WAIT_NS;
 }
 
 /* The guard is held. */
@@ -104,42 +70,14 @@ static void move(struct member *member, struct neap_list *list, bool resting) {
 
 /* --- the OS thread --- */
 
-void neap_crew_finish(void) {
-    self->finishing = true;
-    atomic_fetch_add_explicit(&self->crew->finishing, 1, memory_order_relaxed);
-}
-
-/* The guard is held. See LOOKING. */
-static bool may_look(struct neap_crew *crew) {
-    if (crew->looking >= crew->lookers_max) return false;
-    if (crew->trust == 0 && ++crew->unlooked < UNLOOKED_PER_PROBE) return false;
-    crew->unlooked = 0;
-    crew->looking++;
-    return true;
-}
-
-/* The guard is held. */
-static void join_resting(struct member *member) {
-    struct neap_crew *crew = member->crew;
-    atomic_store_explicit(&member->word, RESTING, memory_order_relaxed);
-    move(member, &crew->resting, true);
-    member->looks = may_look(crew);
-    if (member->looks || crew->looking == 0) return;
-    neap_list_remove(&member->node); /* behind who looks */
-    neap_list_push_back(&crew->resting, &member->node);
-}
-
 /* False: it is to end. */
 static bool lie_down(struct member *member) {
     struct neap_crew *crew = member->crew;
     neap_guard_lock(&crew->guard);
     bool may = !crew->leaving && crew->rest_count < NEAP_CREW_RESTING;
-    if (may)
-        join_resting(member);
-    else if (!crew->leaving) /* else the list is not the crew's any more */
-        move(member, &crew->ended, false);
-    if (member->finishing) atomic_fetch_sub_explicit(&crew->finishing, 1, memory_order_relaxed);
-    member->finishing = false;
+    if (may) atomic_store_explicit(&member->word, RESTING, memory_order_relaxed);
+    if (!crew->leaving)
+        move(member, may ? &crew->resting : &crew->ended, may); /* else the list is not the crew's any more */
     neap_guard_unlock(&crew->guard);
     return may;
 }
@@ -154,54 +92,21 @@ static bool get_up(struct member *member) {
     return was_resting;
 }
 
-static void end_look(struct neap_crew *crew, bool in_vain) {
-    neap_guard_lock(&crew->guard);
-    crew->looking--;
-    if (!in_vain)
-        crew->trust = TRUST_MAX;
-    else if (crew->trust > 0)
-        crew->trust--;
-    neap_guard_unlock(&crew->guard);
-}
-
-/* Returns the word: RESTING if that was in vain. */
-static enum word look(struct member *member, int64_t until) {
-    uint32_t word = RESTING;
-    do {
-        for (int i = 0; word == RESTING && i < PAUSES; i++) {
-            neap_relax();
-            word = atomic_load_explicit(&member->word, memory_order_acquire);
-        }
-    } while (word == RESTING && neap_clock_now() < until);
-    end_look(member->crew, word == RESTING);
-    return word;
-}
-
-/* Returns the word; DISMISSED, too, when its moment is over. */
-static enum word sleep_until(struct member *member, int64_t deadline) {
-    uint32_t word = RESTING;
-    if (!atomic_compare_exchange_strong_explicit(&member->word, &word, ASLEEP, memory_order_acquire,
-                                                 memory_order_acquire))
-        return word;
-    while ((word = atomic_load_explicit(&member->word, memory_order_acquire)) == ASLEEP) {
-        neap_futex_wait(&member->word, ASLEEP, deadline);
-        if (deadline != NEAP_FOREVER && neap_clock_now() >= deadline) {
-            if (get_up(member)) return DISMISSED;
-            deadline = NEAP_FOREVER; /* the word is about to change */
-        }
-    }
-    return word;
-}
-
 /* True: it has been given something. Signals are for threads that run something. */
 static bool rest(struct member *member) {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     if (!lie_down(member)) return false;
-    int64_t now = neap_clock_now();
-    enum word word = member->looks ? look(member, now + member->crew->look_ns) : RESTING;
-    if (word == RESTING) word = sleep_until(member, now + member->crew->rest_ns);
+    int64_t deadline = neap_clock_now() + member->crew->rest_ns;
+    uint32_t word;
+    while ((word = atomic_load_explicit(&member->word, memory_order_acquire)) == RESTING) {
+        neap_futex_wait(&member->word, RESTING, deadline);
+        if (deadline != NEAP_FOREVER && neap_clock_now() >= deadline) {
+            if (get_up(member)) return false;
+            deadline = NEAP_FOREVER; /* the word is about to change */
+        }
+    }
     if (word == GIVEN) pthread_sigmask(SIG_SETMASK, &member->mask, NULL);
     return word == GIVEN;
 }
@@ -210,7 +115,6 @@ static void *run(void *argument) {
     struct member *member = argument;
     neap_guard_lock(&member->creating);
     neap_guard_unlock(&member->creating);
-    self = member;
     do member->body(member->argument);
     while (rest(member));
     return NULL;
@@ -219,8 +123,8 @@ static void *run(void *argument) {
 /* --- whoever has something to be run --- */
 
 static void rouse(struct member *member, enum word word) {
-    uint32_t before = atomic_exchange_explicit(&member->word, word, memory_order_release);
-    if (before == ASLEEP) neap_futex_wake(&member->word); /* it may have ended by now: then nobody is woken */
+    atomic_store_explicit(&member->word, word, memory_order_release);
+    neap_futex_wake(&member->word); /* it may have ended by now: then nobody is woken */
 }
 
 /* Joins those that have ended, but for those whose last instructions still run. */
@@ -244,32 +148,9 @@ static void reap(struct neap_crew *crew) {
     neap_guard_unlock(&crew->guard);
 }
 
-/* Until one that is finishing has finished, or it has been long enough. */
-static void await_finishing(struct neap_crew *crew) {
-    uint32_t count = atomic_load_explicit(&crew->finishing, memory_order_relaxed);
-    int64_t until = neap_clock_now() + crew->wait_ns;
-    do {
-        for (int i = 0; i < PAUSES; i++) {
-            if (atomic_load_explicit(&crew->finishing, memory_order_relaxed) < count) return;
-            neap_relax();
-        }
-    } while (neap_clock_now() < until);
-}
-
-/* The guard is held. Is waiting better than waking one that sleeps? */
-static bool is_worth_waiting(const struct neap_crew *crew) {
-    return crew->looking == 0 && crew->lookers_max > 0 &&
-           atomic_load_explicit(&crew->finishing, memory_order_relaxed) > 0;
-}
-
 /* False: nobody rests. */
 static bool give(struct neap_crew *crew, void (*body)(void *), void *argument) {
     neap_guard_lock(&crew->guard);
-    if (is_worth_waiting(crew)) {
-        neap_guard_unlock(&crew->guard);
-        await_finishing(crew);
-        neap_guard_lock(&crew->guard);
-    }
     bool found = !neap_list_is_empty(&crew->resting);
     struct member *member = found ? member_of(crew->resting.next) : NULL;
     if (found) move(member, &crew->busy, false);

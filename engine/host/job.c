@@ -83,7 +83,6 @@ void neap_job_init(struct neap_job *job, const struct neap_class *class, struct 
     atomic_init(&job->waits, false);
     job->waiting = &job->waits;
     atomic_init(&job->daemon, false);
-    job->endless = job->late = false;
     job->id = id;
     snprintf(job->name, sizeof job->name, "%s-%llu", class->name, (unsigned long long)id);
     neap_object_share(&job->future.object);
@@ -97,7 +96,6 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
 
 bool neap_job_cancel(struct neap_job *job, struct neap_message *reason) {
     if (neap_future_has_ended(&job->future)) return false;
-    if (job->late && neap_future_state(&job->future) != NEAP_FUTURE_NEW) return false;
     if (atomic_exchange_explicit(&job->cancel_requested, true, memory_order_acq_rel)) return false;
     neap_message_move(&job->reason, reason);
     atomic_store_explicit(&job->cancel_given, true, memory_order_release);

@@ -33,8 +33,6 @@ struct neap_job {
                             * others look under the object's guard */
     _Atomic bool waits;               /* what that points to, but for a process */
     _Atomic bool daemon;              /* nobody waits for it at the end */
-    bool endless;                     /* a timer: who leaves it cancels it. Constant, once others know it, as is: */
-    bool late;                        /* when it has begun it is too late to cancel it */
     uint64_t id;                      /* constant */
     char name[NEAP_JOB_NAME_MAX + 1]; /* terminated, cut; under the object's guard */
 };
@@ -45,8 +43,7 @@ void neap_job_fini(struct neap_job *job);
 /* For a task (class neap_task_job_class) or thread (neap_thread_job_class). One reference, shared; NULL: no memory. */
 struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id);
 
-/* Any thread: asks it to stop. `reason` is taken over on success. False when it has ended or was asked before, or it
- * is too late. */
+/* Any thread: asks it to stop. `reason` is taken over on success. False when it has ended or was asked before. */
 bool neap_job_cancel(struct neap_job *job, struct neap_message *reason);
 
 /* Before its thread is started: it begins cancelled, for the `reason` that stands in it. */

@@ -21,9 +21,7 @@ static void ended(struct neap_wire *wire, int code) {
     neap_session_end(wire->context, "it was killed");
 }
 
-static void passed(struct neap_wire *wire) { neap_session_passed(wire->context); }
-
-static const struct neap_wire_user user = {receive, ended, passed};
+static const struct neap_wire_user user = {receive, ended};
 
 void deliver(void) {
     for (int round = 0; round < 6; round++)
