@@ -83,16 +83,23 @@ end
 
 -- --- logging ---
 
---- Puts an item into the channel. True; or nil and "closed", or "timeout": there is no room and no waiting for it.
-local function put(lines, item, drops)
-  -- what fits is no wait: it goes there even in a task that was asked to stop
-  local sent, problem = neap.shield(lines.send, lines, item, 0)
-  if sent or drops or problem == "closed" then return sent, problem end
-  local waited
-  waited, sent, problem = pcall(lines.send, lines, item)
+--- Makes a line and puts it into the channel, if there is room. That is no wait: it goes there even in a task that was
+--- asked to stop, and so does the first line of a state, for which the sink is looked up, or made. True; or nil,
+--- "closed" or "timeout", and the line.
+local function try_line(number, text, fields)
+  if not sink and find_sink().level:get() > number then return true end
+  local item = format.item(sink, names[number], text, fields, internal.context())
+  local sent, problem = sink.lines:send(item, 0)
+  return sent, problem, item
+end
+
+--- Puts a line into the channel as soon as there is room. True; or nil and "closed", or "timeout": nothing can wait
+--- here.
+local function wait_for_room(item)
+  local waited, sent, problem = pcall(sink.lines.send, sink.lines, item)
   if waited then return sent, problem end
   if neap.is_cancelled(sent) then error(sent, 0) end
-  return nil, "timeout" -- nothing can wait here
+  return nil, "timeout"
 end
 
 local writer_of = {} -- what writes without a thread, by sink
@@ -104,19 +111,21 @@ local function write_here(item)
 end
 
 local function log_line(number, text, fields)
-  local item = format.item(sink, names[number], text, fields, internal.context())
-  local sent, problem = put(sink.lines, item, sink.drops)
-  while problem == "closed" and find_another() do
-    item = format.item(sink, names[number], text, fields, internal.context())
-    sent, problem = put(sink.lines, item, sink.drops)
-  end
+  local sent, problem, item = neap.shield(try_line, number, text, fields)
+  if problem == "timeout" and not sink.drops then sent, problem = wait_for_room(item) end
   if sent then return end
-  if problem == "closed" then write_here(item) else sink.dropped:add(1) end
+  if problem ~= "closed" then
+    sink.dropped:add(1)
+  elseif find_another() then
+    log_line(number, text, fields)
+  else
+    write_here(item)
+  end
 end
 
 for name, number in pairs(numbers) do
   log[name] = name ~= "off" and function(text, fields)
-    if (sink or find_sink()).level:get() > number then return end
+    if sink and sink.level:get() > number then return end
     if fields ~= nil and type(fields) ~= "table" then
       check.refuse(2, name, "table of fields expected, got " .. type(fields))
     end
