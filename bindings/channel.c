@@ -8,6 +8,7 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/iterator.h"
 #include "bindings/remote.h"
 #include "core/error.h"
 #include "sync/meeting.h"
@@ -149,13 +150,14 @@ static int channel_recv(lua_State *L) { return receive(L, neap_check_timeout(L, 
 
 static int channel_close(lua_State *L) { return neap_channel_close_with(L, check(L)); }
 
-static int iterate(lua_State *L) { return receive(L, NEAP_FOREVER); }
+static int iterate(lua_State *L) {
+    neap_iterator_begin(L);
+    return receive(L, NEAP_FOREVER);
+}
 
 static int channel_iter(lua_State *L) {
     check(L);
-    lua_pushcfunction(L, iterate);
-    lua_pushvalue(L, 1);
-    return 2;
+    return neap_iterator_push(L, iterate);
 }
 
 static int channel_is_closed(lua_State *L) { return neap_channel_push_closed(L, check(L)); }

@@ -8,6 +8,7 @@
 #include "bindings/classes.h"
 #include "bindings/codec.h"
 #include "bindings/files.h"
+#include "bindings/iterator.h"
 #include "io/file_watch.h"
 
 enum { SELF = 1, TIMEOUT };      /* the stack of next */
@@ -81,16 +82,14 @@ static int watch_next(lua_State *L) {
 
 /* The iterator: ends when the watch has ended. */
 static int step(lua_State *L) {
-    lua_settop(L, SELF);
+    neap_iterator_begin(L);
     return watch_next(L);
 }
 
 /* watch:iter() */
 static int watch_iter(lua_State *L) {
     check(L);
-    lua_pushcfunction(L, step);
-    lua_pushvalue(L, SELF);
-    return 2;
+    return neap_iterator_push(L, step);
 }
 
 /* --- the rest --- */

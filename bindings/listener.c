@@ -5,6 +5,7 @@
 #include "bindings/await.h"
 #include "bindings/box.h"
 #include "bindings/classes.h"
+#include "bindings/iterator.h"
 #include "bindings/net.h"
 #include "bindings/stream.h"
 #include "core/clock.h"
@@ -152,7 +153,7 @@ static int listener_accept(lua_State *L) {
 }
 
 static int accept_next(lua_State *L) {
-    lua_settop(L, SELF);
+    neap_iterator_begin(L);
     lua_pushinteger(L, NEAP_FOREVER);
     neap_await_begin(L);
     return go_on(L);
@@ -161,9 +162,7 @@ static int accept_next(lua_State *L) {
 /* listener:iter() */
 static int listener_iter(lua_State *L) {
     check(L);
-    lua_pushcfunction(L, accept_next);
-    lua_pushvalue(L, SELF);
-    return 2;
+    return neap_iterator_push(L, accept_next);
 }
 
 /* listener:close(); also __close */

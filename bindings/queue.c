@@ -8,6 +8,7 @@
 #include "bindings/channel.h"
 #include "bindings/classes.h"
 #include "bindings/codec.h"
+#include "bindings/iterator.h"
 #include "bindings/options.h"
 #include "bindings/remote.h"
 #include "core/error.h"
@@ -138,15 +139,13 @@ static int queue_get_nowait(lua_State *L) {
 }
 
 static int iterate(lua_State *L) {
-    lua_settop(L, 1);
+    neap_iterator_begin(L);
     return queue_get(L);
 }
 
 static int queue_iter(lua_State *L) {
     check(L);
-    lua_pushcfunction(L, iterate);
-    lua_pushvalue(L, 1);
-    return 2;
+    return neap_iterator_push(L, iterate);
 }
 
 /* --- what is unfinished --- */

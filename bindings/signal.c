@@ -9,6 +9,7 @@
 #include "bindings/classes.h"
 #include "bindings/embedding.h"
 #include "bindings/ending.h"
+#include "bindings/iterator.h"
 #include "bindings/remote.h"
 #include "bindings/signals.h"
 #include "core/error.h"
@@ -67,17 +68,14 @@ static int finish_step(lua_State *L, struct neap_task *task, int code) {
 
 /* The iterator: ends when the signal is closed. */
 static int step(lua_State *L) {
-    lua_settop(L, 1);
+    neap_iterator_begin(L);
     return neap_await_object(L, check(L), NEAP_SIGNAL_WAIT, 2, finish_step);
 }
 
 /* signal:iter() */
 static int signal_iter(lua_State *L) {
     check(L);
-    lua_settop(L, 1);
-    lua_pushcfunction(L, step);
-    lua_insert(L, 1);
-    return 2;
+    return neap_iterator_push(L, step);
 }
 
 static void describe(struct neap_object *object, char *text, size_t size) {

@@ -253,6 +253,15 @@ describe("iter", function()
     assert.are.same({ "value 2", "value 3" }, rest)
     for _ in channel:iter() do error("nothing is left") end
   end)
+
+  it("returns a function that needs nothing but to be called", function()
+    local channel = full(2)
+    local next_value = channel:iter()
+    channel:close()
+    assert.are.equal("value 1", next_value())
+    assert.are.equal("value 2", next_value())
+    assert.is_nil((next_value()))
+  end)
 end)
 
 describe("senders and receivers", function()
