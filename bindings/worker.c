@@ -496,12 +496,15 @@ static void check_dropped(lua_State *L, struct neap_task *task, struct runner *r
 static int push_item(lua_State *L, lua_Integer at) {
     lua_pushvalue(L, MAP_FUNCTION);
     lua_rawgeti(L, MAP_ITEMS, at);
-    if (!lua_toboolean(L, MAP_SPREAD)) return 1;
-    int list = lua_gettop(L), count = (int)lua_rawlen(L, list);
-    luaL_checkstack(L, count, "too many arguments");
-    for (int i = 1; i <= count; i++) lua_rawgeti(L, list, i);
+    if (!lua_istable(L, MAP_SPREAD)) return 1;
+    int list = lua_gettop(L);
+    lua_rawgeti(L, MAP_SPREAD, at);
+    lua_Integer count = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (count > LUAI_MAXSTACK || !lua_checkstack(L, (int)count)) luaL_error(L, "too many arguments");
+    for (int i = 1; i <= (int)count; i++) lua_rawgeti(L, list, i);
     lua_remove(L, list);
-    return count;
+    return lua_gettop(L) - list + 1;
 }
 
 static int map_called(lua_State *L, int status, lua_KContext at);

@@ -160,6 +160,24 @@ describe("pool:starmap", function()
     local pool <close> = neap.pool(2)
     assert.are.same({ 3, 7, 11 }, pool:starmap(function(a, b) return a + b end, { { 1, 2 }, { 3, 4 }, { 5, 6 } }))
   end)
+
+  it_of_each_kind("spreads holes too, and what table.pack has packed", function(new)
+    local pool <close> = new(2)
+    local function list(...)
+      return table.concat({ select("#", ...), tostring((...)), tostring((select(-1, ...))) }, " ")
+    end
+    assert.are.same({ "3 1 3", "3 nil nil", "2 nil 2" },
+      pool:starmap(list, { { 1, nil, 3 }, table.pack(nil, 2, nil), { n = 2, [2] = 2 } }))
+  end)
+
+  it("refuses items that are no tables, before any is sent", function()
+    local pool <close> = neap.pool(1)
+    for _, item in ipairs({ "three", 3, neap.list({ 1 }), print }) do
+      local message = "bad argument #2 to 'starmap' %(list%[2%]: table of arguments expected, got " .. type(item)
+      raises(message, pool.starmap, pool, print, { {}, item }, { chunksize = 1 })
+    end
+    assert.are.equal(0, pool:stats().submitted)
+  end)
 end)
 
 describe("pool:map_async", function()
@@ -267,6 +285,15 @@ for _, name in ipairs({ "imap", "imap_unordered" }) do
         if value < 10 then feedback:send(value) else feedback:close() end
       end
       assert.are.same({ 2, 3, 4, 5, 6, 7, 8, 9, 10 }, results)
+    end)
+
+    it("takes the iterator of a channel, and options behind it", function()
+      local pool <close> = neap.pool(2)
+      local channel = neap.channel(20)
+      for i = 1, 20 do channel:send(i) end
+      channel:close()
+      local results = collect(pool[name](pool, function(x) return x * x end, channel:iter(), { chunksize = 3 }))
+      assert.are.same(squares(1, 20), results)
     end)
 
     it("raises the failure of an item, and that of the iterator", function()

@@ -168,7 +168,7 @@ local map_chunk = methods._map
 --- A bar where somebody looks, else nil.
 local function new_bar(total) return internal.is_terminal() and neap.progress(nil, { total = total }) or nil end
 
---- An error in sending a chunk speaks of the list, not of our arguments.
+--- `spread`: how many arguments each item is. An error in sending a chunk speaks of the list, not of our arguments.
 local function submit_chunk(pool, first, fn, items, count, spread, collect)
   local sent, future = pcall(engine.submit, pool, map_chunk, fn, items, count, spread, collect)
   if sent then return future end
@@ -197,8 +197,22 @@ local function check_map(pool, name, fn, list, options)
   return check.options(options, map_options, 3, name)
 end
 
---- Submits all of a list. What has not ended is dropped when the batch is closed.
-local function begin(pool, fn, list, options, spread)
+--- How many arguments each item of a starmap is. A copy of a list with holes might tell otherwise.
+local function count_arguments(list)
+  local counts = {}
+  for at = 1, #list do
+    local item = list[at]
+    if type(item) ~= "table" then
+      refuse(2, "starmap", ("list[%d]: table of arguments expected, got %s"):format(at, type(item)))
+    end
+    counts[at] = math.tointeger(item.n) or #item
+  end
+  return counts
+end
+
+--- Submits all of a list. What has not ended is dropped when the batch is closed. `counts`: items are lists of so many
+-- arguments.
+local function begin(pool, fn, list, options, counts)
   local count = #list
   local size = options.chunksize or math.max(1, math.ceil(count / (4 * count_workers(pool))))
   local batch = setmetatable({}, dropping)
@@ -210,6 +224,7 @@ local function begin(pool, fn, list, options, spread)
     local items = {}
     local length = math.min(size, count - first + 1)
     for at = 1, length do items[at] = list[first + at - 1] end
+    local spread = counts and table.move(counts, first, first + length - 1, 1, {})
     batch[#batch + 1] = submit_chunk(pool, first, fn, items, length, spread, options.collect)
   end
   return batch, sizes
@@ -268,7 +283,7 @@ end
 
 local function map(pool, name, fn, list, options, spread)
   options = check_map(pool, name, fn, list, options)
-  local batch, sizes = begin(pool, fn, list, options, spread)
+  local batch, sizes = begin(pool, fn, list, options, spread and count_arguments(list))
   return collect(batch, sizes, options, name)
 end
 
@@ -291,7 +306,7 @@ end
 
 function methods:map_async(fn, list, options)
   options = check_map(self, "map_async", fn, list, options)
-  local batch, sizes = begin(self, fn, list, options, false)
+  local batch, sizes = begin(self, fn, list, options)
   local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, "map_async")
   local future, promise = engine.promise(self, task)
   internal.spawn_surely({ name = "map_async", quiet = true }, keep_promise, promise, task, batch)
@@ -341,7 +356,7 @@ local function feed(stream)
     stream.room:acquire()
     local items, count = stream.read(stream.size)
     if count == 0 then return end
-    local future = submit_chunk(stream.pool, first, stream.fn, items, count, false, stream.collect)
+    local future = submit_chunk(stream.pool, first, stream.fn, items, count, nil, stream.collect)
     table.insert(stream.chunks, { future = future, first = first, count = count })
     first = first + count
     stream.arrived:set()
