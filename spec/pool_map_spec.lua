@@ -178,6 +178,16 @@ describe("pool:starmap", function()
     end
     assert.are.equal(0, pool:stats().submitted)
   end)
+
+  it("reads its list once, so it does not matter who changes that meanwhile", function()
+    local pool <close> = neap.pool(1)
+    local reads = 0
+    local list = setmetatable({}, { __len = function() return 1 end, __index = function()
+      reads = reads + 1
+      return reads == 1 and { 1, 2 } or "changed"
+    end })
+    assert.are.same({ 3 }, pool:starmap(function(a, b) return a + b end, list))
+  end)
 end)
 
 describe("pool:map_async", function()

@@ -79,7 +79,7 @@ function Channel:recv(timeout) end
 function Channel:close(reason) end
 
 ---Iterates over the values until the channel is closed and drained. Several may iterate: each value goes to one of
----them.
+---them. What it returns is a function that needs no arguments, and may be called by hand, too.
 ---@return fun(): any
 ---@since 0.1
 function Channel:iter() end

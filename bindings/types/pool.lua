@@ -116,7 +116,10 @@ function Pool:apply_async(fn, args, callback, error_callback) end
 ---@since 0.1
 function Pool:map(fn, list, options) end
 
----As `map`, but each item is a list of arguments.
+---As `map`, but each item is a list of arguments. It may have holes; where its field `n` says how many there are, as that of
+---`table.pack` does, the last of them may be nil, too.
+---
+---Errors: raises if an item is no table, before anything is sent.
 ---
 ---```lua
 ---local pool <close> = neap.pool(2)

@@ -197,11 +197,18 @@ local function check_map(pool, name, fn, list, options)
   return check.options(options, map_options, 3, name)
 end
 
+--- The items as they are now, and how many: others may change the list while we wait for a place in the queue.
+local function copy(list)
+  local items, count = {}, #list
+  for at = 1, count do items[at] = list[at] end
+  return items, count
+end
+
 --- How many arguments each item of a starmap is. A copy of a list with holes might tell otherwise.
-local function count_arguments(list)
+local function count_arguments(items, count)
   local counts = {}
-  for at = 1, #list do
-    local item = list[at]
+  for at = 1, count do
+    local item = items[at]
     if type(item) ~= "table" then
       refuse(2, "starmap", ("list[%d]: table of arguments expected, got %s"):format(at, type(item)))
     end
@@ -210,10 +217,10 @@ local function count_arguments(list)
   return counts
 end
 
---- Submits all of a list. What has not ended is dropped when the batch is closed. `counts`: items are lists of so many
--- arguments.
-local function begin(pool, fn, list, options, counts)
-  local count = #list
+--- Submits all of a list. What has not ended is dropped when the batch is closed. `star`: items are lists of arguments.
+local function begin(pool, fn, list, options, star)
+  local all, count = copy(list)
+  local counts = star and count_arguments(all, count)
   local size = options.chunksize or math.max(1, math.ceil(count / (4 * count_workers(pool))))
   local batch = setmetatable({}, dropping)
   local sizes = { count = count, chunk = size }
@@ -221,9 +228,8 @@ local function begin(pool, fn, list, options, counts)
     __close = function(_, err) if err ~= nil then dropping.__close(batch) end end,
   })
   for first = 1, count, size do
-    local items = {}
     local length = math.min(size, count - first + 1)
-    for at = 1, length do items[at] = list[first + at - 1] end
+    local items = table.move(all, first, first + length - 1, 1, {})
     local spread = counts and table.move(counts, first, first + length - 1, 1, {})
     batch[#batch + 1] = submit_chunk(pool, first, fn, items, length, spread, options.collect)
   end
@@ -281,9 +287,9 @@ local function collect(batch, sizes, options, name)
   return results, errors
 end
 
-local function map(pool, name, fn, list, options, spread)
+local function map(pool, name, fn, list, options, star)
   options = check_map(pool, name, fn, list, options)
-  local batch, sizes = begin(pool, fn, list, options, spread and count_arguments(list))
+  local batch, sizes = begin(pool, fn, list, options, star)
   return collect(batch, sizes, options, name)
 end
 
@@ -306,7 +312,7 @@ end
 
 function methods:map_async(fn, list, options)
   options = check_map(self, "map_async", fn, list, options)
-  local batch, sizes = begin(self, fn, list, options)
+  local batch, sizes = begin(self, fn, list, options, false)
   local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, "map_async")
   local future, promise = engine.promise(self, task)
   internal.spawn_surely({ name = "map_async", quiet = true }, keep_promise, promise, task, batch)
