@@ -30,6 +30,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/crew.h"
 #include "host/engine.h"
 
 /* --- in the new thread --- */
@@ -101,6 +102,7 @@ static int run_thread(struct neap_thread *thread) {
         neap_vm_close(vm);
         neap_libraries_flush(vm);
     }
+    neap_crew_finish();
     end_job(thread->engine, thread->job, vm);
     if (L != NULL) neap_state_close(vm, L);
     if (vm != NULL) neap_state_free(vm);

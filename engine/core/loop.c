@@ -20,7 +20,7 @@
  *            spin that sees its message costs nothing; but a spin in vain takes a core from others. So the spin
  *            outlasts a wake-up, is halved each time it found nothing, and is tried again after a number of parks.
  *            That number doubles with every try in vain, until a post ends a spin or a short park: whom descriptors
- *            wake, and no other thread, does not spin.
+ *            wake, and no other thread, does not spin. Before it spins, and meanwhile, it may do something useful.
  * LOOKING    A park looks at libuv's descriptors, and so does a spin before it begins. A turn that leaves nothing to be
  *            run leaves that to them, once: the system is asked once for what has come, and not first whether there is
  *            something. What a spin has found there may be what the loop is run for.
@@ -221,6 +221,7 @@ static bool spin_until(struct neap_loop *loop, int64_t until, bool looks) {
             if (has_something(loop)) return true;
             neap_relax();
         }
+        is_useful(loop); /* what a thread has just taken may be made anew, say */
     } while (neap_clock_now() < until);
     return false;
 }

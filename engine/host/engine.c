@@ -85,8 +85,8 @@ struct neap_spare *neap_engine_swap_spare(struct neap_engine *engine, struct nea
 
 bool neap_engine_wants_spare(struct neap_engine *engine) {
     if (!atomic_load_explicit(&engine->spare_wanted, memory_order_relaxed)) return false;
-    if (!atomic_exchange_explicit(&engine->spare_wanted, false, memory_order_relaxed)) return false;
-    return atomic_load_explicit(&engine->spare, memory_order_relaxed) == NULL &&
+    if (atomic_load_explicit(&engine->spare, memory_order_relaxed) != NULL) return false;
+    return atomic_exchange_explicit(&engine->spare_wanted, false, memory_order_relaxed) &&
            !atomic_load_explicit(&engine->stopping, memory_order_relaxed);
 }
 

@@ -137,7 +137,7 @@ struct neap_channel *neap_engine_helpers(struct neap_engine *engine);
 
 /* Puts `spare` (NULL: nothing) in the place of what is there, which is the caller's from now on. Any thread. */
 struct neap_spare *neap_engine_swap_spare(struct neap_engine *engine, struct neap_spare *spare);
-/* Is it time to make one? Says so to one caller after each start of a thread. Any thread. */
+/* Is it time to make one? Says so to one caller after each start of a thread, once none is there. Any thread. */
 bool neap_engine_wants_spare(struct neap_engine *engine);
 
 /* Room for `size` bytes, to be filled in; NULL: no memory. */

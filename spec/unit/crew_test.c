@@ -29,6 +29,13 @@ static uint32_t rest_count(void) {
     return count;
 }
 
+static bool looks(void) {
+    neap_guard_lock(&crew.guard);
+    bool looking = crew.looking;
+    neap_guard_unlock(&crew.guard);
+    return looking;
+}
+
 static bool has_ended(void) {
     neap_guard_lock(&crew.guard);
     bool ended = !neap_list_is_empty(&crew.ended);
@@ -66,6 +73,15 @@ static void visit(void *argument) {
 static void run_visit(struct visit *self) { assert_int_equal(neap_crew_run(&crew, visit, self), 0); }
 
 static void count_up(void *argument) { atomic_fetch_add((atomic_int *)argument, 1); }
+
+/* Is about to return, and takes its time. */
+static void finish_slowly(void *argument) {
+    struct visit *own = argument;
+    own->visits = ++visits;
+    neap_crew_finish();
+    atomic_store(&own->begun, true);
+    for (int i = 0; i < 1000; i++) sched_yield();
+}
 
 /* --- tests --- */
 
@@ -118,6 +134,76 @@ static void who_has_rested_long_enough_ends(void **state) {
     assert_int_equal(neap_crew_run(&crew, count_up, &ran), 0);
     neap_crew_leave(&crew);
     assert_int_equal(atomic_load(&ran), 2);
+}
+
+/* For ever. */
+static void let_one_look(void) {
+    crew.has_processors = true;
+    crew.look_ns = 3600 * NEAP_SECOND;
+}
+
+static void who_rests_last_looks_and_runs_the_next_body(void **state) {
+    static atomic_bool first_gate, second_gate;
+    struct visit first = {.gate = &first_gate}, second = {.gate = &second_gate}, third = {.visits = 0};
+    (void)state;
+    let_one_look();
+    run_visit(&first);
+    run_visit(&second);
+    atomic_store(&first_gate, true);
+    await_rest(1);
+    assert_false(looks());
+    atomic_store(&second_gate, true);
+    await_rest(2);
+    assert_true(looks());
+    run_visit(&third);
+    neap_crew_leave(&crew);
+    assert_true(pthread_equal(third.system, second.system));
+    assert_false(looks());
+}
+
+static void who_would_take_the_starters_processor_does_not_look(void **state) {
+    struct visit first = {.visits = 0};
+    (void)state;
+    let_one_look();
+    crew.has_processors = false;
+    run_visit(&first);
+    await_rest(1);
+    assert_false(looks());
+}
+
+static void run_and_rest(void) {
+    struct visit one = {.visits = 0};
+    run_visit(&one);
+    while (!atomic_load(&one.begun)) sched_yield();
+    await_rest(1);
+}
+
+static void who_looks_in_vain_too_often_looks_now_and_then(void **state) {
+    int rests = 1;
+    (void)state;
+    crew.has_processors = true;
+    crew.look_ns = 0;
+    for (int i = 0; i < 8; i++) {
+        run_and_rest();
+        while (looks()) sched_yield();
+    }
+    crew.look_ns = 3600 * NEAP_SECOND;
+    for (run_and_rest(); !looks() && rests < 1000; rests++) run_and_rest();
+    assert_in_range(rests, 10, 100);
+    run_and_rest();
+    assert_true(looks()); /* as one did not look in vain */
+}
+
+static void who_is_about_to_return_is_waited_for(void **state) {
+    struct visit first = {.visits = 0}, second = {.visits = 0};
+    (void)state;
+    crew.has_processors = true;
+    crew.wait_ns = 3600 * NEAP_SECOND;
+    assert_int_equal(neap_crew_run(&crew, finish_slowly, &first), 0);
+    while (!atomic_load(&first.begun)) sched_yield();
+    run_visit(&second);
+    neap_crew_leave(&crew);
+    assert_int_equal(second.visits, 2);
 }
 
 static void a_body_has_the_signal_mask_of_who_runs_it(void **state) {
@@ -209,6 +295,10 @@ int main(void) {
         CREW_TEST(who_rests_runs_the_next_body),
         CREW_TEST(bodies_run_at_the_same_time_and_then_some_rest),
         CREW_TEST(who_has_rested_long_enough_ends),
+        CREW_TEST(who_rests_last_looks_and_runs_the_next_body),
+        CREW_TEST(who_would_take_the_starters_processor_does_not_look),
+        CREW_TEST(who_looks_in_vain_too_often_looks_now_and_then),
+        CREW_TEST(who_is_about_to_return_is_waited_for),
         CREW_TEST(a_body_has_the_signal_mask_of_who_runs_it),
         CREW_TEST(who_rests_is_sent_no_signal),
         CREW_TEST(leaving_waits_for_what_runs),
