@@ -40,6 +40,7 @@ static void none_is_wanted_while_one_is_there_or_no_thread_may_start(void **stat
     atomic_store(&engine.spare_wanted, true);
     assert_false(neap_engine_wants_spare(&engine));
     assert_ptr_equal(neap_engine_swap_spare(&engine, NULL), &spare);
+    assert_true(neap_engine_wants_spare(&engine)); /* the wish was kept */
     neap_engine_stop_threads(&engine);
     atomic_store(&engine.spare_wanted, true);
     assert_false(neap_engine_wants_spare(&engine));
