@@ -303,12 +303,7 @@ static int left(lua_State *L, struct neap_task *task, int code) {
 static bool is_to_be_stopped(lua_State *L, const struct target *target) {
     if (target->work != NULL) return false;
     if (is_daemon(target)) return true;
-    if (target->task == NULL) return false;
-    if (target->task->flags & NEAP_TASK_TIMER) return true;
-    if (!neap_task_push_extras(L, 1, false)) return false;
-    bool endless = lua_getfield(L, -1, "endless") == LUA_TBOOLEAN; /* of neap.every */
-    lua_pop(L, 2);
-    return endless;
+    return target->task != NULL ? neap_task_is_endless(L, 1) : target->job->endless;
 }
 
 /* __close: (handle, error) */

@@ -167,12 +167,16 @@ static bool begins_surely(const struct neap_task *task) {
     return (task->flags & (NEAP_TASK_UNASKED | NEAP_TASK_MAIN)) == NEAP_TASK_UNASKED;
 }
 
-/* False: the task has ended instead. */
+/* False: the task has ended instead, or waits for the cancel that was faster. */
 static bool start(struct neap_task *task) {
     struct neap_vm *vm = neap_task_vm(task);
     lua_State *L = vm->main;
     if (task->flags & NEAP_TASK_CANCELLED && !begins_surely(task)) {
         end_unstarted(task);
+        return false;
+    }
+    if (neap_task_is_known(task) && !neap_job_may_begin(task->job)) {
+        neap_wait_sleep(&task->wait, NEAP_FOREVER);
         return false;
     }
     if (task->coroutine == NULL && !neap_seat_take_late(L, task) && call_protected(task, neap_seat_make) != LUA_OK) {
@@ -615,6 +619,15 @@ static void encode_ended(lua_State *L, struct neap_task *task, struct neap_job *
     neap_future_end(&job->future, state, outcome);
 }
 
+bool neap_task_is_endless(lua_State *L, int box) {
+    const struct neap_task *task = lua_touserdata(L, box);
+    int top = lua_gettop(L);
+    if (task->flags & NEAP_TASK_TIMER) return true;
+    bool endless = neap_task_push_extras(L, box, false) && lua_getfield(L, -1, "endless") == LUA_TBOOLEAN;
+    lua_settop(L, top);
+    return endless;
+}
+
 struct neap_job *neap_task_job(lua_State *L, int box) {
     struct neap_task *task = lua_touserdata(L, box);
     if (neap_task_is_known(task)) return task->job;
@@ -636,6 +649,10 @@ struct neap_job *neap_task_job(lua_State *L, int box) {
     job->scope = task->scope;
     adopt(task, job);
     atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
+    job->endless = neap_task_is_endless(L, box);
+    if (task->flags & NEAP_TASK_TIMER)
+        atomic_store_explicit(&job->race, neap_task_has_begun(task) ? NEAP_JOB_DECIDED : NEAP_JOB_OPEN,
+                              memory_order_relaxed);
     atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
     bool observed = task->flags & NEAP_TASK_SCOPED ||
                     atomic_load(&task->future.object.observed); /* a scope tells of its failures */

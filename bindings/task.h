@@ -142,6 +142,9 @@ static inline bool neap_task_has_begun(const struct neap_task *task) {
 
 static inline struct neap_task *neap_task_current(lua_State *L) { return neap_vm_of(L)->current; }
 
+/* Is the task whose box is at `box` one of neap.timer or neap.every? */
+bool neap_task_is_endless(lua_State *L, int box);
+
 /* A table that belongs to the task whose box is at `box`: "name", "data", "traceback", "reason", "job", "context",
  * "endless" (of neap.every). Pushes it, made first when `make` says so; else nil and false. */
 bool neap_task_push_extras(lua_State *L, int box, bool make);

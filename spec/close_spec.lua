@@ -90,6 +90,35 @@ describe("a to-be-closed timer", function()
     end
   end)
 
+  for name, start in pairs { thread = neap.thread, process = neap.process } do
+    it("is cancelled where its scope in another " .. name .. " is left", function()
+      local beats = neap.semaphore(0)
+      for _, timer in ipairs { neap.timer(3600, error, "too late"), neap.every(0.001, beats.release, beats) } do
+        start(leave, timer):join()
+        assert.are.equal("cancelled", timer:status())
+      end
+    end)
+
+    it("whose function runs is waited for, and not cancelled, by another " .. name, function()
+      local begun, gate = neap.event(), neap.event()
+      local timer = neap.timer(0, function()
+        begun:set()
+        gate:wait()
+        return "to the end"
+      end)
+      begun:wait()
+      local asked = start(function(held, event)
+        local asked = held:cancel()
+        event:set()
+        local _ <close> = held
+        return asked
+      end, timer, gate):join()
+      assert.is_false(asked)
+      assert.are.equal("done", timer:status())
+      assert.are.equal("to the end", timer:join())
+    end)
+  end
+
   it("is waited for if its function runs", function()
     local begun, gate = neap.event(), neap.event()
     local timer = neap.timer(0, function()

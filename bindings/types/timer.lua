@@ -6,7 +6,7 @@ local neap = {}
 ---Calls `fn` with the arguments once, after `seconds`, as a task of this thread. The handle is that task's; its
 ---`cancel` returns true if it won the race, so that `fn` will not be called. Ten thousand timers cost no thread. A
 ---pending one keeps the program alive, unless it is `daemon`. Leaving the scope of a `<close>` variable that holds it
----cancels it, and waits for `fn` if that runs.
+---cancels it, and waits for `fn` if that runs. All of this holds in other threads and processes, too.
 ---
 ---```lua
 ---local timer = neap.timer(60, print, "never")

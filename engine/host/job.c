@@ -83,6 +83,8 @@ void neap_job_init(struct neap_job *job, const struct neap_class *class, struct 
     atomic_init(&job->waits, false);
     job->waiting = &job->waits;
     atomic_init(&job->daemon, false);
+    job->endless = false;
+    atomic_init(&job->race, NEAP_JOB_NO_RACE);
     job->id = id;
     snprintf(job->name, sizeof job->name, "%s-%llu", class->name, (unsigned long long)id);
     neap_object_share(&job->future.object);
@@ -94,8 +96,17 @@ struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbo
     return job;
 }
 
+/* Decides the race, unless the other side has. */
+static bool has_lost(struct neap_job *job) {
+    if (atomic_load_explicit(&job->race, memory_order_relaxed) == NEAP_JOB_NO_RACE) return false;
+    return atomic_exchange_explicit(&job->race, NEAP_JOB_DECIDED, memory_order_relaxed) == NEAP_JOB_DECIDED;
+}
+
+bool neap_job_may_begin(struct neap_job *job) { return !has_lost(job); }
+
 bool neap_job_cancel(struct neap_job *job, struct neap_message *reason) {
     if (neap_future_has_ended(&job->future)) return false;
+    if (has_lost(job)) return false;
     if (atomic_exchange_explicit(&job->cancel_requested, true, memory_order_acq_rel)) return false;
     neap_message_move(&job->reason, reason);
     atomic_store_explicit(&job->cancel_given, true, memory_order_release);

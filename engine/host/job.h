@@ -14,6 +14,9 @@
 
 enum { NEAP_JOB_NAME_MAX = 63 };
 
+/* A timer begins, or is cancelled: whoever comes first decides it. */
+enum neap_job_race { NEAP_JOB_NO_RACE, NEAP_JOB_OPEN, NEAP_JOB_DECIDED };
+
 struct neap_job {
     struct neap_future future;    /* first; shared from the start; ended by the owner's thread */
     struct neap_mailbox *mailbox; /* of the loop that runs it; counted; NULL: of another process's. Constant */
@@ -33,6 +36,8 @@ struct neap_job {
                             * others look under the object's guard */
     _Atomic bool waits;               /* what that points to, but for a process */
     _Atomic bool daemon;              /* nobody waits for it at the end */
+    bool endless;                     /* a timer: who leaves it cancels it. Constant once others know it */
+    _Atomic uint8_t race;             /* enum neap_job_race. Relaxed: nothing else is read by who has won */
     uint64_t id;                      /* constant */
     char name[NEAP_JOB_NAME_MAX + 1]; /* terminated, cut; under the object's guard */
 };
@@ -43,8 +48,12 @@ void neap_job_fini(struct neap_job *job);
 /* For a task (class neap_task_job_class) or thread (neap_thread_job_class). One reference, shared; NULL: no memory. */
 struct neap_job *neap_job_new(const struct neap_class *class, struct neap_mailbox *mailbox, uint64_t id);
 
-/* Any thread: asks it to stop. `reason` is taken over on success. False when it has ended or was asked before. */
+/* Any thread: asks it to stop. `reason` is taken over on success. False when it has ended or was asked before, or is a
+ * timer that has begun. */
 bool neap_job_cancel(struct neap_job *job, struct neap_message *reason);
+
+/* Owner's thread, which is about to begin it. False: it is a timer, and a cancel was faster, which is on its way. */
+bool neap_job_may_begin(struct neap_job *job);
 
 /* Before its thread is started: it begins cancelled, for the `reason` that stands in it. */
 void neap_job_cancel_early(struct neap_job *job);

@@ -20,6 +20,8 @@
 
 enum { CAUSE_MAX = 160 };
 
+enum { DAEMON = 1, ENDLESS = 2 }; /* of the second constant, below the pid */
+
 struct neap_mirror *neap_mirror_of(struct neap_object *object) {
     const struct neap_class *class = object->class;
     bool is_mirror = class == &neap_mirror_task_class || class == &neap_mirror_thread_class ||
@@ -158,7 +160,8 @@ void neap_mirror_tell(struct neap_mirror *mirror, uint8_t method) {
 void neap_job_constants(struct neap_object *object, struct neap_constants *constants) {
     const struct neap_job *job = (struct neap_job *)object;
     constants->numbers[0] = (int64_t)job->id;
-    constants->numbers[1] = atomic_load_explicit(&job->daemon, memory_order_relaxed);
+    constants->numbers[1] =
+        (atomic_load_explicit(&job->daemon, memory_order_relaxed) ? DAEMON : 0) | (job->endless ? ENDLESS : 0);
 }
 
 static void serve_name(struct neap_job *job, struct neap_call *call) {
@@ -246,7 +249,8 @@ struct neap_object *neap_mirror_make(struct neap_session *session, uint32_t id, 
     if (mirror == NULL) return NULL;
     neap_job_init(&mirror->job, class, NULL, (uint64_t)constants_->numbers[0]);
     neap_import_init(&mirror->import, session, object_of(mirror), id);
-    atomic_store_explicit(&mirror->job.daemon, (constants_->numbers[1] & 1) != 0, memory_order_relaxed);
+    atomic_store_explicit(&mirror->job.daemon, (constants_->numbers[1] & DAEMON) != 0, memory_order_relaxed);
+    mirror->job.endless = (constants_->numbers[1] & ENDLESS) != 0;
     atomic_store_explicit(&mirror->job.future.object.state, NEAP_FUTURE_RUNNING, memory_order_relaxed);
     mirror->pid = constants_->numbers[1] >> 8;
     neap_message_clear(&mirror->watch.call.message);

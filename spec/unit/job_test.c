@@ -84,6 +84,22 @@ static void one_that_begins_cancelled_acts_when_its_owner_looks(void **state) {
     assert_int_equal(acted, 1);
 }
 
+static void a_timer_begins_or_is_cancelled_whoever_is_first(void **state) {
+    (void)state;
+    assert_true(neap_job_may_begin(job)); /* it is none */
+    atomic_store(&job->race, NEAP_JOB_OPEN);
+    assert_true(neap_job_may_begin(job));
+    assert_false(cancel_for(1));
+    settle(&here);
+    assert_int_equal(acted, 0);
+    atomic_store(&job->race, NEAP_JOB_OPEN);
+    assert_true(cancel_for(1));
+    assert_false(cancel_for(2));
+    assert_false(neap_job_may_begin(job));
+    settle(&here);
+    assert_int_equal(acted, 1);
+}
+
 static void a_name_is_kept_and_cut(void **state) {
     (void)state;
     char name[NEAP_JOB_NAME_MAX + 1], longer[NEAP_JOB_NAME_MAX + 10];
@@ -111,6 +127,7 @@ int main(void) {
         JOB_TEST(what_has_ended_is_not_asked),
         JOB_TEST(what_ended_before_the_cancel_came_does_not_act),
         JOB_TEST(one_that_begins_cancelled_acts_when_its_owner_looks),
+        JOB_TEST(a_timer_begins_or_is_cancelled_whoever_is_first),
         JOB_TEST(a_name_is_kept_and_cut),
         JOB_TEST(out_of_memory_makes_no_job),
     };
