@@ -13,6 +13,7 @@
 #define NEAP_CORE_MESSAGE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -106,6 +107,12 @@ static inline void neap_message_clear(struct neap_message *message) { message->k
 static inline void neap_message_fini(struct neap_message *message) {
     if (message->kind >= NEAP_MESSAGE_BYTES) neap_message_release(message);
     message->kind = NEAP_MESSAGE_EMPTY;
+}
+
+/* Refers to no objects, and is of a moderate size: at most `most` bytes beside the message itself. */
+static inline bool neap_message_is_plain(const struct neap_message *message, size_t most) {
+    if (message->kind < NEAP_MESSAGE_BYTES) return true;
+    return message->kind <= NEAP_MESSAGE_PARCEL && message->parcel->object_count == 0 && message->parcel->size <= most;
 }
 
 /* Sets the kind of an empty message. Writes the whole head, as copying reads it: a processor that finds a word in

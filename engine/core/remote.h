@@ -76,6 +76,7 @@ struct neap_remote {
     uint8_t ops;      /* operations that wait are below */
     uint8_t holding;  /* the operation that needs a hold as its operand, plus 1; 0: none does */
     uint8_t lending;  /* the operation of a neap_channel whose results may be sent ahead, plus 1; 0: none */
+    uint8_t sending;  /* the operation of a neap_channel that may go ahead of its answer, plus 1; 0: none */
     uint8_t taking;   /* bits, by operation: what it gives leaves the object, and goes back if it is not received */
     uint8_t adopting; /* the call that makes its owner a holder, plus 1; 0: none does */
     /* The other process may change a word of the object's state by itself: this moves it into a cell, which is the

@@ -329,6 +329,7 @@ static void prepare(struct neap_wait *wait, struct neap_link *link) {
 /* A shared object's own way past its guard, where it has one. */
 static enum neap_quick try_quick(struct neap_link *link) {
     struct neap_object *object = link->object;
+    if (object->class->look != NULL) object->class->look(object, link);
     return object->class->quick != NULL ? object->class->quick(object, link) : NEAP_QUICK_ASK;
 }
 
@@ -494,6 +495,14 @@ static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t dea
 
 /* --- several links --- */
 
+/* See neap_class.look. */
+static void look_at_all(const struct neap_link *links, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct neap_object *object = links[i].object;
+        if (object->shared && object->class->look != NULL) object->class->look(object, &links[i]);
+    }
+}
+
 static const struct neap_object *object_of(const struct neap_list *node) {
     return NEAP_CONTAINER_OF(node, struct neap_link, node)->object;
 }
@@ -584,6 +593,7 @@ static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t 
     struct neap_batch batch = {NULL, NULL};
     int code = 0;
     for (uint32_t i = 0; i < count; i++) prepare(wait, &links[i]);
+    look_at_all(links, count);
     lock_all(links, count);
     int served = attempt_any(links, count, &batch);
     if (served < 0 && deadline > 0) {

@@ -78,7 +78,7 @@ static void append(struct neap_borrower *borrower, const struct ahead *ahead, st
                    uint32_t count) {
     if (ahead->number != borrower->next + (uint32_t)borrower->buffer.count) borrower->deaf = true;
     for (uint32_t i = 0; i < count; i++) {
-        if (!borrower->deaf && neap_buffer_reserve(&borrower->buffer) != 0) borrower->deaf = true;
+        if (!borrower->deaf && neap_buffer_reserve(&borrower->buffer, 1) != 0) borrower->deaf = true;
         if (!borrower->deaf)
             neap_buffer_put(&borrower->buffer, &messages[i], 0);
         else
@@ -92,9 +92,7 @@ static uint32_t read_some(struct neap_unpacker *unpacker, struct neap_message *m
     uint32_t count = 0;
     for (; count < most && unpacker->at < unpacker->end && unpacker->code == 0; count++) {
         neap_unpack_message(unpacker, &messages[count]);
-        bool plain = messages[count].kind < NEAP_MESSAGE_BYTES ||
-                     (messages[count].kind <= NEAP_MESSAGE_PARCEL && messages[count].parcel->object_count == 0);
-        if (plain) continue;
+        if (neap_message_is_plain(&messages[count], SIZE_MAX)) continue;
         neap_message_fini(&messages[count]);
         neap_unpack_fail(unpacker, NEAP_BROKEN);
     }

@@ -29,12 +29,6 @@ struct neap_lender {
     uint32_t id, slot;            /* constant */
 };
 
-static bool can_be_lent(const struct neap_message *message) {
-    if (message->kind < NEAP_MESSAGE_BYTES) return true;
-    if (message->kind > NEAP_MESSAGE_PARCEL) return false;
-    return message->parcel->object_count == 0 && message->parcel->size <= LENT_SIZE;
-}
-
 /* A frame with as many as may be; 0: none. */
 static uint32_t offer(struct neap_lender *lender, const struct neap_buffer *buffer, uint32_t from, uint32_t count) {
     struct neap_packer packer;
@@ -46,7 +40,7 @@ static uint32_t offer(struct neap_lender *lender, const struct neap_buffer *buff
     neap_pack_u32(&packer, lender->loan.first + from);
     for (; packed < count && packer.used < FRAME_SIZE; packed++) {
         const struct neap_message *message = neap_buffer_at(buffer, from + packed);
-        if (!can_be_lent(message)) break;
+        if (!neap_message_is_plain(message, LENT_SIZE)) break;
         neap_pack_message(&packer, message);
     }
     const struct iovec piece = {packer.bytes, packer.used};
@@ -64,20 +58,11 @@ static uint32_t lend(struct neap_loan *loan, const struct neap_buffer *buffer, u
 
 /* --- life --- */
 
-/* The session's guard is held. NEAP_WIRE_SLOTS: all are in use. */
-static uint32_t take_slot(struct neap_session *session) {
-    uint32_t slot = 0;
-    while (slot < NEAP_WIRE_SLOTS && session->slots[slot]) slot++;
-    if (slot < NEAP_WIRE_SLOTS) session->slots[slot] = true;
-    return slot;
-}
-
 /* The session's guard is held. */
 static struct neap_lender *make(struct neap_session *session, uint32_t id, struct neap_object *object) {
     struct neap_lender *lender = neap_alloc(sizeof *lender);
     if (lender == NULL) return NULL;
-    lender->slot = take_slot(session);
-    if (lender->slot == NEAP_WIRE_SLOTS) {
+    if (!neap_session_take_slot(session, &lender->slot)) {
         neap_free(lender);
         return NULL;
     }
@@ -137,8 +122,6 @@ void neap_lender_end(struct neap_lender *lender) {
     if (lender == NULL) return;
     struct neap_session *session = lender->session;
     neap_channel_end_loan(lender->channel, &lender->loan);
-    neap_guard_lock(&session->guard);
-    session->slots[lender->slot] = false;
-    neap_guard_unlock(&session->guard);
+    neap_session_give_slot(session, lender->slot);
     neap_lender_unref(lender);
 }

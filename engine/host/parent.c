@@ -68,7 +68,12 @@ static void ended(struct neap_wire *wire, int code) {
     neap_hub_post(parent->hub, &parent->leaving);
 }
 
-static const struct neap_wire_user user = {.receive = receive, .ended = ended};
+static void passed(struct neap_wire *wire) {
+    const struct neap_parent *parent = wire->context;
+    neap_session_passed(parent->session);
+}
+
+static const struct neap_wire_user user = {.receive = receive, .ended = ended, .passed = passed};
 
 int neap_parent_open(struct neap_parent *parent, const struct neap_makers *makers,
                      const struct neap_class *const *classes,

@@ -337,7 +337,12 @@ static void ended(struct neap_wire *wire, int code) {
     neap_guard_unlock(&process->guard);
 }
 
-static const struct neap_wire_user user = {.receive = receive, .ended = ended};
+static void passed(struct neap_wire *wire) {
+    const struct neap_process *process = wire->context;
+    neap_session_passed(process->session);
+}
+
+static const struct neap_wire_user user = {.receive = receive, .ended = ended, .passed = passed};
 
 static void cancel_arrived(struct neap_job *job) {
     struct neap_process *process = (struct neap_process *)job;

@@ -4,6 +4,7 @@
  *             asks the other process, which answers when it has claimed the wait by its ticket. So select, timeouts and cancellation are
  *             what they are everywhere.
  * AHEAD       What a channel of the other process has sent ahead (borrower.c) is received at once, without asking: `quick`, `attempt`.
+ * CREDIT      What it has granted to be sent without asking is sent at once (debtor.c), in the same places. Not before those who wait here.
  * HOLDS       Who holds a lock of another process has its hold here, in the proxy: so a second acquire, levels of an rlock and
  *             releasing what one does not hold need not be asked. Releasing is told, and not waited for: it comes before whatever is
  *             asked of that process next. When an owner ends, its holds are given up one by one, as any.
@@ -22,9 +23,11 @@
 #include "core/memory.h"
 #include "host/acting.h"
 #include "host/borrower.h"
+#include "host/debtor.h"
 #include "host/request.h"
 #include "sync/barrier.h"
 #include "sync/condition.h"
+#include "sync/credit.h"
 #include "sync/dict.h"
 #include "sync/lock.h"
 #include "sync/pipe.h"
@@ -248,6 +251,37 @@ static bool is_coming(const struct neap_link *link) {
     return borrower != NULL && is_receiving(link) && atomic_load_explicit(&borrower->is_busy, memory_order_relaxed);
 }
 
+/* --- what is sent without asking --- */
+
+static struct neap_credit_slot *credit_of(const struct neap_proxy *proxy) {
+    return atomic_load_explicit(&proxy->credit, memory_order_acquire);
+}
+
+static bool is_sending(const struct neap_link *link) { return link->object->class->remote->sending == op_of(link) + 1; }
+
+static bool has_credit(const struct neap_link *link) {
+    return is_sending(link) && credit_of((const struct neap_proxy *)link->object) != NULL &&
+           neap_debtor_may_send(&link->message);
+}
+
+/* Guard held. Who waits already comes first. */
+static bool send_ahead(struct neap_proxy *proxy, struct neap_link *link) {
+    if (!neap_list_is_empty(&proxy->waiters) || !neap_debtor_send(&proxy->import, credit_of(proxy), link)) return false;
+    atomic_store_explicit(&proxy->is_sending, true, memory_order_relaxed);
+    return true;
+}
+
+/* While more is granted all the time, looking for it costs less than asking. */
+static enum neap_quick quick_send(struct neap_proxy *proxy, struct neap_link *link) {
+    if (!has_credit(link)) return NEAP_QUICK_ASK;
+    neap_object_lock(&proxy->object);
+    bool sent = send_ahead(proxy, link);
+    neap_object_unlock(&proxy->object);
+    if (sent) return NEAP_QUICK_DONE;
+    bool waits = !(link->op & NEAP_OP_TRY) && atomic_load_explicit(&proxy->is_sending, memory_order_relaxed);
+    return waits && !neap_credit_is_left(credit_of(proxy)) ? NEAP_QUICK_LATER : NEAP_QUICK_ASK;
+}
+
 /* --- by a word --- */
 
 static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_word);
@@ -273,6 +307,7 @@ static enum neap_quick quick_lock(struct neap_proxy *proxy, struct neap_link *li
 static enum neap_quick quick(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     if (word_of(proxy) != NULL) return quick_lock(proxy, link);
+    if (is_sending(link)) return quick_send(proxy, link);
     if (borrower_of(proxy) == NULL || !is_receiving(link)) return NEAP_QUICK_ASK;
     if (take_locked(proxy, link)) return NEAP_QUICK_DONE;
     if (neap_wire_glance(proxy->import.session->wire) && take_locked(proxy, link)) return NEAP_QUICK_DONE;
@@ -283,15 +318,20 @@ static bool hint(struct neap_object *object, const struct neap_link *link) {
     const struct neap_proxy *proxy = (struct neap_proxy *)object;
     if (word_of(proxy) != NULL)
         return neap_lock_holder_in(atomic_load_explicit(word_of(proxy), memory_order_relaxed)) == 0;
+    if (has_credit(link))
+        return neap_credit_is_left(credit_of(proxy)) || !atomic_load_explicit(&proxy->is_sending, memory_order_relaxed);
     return !is_coming(link) || neap_wire_has_frames(proxy->import.session->wire);
 }
 
-/* For another process yet: its wait is held, so that it is served, or the message stays. */
-static bool take_for(struct neap_proxy *proxy, struct neap_link *link) {
+/* Without asking; `ahead`: take_ahead or send_ahead. For another process yet its wait is held, so that it is served, or the message stays
+ * where it is. */
+static bool serve_ahead(struct neap_proxy *proxy, struct neap_link *link,
+                        bool (*ahead)(struct neap_proxy *proxy, struct neap_link *link)) {
+    if (link->mode != NEAP_LINK_FOREIGN) return ahead(proxy, link);
     if (link->wait->ticket == NULL || !neap_link_hold(link)) return false;
-    bool taken = take_ahead(proxy, link);
-    neap_link_settle(link, taken);
-    return taken;
+    bool served = ahead(proxy, link);
+    neap_link_settle(link, served);
+    return served;
 }
 
 /* --- waiting --- */
@@ -356,8 +396,8 @@ static void drop_held(struct neap_link *link) {
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     (void)batch;
-    if (is_receiving(link) && borrower_of(proxy) != NULL)
-        return link->mode == NEAP_LINK_FOREIGN ? take_for(proxy, link) : take_ahead(proxy, link);
+    if (is_receiving(link) && borrower_of(proxy) != NULL) return serve_ahead(proxy, link, take_ahead);
+    if (has_credit(link)) return serve_ahead(proxy, link, send_ahead);
     return is_decided(proxy, link) && neap_link_commit(link);
 }
 
@@ -401,6 +441,7 @@ static void enlisted(struct neap_object *object, struct neap_link *link) {
     uint64_t id = link->request;
     struct neap_borrower *borrower = borrower_of(proxy);
     if (borrower != NULL && is_receiving(link)) atomic_store_explicit(&borrower->is_busy, false, memory_order_relaxed);
+    if (is_sending(link)) atomic_store_explicit(&proxy->is_sending, false, memory_order_relaxed);
     int code = neap_request_send(&proxy->import, link, is_owned(proxy, link));
     if (code != 0 && code != NEAP_BROKEN) neap_request_fail(proxy->import.session, id, code);
 }
@@ -517,6 +558,8 @@ struct neap_object *neap_proxy_make(struct neap_session *session, uint32_t id, u
         if (proxy->constants.parts[i] != NULL) neap_object_ref(proxy->constants.parts[i]);
     neap_list_init(&proxy->waiters);
     atomic_init(&proxy->borrower, NULL);
+    atomic_init(&proxy->credit, NULL);
+    atomic_init(&proxy->is_sending, false);
     neap_hold_init(&proxy->hold);
     proxy->hold.object = &proxy->object;
     proxy->hold.abandon = abandon_lock;
@@ -550,8 +593,13 @@ static const char *const pool_verbs[] = {"submit", "take", "listen", "join"};
 
 #define PLAIN(kind_, ops_, taking_) \
     [(kind_)] = {.kind = (kind_), .ops = (ops_), .taking = (taking_), .constants = constants}
-#define LENDING(kind_, ops_, lent_) \
-    [(kind_)] = {.kind = (kind_), .ops = (ops_), .lending = (lent_) + 1, .taking = 1 << (lent_), .constants = constants}
+#define CHANNEL(kind_, ops_)                       \
+    [(kind_)] = {.kind = (kind_),                  \
+                 .ops = (ops_),                    \
+                 .lending = NEAP_CHANNEL_RECV + 1, \
+                 .sending = NEAP_CHANNEL_SEND + 1, \
+                 .taking = 1 << NEAP_CHANNEL_RECV, \
+                 .constants = constants}
 #define HOLDING(kind_, ops_, holding_, taking_, serve_) \
     [(kind_)] = {.kind = (kind_),                       \
                  .ops = (ops_),                         \
@@ -569,10 +617,10 @@ static struct neap_hold *make_hold(struct neap_object *object) {
 }
 
 static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
-    LENDING(NEAP_KIND_CHANNEL, 2, NEAP_CHANNEL_RECV),
-    LENDING(NEAP_KIND_QUEUE, 3, NEAP_QUEUE_GET),
+    CHANNEL(NEAP_KIND_CHANNEL, 2),
+    CHANNEL(NEAP_KIND_QUEUE, 3),
     PLAIN(NEAP_KIND_PIPE, 0, 0),
-    LENDING(NEAP_KIND_STREAM, 3, NEAP_STREAM_RECV),
+    CHANNEL(NEAP_KIND_STREAM, 3),
     HOLDING(NEAP_KIND_LOCK, 1, 0, 0, serve_lock),
     HOLDING(NEAP_KIND_RLOCK, 1, 0, 0, serve_lock),
     HOLDING(NEAP_KIND_RWLOCK, 2, 0, 0, serve_rwlock),

@@ -13,6 +13,7 @@
 #include "host/session.h"
 
 struct neap_borrower;
+struct neap_credit_slot;
 
 /* A link's op is that of the class it stands for, perhaps with NEAP_OP_TRY; its operands and results too. Any wait may end with
  * NEAP_BROKEN: the other process has gone; one with NEAP_OP_TRY with the result NEAP_TIMEOUT. */
@@ -23,6 +24,9 @@ struct neap_proxy {
     struct neap_list waiters;        /* links. guard */
     _Atomic(struct neap_borrower *)
         borrower; /* of a channel: what has come ahead. Owned; NULL until something has. Set once */
+    _Atomic(struct neap_credit_slot *)
+        credit; /* of a channel: where it grants us to send without asking; NULL: nowhere. Release, acquire */
+    _Atomic bool is_sending; /* the last message was sent so: more is likely to be granted. Relaxed */
     /* A lock that is held by somebody here. */
     struct neap_hold hold;               /* in the holder's list, on its thread */
     _Atomic(struct neap_owner *) holder; /* NULL: nobody here holds it. Exact for the holder's own thread; relaxed */

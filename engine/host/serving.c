@@ -21,6 +21,7 @@
 #include "core/memory.h"
 #include "core/wait.h"
 #include "host/calling.h"
+#include "host/creditor.h"
 #include "host/delegate.h"
 #include "host/lender.h"
 #include "host/reply.h"
@@ -36,6 +37,7 @@ struct neap_serving {
     struct neap_ticket ticket;      /* the wait's */
     struct neap_session *session;   /* one reference */
     struct neap_lender *lender;     /* of what is received from; one reference; NULL: none */
+    struct neap_creditor *creditor; /* of what is sent to; one reference; NULL: none */
     struct neap_delegate *delegate; /* NULL: the operation is in nobody's name */
     uint64_t id;                    /* of the request */
     uint64_t hold;                  /* the number of link.hold, if there is one */
@@ -58,9 +60,15 @@ static bool takes_message(const struct neap_link *link) {
     return !neap_object_is_proxy(link->object) && link->object->class->remote->lending == op_of(link) + 1;
 }
 
+/* Does it send to one? */
+static bool sends_message(const struct neap_link *link) {
+    return !neap_object_is_proxy(link->object) && link->object->class->remote->sending == op_of(link) + 1;
+}
+
 static void free_serving(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     if (serving->lender != NULL) neap_lender_unref(serving->lender);
+    if (serving->creditor != NULL) neap_creditor_unref(serving->creditor);
     struct neap_object *object = serving->link.object;
     if (object != NULL && takes_message(&serving->link)) neap_free(serving->link.room);
     neap_message_fini(&serving->link.message);
@@ -236,6 +244,7 @@ static void finish(struct neap_serving *serving) {
     bool given = link->result == 0 && gives(serving);
     int code = answer_wait(session, serving->id, link);
     if (serving->lender != NULL && link->result == 0) neap_lender_served(serving->lender);
+    if (serving->creditor != NULL && link->result == 0) neap_creditor_served(serving->creditor);
     if (!given || code != 0 || !keep(serving)) {
         if (given) take_back(serving);
         if (code != 0 && code != NEAP_BROKEN) neap_reply_refuse(session, serving->id, true, code);
@@ -267,8 +276,9 @@ static void give_up(struct neap_serving *serving) {
 /* --- requests --- */
 
 /* For the link's operation on what is exported as `id`. */
-static void find_lender(struct neap_serving *serving, uint32_t id) {
+static void find_partners(struct neap_serving *serving, uint32_t id) {
     struct neap_link *link = &serving->link;
+    if (sends_message(link)) serving->creditor = neap_creditor_get(serving->session, id, link->object);
     serving->lender = takes_message(link) ? neap_lender_get(serving->session, id, link->object) : NULL;
     link->loan = serving->lender != NULL ? neap_lender_loan(serving->lender) : NULL;
 }
@@ -288,7 +298,7 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
     if (link->object == NULL || (link->op & NEAP_OP_MASK) >= link->object->class->remote->ops) return NEAP_BROKEN;
     if (place != 0 && !neap_ticket_find(session->board, place, round, by, &serving->ticket)) return NEAP_BROKEN;
     if (takes_message(link) && (link->room = new_room()) == NULL) return NEAP_NOMEM;
-    find_lender(serving, object);
+    find_partners(serving, object);
     serving->delegate = owner != 0 ? neap_delegate_find(session, owner, true) : NULL;
     if (owner != 0 && serving->delegate == NULL) return NEAP_NOMEM;
     neap_wait_init(&serving->wait, NULL, serving->delegate != NULL ? &serving->delegate->owner : NULL, run);

@@ -13,7 +13,8 @@
  * AS ITSELF   Code, classes and the like are constant: they are sent whole once, and then by number. Both sides keep them; the sender
  *             looks through what nobody else has any more, and says so (FORGET).
  * PASSED      What is a descriptor, as a listener, is sent as one, and neither side takes note of it: see passing.c.
- * AHEAD       What is received again and again from a channel is sent before it is asked for: lender.c, borrower.c.
+ * AHEAD       What is received again and again from a channel is sent before it is asked for: lender.c, borrower.c; and what is sent to one
+ *             again and again is sent without asking: debtor.c, creditor.c.
  * WAITS       request.c asks, serving.c waits for it, reply.c answers. Who claims a wait is decided by its ticket (core/ticket.c), never by
  *             the order in which frames arrive.
  * THE END     comes after the last frame. Then: 1. nothing new is asked (ended); 2. what was asked fails; 3. what is served is withdrawn;
@@ -35,6 +36,8 @@
 #include "core/memory.h"
 #include "host/borrower.h"
 #include "host/calling.h"
+#include "host/creditor.h"
+#include "host/debtor.h"
 #include "host/delegate.h"
 #include "host/lender.h"
 #include "host/mapping.h"
@@ -69,6 +72,7 @@ struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board 
     neap_idmap_init(&session->owners);
     neap_idmap_init(&session->holds);
     neap_list_init(&session->given);
+    neap_list_init(&session->due);
     session->looked_at = &session->given;
     wire->session = session;
     return session;
@@ -148,6 +152,8 @@ static uint32_t place_export(struct neap_session *session, struct neap_object *o
     export->asked = 0;
     export->party = 0;
     export->lender = NULL;
+    export->sends = 0;
+    export->creditor = NULL;
     return place;
 }
 
@@ -156,6 +162,7 @@ static struct neap_export take_export(struct neap_session *session, uint32_t id)
     struct neap_export *export = &session->exports[id], taken = *export;
     export->object = NULL;
     export->lender = NULL;
+    export->creditor = NULL;
     export->next = session->export_free;
     session->export_free = id + 1;
     neap_idmap_remove(&session->exported, (uintptr_t)taken.object);
@@ -165,6 +172,7 @@ static struct neap_export take_export(struct neap_session *session, uint32_t id)
 /* No guard held; with the last reference the object goes. */
 static void end_export(const struct neap_export *export) {
     neap_lender_end(export->lender);
+    neap_creditor_end(export->creditor);
     if (export->party != 0) export->object->class->remote->leave(export->object, export->party);
     neap_object_unref(export->object);
 }
@@ -179,6 +187,21 @@ struct neap_object *neap_session_exported(struct neap_session *session, uint32_t
     struct neap_object *object = export != NULL && export->sent > 0 ? neap_object_ref(export->object) : NULL;
     neap_guard_unlock(&session->guard);
     return object;
+}
+
+bool neap_session_take_slot(struct neap_session *session, uint32_t *slot) {
+    uint32_t free = 0;
+    while (free < NEAP_WIRE_SLOTS && session->slots[free]) free++;
+    if (free == NEAP_WIRE_SLOTS) return false;
+    session->slots[free] = true;
+    *slot = free;
+    return true;
+}
+
+void neap_session_give_slot(struct neap_session *session, uint32_t slot) {
+    neap_guard_lock(&session->guard);
+    session->slots[slot] = false;
+    neap_guard_unlock(&session->guard);
 }
 
 /* --- writing references --- */
@@ -491,15 +514,22 @@ static bool receive_board(struct neap_session *session, struct neap_unpacker *un
 
 /* --- frames --- */
 
-/* The loan of an export to which the other side has no reference now ends while the number is still its own: what is lent meanwhile
- * must not be taken for another object's. */
-static void end_idle_loan(struct neap_session *session, uint32_t id) {
+/* The loan and the credit of an export to which the other side has no reference now end while the number is still its own: what is
+ * lent or told meanwhile must not be taken for another object's. */
+static void end_idle_export(struct neap_session *session, uint32_t id) {
+    struct neap_lender *lender = NULL;
+    struct neap_creditor *creditor = NULL;
     neap_guard_lock(&session->guard);
     struct neap_export *export = neap_session_export(session, id);
-    struct neap_lender *lender = export != NULL && export->sent == 0 ? export->lender : NULL;
-    if (lender != NULL) export->lender = NULL;
+    if (export != NULL && export->sent == 0) {
+        lender = export->lender;
+        creditor = export->creditor;
+        export->lender = NULL;
+        export->creditor = NULL;
+    }
     neap_guard_unlock(&session->guard);
     neap_lender_end(lender); /* the export keeps the channel: nobody but us, who pump, takes it */
+    neap_creditor_end(creditor);
 }
 
 static bool receive_drop(struct neap_session *session, uint32_t id, uint32_t count) {
@@ -510,7 +540,7 @@ static bool receive_drop(struct neap_session *session, uint32_t id, uint32_t cou
     bool last = good && (export->sent -= count) == 0;
     neap_guard_unlock(&session->guard);
     if (!last) return good;
-    end_idle_loan(session, id);
+    end_idle_export(session, id);
     neap_guard_lock(&session->guard);
     export = neap_session_export(session, id);
     if (export != NULL && export->sent == 0) taken = take_export(session, id); /* else it has been sent again */
@@ -548,6 +578,8 @@ bool neap_session_receive(struct neap_session *session, const struct neap_wire_f
         case NEAP_FRAME_SEGMENT: good = neap_mapping_segment(session, &unpacker); break;
         case NEAP_FRAME_FORGET_SEGMENT: neap_mapping_forget(session, neap_unpack_u64(&unpacker)); break;
         case NEAP_FRAME_AHEAD: good = neap_borrower_receive(session, &unpacker); break;
+        case NEAP_FRAME_CREDIT: good = neap_debtor_told(session, &unpacker); break;
+        case NEAP_FRAME_SENT: good = neap_creditor_receive(session, &unpacker); break;
         case NEAP_FRAME_RECEIVED: neap_serving_received(session, neap_unpack_u64(&unpacker)); break;
         case NEAP_FRAME_RETURN: good = neap_serving_return(session, &unpacker); break;
         case NEAP_FRAME_TAKEN: neap_lender_told(session, neap_unpack_u32(&unpacker)); break;
@@ -556,6 +588,8 @@ bool neap_session_receive(struct neap_session *session, const struct neap_wire_f
     }
     return good && unpacker.code == 0;
 }
+
+void neap_session_passed(struct neap_session *session) { neap_creditors_passed(session); }
 
 /* --- the end --- */
 

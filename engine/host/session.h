@@ -17,6 +17,7 @@
 #include "host/packer.h"
 #include "host/wire.h"
 
+struct neap_creditor;
 struct neap_lender;
 struct neap_link;
 struct neap_request;
@@ -35,6 +36,8 @@ enum neap_session_frame {
     NEAP_FRAME_FORGET_SEGMENT, /* u64 id: not any more */
     NEAP_FRAME_AHEAD,          /* messages that have not been asked for yet: see lender.c */
     NEAP_FRAME_TAKEN,          /* u32 id: some of those have been taken, as the receiver wanted to know */
+    NEAP_FRAME_CREDIT,         /* where the receiver finds what it may send without asking: see creditor.c */
+    NEAP_FRAME_SENT,           /* a message to a channel of the receiver, by credit: see debtor.c */
     NEAP_FRAME_RECEIVED,       /* u64 id: the answer to that request is not to be kept any longer */
     NEAP_FRAME_RETURN /* u32 id, message: the sender had that from a channel of the receiver, and it was not received */
 };
@@ -68,6 +71,8 @@ struct neap_export {
     uint32_t party;               /* of a lock: what the other process is known as there; 0: it has no part in it */
     const struct neap_cell *cell; /* then: where its word is. The lock's */
     struct neap_lender *lender;   /* of a channel: sends messages ahead; one reference; NULL: none */
+    uint32_t sends; /* of a channel: how often it was asked to take a message, until there is a creditor */
+    struct neap_creditor *creditor; /* of a channel: lets it send without asking; one reference; NULL: none */
 };
 
 struct neap_session {
@@ -83,7 +88,7 @@ struct neap_session {
     struct neap_export *exports;       /* by id; owned */
     uint32_t export_room, export_free; /* allocated; the first free place plus 1 */
     uint32_t values;                   /* exports that travel as themselves, since they were last looked through */
-    bool slots[NEAP_WIRE_SLOTS];       /* of the wire, ours: in use by lenders */
+    bool slots[NEAP_WIRE_SLOTS];       /* of the wire, ours: in use by lenders and creditors */
     struct neap_idmap exported;        /* object -> its id plus 1 */
     struct neap_idmap imports;         /* id -> neap_import: its proxy, without a reference */
     struct neap_idmap received;        /* id -> object that travelled as itself; one reference */
@@ -91,6 +96,7 @@ struct neap_session {
     uint32_t request_room, request_free;
     struct neap_idmap segments_sent; /* id -> neap_segment that the other side has from us; one reference */
     struct neap_idmap segments;      /* id -> neap_segment that we have from the other side; one reference */
+    struct neap_list due;            /* neap_creditor: to be granted more. By who receives. See creditor.c */
     struct neap_idmap
         servings;           /* id of a request -> neap_serving: what we have not answered, or is given. See serving.c */
     struct neap_list given; /* neap_serving: answered; what was given may come back. In this order */
@@ -114,6 +120,8 @@ void neap_session_unref(struct neap_session *session);
 
 /* A frame of a type from NEAP_FRAME_BOARD on. False: it makes no sense. */
 bool neap_session_receive(struct neap_session *session, const struct neap_wire_frame *frame);
+/* All that had come has been received: see neap_wire_user. */
+void neap_session_passed(struct neap_session *session);
 /* The last frame has been received. What was asked of the other side fails with NEAP_BROKEN, what it waits for is withdrawn, what it
  * holds is abandoned. `cause`: "process p1 was killed by signal 9". Idempotent. */
 void neap_session_end(struct neap_session *session, const char *cause);
@@ -137,6 +145,9 @@ struct neap_object *neap_session_exported(struct neap_session *session, uint32_t
 
 /* The session's guard is held: what is exported under `id`; NULL: nothing. */
 struct neap_export *neap_session_export(struct neap_session *session, uint32_t id);
+/* The same: one of our slots of the wire; false: all are in use. GIVE: no guard held. */
+bool neap_session_take_slot(struct neap_session *session, uint32_t *slot);
+void neap_session_give_slot(struct neap_session *session, uint32_t slot);
 /* The proxy of what the other side has exported under `id`, with a new reference; NULL: there is none, or it is about to end. */
 struct neap_object *neap_session_imported(struct neap_session *session, uint32_t id);
 

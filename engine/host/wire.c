@@ -159,6 +159,7 @@ static struct neap_wire *make(int socket, struct neap_segment *segment, int in) 
     wire->out = lane_at(segment, 1 - in);
     neap_large_flags *flags = (void *)(segment->base + FLAGS_AT);
     neap_large_init(&wire->large, segment, &flags[1 - in], &flags[in]);
+    atomic_init(&wire->is_read, false);
     atomic_init(&wire->attended, 0);
     atomic_init(&wire->is_queued, false);
     atomic_init(&wire->is_closed, false);
@@ -472,17 +473,33 @@ int neap_wire_send_bulk(struct neap_wire *wire, uint8_t type, const struct iovec
     return send_split(wire, type, SPLIT, &split, fds, fd_count);
 }
 
+/* Writing held: is there plenty of room for it? 0, UV_EAGAIN or NEAP_BROKEN. */
+static int look_for_room(const struct neap_wire *wire, const struct header *header) {
+    NEAP_ASSERT(header->size < NEAP_WIRE_INLINE_MAX, "what need not be sent is small");
+    if (atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) return NEAP_BROKEN;
+    bool fits = has_room(&wire->out, sizeof *header + padded(header->size), USED_SIZE / 2);
+    return wire->first == NULL && fits ? 0 : UV_EAGAIN;
+}
+
 int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece) {
     const struct header header = {.size = (uint32_t)piece->iov_len, .type = type, .fds = 0, .way = INLINE};
-    int code = 0;
-    NEAP_ASSERT(piece->iov_len < NEAP_WIRE_INLINE_MAX, "what is offered is small");
     neap_guard_lock(&wire->writing);
-    if (atomic_load_explicit(&wire->has_ended, memory_order_relaxed))
-        code = NEAP_BROKEN;
-    else if (wire->first != NULL || !has_room(&wire->out, sizeof header + padded(header.size), USED_SIZE / 2))
-        code = UV_EAGAIN;
-    else
+    int code = look_for_room(wire, &header);
+    if (code == 0) publish(wire, &header, piece, 1);
+    neap_guard_unlock(&wire->writing);
+    return code;
+}
+
+int neap_wire_send_if(struct neap_wire *wire, uint8_t type, const struct iovec *piece, bool (*claim)(void *argument),
+                      void *argument) {
+    const struct header header = {.size = (uint32_t)piece->iov_len, .type = type, .fds = 0, .way = INLINE};
+    neap_guard_lock(&wire->writing);
+    int code = look_for_room(wire, &header);
+    if (code == 0 && !claim(argument)) code = UV_EAGAIN;
+    if (code == 0) {
         publish(wire, &header, piece, 1);
+        wake_reader(wire);
+    }
     neap_guard_unlock(&wire->writing);
     return code;
 }
@@ -656,14 +673,31 @@ static int read_and_retire(struct neap_wire *wire) {
     }
 }
 
+/* So many wires this thread receives from. */
+static _Thread_local unsigned receives_from;
+
+/* Between these somebody receives; `reading` held. */
+static void begin_pass(struct neap_wire *wire) {
+    receives_from++;
+    atomic_store_explicit(&wire->is_read, true, memory_order_relaxed);
+}
+
+static void end_pass(struct neap_wire *wire) {
+    atomic_store_explicit(&wire->is_read, false, memory_order_relaxed);
+    if (wire->user->passed != NULL) wire->user->passed(wire);
+    receives_from--;
+}
+
 bool neap_wire_pump(struct neap_wire *wire) {
     neap_guard_lock(&wire->reading);
+    begin_pass(wire);
     if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
         int code = neap_bell_hear(&wire->bell);
         if (code == UV_EAGAIN || code == NEAP_BROKEN) code = 0;
         if (code == 0) code = read_and_retire(wire);
         if (code != 0 || wire->bell.hung_up) end(wire, code != 0 ? code : NEAP_BROKEN);
     }
+    end_pass(wire);
     bool goes_on = !atomic_load_explicit(&wire->has_ended, memory_order_relaxed);
     neap_guard_unlock(&wire->reading);
     if (goes_on && atomic_load_explicit(&wire->is_queued, memory_order_relaxed)) {
@@ -691,14 +725,30 @@ bool neap_wire_has_frames(const struct neap_wire *wire) {
            atomic_load_explicit(&wire->in.ring->head, memory_order_relaxed);
 }
 
-bool neap_wire_glance(struct neap_wire *wire) {
-    if (!neap_wire_has_frames(wire) || !neap_guard_try_lock(&wire->reading)) return false;
+/* `reading` held, and let go of. */
+static bool receive_ring(struct neap_wire *wire) {
     uint64_t before = wire->in.at;
+    begin_pass(wire);
     if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
         int code = read_and_retire(wire);
         if (code != 0) end(wire, code);
     }
+    end_pass(wire);
     bool found = wire->in.at != before;
     neap_guard_unlock(&wire->reading);
     return found;
+}
+
+bool neap_wire_glance(struct neap_wire *wire) {
+    return neap_wire_has_frames(wire) && neap_guard_try_lock(&wire->reading) && receive_ring(wire);
+}
+
+/* Whoever receives already may wait for a guard that we have, if we receive too. */
+void neap_wire_take_in(struct neap_wire *wire) {
+    if (receives_from > 0) {
+        neap_wire_glance(wire);
+    } else if (neap_wire_has_frames(wire)) {
+        neap_guard_lock(&wire->reading);
+        receive_ring(wire);
+    }
 }

@@ -49,6 +49,8 @@ struct neap_wire_user {
     /* Nothing comes any more, nothing can be sent. Once. NEAP_BROKEN: the other side has gone; NEAP_CLOSED: we closed it;
      * UV_EPROTO: what came made no sense; NEAP_NOMEM, UV_EMFILE: it could not be taken in. */
     void (*ended)(struct neap_wire *wire, int code);
+    /* All that had come has been received, for now. May be NULL. */
+    void (*passed)(struct neap_wire *wire);
 };
 
 /* One way: its ring in the segment, seen from here. */
@@ -73,6 +75,7 @@ struct neap_wire {
     char *frame;               /* a copy of the frame that is being read; owned. reading */
     size_t frame_room;         /* allocated for it. reading */
     uint32_t small_frames;     /* that came since a large one. reading */
+    _Atomic bool is_read;      /* somebody receives. Written under `reading`; relaxed */
     atomic_uint attended;      /* by so many threads; relaxed */
     struct neap_guard writing; /* of what is written. Taken last of all */
     struct neap_wire_lane out; /* writing */
@@ -115,6 +118,11 @@ void neap_wire_tell(struct neap_wire *wire, uint8_t type, const struct iovec *pi
  * nothing was sent. A frame of at most NEAP_WIRE_INLINE_MAX - 1 bytes. */
 int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece);
 
+/* The same for what is to be sent only if `claim` agrees, which is asked just before it is published, with no room left to be found: it
+ * changes a word, and does nothing else. UV_EAGAIN: it does not, or there is not much room left, and nothing was sent. */
+int neap_wire_send_if(struct neap_wire *wire, uint8_t type, const struct iovec *piece, bool (*claim)(void *argument),
+                      void *argument);
+
 /* Any thread: receives what has come, and sends what was kept. The hub's thread calls it whenever wire->bell.socket can be read; it
  * will be readable when the next frame comes. False once the wire has ended. */
 bool neap_wire_pump(struct neap_wire *wire);
@@ -123,6 +131,13 @@ bool neap_wire_pump(struct neap_wire *wire);
 bool neap_wire_glance(struct neap_wire *wire);
 /* A guess whether that is worth while. */
 bool neap_wire_has_frames(const struct neap_wire *wire);
+/* A guess: does somebody receive just now? */
+static inline bool neap_wire_is_being_read(const struct neap_wire *wire) {
+    return atomic_load_explicit(&wire->is_read, memory_order_relaxed);
+}
+/* Any thread, no guard held: all that had been sent before this is called has been received when it returns; as far as it goes at
+ * once, on a thread that is receiving from a wire itself. */
+void neap_wire_take_in(struct neap_wire *wire);
 static inline bool neap_wire_has_ended(const struct neap_wire *wire) {
     return atomic_load_explicit(&wire->has_ended, memory_order_relaxed);
 }

@@ -52,8 +52,10 @@ int neap_buffer_grow(struct neap_buffer *buffer) {
     return code;
 }
 
-int neap_buffer_reserve(struct neap_buffer *buffer) {
-    return buffer->count < buffer->room ? 0 : neap_buffer_grow(buffer);
+int neap_buffer_reserve(struct neap_buffer *buffer, size_t count) {
+    int code = 0;
+    while (code == 0 && buffer->room - buffer->count < count) code = neap_buffer_grow(buffer);
+    return code;
 }
 
 static int leaves_before(const struct neap_entry *a, const struct neap_entry *b) {

@@ -35,8 +35,8 @@ struct neap_buffer {
 void neap_buffer_init(struct neap_buffer *buffer, enum neap_order order);
 /* Drops what is left. */
 void neap_buffer_fini(struct neap_buffer *buffer);
-/* Makes sure that one more fits: 0 or NEAP_NOMEM. */
-int neap_buffer_reserve(struct neap_buffer *buffer);
+/* Makes sure that so many more fit: 0 or NEAP_NOMEM. */
+int neap_buffer_reserve(struct neap_buffer *buffer, size_t count);
 /* Doubles the room: 0 or NEAP_NOMEM. */
 int neap_buffer_grow(struct neap_buffer *buffer);
 /* Moves `message` in; there must be room (neap_buffer_reserve). */

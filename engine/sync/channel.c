@@ -3,7 +3,7 @@
  * INVARIANTS (under the guard)
  *   1. Receivers wait only while there is nothing to receive, senders only while the buffer is full (a rendezvous is both at once).
  *   2. Hence never both lists hold an open wait, but for a rendezvous select that waits on both sides of one channel.
- *   3. A closed channel has no waiters.
+ *   3. A closed channel has no waiters; but receivers, while something is on its way (CREDITS).
  *   4. held == buffer.count + come_back; with lanes they say how many there are in the buffer.
  * SEND       hands over to the first receiver; else buffers; else waits. So does a receiver with the sides exchanged: it
  *            takes the oldest message and admits the first waiting sender into the place that became free.
@@ -13,6 +13,13 @@
  *            the buffer, and count, until they have been taken over there. Whoever else wants to receive has them recalled first; so
  *            nothing is lent while a receiver waits, and all of the above holds. There is one borrower at a time. It begins with
  *            nothing, and is lent twice as many each time, until somebody else comes.
+ * CREDITS    A process that sends to the channel again and again has places reserved, which it fills without asking (credit.c). So of a
+ *            buffered channel count + reserved <= capacity, but for returns; up to a half of it is reserved. Who finds it full has what is not used
+ *            recalled first; so nothing is refused for the sake of what nobody sends. What is on its way was sent: a channel that is
+ *            closed has it received yet, and until it has come its receivers wait. Who wants to receive looks for it before he finds
+ *            nothing (neap_channel_look). More is granted once what has come is in, and as receivers make room; but not while the link is
+ *            being read: else who reads it would never come to an end. While any place is reserved the quick way is closed; so what nobody
+ *            uses is recalled after some sends of others.
  * RETURNS    A process that is given a message may die before it has received it (RECEIPT in core/ticket.c). It comes back then: to whoever
  *            waits, else before all that is in the buffer, in the order in which they had left (`turn`). Also to a rendezvous, and to
  *            a channel that is full or closed: its sender has been told long ago. So there may be more than the capacity, and then nobody
@@ -25,12 +32,16 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "sync/credit.h"
 #include "sync/lanes.h"
 #include "sync/loan.h"
 
 enum {
     LANES_CAPACITY_MAX = 1 << 16, /* lanes have all of their places from the start */
-    QUOTA_LEAST = 8               /* fewer are not worth a loan */
+    QUOTA_LEAST = 8,              /* fewer are not worth a loan */
+    CREDIT_FIRST = 8,             /* places */
+    CREDIT_LEAST = 16,            /* fewer are not worth a grant, if more are asked for */
+    IDLE_SENDS = 64               /* by others: whoever has credit does not use it */
 };
 
 static size_t come_back(const struct neap_channel *channel) {
@@ -38,6 +49,9 @@ static size_t come_back(const struct neap_channel *channel) {
 }
 
 static size_t count(const struct neap_channel *channel) { return channel->buffer.count + come_back(channel); }
+
+/* Places that are not free. */
+static size_t occupied(const struct neap_channel *channel) { return count(channel) + channel->reserved; }
 
 static void publish(struct neap_channel *channel) {
     atomic_store_explicit(&channel->held, count(channel), memory_order_relaxed);
@@ -53,7 +67,8 @@ static struct neap_loan *loan_of(const struct neap_channel *channel) {
 
 /* There is room now: if a sender waits, its message moves into the buffer. */
 static bool admit_sender(struct neap_channel *channel, struct neap_batch *batch) {
-    if (neap_list_is_empty(&channel->senders) || neap_buffer_reserve(&channel->buffer) != 0) return false;
+    if (neap_list_is_empty(&channel->senders) || neap_buffer_reserve(&channel->buffer, channel->reserved + 1) != 0)
+        return false;
     struct neap_link *sender = neap_waiters_claim(&channel->senders);
     if (sender == NULL) return false;
     neap_buffer_put(&channel->buffer, &sender->message, sender->priority);
@@ -63,7 +78,65 @@ static bool admit_sender(struct neap_channel *channel, struct neap_batch *batch)
 }
 
 static void admit_senders(struct neap_channel *channel, struct neap_batch *batch) {
-    while (count(channel) < channel->capacity && admit_sender(channel, batch)) {}
+    while (occupied(channel) < channel->capacity && admit_sender(channel, batch)) {}
+}
+
+/* --- credits --- */
+
+static struct neap_credit *credit_of(struct neap_list *node) {
+    return NEAP_CONTAINER_OF(node, struct neap_credit, node);
+}
+
+static void recall_credits(struct neap_channel *channel) {
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next) {
+        uint32_t left = neap_credit_recall(credit_of(node));
+        if (left > 0) credit_of(node)->quota = 0;
+        channel->reserved -= left;
+    }
+}
+
+/* Places that may be reserved: a half. */
+static size_t reserved_most(const struct neap_channel *channel) { return channel->capacity - channel->capacity / 2; }
+
+static uint32_t quota_most(const struct neap_channel *channel) {
+    size_t most = reserved_most(channel);
+    return most < NEAP_CREDIT_MAX ? (uint32_t)most : NEAP_CREDIT_MAX;
+}
+
+/* How many places `credit` may have more. */
+static uint32_t share_of(const struct neap_channel *channel, const struct neap_credit *credit) {
+    uint32_t reserved = neap_credit_reserved(credit);
+    size_t used = occupied(channel), half = reserved_most(channel);
+    if (reserved > credit->quota / 2 || used >= channel->capacity || channel->reserved >= half) return 0;
+    size_t wanted = credit->quota - reserved, share = wanted;
+    if (share > channel->capacity - used) share = channel->capacity - used;
+    if (share > half - channel->reserved) share = half - channel->reserved;
+    return share < CREDIT_LEAST && share < (wanted + 1) / 2 ? 0 : (uint32_t)share;
+}
+
+/* Who waits comes first. */
+static void share(struct neap_channel *channel, struct neap_credit *credit) {
+    if (is_closed(channel) || come_back(channel) > 0 || !neap_list_is_empty(&channel->senders)) return;
+    uint32_t count = share_of(channel, credit);
+    if (count == 0 || neap_buffer_reserve(&channel->buffer, channel->reserved + count) != 0) return;
+    channel->reserved += count;
+    neap_credit_grant(credit, count);
+    if (credit->quota < quota_most(channel)) credit->quota *= 2;
+    if (credit->quota > quota_most(channel)) credit->quota = quota_most(channel);
+}
+
+/* There is room now, for who waits, or has credit. */
+static void use_room(struct neap_channel *channel, struct neap_batch *batch) {
+    admit_senders(channel, batch);
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next)
+        if (!credit_of(node)->class->is_being_read(credit_of(node))) share(channel, credit_of(node));
+}
+
+/* Is it closed, and nothing comes any more? Then nobody need wait for it. */
+static void end_if_over(struct neap_channel *channel, struct neap_batch *batch) {
+    if (!is_closed(channel) || channel->reserved > 0) return;
+    neap_waiters_claim_all(&channel->receivers, NEAP_CLOSED, batch);
+    neap_waiters_claim_all(&channel->pollers, NEAP_CLOSED, batch);
 }
 
 /* --- loans --- */
@@ -77,7 +150,7 @@ static void drop_taken(struct neap_channel *channel, uint32_t taken, struct neap
         neap_buffer_take(&channel->buffer, &message, &priority);
         neap_message_fini(&message);
     }
-    admit_senders(channel, batch);
+    use_room(channel, batch);
     publish(channel);
 }
 
@@ -117,14 +190,16 @@ static void grow_quota(struct neap_loan *loan) {
     if (loan->quota > NEAP_LOAN_MAX) loan->quota = NEAP_LOAN_MAX;
 }
 
-/* Is there room? Full, the borrower is to tell when there is. */
+/* Is there room? Full, what others have credit for is recalled, and the borrower is to tell when there is. */
 static bool has_room(struct neap_channel *channel, struct neap_batch *batch) {
     struct neap_loan *loan = loan_of(channel);
-    if (count(channel) < channel->capacity) return true;
+    if (occupied(channel) < channel->capacity) return true;
+    if (channel->reserved > 0) recall_credits(channel);
+    if (occupied(channel) < channel->capacity) return true;
     if (loan == NULL || loan->lent == 0) return false;
     do neap_channel_settle(channel, batch);
-    while (count(channel) >= channel->capacity && loan->lent > 0 && !neap_loan_ask(loan, 1));
-    return count(channel) < channel->capacity;
+    while (occupied(channel) >= channel->capacity && loan->lent > 0 && !neap_loan_ask(loan, 1));
+    return occupied(channel) < channel->capacity;
 }
 
 /* --- returns --- */
@@ -183,6 +258,10 @@ static void drop_returned(struct neap_channel *channel) {
 
 bool neap_channel_has_some(const struct neap_channel *channel) { return count(channel) > 0; }
 
+bool neap_channel_is_over(const struct neap_channel *channel) {
+    return is_closed(channel) && count(channel) == 0 && channel->reserved == 0;
+}
+
 /* --- receiving, sending --- */
 
 static void take_buffered(struct neap_channel *channel, struct neap_link *link) {
@@ -199,7 +278,7 @@ static bool receive(struct neap_channel *channel, struct neap_link *link, struct
             take_returned(channel, first, link);
         else
             take_buffered(channel, link);
-        admit_senders(channel, batch);
+        use_room(channel, batch);
         publish(channel);
         return true;
     }
@@ -212,9 +291,26 @@ static bool receive(struct neap_channel *channel, struct neap_link *link, struct
         neap_batch_add(batch, sender->wait);
         return true;
     }
-    if (!is_closed(channel) || !neap_link_commit(link)) return false;
+    if (!neap_channel_is_over(channel) || !neap_link_commit(link)) return false;
     link->result = NEAP_CLOSED;
     return true;
+}
+
+/* Nobody waits for it: it stays. There is a place for it. */
+static void put(struct neap_channel *channel, struct neap_message *message, double priority, struct neap_batch *batch) {
+    neap_buffer_put(&channel->buffer, message, priority);
+    if (loan_of(channel) != NULL) lend(channel, loan_of(channel), batch);
+    if (!neap_list_is_empty(&channel->pollers)) neap_waiters_claim_all(&channel->pollers, 0, batch);
+    publish(channel);
+}
+
+static void hand_over(struct neap_channel *channel, struct neap_link *receiver, struct neap_message *message,
+                      double priority, struct neap_batch *batch) {
+    NEAP_ASSERT(count(channel) == 0, "channel 1: receivers wait only while there is nothing to receive");
+    neap_message_move(&receiver->message, message);
+    receiver->priority = priority;
+    receiver->turn = channel->turns++;
+    neap_batch_add(batch, receiver->wait);
 }
 
 static bool send(struct neap_channel *channel, struct neap_link *link, struct neap_batch *batch) {
@@ -225,23 +321,19 @@ static bool send(struct neap_channel *channel, struct neap_link *link, struct ne
     }
     struct neap_link *receiver = neap_waiters_exchange(&channel->receivers, link);
     if (receiver != NULL) {
-        NEAP_ASSERT(count(channel) == 0, "channel 1: receivers wait only while there is nothing to receive");
-        neap_message_move(&receiver->message, &link->message);
-        receiver->priority = link->priority;
-        receiver->turn = channel->turns++;
+        hand_over(channel, receiver, &link->message, link->priority, batch);
         channel->sent++;
-        neap_batch_add(batch, receiver->wait);
         return true;
     }
+    if (channel->reserved > 0 && link->mode != NEAP_LINK_FOREIGN && ++channel->idle >= IDLE_SENDS)
+        recall_credits(channel);
     if (!has_room(channel, batch) || !neap_link_commit(link)) return false;
-    if (neap_buffer_reserve(&channel->buffer) != 0) {
+    if (neap_buffer_reserve(&channel->buffer, channel->reserved + 1) != 0) {
         link->result = NEAP_NOMEM;
         return true;
     }
-    neap_buffer_put(&channel->buffer, &link->message, link->priority);
+    put(channel, &link->message, link->priority, batch);
     channel->sent++;
-    if (loan_of(channel) != NULL) lend(channel, loan_of(channel), batch);
-    publish(channel);
     return true;
 }
 
@@ -249,10 +341,11 @@ static void enter_lanes(struct neap_channel *channel) {
     if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
 }
 
-/* The quick way is open while nobody waits, nothing is lent or has come back, and there is something to send to. */
+/* The quick way is open while nobody waits, nothing is lent, reserved or has come back, and there is something to send to. */
 static void leave_lanes(struct neap_channel *channel, bool done) {
     bool quiet = neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders) &&
-                 loan_of(channel) == NULL && come_back(channel) == 0;
+                 neap_list_is_empty(&channel->pollers) && loan_of(channel) == NULL && channel->reserved == 0 &&
+                 come_back(channel) == 0;
     if (channel->lanes != NULL)
         neap_lanes_leave(channel->lanes, &channel->buffer, done && quiet && !is_closed(channel));
 }
@@ -290,11 +383,23 @@ void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
         neap_list_push_back(&channel->receivers, &link->node);
 }
 
+/* Has something been sent by credit that has not come yet? A guess. */
+static bool is_coming(struct neap_channel *channel) {
+    bool coming = false;
+    if (!atomic_load_explicit(&channel->is_credited, memory_order_relaxed)) return false;
+    neap_object_lock(&channel->object);
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits && !coming; node = node->next)
+        coming = credit_of(node)->class->is_coming(credit_of(node));
+    neap_object_unlock(&channel->object);
+    return coming;
+}
+
 bool neap_channel_hint(struct neap_object *object, const struct neap_link *link) {
     struct neap_channel *channel = (struct neap_channel *)object;
     if (channel->capacity == 0) return true; /* nothing to see in a rendezvous: no use to look */
     size_t held = neap_channel_length(channel);
-    return is_closed(channel) || (link->op == NEAP_CHANNEL_RECV ? held > 0 : held < channel->capacity);
+    if (link->op != NEAP_CHANNEL_RECV) return is_closed(channel) || held < channel->capacity;
+    return is_closed(channel) || held > 0 || is_coming(channel);
 }
 
 void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity,
@@ -304,7 +409,9 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     channel->capacity = capacity;
     neap_list_init(&channel->receivers);
     neap_list_init(&channel->senders);
+    neap_list_init(&channel->pollers);
     neap_list_init(&channel->returned);
+    neap_list_init(&channel->credits);
     atomic_init(&channel->come_back, 0);
     channel->turns = 0;
     atomic_init(&channel->closed, false);
@@ -312,6 +419,9 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     channel->lanes = NULL;
     atomic_init(&channel->loan, NULL);
     channel->last_first = false;
+    channel->reserved = 0;
+    atomic_init(&channel->is_credited, false);
+    channel->idle = 0;
     channel->sent = 0;
     neap_message_clear(&channel->reason);
 }
@@ -320,6 +430,7 @@ void neap_channel_fini(struct neap_channel *channel) {
     NEAP_ASSERT(neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders),
                 "wait 2: who waits keeps the object alive");
     NEAP_ASSERT(loan_of(channel) == NULL, "who borrows keeps the channel alive");
+    NEAP_ASSERT(neap_list_is_empty(&channel->credits), "who has credit keeps the channel alive");
     if (channel->lanes != NULL) {
         neap_lanes_enter(channel->lanes, &channel->buffer);
         neap_lanes_free(channel->lanes);
@@ -348,8 +459,9 @@ bool neap_channel_close(struct neap_channel *channel, struct neap_message *reaso
         enter_lanes(channel);
         neap_message_move(&channel->reason, reason);
         atomic_store_explicit(&channel->closed, true, memory_order_release);
-        neap_waiters_claim_all(&channel->receivers, NEAP_CLOSED, &batch);
+        recall_credits(channel);
         neap_waiters_claim_all(&channel->senders, NEAP_CLOSED, &batch);
+        end_if_over(channel, &batch);
         leave_lanes(channel, true);
     }
     neap_object_unlock(&channel->object);
@@ -421,6 +533,101 @@ void neap_channel_end_loan(struct neap_channel *channel, struct neap_loan *loan)
     end_change(channel, &batch);
 }
 
+void neap_channel_credit(struct neap_channel *channel, struct neap_credit *credit) {
+    struct neap_batch batch = {NULL, NULL};
+    if (quota_most(channel) == 0) return;
+    begin_change(channel);
+    if (!credit->ended && !is_closed(channel)) {
+        if (!neap_list_is_linked(&credit->node)) neap_list_push_back(&channel->credits, &credit->node);
+        atomic_store_explicit(&channel->is_credited, true, memory_order_relaxed);
+        if (credit->quota == 0) credit->quota = CREDIT_FIRST < quota_most(channel) ? CREDIT_FIRST : quota_most(channel);
+        share(channel, credit);
+    }
+    end_change(channel, &batch);
+}
+
+/* As a send for which there is room. */
+int neap_channel_accept(struct neap_channel *channel, struct neap_credit *credit, struct neap_message *message,
+                        double priority, bool *due) {
+    struct neap_batch batch = {NULL, NULL};
+    int code = NEAP_RANGE;
+    begin_change(channel);
+    if (neap_credit_reserved(credit) > 0) {
+        struct neap_link *receiver = neap_waiters_claim(&channel->receivers);
+        credit->came++;
+        channel->reserved--;
+        channel->idle = 0;
+        channel->sent++;
+        if (receiver == NULL)
+            put(channel, message, priority, &batch);
+        else
+            hand_over(channel, receiver, message, priority, &batch);
+        admit_senders(channel, &batch);
+        end_if_over(channel, &batch);
+        *due = neap_credit_reserved(credit) <= credit->quota / 2;
+        code = 0;
+    }
+    end_change(channel, &batch);
+    return code;
+}
+
+void neap_channel_share(struct neap_channel *channel, struct neap_credit *credit) {
+    struct neap_batch batch = {NULL, NULL};
+    begin_change(channel);
+    if (!credit->ended) share(channel, credit);
+    end_change(channel, &batch);
+}
+
+void neap_channel_end_credit(struct neap_channel *channel, struct neap_credit *credit) {
+    struct neap_batch batch = {NULL, NULL};
+    begin_change(channel);
+    credit->ended = true;
+    if (neap_list_is_linked(&credit->node)) {
+        channel->reserved -= neap_credit_recall(credit);
+        channel->reserved -= neap_credit_reserved(credit); /* they were not sent, though they were counted */
+        credit->limit = credit->came;
+        neap_list_remove(&credit->node);
+        atomic_store_explicit(&channel->is_credited, !neap_list_is_empty(&channel->credits), memory_order_relaxed);
+        use_room(channel, &batch);
+        publish(channel);
+        end_if_over(channel, &batch);
+    }
+    end_change(channel, &batch);
+}
+
+/* The guard is held: the next one, which comes last from now on; NULL: there is none. */
+static struct neap_credit *next_credit(struct neap_channel *channel) {
+    if (neap_list_is_empty(&channel->credits)) return NULL;
+    struct neap_list *node = neap_list_pop_front(&channel->credits);
+    neap_list_push_back(&channel->credits, node);
+    return credit_of(node);
+}
+
+/* Each is looked at once, though they come and go meanwhile. */
+void neap_channel_look(struct neap_channel *channel) {
+    struct neap_credit *credit;
+    size_t left = 0;
+    if (!atomic_load_explicit(&channel->is_credited, memory_order_relaxed)) return;
+    neap_object_lock(&channel->object);
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next) left++;
+    for (; left > 0 && (credit = next_credit(channel)) != NULL; left--) {
+        if (!credit->class->is_coming(credit)) continue;
+        credit->class->ref(credit);
+        neap_object_unlock(&channel->object);
+        credit->class->take_in(credit);
+        credit->class->unref(credit);
+        neap_object_lock(&channel->object);
+    }
+    neap_object_unlock(&channel->object);
+}
+
+/* Who wants to receive, and finds something, need not look. */
+void neap_channel_look_for(struct neap_object *object, const struct neap_link *link) {
+    struct neap_channel *channel = (struct neap_channel *)object;
+    if (!atomic_load_explicit(&channel->is_credited, memory_order_relaxed)) return;
+    if (link->op != NEAP_CHANNEL_RECV || neap_channel_length(channel) == 0) neap_channel_look(channel);
+}
+
 /* What is lent is newer. */
 void neap_channel_restore(struct neap_object *object, struct neap_link *link) {
     struct neap_channel *channel = (struct neap_channel *)object;
@@ -435,6 +642,7 @@ void neap_channel_restore(struct neap_object *object, struct neap_link *link) {
         neap_batch_add(&batch, receiver->wait);
     } else {
         keep_returned(channel, link);
+        neap_waiters_claim_all(&channel->pollers, 0, &batch);
     }
     publish(channel);
     end_change(channel, &batch);
@@ -467,6 +675,7 @@ static const struct neap_remote remote = {
     .serve = neap_channel_serve,
     .reason = neap_channel_reason,
     .lending = NEAP_CHANNEL_RECV + 1,
+    .sending = NEAP_CHANNEL_SEND + 1,
     .taking = 1 << NEAP_CHANNEL_RECV,
     .restore = neap_channel_restore,
 };
@@ -480,6 +689,7 @@ const struct neap_class neap_channel_class = {
     .attempt = neap_channel_attempt,
     .enlist = neap_channel_enlist,
     .hint = neap_channel_hint,
+    .look = neap_channel_look_for,
     .on_share = on_share,
     .quick = quick,
     .remote = &remote,

@@ -20,6 +20,7 @@ enum neap_channel_op { NEAP_CHANNEL_RECV, NEAP_CHANNEL_SEND };
 /* Calls of other processes. CLOSE: message is the reason; number: whether it was open. LENGTH, IS_CLOSED: number. */
 enum neap_channel_call { NEAP_CHANNEL_CLOSE, NEAP_CHANNEL_LENGTH, NEAP_CHANNEL_IS_CLOSED, NEAP_CHANNEL_CALLS };
 
+struct neap_credit;
 struct neap_lanes;
 struct neap_loan;
 
@@ -37,6 +38,7 @@ struct neap_channel {
     size_t capacity;            /* constant; 0: rendezvous; NEAP_UNBOUNDED */
     struct neap_list receivers; /* links with RECV; only while the buffer is empty. guard */
     struct neap_list senders;   /* links with SEND; only while the buffer is full. guard */
+    struct neap_list pollers;   /* links that wait until there is something, and take nothing: see pipe.c. guard */
     _Atomic bool closed;        /* written under the guard; read relaxed elsewhere */
     _Atomic size_t held;        /* buffer.count and come_back, published for hint and length; written under the guard */
     struct neap_list returned;  /* neap_returned, in the order in which they leave, before the buffer. Owned. guard */
@@ -45,8 +47,12 @@ struct neap_channel {
     struct neap_lanes *lanes; /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
     bool last_first;          /* of the receivers that wait the one which came last is served first. Constant */
     _Atomic(struct neap_loan *)
-        loan;      /* what is lent of the buffer's front; NULL: nothing. Written under the guard; relaxed */
-    uint64_t sent; /* messages that ever came in, buffered or handed over. guard */
+        loan;                 /* what is lent of the buffer's front; NULL: nothing. Written under the guard; relaxed */
+    struct neap_list credits; /* neap_credit: of processes that send without asking. guard */
+    size_t reserved;          /* places for what comes by them. guard */
+    _Atomic bool is_credited; /* there are some. Written under the guard; relaxed */
+    uint32_t idle;            /* sends by others since something came by one of them. guard */
+    uint64_t sent;            /* messages that ever came in, buffered or handed over. guard */
     struct neap_message reason; /* why it was closed; written once, under the guard, before `closed` */
 };
 
@@ -64,7 +70,7 @@ struct neap_channel *neap_channel_new(size_t capacity);
  * receivers and senders get NEAP_CLOSED; what is buffered can still be received. */
 bool neap_channel_close(struct neap_channel *channel, struct neap_message *reason);
 
-/* Any thread, a snapshot. */
+/* Any thread, a snapshot. What is still under way from another process does not count: see neap_channel_look. */
 size_t neap_channel_length(struct neap_channel *channel);
 static inline bool neap_channel_is_closed(const struct neap_channel *channel) {
     return atomic_load_explicit(&channel->closed, memory_order_acquire);
@@ -72,8 +78,9 @@ static inline bool neap_channel_is_closed(const struct neap_channel *channel) {
 
 extern const struct neap_class neap_channel_class;
 
-/* Guard held: there is something to receive. */
+/* Guard held: there is something to receive. OVER: there is nothing, nor will there be. */
 bool neap_channel_has_some(const struct neap_channel *channel);
+bool neap_channel_is_over(const struct neap_channel *channel);
 /* neap_remote.restore; link->room, when the message stays there, is the channel's from now on. */
 void neap_channel_restore(struct neap_object *object, struct neap_link *link);
 
@@ -89,10 +96,27 @@ void neap_channel_end_loan(struct neap_channel *channel, struct neap_loan *loan)
 /* Guard held: what has been taken of what is lent leaves the buffer. */
 void neap_channel_settle(struct neap_channel *channel, struct neap_batch *batch);
 
+/* --- credits: see CREDITS in channel.c. Any thread, no guard held --- */
+
+/* Whoever `credit` is for has just sent, having asked for it: may send some without. Not into a rendezvous. The credit stays where it is
+ * until neap_channel_end_credit. */
+void neap_channel_credit(struct neap_channel *channel, struct neap_credit *credit);
+/* A message has come by it, which is moved. `*due`: there is to be more credit (neap_channel_share), once all that has come is in.
+ * 0; NEAP_RANGE: it has no place. */
+int neap_channel_accept(struct neap_channel *channel, struct neap_credit *credit, struct neap_message *message,
+                        double priority, bool *due);
+void neap_channel_share(struct neap_channel *channel, struct neap_credit *credit);
+/* Nothing comes by it any more. */
+void neap_channel_end_credit(struct neap_channel *channel, struct neap_credit *credit);
+/* Takes in what has been sent by credit, so that all is there which was sent before this is called. Not while something is being received
+ * from another process (neap_wire_take_in). */
+void neap_channel_look(struct neap_channel *channel);
+
 /* For classes that embed a channel: neap_class functions over `channel`. */
 bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link);
 bool neap_channel_hint(struct neap_object *object, const struct neap_link *link);
+void neap_channel_look_for(struct neap_object *object, const struct neap_link *link);
 void neap_channel_constants(struct neap_object *object, struct neap_constants *constants);
 void neap_channel_serve(struct neap_object *object, struct neap_call *call);
 const struct neap_message *neap_channel_reason(struct neap_object *object);

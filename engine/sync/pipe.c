@@ -11,67 +11,49 @@
 static bool poll(struct neap_stream *stream, struct neap_link *link, struct neap_batch *batch) {
     neap_channel_settle(&stream->channel, batch);
     if (neap_channel_has_some(&stream->channel)) return neap_link_commit(link);
-    if (!neap_channel_is_closed(&stream->channel) || !neap_link_commit(link)) return false;
+    if (!neap_channel_is_over(&stream->channel) || !neap_link_commit(link)) return false;
     link->result = NEAP_CLOSED;
     return true;
 }
 
-/* A value stays in the buffer only if no receiver waited for it, so pollers are woken for what they can have. */
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_stream *stream = (struct neap_stream *)object;
-    if (link->op == NEAP_STREAM_POLL) return poll(stream, link, batch);
-    bool done = neap_channel_attempt(object, link, batch);
-    if (link->op == NEAP_STREAM_SEND && neap_channel_has_some(&stream->channel))
-        neap_waiters_claim_all(&stream->pollers, 0, batch);
-    return done;
+    return link->op == NEAP_STREAM_POLL ? poll(stream, link, batch) : neap_channel_attempt(object, link, batch);
 }
 
 static void enlist(struct neap_object *object, struct neap_link *link) {
     if (link->op == NEAP_STREAM_POLL)
-        neap_list_push_back(&((struct neap_stream *)object)->pollers, &link->node);
+        neap_list_push_back(&((struct neap_stream *)object)->channel.pollers, &link->node);
     else
         neap_channel_enlist(object, link);
 }
 
+/* Who polls hopes for the same as who receives. */
+static const struct neap_link receiver = {.op = NEAP_STREAM_RECV};
+
 static bool hint(struct neap_object *object, const struct neap_link *link) {
-    struct neap_link receiver = {.op = NEAP_CHANNEL_RECV};
     return neap_channel_hint(object, link->op == NEAP_STREAM_POLL ? &receiver : link);
 }
 
-/* Pollers that come between the two steps find the stream closed, and do not wait. */
-static void close_stream(struct neap_stream *stream) {
-    struct neap_message none;
-    struct neap_batch batch = {NULL, NULL};
-    neap_message_clear(&none);
-    neap_channel_close(&stream->channel, &none);
-    neap_object_lock(&stream->channel.object);
-    neap_waiters_claim_all(&stream->pollers, NEAP_CLOSED, &batch);
-    neap_object_unlock(&stream->channel.object);
-    neap_batch_flush(&batch);
+static void look(struct neap_object *object, const struct neap_link *link) {
+    neap_channel_look_for(object, link->op == NEAP_STREAM_POLL ? &receiver : link);
 }
 
-/* Whom it does not come back to finds it. */
-static void restore(struct neap_object *object, struct neap_link *link) {
-    struct neap_stream *stream = (struct neap_stream *)object;
-    struct neap_batch batch = {NULL, NULL};
-    neap_channel_restore(object, link);
-    neap_object_lock(object);
-    if (neap_channel_has_some(&stream->channel)) neap_waiters_claim_all(&stream->pollers, 0, &batch);
-    neap_object_unlock(object);
-    neap_batch_flush(&batch);
+static void close_stream(struct neap_stream *stream) {
+    struct neap_message none;
+    neap_message_clear(&none);
+    neap_channel_close(&stream->channel, &none);
 }
 
 static struct neap_stream *stream_new(void) {
     struct neap_stream *stream = neap_alloc(sizeof *stream);
     if (stream == NULL) return NULL;
     neap_channel_init(&stream->channel, &neap_stream_class, NEAP_PIPE_CAPACITY, NEAP_FIFO);
-    neap_list_init(&stream->pollers);
     return stream;
 }
 
 static void destroy_stream(struct neap_object *object) {
     struct neap_stream *stream = (struct neap_stream *)object;
-    NEAP_ASSERT(neap_list_is_empty(&stream->pollers), "wait 2: who waits keeps the object alive");
     neap_channel_fini(&stream->channel);
     neap_free(stream);
 }
@@ -81,8 +63,9 @@ static const struct neap_remote stream_remote = {
     .ops = NEAP_STREAM_POLL + 1,
     .reason = neap_channel_reason,
     .lending = NEAP_STREAM_RECV + 1,
+    .sending = NEAP_STREAM_SEND + 1,
     .taking = 1 << NEAP_STREAM_RECV,
-    .restore = restore,
+    .restore = neap_channel_restore,
 };
 
 static const char *const verbs[] = {"recv", "send", "poll"};
@@ -94,6 +77,7 @@ const struct neap_class neap_stream_class = {
     .attempt = attempt,
     .enlist = enlist,
     .hint = hint,
+    .look = look,
     .remote = &stream_remote,
 };
 

@@ -18,8 +18,7 @@ enum neap_stream_op { NEAP_STREAM_RECV = NEAP_CHANNEL_RECV, NEAP_STREAM_SEND = N
 
 /* One direction. */
 struct neap_stream {
-    struct neap_channel channel; /* first */
-    struct neap_list pollers;    /* links with POLL; only while the buffer is empty and it is open. guard */
+    struct neap_channel channel; /* first; links with POLL are in its list of pollers */
 };
 
 /* Calls of other processes to an end. CLOSE: number: whether it was open. */

@@ -68,6 +68,7 @@ static const struct neap_remote remote = {
     .serve = serve,
     .reason = neap_channel_reason,
     .lending = NEAP_QUEUE_GET + 1,
+    .sending = NEAP_QUEUE_PUT + 1,
     .taking = 1 << NEAP_QUEUE_GET,
     .restore = neap_channel_restore,
 };
@@ -81,5 +82,6 @@ const struct neap_class neap_queue_class = {
     .attempt = attempt,
     .enlist = enlist,
     .hint = hint,
+    .look = neap_channel_look_for,
     .remote = &remote,
 };

@@ -4,7 +4,7 @@
 
 static void put(struct neap_buffer *buffer, int64_t value, double priority) {
     struct neap_message message = parcel(value);
-    assert_int_equal(neap_buffer_reserve(buffer), 0);
+    assert_int_equal(neap_buffer_reserve(buffer, 1), 0);
     neap_buffer_put(buffer, &message, priority);
     assert_int_equal(message.kind, NEAP_MESSAGE_EMPTY);
 }
@@ -122,11 +122,11 @@ static void out_of_memory_leaves_it_as_it_was(void **state) {
         struct neap_buffer buffer;
         neap_buffer_init(&buffer, (enum neap_order)order);
         neap_memory_fail_after(0);
-        assert_int_equal(neap_buffer_reserve(&buffer), NEAP_NOMEM);
+        assert_int_equal(neap_buffer_reserve(&buffer, 1), NEAP_NOMEM);
         int count = 0;
         for (; buffer.count < buffer.room || buffer.count == 0; count++) put(&buffer, count, 0);
         neap_memory_fail_after(0);
-        assert_int_equal(neap_buffer_reserve(&buffer), NEAP_NOMEM);
+        assert_int_equal(neap_buffer_reserve(&buffer, 1), NEAP_NOMEM);
         assert_int_equal(buffer.count, count);
         put(&buffer, count, 0);
         neap_buffer_fini(&buffer);

@@ -21,7 +21,9 @@ static void ended(struct neap_wire *wire, int code) {
     neap_session_end(wire->context, "it was killed");
 }
 
-static const struct neap_wire_user user = {receive, ended};
+static void passed(struct neap_wire *wire) { neap_session_passed(wire->context); }
+
+static const struct neap_wire_user user = {receive, ended, passed};
 
 void deliver(void) {
     for (int round = 0; round < 6; round++)
