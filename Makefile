@@ -238,6 +238,7 @@ lint: $(LINTS)  ## check format, layers, types and words; clang-tidy, cppcheck, 
 
 lint-format: | $(BUILD)/ready/lint
 	clang-format --dry-run -Werror $(C_FILES)
+	@! grep -nE '^.{121,}' $(C_FILES)  # comments are laid out by hand
 
 # Lua does not declare that these never return; the analyzer is told. (gcc sees to signs; clang calls every enum unsigned.)
 NEVER_RETURN := lua_error luaL_error luaL_argerror luaL_typeerror

@@ -46,7 +46,8 @@ struct neap_class {
     /* Guard held. Carries out link->op if it can be done now: true, with link->result, ->number and ->message set, and
      * whoever that wakes added to `batch`. False leaves everything as it was. */
     bool (*attempt)(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
-    /* No guard, the wait's thread: what is under way to a shared object arrives before attempt is asked. May be NULL. */
+    /* No guard, the wait's thread: what is under way to a shared object arrives before attempt is asked. May be
+     * NULL. */
     void (*look)(struct neap_object *object, const struct neap_link *link);
     /* No guard: as attempt, for a shared object that has a way past its guard and can wake nobody. May be NULL. */
     enum neap_quick (*quick)(struct neap_object *object, struct neap_link *link);

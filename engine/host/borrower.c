@@ -72,8 +72,8 @@ static void begin_round(struct neap_borrower *borrower, struct neap_session *ses
     borrower->deaf = false;
 }
 
-/* The proxy's guard is held. Takes the messages over. Those before them have been missed when they came while nobody referred to the
- * proxy, which was then revived: what comes behind such a gap is asked for. */
+/* The proxy's guard is held. Takes the messages over. Those before them have been missed when they came while nobody
+ * referred to the proxy, which was then revived: what comes behind such a gap is asked for. */
 static void append(struct neap_borrower *borrower, const struct ahead *ahead, struct neap_message *messages,
                    uint32_t count) {
     if (ahead->number != borrower->next + (uint32_t)borrower->buffer.count) borrower->deaf = true;

@@ -1,5 +1,5 @@
-/* borrower: the messages that a proxy of a channel has from the other process before it has asked for them. See sync/loan.c; the other side is
- * lender.c. */
+/* borrower: the messages that a proxy of a channel has from the other process before it has asked for them. See
+ * sync/loan.c; the other side is lender.c. */
 #ifndef NEAP_HOST_BORROWER_H
 #define NEAP_HOST_BORROWER_H
 

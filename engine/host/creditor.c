@@ -1,7 +1,8 @@
-/* CREDIT      u32 id of the export, u32 slot: where the other process finds what it is granted. Told once; what is granted later stands in the
+/* CREDIT      u32 id of the export, u32 slot: where the other process finds what it is granted. Told once; what is
+ * granted later stands in the
  *             slot, and costs no frame.
- * DUE         Those who have used up half of what they had are granted more when all that had come is in: until then they cannot send on for ever,
- *             and whoever receives it comes to an end. */
+ * DUE         Those who have used up half of what they had are granted more when all that had come is in: until then
+ *             they cannot send on for ever, and whoever receives it comes to an end. */
 #include "host/creditor.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
-/* debtor: sends to a channel of another process that has granted credit for it, without asking. See sync/credit.c; the other side is
- * creditor.c. */
+/* debtor: sends to a channel of another process that has granted credit for it, without asking. See sync/credit.c; the
+ * other side is creditor.c. */
 #ifndef NEAP_HOST_DEBTOR_H
 #define NEAP_HOST_DEBTOR_H
 
@@ -14,8 +14,8 @@ struct neap_unpacker;
 
 /* Can such a message be sent so? */
 bool neap_debtor_may_send(const struct neap_message *message);
-/* Sends the operand of `link`, which may be sent so, and is gone then. False: it has to be asked for. Any guard but the wire's may be
- * held. */
+/* Sends the operand of `link`, which may be sent so, and is gone then. False: it has to be asked for. Any guard but the
+ * wire's may be held. */
 bool neap_debtor_send(const struct neap_import *import, struct neap_credit_slot *slot, struct neap_link *link);
 
 /* A frame of type NEAP_FRAME_CREDIT. False: it makes no sense. */

@@ -1,5 +1,5 @@
-/* lender: sends messages of a channel to a process that keeps receiving from it, before it asks. The essays: sync/loan.c, and LOANS in
- * sync/channel.c. The other side is borrower.c. */
+/* lender: sends messages of a channel to a process that keeps receiving from it, before it asks. The essays:
+ * sync/loan.c, and LOANS in sync/channel.c. The other side is borrower.c. */
 #ifndef NEAP_HOST_LENDER_H
 #define NEAP_HOST_LENDER_H
 
@@ -11,8 +11,8 @@ struct neap_loan;
 struct neap_object;
 struct neap_session;
 
-/* Any thread: of `object`, a channel of this process that is exported as `id`, for the other one, which wants to receive from it; a new
- * reference. NULL: it does not do that often, or there is no memory. */
+/* Any thread: of `object`, a channel of this process that is exported as `id`, for the other one, which wants to
+ * receive from it; a new reference. NULL: it does not do that often, or there is no memory. */
 struct neap_lender *neap_lender_get(struct neap_session *session, uint32_t id, struct neap_object *object);
 void neap_lender_unref(struct neap_lender *lender);
 /* Constant. */

@@ -1,18 +1,21 @@
 /* proxy: waiting on what is elsewhere.
  *
- * MODEL       A proxy is an object like any other: attempt, enlist, withdrawn. Only that its attempt says no, and that enlisting it
- *             asks the other process, which answers when it has claimed the wait by its ticket. So select, timeouts and cancellation are
- *             what they are everywhere.
- * AHEAD       What a channel of the other process has sent ahead (borrower.c) is received at once, without asking: `quick`, `attempt`.
- * CREDIT      What it has granted to be sent without asking is sent at once (debtor.c), in the same places. Not before those who wait here.
- * HOLDS       Who holds a lock of another process has its hold here, in the proxy: so a second acquire, levels of an rlock and
- *             releasing what one does not hold need not be asked. Releasing is told, and not waited for: it comes before whatever is
- *             asked of that process next. When an owner ends, its holds are given up one by one, as any.
- *             A rwlock has many readers: their records are in memory of their own.
- *             A free lock of a process that we are linked to is acquired, and released while nobody waits for it, without asking: in its word
- *             (OTHERS in sync/lock.c), or while it is open (OPEN there). What must be seen over there in order, as a release behind the wait on a condition, is told.
- * LOCKS       The guard of a proxy covers its list. What is asked is sent without it; that it is not wanted any more, with it:
- *             then it cannot overtake the answer's taking of the link. */
+ * MODEL       A proxy is an object like any other: attempt, enlist, withdrawn. Only that its attempt says no, and that
+ *             enlisting it asks the other process, which answers when it has claimed the wait by its ticket. So select,
+ *             timeouts and cancellation are what they are everywhere.
+ * AHEAD       What a channel of the other process has sent ahead (borrower.c) is received at once, without asking:
+ *             `quick`, `attempt`.
+ * CREDIT      What it has granted to be sent without asking is sent at once (debtor.c), in the same places. Not before
+ *             those who wait here.
+ * HOLDS       Who holds a lock of another process has its hold here, in the proxy: so a second acquire, levels of an
+ *             rlock and releasing what one does not hold need not be asked. Releasing is told, and not waited for: it
+ *             comes before whatever is asked of that process next. When an owner ends, its holds are given up one by
+ *             one, as any. A rwlock has many readers: their records are in memory of their own.
+ *             A free lock of a process that we are linked to is acquired, and released while nobody waits for it,
+ *             without asking: in its word (OTHERS in sync/lock.c), or while it is open (OPEN there). What must be seen
+ *             over there in order, as a release behind the wait on a condition, is told.
+ * LOCKS       The guard of a proxy covers its list. What is asked is sent without it; that it is not wanted any more,
+ *             with it: then it cannot overtake the answer's taking of the link. */
 #include "host/proxy.h"
 
 #include <stddef.h>
@@ -323,8 +326,8 @@ static bool hint(struct neap_object *object, const struct neap_link *link) {
     return !is_coming(link) || neap_wire_has_frames(proxy->import.session->wire);
 }
 
-/* Without asking; `ahead`: take_ahead or send_ahead. For another process yet its wait is held, so that it is served, or the message stays
- * where it is. */
+/* Without asking; `ahead`: take_ahead or send_ahead. For another process yet its wait is held, so that it is served, or
+ * the message stays where it is. */
 static bool serve_ahead(struct neap_proxy *proxy, struct neap_link *link,
                         bool (*ahead)(struct neap_proxy *proxy, struct neap_link *link)) {
     if (link->mode != NEAP_LINK_FOREIGN) return ahead(proxy, link);

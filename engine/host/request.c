@@ -1,12 +1,14 @@
 /* request: asking.
  *
- * A REQUEST   u64 id, u32 object, u8 op, u64 owner, u64 place, u64 round, u32 by: the ticket; u64 number, message: the operands.
- *             Its id says where its record stands here, and in which round of use: an answer that comes too late finds another round.
+ * A REQUEST   u64 id, u32 object, u8 op, u64 owner, u64 place, u64 round, u32 by: the ticket; u64 number, message: the
+ *             operands. Its id says where its record stands here, and in which round of use: an answer that comes too
+ *             late finds another round.
  * A CALL      u64 id (0: no answer is wanted), u32 object, u8 method, u64 owner, u64 number, message.
- * A REPLY     u64 id, u8 whether it was claimed, i32 result, u64 number, message, and what the class adds. A wait that is served has been claimed by its ticket
- *             already, over there; one that is refused (TRY) has not, and is claimed here, if nobody else was faster.
- * LOCKS       A link may be looked at under its proxy's guard while its request stands. So an answer takes a reference to the proxy
- *             under the session's guard, lets that go, and looks again when it has the proxy's. */
+ * A REPLY     u64 id, u8 whether it was claimed, i32 result, u64 number, message, and what the class adds. A wait that
+ *             is served has been claimed by its ticket already, over there; one that is refused (TRY) has not, and is
+ *             claimed here, if nobody else was faster.
+ * LOCKS       A link may be looked at under its proxy's guard while its request stands. So an answer takes a reference
+ *             to the proxy under the session's guard, lets that go, and looks again when it has the proxy's. */
 #include "host/request.h"
 
 #include <string.h>

@@ -16,8 +16,8 @@ struct neap_session;
 struct neap_pending {
     struct neap_call call;                      /* its result and message are filled in, and number, before `done` */
     void (*done)(struct neap_pending *pending); /* by whoever pumps, or ends the session; once */
-    struct neap_unpacker *
-        more; /* in `done`: what the class has added (neap_remote.put_more); NULL: the session has ended, or there was no memory */
+    /* In `done`: what the class has added (neap_remote.put_more); NULL: the session has ended, or there was no memory. */
+    struct neap_unpacker *more;
     uint64_t id; /* of the request; set before it is sent */
 };
 
@@ -30,13 +30,15 @@ struct neap_request {
     uint32_t next;                /* free: the next free place plus 1 */
 };
 
-/* `link`, which waits on `proxy`: the request's id; 0: no memory, or the session has ended. The proxy's guard is held. */
+/* `link`, which waits on `proxy`: the request's id; 0: no memory, or the session has ended. The proxy's guard is
+ * held. */
 uint64_t neap_request_add(struct neap_session *session, struct neap_object *proxy, struct neap_link *link);
-/* It is not waited for any more. Harmless when it is over already. True: it was not. The proxy's guard is held; the caller keeps the proxy alive. */
+/* It is not waited for any more. Harmless when it is over already. True: it was not. The proxy's guard is held; the
+ * caller keeps the proxy alive. */
 bool neap_request_remove(struct neap_session *session, uint64_t id);
 
-/* Sends pending->call to the object of `import`; `done` follows when 0 is returned. The operand stays the caller's until then, and
- * is replaced by the result. 0; NEAP_BROKEN, NEAP_NOMEM or what the system said. */
+/* Sends pending->call to the object of `import`; `done` follows when 0 is returned. The operand stays the caller's
+ * until then, and is replaced by the result. 0; NEAP_BROKEN, NEAP_NOMEM or what the system said. */
 int neap_request_call(struct neap_import *import, struct neap_pending *pending);
 /* Waits for operation `op` of it, for everyone here: no ticket, no owner, no operand. As neap_request_call. */
 int neap_request_watch(struct neap_import *import, uint8_t op, struct neap_pending *pending);
@@ -52,8 +54,8 @@ void neap_request_received(struct neap_session *session, uint64_t id);
 void neap_request_return(struct neap_import *import, const struct neap_message *message);
 /* Could not be sent: the wait ends with `code`, if the request stands. No guard held. */
 void neap_request_fail(struct neap_session *session, uint64_t id, int code);
-/* The same, and blocks this thread until it is over: a call is short. Fills in the results; call->result is NEAP_BROKEN when the
- * other side has gone. */
+/* The same, and blocks this thread until it is over: a call is short. Fills in the results; call->result is NEAP_BROKEN
+ * when the other side has gone. */
 void neap_request_call_now(struct neap_import *import, struct neap_call *call);
 /* Sends it, and that is all: there is no answer. Never blocks; for finalisers and ends. The message is dropped. */
 void neap_request_tell(struct neap_import *import, struct neap_call *call);

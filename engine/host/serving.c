@@ -1,20 +1,23 @@
 /* serving: waiting for others.
  *
- * MODEL       A serving is a wait of this process that stands for one over there, under the same ticket (neap_wait_serve). Whoever
- *             serves it (the thread that sends to the channel, or releases the lock) finds that it has no loop and runs it at once: it
- *             writes the answer to the wire itself.
- *             When the object is a proxy itself, its process passes the request on, with the same ticket, and its answer back.
- * GIVEN       An answer that gives something out of the object (neap_remote.taking: a message, a permit) may never be received: its process may
- *             be killed first. So the serving is kept, with what it gave, until the wait over there has ended, which its ticket says (RECEIPT
- *             in core/ticket.c). Nobody tells: each new request has two of those that are kept looked at; so there are never many more than
- *             tasks over there that are just waking up. Only what is large, or refers to objects, is told (RECEIVED), as it should not
- *             stay until something else happens. What has not been received goes back (neap_remote.restore) at the end of the link; at once, when
- *             the answer could not be sent; and when it is withdrawn: by a process in between whose own asker has died, or that could not take it
- *             in. Such a process keeps the serving too, and withdraws what it had asked for itself.
- * LIVES       A serving is freed by whoever is last of two: the thread that pumps, when it is done with beginning it (begun), and the
- *             one that answers it, or withdraws it; or, given, by the thread that pumps, later.
- * THE END     What has not been received goes back. What can be withdrawn is; what has been claimed by somebody who has still to run it ends
- *             there, and its delegate with it (THE END in delegate.c). */
+ * MODEL       A serving is a wait of this process that stands for one over there, under the same ticket
+ *             (neap_wait_serve). Whoever serves it (the thread that sends to the channel, or releases the lock) finds
+ *             that it has no loop and runs it at once: it writes the answer to the wire itself.
+ *             When the object is a proxy itself, its process passes the request on, with the same ticket, and its
+ *             answer back.
+ * GIVEN       An answer that gives something out of the object (neap_remote.taking: a message, a permit) may never be
+ *             received: its process may be killed first. So the serving is kept, with what it gave, until the wait over
+ *             there has ended, which its ticket says (RECEIPT in core/ticket.c). Nobody tells: each new request has two
+ *             of those that are kept looked at; so there are never many more than tasks over there that are just waking
+ *             up. Only what is large, or refers to objects, is told (RECEIVED), as it should not stay until something
+ *             else happens. What has not been received goes back (neap_remote.restore) at the end of the link; at once,
+ *             when the answer could not be sent; and when it is withdrawn: by a process in between whose own asker has
+ *             died, or that could not take it in. Such a process keeps the serving too, and withdraws what it had asked
+ *             for itself.
+ * LIVES       A serving is freed by whoever is last of two: the thread that pumps, when it is done with beginning it
+ *             (begun), and the one that answers it, or withdraws it; or, given, by the thread that pumps, later.
+ * THE END     What has not been received goes back. What can be withdrawn is; what has been claimed by somebody who has
+ *             still to run it ends there, and its delegate with it (THE END in delegate.c). */
 #include "host/serving.h"
 
 #include "core/error.h"
@@ -202,7 +205,8 @@ bool neap_serving_return(struct neap_session *session, struct neap_unpacker *unp
 
 /* --- the end of a serving --- */
 
-/* Nothing more will come of it: takes it out of the table, and frees it, unless whoever pumps still needs it, and does that. */
+/* Nothing more will come of it: takes it out of the table, and frees it, unless whoever pumps still needs it, and does
+ * that. */
 static void leave(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     neap_guard_lock(&session->guard);

@@ -1,28 +1,31 @@
 /* session: who knows what of whom.
  *
- * MODEL       An object lives in one process. When a message with a reference to it goes over a link, the object is exported: it
- *             gets a number, and the session keeps a reference as long as the other side has any. The other side makes a proxy, or
- *             finds the one that it has. A proxy that is sent on is exported like any object, and its process passes on what is
- *             asked of it; one that is sent back home arrives as what it stands for. Processes are a tree, so between two of them there is
- *             one way, and in each an object has one proxy.
- * COUNTING    The exporter counts how often it has sent a reference, the importer how often one has come. A proxy that ends says how
- *             often (DROP), and the exporter lets go when all it has sent are accounted for: a reference that is under way
- *             meanwhile is not. So an exported object can be named by its number for as long as its proxy lives.
- * REVIVAL     `imports` refers to proxies without a reference, else none would ever end. One that is found just when its last
- *             reference has gone is revived: see neap_import_revived.
- * AS ITSELF   Code, classes and the like are constant: they are sent whole once, and then by number. Both sides keep them; the sender
- *             looks through what nobody else has any more, and says so (FORGET).
+ * MODEL       An object lives in one process. When a message with a reference to it goes over a link, the object is
+ *             exported: it gets a number, and the session keeps a reference as long as the other side has any. The
+ *             other side makes a proxy, or finds the one that it has. A proxy that is sent on is exported like any
+ *             object, and its process passes on what is asked of it; one that is sent back home arrives as what it
+ *             stands for. Processes are a tree, so between two of them there is one way, and in each an object has one
+ *             proxy.
+ * COUNTING    The exporter counts how often it has sent a reference, the importer how often one has come. A proxy that
+ *             ends says how often (DROP), and the exporter lets go when all it has sent are accounted for: a reference
+ *             that is under way meanwhile is not. So an exported object can be named by its number for as long as its
+ *             proxy lives.
+ * REVIVAL     `imports` refers to proxies without a reference, else none would ever end. One that is found just when
+ *             its last reference has gone is revived: see neap_import_revived.
+ * AS ITSELF   Code, classes and the like are constant: they are sent whole once, and then by number. Both sides keep
+ *             them; the sender looks through what nobody else has any more, and says so (FORGET).
  * PASSED      What is a descriptor, as a listener, is sent as one, and neither side takes note of it: see passing.c.
- * AHEAD       What is received again and again from a channel is sent before it is asked for: lender.c, borrower.c; and what is sent to one
- *             again and again is sent without asking: debtor.c, creditor.c.
- * WAITS       request.c asks, serving.c waits for it, reply.c answers. Who claims a wait is decided by its ticket (core/ticket.c), never by
- *             the order in which frames arrive.
- * THE END     comes after the last frame. Then: 1. nothing new is asked (ended); 2. what was asked fails; 3. what is served is withdrawn;
- *             4. what the other side holds is abandoned; 5. exports are let go. Proxies stay, and fail.
- * LOCKS       An object's guard may be held when the session's is taken, never the other way round; under the session's nothing
- *             is called that is not the session's own.
- * TRUST       The other side is of our own making, but may have died, or been overwritten: what it says is checked, and what makes no
- *             sense ends the link. */
+ * AHEAD       What is received again and again from a channel is sent before it is asked for: lender.c, borrower.c; and
+ *             what is sent to one again and again is sent without asking: debtor.c, creditor.c.
+ * WAITS       request.c asks, serving.c waits for it, reply.c answers. Who claims a wait is decided by its ticket
+ *             (core/ticket.c), never by the order in which frames arrive.
+ * THE END     comes after the last frame. Then: 1. nothing new is asked (ended); 2. what was asked fails; 3. what is
+ *             served is withdrawn; 4. what the other side holds is abandoned; 5. exports are let go. Proxies stay, and
+ *             fail.
+ * LOCKS       An object's guard may be held when the session's is taken, never the other way round; under the session's
+ *             nothing is called that is not the session's own.
+ * TRUST       The other side is of our own making, but may have died, or been overwritten: what it says is checked, and
+ *             what makes no sense ends the link. */
 #include "host/session.h"
 
 #include <errno.h>
@@ -138,7 +141,8 @@ static bool grow_exports(struct neap_session *session) {
     return true;
 }
 
-/* The place of `object`, with a new reference if it has not been exported yet: its number plus 1; 0: no memory, or too late. */
+/* The place of `object`, with a new reference if it has not been exported yet: its number plus 1; 0: no memory, or too
+ * late. */
 static uint32_t place_export(struct neap_session *session, struct neap_object *object) {
     uint32_t found = find_export(session, object);
     if (found != 0 || session->ended) return found;
@@ -256,7 +260,8 @@ static void put_whole(struct neap_packer *packer, struct neap_object *object) {
     if (many) forget_values(session);
 }
 
-/* The other side is to take part in the state of what is exported at `place`, if it can: constants->numbers say where that is. */
+/* The other side is to take part in the state of what is exported at `place`, if it can: constants->numbers say where
+ * that is. */
 static void take_part(struct neap_session *session, struct neap_object *object, uint32_t place,
                       struct neap_constants *constants) {
     const struct neap_remote *remote = object->class->remote;
@@ -463,8 +468,8 @@ void neap_import_init(struct neap_import *import, struct neap_session *session, 
     import->revivals = 0;
 }
 
-/* Each time the count comes to 0 this is called once; each revival answers for one of these calls. So the one that finds no revival
- * left is the last, whichever comes first. */
+/* Each time the count comes to 0 this is called once; each revival answers for one of these calls. So the one that
+ * finds no revival left is the last, whichever comes first. */
 bool neap_import_revived(struct neap_import *import) {
     struct neap_session *session = import->session;
     neap_guard_lock(&session->guard);
@@ -514,8 +519,8 @@ static bool receive_board(struct neap_session *session, struct neap_unpacker *un
 
 /* --- frames --- */
 
-/* The loan and the credit of an export to which the other side has no reference now end while the number is still its own: what is
- * lent or told meanwhile must not be taken for another object's. */
+/* The loan and the credit of an export to which the other side has no reference now end while the number is still its
+ * own: what is lent or told meanwhile must not be taken for another object's. */
 static void end_idle_export(struct neap_session *session, uint32_t id) {
     struct neap_lender *lender = NULL;
     struct neap_creditor *creditor = NULL;

@@ -122,8 +122,8 @@ void neap_session_unref(struct neap_session *session);
 bool neap_session_receive(struct neap_session *session, const struct neap_wire_frame *frame);
 /* All that had come has been received: see neap_wire_user. */
 void neap_session_passed(struct neap_session *session);
-/* The last frame has been received. What was asked of the other side fails with NEAP_BROKEN, what it waits for is withdrawn, what it
- * holds is abandoned. `cause`: "process p1 was killed by signal 9". Idempotent. */
+/* The last frame has been received. What was asked of the other side fails with NEAP_BROKEN, what it waits for is
+ * withdrawn, what it holds is abandoned. `cause`: "process p1 was killed by signal 9". Idempotent. */
 void neap_session_end(struct neap_session *session, const char *cause);
 
 /* --- any thread --- */
@@ -132,7 +132,8 @@ bool neap_session_has_ended(struct neap_session *session);
 /* Copies the cause, cut to fit; "" before the end. */
 void neap_session_cause(struct neap_session *session, char *text, size_t size);
 
-/* For packers: writes how the other side finds `object`; the object that the other side has written so, with a new reference, or NULL. */
+/* For packers: writes how the other side finds `object`; the object that the other side has written so, with a new
+ * reference, or NULL. */
 void neap_session_pack(struct neap_packer *packer, struct neap_object *object);
 struct neap_object *neap_session_unpack(struct neap_unpacker *unpacker);
 /* As pack, for an object that has no proxy of its own: what keeps it here while the other side refers to it. */
@@ -148,13 +149,14 @@ struct neap_export *neap_session_export(struct neap_session *session, uint32_t i
 /* The same: one of our slots of the wire; false: all are in use. GIVE: no guard held. */
 bool neap_session_take_slot(struct neap_session *session, uint32_t *slot);
 void neap_session_give_slot(struct neap_session *session, uint32_t slot);
-/* The proxy of what the other side has exported under `id`, with a new reference; NULL: there is none, or it is about to end. */
+/* The proxy of what the other side has exported under `id`, with a new reference; NULL: there is none, or it is about
+ * to end. */
 struct neap_object *neap_session_imported(struct neap_session *session, uint32_t id);
 
 /* --- for proxies --- */
 
-/* Where the word is that we may change ourselves, in a cell of `size` bytes, as what `party`, if `constants` say so: true, and
- * *cell is to be freed. */
+/* Where the word is that we may change ourselves, in a cell of `size` bytes, as what `party`, if `constants` say so:
+ * true, and *cell is to be freed. */
 bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants, size_t size,
                             struct neap_cell *cell, uint32_t *party);
 

@@ -1,38 +1,42 @@
 /* wire: two rings and a socket.
  *
- * PURPOSE     Small frames cross without a system call while both sides are at work; nothing is lost or torn when one of them
- *             is killed at any instant; the death of one is seen by the other at once.
+ * PURPOSE     Small frames cross without a system call while both sides are at work; nothing is lost or torn when one
+ *             of them is killed at any instant; the death of one is seen by the other at once.
  *
- * MODEL       A segment holds a ring for each direction. Whoever has something to say copies a frame into the ring and then
- *             publishes it by moving `tail`; the reader copies it out and gives the room back by moving `head`. A socket beside
- *             them (bell.c) carries bells, descriptors and the end.
+ * MODEL       A segment holds a ring for each direction. Whoever has something to say copies a frame into the ring and
+ *             then publishes it by moving `tail`; the reader copies it out and gives the room back by moving `head`. A
+ *             socket beside them (bell.c) carries bells, descriptors and the end.
  *
- * BELLS       cost a system call, and the reader a wake-up. So the reader says that it is `asleep` once it has found its ring
- *             empty, and who publishes a frame and finds that said takes it back and rings. Whoever pumps in between leaves it as
- *             it is: at worst the bell rings for nothing. Who looks into the ring all the time anyway attends to it: then the
- *             reader does not say that it sleeps, and who attended looks once more when it stops.
- *             Both sides store and then load what the other has stored, all sequentially consistent: the writer tail, then
- *             asleep; the reader asleep, then tail. One of the two sees the other.
+ * BELLS       cost a system call, and the reader a wake-up. So the reader says that it is `asleep` once it has found
+ *             its ring empty, and who publishes a frame and finds that said takes it back and rings. Whoever pumps in
+ *             between leaves it as it is: at worst the bell rings for nothing. Who looks into the ring all the time
+ *             anyway attends to it: then the reader does not say that it sleeps, and who attended looks once more when
+ *             it stops. Both sides store and then load what the other has stored, all sequentially consistent: the
+ *             writer tail, then asleep; the reader asleep, then tail. One of the two sees the other.
  *
- *             What is only offered (neap_wire_offer) rings no bell: the other side looks into the ring before it misses it. It takes half of
- *             the ring at most, and the next frame that is sent properly wakes the reader for all of it.
+ *             What is only offered (neap_wire_offer) rings no bell: the other side looks into the ring before it misses
+ *             it. It takes half of the ring at most, and the next frame that is sent properly wakes the reader for all
+ *             of it.
  *
- * FULL        A frame that finds no room is kept in a list, and so are all that follow it. Its sender says that it is `starved`,
- *             and looks at `head` once more; the reader that has moved head and finds that said rings, and the pump of the other
- *             side sends on. Again one of the two sees the other. How much is kept is bounded by who sends (credits).
+ * FULL        A frame that finds no room is kept in a list, and so are all that follow it. Its sender says that it is
+ *             `starved`, and looks at `head` once more; the reader that has moved head and finds that said rings, and
+ *             the pump of the other side sends on. Again one of the two sees the other. How much is kept is bounded by
+ *             who sends (credits).
  *
- *             What must not be lost, or somebody would wait for ever, is told: where there is no memory to keep it in it takes one of a
- *             few places that were made with the wire; when all of those are full the wire ends, which everybody learns of.
+ *             What must not be lost, or somebody would wait for ever, is told: where there is no memory to keep it in
+ *             it takes one of a few places that were made with the wire; when all of those are full the wire ends,
+ *             which everybody learns of.
  *
- * LARGE       What is large travels beside the ring, in memory that both sides have mapped (large.c): a whole frame, from
- *             NEAP_WIRE_INLINE_MAX bytes on, which is copied as the others are; or of such a frame one piece of plain bytes, which the user may
- *             take as it lies.
+ * LARGE       What is large travels beside the ring, in memory that both sides have mapped (large.c): a whole frame,
+ *             from NEAP_WIRE_INLINE_MAX bytes on, which is copied as the others are; or of such a frame one piece of
+ *             plain bytes, which the user may take as it lies.
  *
- * THE END     The socket ends when the other process has died or has closed it. What it has published by then lies in the ring,
- *             and is read; then the user is told. A frame that was being written was not published: it never was.
+ * THE END     The socket ends when the other process has died or has closed it. What it has published by then lies in
+ *             the ring, and is read; then the user is told. A frame that was being written was not published: it never
+ *             was.
  *
- * TRUST       None. The other side may write anything at any time: a frame is copied before it is looked at, our own end of each
- *             ring is kept apart from what the segment says, and what does not add up ends the wire.
+ * TRUST       None. The other side may write anything at any time: a frame is copied before it is looked at, our own
+ *             end of each ring is kept apart from what the segment says, and what does not add up ends the wire.
  *
  * INVARIANTS  1. A frame's descriptors are sent before the frame is published: who reads it finds them in the socket.
  *             2. Nothing is published while something is kept.
@@ -41,8 +45,9 @@
  * LOCKS       `reading`, then those of the user, then `writing`.
  *
  * REJECTED    Frames in the socket (two system calls and two copies each, and 25 us of wake-up where a spin would have
- *             seen them); a robust mutex around a shared queue (a killed holder leaves it half-written); a map of the ring twice in a
- *             row, so that frames need no copy (the other side could change them while they are parsed). */
+ *             seen them); a robust mutex around a shared queue (a killed holder leaves it half-written); a map of the
+ *             ring twice in a row, so that frames need no copy (the other side could change them while they are
+ *             parsed). */
 #include "host/wire.h"
 
 #include <errno.h>
@@ -276,7 +281,8 @@ static void copy_in(const struct neap_wire_lane *lane, uint64_t at, const void *
     if (first < size) memcpy(lane->bytes, (const char *)bytes + first, size - first);
 }
 
-/* Is there room for `size` bytes, when `most` may be used? The other side's word for it may be nonsense: then there is none. */
+/* Is there room for `size` bytes, when `most` may be used? The other side's word for it may be nonsense: then there is
+ * none. */
 static bool has_room(const struct neap_wire_lane *lane, size_t size, uint64_t most) {
     uint64_t used = lane->at - atomic_load(&lane->ring->head);
     return used <= most && size <= most - used;
@@ -287,8 +293,8 @@ static void wake_reader(const struct neap_wire *wire) {
     if (atomic_load(&ring->asleep) != 0 && atomic_exchange(&ring->asleep, 0) != 0) neap_bell_ring(&wire->bell);
 }
 
-/* Is there room? When there is none the reader, who may sleep over what was only offered, will ring the bell once it has made some.
- * See FULL. */
+/* Is there room? When there is none the reader, who may sleep over what was only offered, will ring the bell once it
+ * has made some. See FULL. */
 static bool claim_room(const struct neap_wire *wire, size_t size) {
     const struct neap_wire_lane *lane = &wire->out;
     if (has_room(lane, size, USED_SIZE)) return true;
@@ -621,8 +627,8 @@ static int read_frame(struct neap_wire *wire, size_t published) {
     return code;
 }
 
-/* Gives the room of what was read back to the writer, and feeds it if it is starved: it may be for want of room in the socket,
- * where something was read just now. */
+/* Gives the room of what was read back to the writer, and feeds it if it is starved: it may be for want of room in the
+ * socket, where something was read just now. */
 static void give_back(struct neap_wire *wire) {
     struct neap_wire_ring *ring = wire->in.ring;
     atomic_store(&ring->head, wire->in.at);

@@ -1,8 +1,8 @@
-/* wire: the connection of two processes: frames in both directions, descriptors, and the other side's death. The essay is
- * in wire.c.
+/* wire: the connection of two processes: frames in both directions, descriptors, and the other side's death. The essay
+ * is in wire.c.
  *
- * A frame is a type, some bytes, and perhaps descriptors. Frames arrive whole, once and in the order in which they were sent,
- * also those that a process sent just before it was killed. */
+ * A frame is a type, some bytes, and perhaps descriptors. Frames arrive whole, once and in the order in which they were
+ * sent, also those that a process sent just before it was killed. */
 #ifndef NEAP_HOST_WIRE_H
 #define NEAP_HOST_WIRE_H
 
@@ -46,8 +46,8 @@ struct neap_wire_frame {
 struct neap_wire_user {
     /* A frame has come. False: it makes no sense, and the wire ends. */
     bool (*receive)(struct neap_wire *wire, const struct neap_wire_frame *frame);
-    /* Nothing comes any more, nothing can be sent. Once. NEAP_BROKEN: the other side has gone; NEAP_CLOSED: we closed it;
-     * UV_EPROTO: what came made no sense; NEAP_NOMEM, UV_EMFILE: it could not be taken in. */
+    /* Nothing comes any more, nothing can be sent. Once. NEAP_BROKEN: the other side has gone; NEAP_CLOSED: we closed
+     * it; UV_EPROTO: what came made no sense; NEAP_NOMEM, UV_EMFILE: it could not be taken in. */
     void (*ended)(struct neap_wire *wire, int code);
     /* All that had come has been received, for now. May be NULL. */
     void (*passed)(struct neap_wire *wire);
@@ -86,8 +86,8 @@ struct neap_wire {
     _Atomic bool has_ended;                /* written under both guards, once; relaxed */
 };
 
-/* A new connection, seen from here: one reference. The other process is to be given the descriptors `*socket`, which is the
- * caller's to close, and wire->segment->fd. 0, NEAP_NOMEM, or what the system said (UV_EMFILE). */
+/* A new connection, seen from here: one reference. The other process is to be given the descriptors `*socket`, which is
+ * the caller's to close, and wire->segment->fd. 0, NEAP_NOMEM, or what the system said (UV_EMFILE). */
 int neap_wire_new(struct neap_wire **wire, int *socket);
 /* The other end, in the other process. Takes both descriptors over, on success only. */
 int neap_wire_open(int socket, int fd, struct neap_wire **wire);
@@ -100,34 +100,36 @@ void neap_wire_unref(struct neap_wire *wire);
 void neap_wire_start(struct neap_wire *wire, const struct neap_wire_user *user, void *context,
                      const struct neap_class *const *classes);
 
-/* Any thread, no guard of the wire held but, in the user's functions, `reading`. Sends a frame of `pieces`, with copies of `fds`
- * (at most NEAP_WIRE_FDS_MAX). Never waits: what finds no room is kept and follows. 0; NEAP_BROKEN: the wire has ended;
- * NEAP_NOMEM, or what the system said: nothing was sent. */
+/* Any thread, no guard of the wire held but, in the user's functions, `reading`. Sends a frame of `pieces`, with copies
+ * of `fds` (at most NEAP_WIRE_FDS_MAX). Never waits: what finds no room is kept and follows. 0; NEAP_BROKEN: the wire
+ * has ended; NEAP_NOMEM, or what the system said: nothing was sent. */
 int neap_wire_send(struct neap_wire *wire, uint8_t type, const struct iovec *pieces, unsigned piece_count,
                    const int *fds, unsigned fd_count);
 
-/* The same for three pieces, of which the one in the middle may be large, and is plain bytes: they may arrive as frame->bulk, and in the
- * other process be kept where they lie. */
+/* The same for three pieces, of which the one in the middle may be large, and is plain bytes: they may arrive as
+ * frame->bulk, and in the other process be kept where they lie. */
 int neap_wire_send_bulk(struct neap_wire *wire, uint8_t type, const struct iovec pieces[3], const int *fds,
                         unsigned fd_count);
 
 /* The same for what must not get lost: of at most NEAP_WIRE_TOLD bytes. It needs no memory, or the wire ends. */
 void neap_wire_tell(struct neap_wire *wire, uint8_t type, const struct iovec *piece);
 
-/* The same for what the other side is going to look for anyway: nobody is woken for it. UV_EAGAIN: there is not much room left, and
- * nothing was sent. A frame of at most NEAP_WIRE_INLINE_MAX - 1 bytes. */
+/* The same for what the other side is going to look for anyway: nobody is woken for it. UV_EAGAIN: there is not much
+ * room left, and nothing was sent. A frame of at most NEAP_WIRE_INLINE_MAX - 1 bytes. */
 int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece);
 
-/* The same for what is to be sent only if `claim` agrees, which is asked just before it is published, with no room left to be found: it
- * changes a word, and does nothing else. UV_EAGAIN: it does not, or there is not much room left, and nothing was sent. */
+/* The same for what is to be sent only if `claim` agrees, which is asked just before it is published, with no room left
+ * to be found: it changes a word, and does nothing else. UV_EAGAIN: it does not, or there is not much room left, and
+ * nothing was sent. */
 int neap_wire_send_if(struct neap_wire *wire, uint8_t type, const struct iovec *piece, bool (*claim)(void *argument),
                       void *argument);
 
-/* Any thread: receives what has come, and sends what was kept. The hub's thread calls it whenever wire->bell.socket can be read; it
- * will be readable when the next frame comes. False once the wire has ended. */
+/* Any thread: receives what has come, and sends what was kept. The hub's thread calls it whenever wire->bell.socket can
+ * be read; it will be readable when the next frame comes. False once the wire has ended. */
 bool neap_wire_pump(struct neap_wire *wire);
 
-/* Any thread, to save a wake-up: receives what is in the ring; false when there is nothing, or somebody else is at it. */
+/* Any thread, to save a wake-up: receives what is in the ring; false when there is nothing, or somebody else is at
+ * it. */
 bool neap_wire_glance(struct neap_wire *wire);
 /* A guess whether that is worth while. */
 bool neap_wire_has_frames(const struct neap_wire *wire);
@@ -135,22 +137,22 @@ bool neap_wire_has_frames(const struct neap_wire *wire);
 static inline bool neap_wire_is_being_read(const struct neap_wire *wire) {
     return atomic_load_explicit(&wire->is_read, memory_order_relaxed);
 }
-/* Any thread, no guard held: all that had been sent before this is called has been received when it returns; as far as it goes at
- * once, on a thread that is receiving from a wire itself. */
+/* Any thread, no guard held: all that had been sent before this is called has been received when it returns; as far as
+ * it goes at once, on a thread that is receiving from a wire itself. */
 void neap_wire_take_in(struct neap_wire *wire);
 static inline bool neap_wire_has_ended(const struct neap_wire *wire) {
     return atomic_load_explicit(&wire->has_ended, memory_order_relaxed);
 }
-/* Any thread that is going to glance again and again: until it leaves, nobody is woken by what comes. Leaving receives what is
- * left. */
+/* Any thread that is going to glance again and again: until it leaves, nobody is woken by what comes. Leaving receives
+ * what is left. */
 void neap_wire_attend(struct neap_wire *wire);
 void neap_wire_leave(struct neap_wire *wire);
 
 /* A flag that both sides see at once, for what is not worth a frame. */
 _Atomic bool *neap_wire_flag(const struct neap_wire *wire);
 
-/* Memory that both sides see, zeroed to begin with: `number` of NEAP_WIRE_SLOTS; of those that are `ours` to use as we like, or of the
- * other side's. */
+/* Memory that both sides see, zeroed to begin with: `number` of NEAP_WIRE_SLOTS; of those that are `ours` to use as we
+ * like, or of the other side's. */
 void *neap_wire_slot(const struct neap_wire *wire, bool ours, uint32_t number);
 
 /* Any thread: it ends, on both sides; what was sent before and has not arrived yet may be lost. The hub's thread finds

@@ -1,32 +1,35 @@
 /* channel: where values change hands.
  *
  * INVARIANTS (under the guard)
- *   1. Receivers wait only while there is nothing to receive, senders only while the buffer is full (a rendezvous is both at once).
+ *   1. Receivers wait only while there is nothing to receive, senders only while the buffer is full (a rendezvous is
+ *      both at once).
  *   2. Hence never both lists hold an open wait, but for a rendezvous select that waits on both sides of one channel.
  *   3. A closed channel has no waiters; but receivers, while something is on its way (CREDITS).
  *   4. held == buffer.count + come_back; with lanes they say how many there are in the buffer.
- * SEND       hands over to the first receiver; else buffers; else waits. So does a receiver with the sides exchanged: it
- *            takes the oldest message and admits the first waiting sender into the place that became free.
+ * SEND       hands over to the first receiver; else buffers; else waits. So does a receiver with the sides exchanged:
+ *            it takes the oldest message and admits the first waiting sender into the place that became free.
  * LANES      A buffered channel that is shared has a quick way past the guard: see lanes.c. Behind the guard, between
  *            enter and leave, `buffer` is what it always was.
- * LOANS      A process that receives from the channel again and again has the oldest messages lent: it gets copies ahead (loan.c). They stay in
- *            the buffer, and count, until they have been taken over there. Whoever else wants to receive has them recalled first; so
- *            nothing is lent while a receiver waits, and all of the above holds. There is one borrower at a time. It begins with
- *            nothing, and is lent twice as many each time, until somebody else comes.
- * CREDITS    A process that sends to the channel again and again has places reserved, which it fills without asking (credit.c). So of a
- *            buffered channel count + reserved <= capacity, but for returns; up to a half of it is reserved. Who finds it full has what is not used
- *            recalled first; so nothing is refused for the sake of what nobody sends. What is on its way was sent: a channel that is
- *            closed has it received yet, and until it has come its receivers wait. Who wants to receive looks for it before he finds
- *            nothing (neap_channel_look). More is granted once what has come is in, and as receivers make room; but not while the link is
- *            being read: else who reads it would never come to an end. While any place is reserved the quick way is closed; so what nobody
- *            uses is recalled after some sends of others.
- * RETURNS    A process that is given a message may die before it has received it (RECEIPT in core/ticket.c). It comes back then: to whoever
- *            waits, else before all that is in the buffer, in the order in which they had left (`turn`). Also to a rendezvous, and to
- *            a channel that is full or closed: its sender has been told long ago. So there may be more than the capacity, and then nobody
- *            is admitted. Such a message has room that was allocated when it was asked for. While there are any, nothing is lent and the
- *            quick way is closed.
- * MEMORY     The place in the buffer is reserved before anything else changes, so running out of memory leaves the channel as
- *            it was; the sender gets NEAP_NOMEM. */
+ * LOANS      A process that receives from the channel again and again has the oldest messages lent: it gets copies
+ *            ahead (loan.c). They stay in the buffer, and count, until they have been taken over there. Whoever else
+ *            wants to receive has them recalled first; so nothing is lent while a receiver waits, and all of the above
+ *            holds. There is one borrower at a time. It begins with nothing, and is lent twice as many each time, until
+ *            somebody else comes.
+ * CREDITS    A process that sends to the channel again and again has places reserved, which it fills without asking
+ *            (credit.c). So of a buffered channel count + reserved <= capacity, but for returns; up to a half of it is
+ *            reserved. Who finds it full has what is not used recalled first; so nothing is refused for the sake of
+ *            what nobody sends. What is on its way was sent: a channel that is closed has it received yet, and until it
+ *            has come its receivers wait. Who wants to receive looks for it before he finds nothing
+ *            (neap_channel_look). More is granted once what has come is in, and as receivers make room; but not while
+ *            the link is being read: else who reads it would never come to an end. While any place is reserved the
+ *            quick way is closed; so what nobody uses is recalled after some sends of others.
+ * RETURNS    A process that is given a message may die before it has received it (RECEIPT in core/ticket.c). It comes
+ *            back then: to whoever waits, else before all that is in the buffer, in the order in which they had left
+ *            (`turn`). Also to a rendezvous, and to a channel that is full or closed: its sender has been told long
+ *            ago. So there may be more than the capacity, and then nobody is admitted. Such a message has room that was
+ *            allocated when it was asked for. While there are any, nothing is lent and the quick way is closed.
+ * MEMORY     The place in the buffer is reserved before anything else changes, so running out of memory leaves the
+ *            channel as it was; the sender gets NEAP_NOMEM. */
 #include "sync/channel.h"
 
 #include "core/check.h"
@@ -168,8 +171,8 @@ static void recall(struct neap_channel *channel, const struct neap_link *link, s
     atomic_store_explicit(&channel->loan, NULL, memory_order_relaxed);
 }
 
-/* Lends as much as may be. If there is more to do once some have been taken (a sender waits, or more is to be lent) the borrower is
- * to tell. */
+/* Lends as much as may be. If there is more to do once some have been taken (a sender waits, or more is to be lent) the
+ * borrower is to tell. */
 static void lend(struct neap_channel *channel, struct neap_loan *loan, struct neap_batch *batch) {
     if (come_back(channel) > 0) return;
     if (loan->lent >= loan->quota) neap_channel_settle(channel, batch);
@@ -341,7 +344,8 @@ static void enter_lanes(struct neap_channel *channel) {
     if (channel->lanes != NULL) neap_lanes_enter(channel->lanes, &channel->buffer);
 }
 
-/* The quick way is open while nobody waits, nothing is lent, reserved or has come back, and there is something to send to. */
+/* The quick way is open while nobody waits, nothing is lent, reserved or has come back, and there is something to send
+ * to. */
 static void leave_lanes(struct neap_channel *channel, bool done) {
     bool quiet = neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders) &&
                  neap_list_is_empty(&channel->pollers) && loan_of(channel) == NULL && channel->reserved == 0 &&

@@ -1,4 +1,5 @@
-/* channel: values from senders to receivers; a rendezvous, or with a buffer. The wait protocol of queues and pipes too. */
+/* channel: values from senders to receivers; a rendezvous, or with a buffer. The wait protocol of queues and pipes
+ * too. */
 #ifndef NEAP_SYNC_CHANNEL_H
 #define NEAP_SYNC_CHANNEL_H
 
@@ -86,8 +87,8 @@ void neap_channel_restore(struct neap_object *object, struct neap_link *link);
 
 /* --- lending: see LOANS in channel.c. Any thread, no guard held --- */
 
-/* Whoever `loan` is for has just received, having asked for it: may have some in advance. Not of a channel that keeps another order than that of
- * arrival, nor of a rendezvous. The loan stays where it is until neap_channel_end_loan. */
+/* Whoever `loan` is for has just received, having asked for it: may have some in advance. Not of a channel that keeps
+ * another order than that of arrival, nor of a rendezvous. The loan stays where it is until neap_channel_end_loan. */
 void neap_channel_lend(struct neap_channel *channel, struct neap_loan *loan);
 /* It tells that it has taken some. */
 void neap_channel_repaid(struct neap_channel *channel, struct neap_loan *loan);
@@ -98,18 +99,18 @@ void neap_channel_settle(struct neap_channel *channel, struct neap_batch *batch)
 
 /* --- credits: see CREDITS in channel.c. Any thread, no guard held --- */
 
-/* Whoever `credit` is for has just sent, having asked for it: may send some without. Not into a rendezvous. The credit stays where it is
- * until neap_channel_end_credit. */
+/* Whoever `credit` is for has just sent, having asked for it: may send some without. Not into a rendezvous. The credit
+ * stays where it is until neap_channel_end_credit. */
 void neap_channel_credit(struct neap_channel *channel, struct neap_credit *credit);
-/* A message has come by it, which is moved. `*due`: there is to be more credit (neap_channel_share), once all that has come is in.
- * 0; NEAP_RANGE: it has no place. */
+/* A message has come by it, which is moved. `*due`: there is to be more credit (neap_channel_share), once all that has
+ * come is in. 0; NEAP_RANGE: it has no place. */
 int neap_channel_accept(struct neap_channel *channel, struct neap_credit *credit, struct neap_message *message,
                         double priority, bool *due);
 void neap_channel_share(struct neap_channel *channel, struct neap_credit *credit);
 /* Nothing comes by it any more. */
 void neap_channel_end_credit(struct neap_channel *channel, struct neap_credit *credit);
-/* Takes in what has been sent by credit, so that all is there which was sent before this is called. Not while something is being received
- * from another process (neap_wire_take_in). */
+/* Takes in what has been sent by credit, so that all is there which was sent before this is called. Not while something
+ * is being received from another process (neap_wire_take_in). */
 void neap_channel_look(struct neap_channel *channel);
 
 /* For classes that embed a channel: neap_class functions over `channel`. */

@@ -1,16 +1,19 @@
 /* credit: sending to another process's channel without asking.
  *
- * PURPOSE     Sending costs a round trip if each message is asked for: whether there is room only the channel's process knows. So
- *             it reserves places for a process that sends again and again, and says so; and the other one sends, and goes on.
- *             Nothing is promised that does not hold: what was sent has a place, arrives though its process is killed, and counts as
- *             sent before whatever is asked for later over the same link.
- * WORD        of shared memory: up to which count may be sent, and how many have ever been sent. Who sends counts on, while it is below;
- *             the creditor grants more by raising the limit, and takes back what is left by lowering it to the count. All by
- *             compare-and-swap; so each place is on one side of it, and what was counted before a recall is on its way.
- * COUNTS      wrap, and only differences count. The creditor counts what comes. So of the places that it has reserved (limit - came)
- *             those up to the count of the word are of messages that are on their way, and the others have not been used.
- * ON ITS WAY  is what has been counted and not read yet. The frame is written first, and published right after it was counted
- *             (neap_wire_send_if): who is killed in between has sent nothing, and the end of the link gives the place back.
+ * PURPOSE     Sending costs a round trip if each message is asked for: whether there is room only the channel's process
+ *             knows. So it reserves places for a process that sends again and again, and says so; and the other one
+ *             sends, and goes on. Nothing is promised that does not hold: what was sent has a place, arrives though its
+ *             process is killed, and counts as sent before whatever is asked for later over the same link.
+ * WORD        of shared memory: up to which count may be sent, and how many have ever been sent. Who sends counts on,
+ *             while it is below; the creditor grants more by raising the limit, and takes back what is left by lowering
+ *             it to the count. All by compare-and-swap; so each place is on one side of it, and what was counted before
+ *             a recall is on its way.
+ * COUNTS      wrap, and only differences count. The creditor counts what comes. So of the places that it has reserved
+ *             (limit - came) those up to the count of the word are of messages that are on their way, and the others
+ *             have not been used.
+ * ON ITS WAY  is what has been counted and not read yet. The frame is written first, and published right after it was
+ *             counted (neap_wire_send_if): who is killed in between has sent nothing, and the end of the link gives the
+ *             place back.
  * TRUST       None: what comes without a place ends the link, and a count that cannot be is cut to what was granted. */
 #include "sync/credit.h"
 

@@ -1,6 +1,6 @@
-/* queue: what is unfinished. The channel counts what came in under its guard, whichever way it came (buffered, handed to a
- * receiver, admitted from a waiting sender); what is unfinished is the difference to what was told done. It can only reach
- * 0 in task_done: so only there are joiners woken. */
+/* queue: what is unfinished. The channel counts what came in under its guard, whichever way it came (buffered, handed
+ * to a receiver, admitted from a waiting sender); what is unfinished is the difference to what was told done. It can
+ * only reach 0 in task_done: so only there are joiners woken. */
 #include "sync/queue.h"
 
 #include "core/check.h"

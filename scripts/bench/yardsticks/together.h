@@ -28,9 +28,9 @@ static void *together_run(void *argument) {
     return NULL;
 }
 
-/* Calls `count` functions, each in a thread of its own. Seconds from the moment when the first began to the one when the
- * last had ended. A thread that only waits for the others would look at the clock late on a busy machine, so each notes
- * its own times. */
+/* Calls `count` functions, each in a thread of its own. Seconds from the moment when the first began to the one when
+ * the last had ended. A thread that only waits for the others would look at the clock late on a busy machine, so each
+ * notes its own times. */
 static inline double seconds_together(void (*const works[])(void), int count) {
     struct together all[TOGETHER_MOST];
     pthread_barrier_init(&together_ready, NULL, (unsigned)count);
