@@ -16,7 +16,7 @@ struct neap_session;
 struct neap_pending {
     struct neap_call call;                      /* its result and message are filled in, and number, before `done` */
     void (*done)(struct neap_pending *pending); /* by whoever pumps, or ends the session; once */
-    /* In `done`: what the class has added (neap_remote.put_more); NULL: the session has ended, or there was no memory. */
+    /* In `done`: what the class has added (neap_remote.put_more); NULL: the session has ended, or no memory. */
     struct neap_unpacker *more;
     uint64_t id; /* of the request; set before it is sent */
 };
