@@ -1,0 +1,318 @@
+/* What is sent to a channel of another process without asking. */
+#include "processes.h"
+
+#include "host/debtor.h"
+#include "sync/credit.h"
+#include "sync/pipe.h"
+
+/* Values that are sent here: the numbers 1, 2, ... */
+static int64_t numbered;
+
+/* Frames are not taken in meanwhile. */
+static int send_at_once(struct actor *actor, void *channel) {
+    add_link(actor, 0, channel, NEAP_CHANNEL_SEND)->message = integer(++numbered);
+    return start_links(actor, 1, NEAP_FOREVER);
+}
+
+static void take_now(void *object, int64_t value) {
+    assert_int_equal(start(&c, object, NEAP_CHANNEL_RECV, NEAP_FOREVER), 0);
+    assert_int_equal(received(&c), value);
+}
+
+/* `proxy` asks until it need not; the channel is empty then, and the next number is 1. */
+static void borrow(void *channel, void *proxy) {
+    for (int i = 0; i < 8; i++) {
+        send_now(&a, proxy, i);
+        take_now(channel, i);
+    }
+    assert_non_null(atomic_load(&neap_proxy_of(proxy)->credit));
+    assert_true(neap_credit_is_left(atomic_load(&neap_proxy_of(proxy)->credit)));
+    numbered = 0;
+}
+
+static void who_keeps_sending_need_not_ask(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    for (int i = 1; i <= 4; i++) assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(neap_channel_length(channel), 0);
+    deliver();
+    assert_int_equal(neap_channel_length(channel), 4);
+    for (int i = 1; i <= 4; i++) take_now(channel, i);
+    unref(proxy);
+    unref(channel);
+}
+
+/* Who has been told of it by other means than the link finds it. */
+static void who_receives_looks_for_what_is_on_its_way(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64), *own = new_channel(0);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    for (int i = 1; i <= 2; i++) assert_int_equal(send_at_once(&a, proxy), 0);
+    take_now(channel, 1);
+    take_now(channel, 2);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    add_link(&b, 0, own, NEAP_CHANNEL_RECV);
+    add_link(&b, 1, channel, NEAP_CHANNEL_RECV);
+    assert_int_equal(start_links(&b, 2, 0), 0);
+    assert_int_equal(b.code, 1);
+    assert_int_equal(value_of(&b.links[1].message), 3);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    neap_channel_look(channel);
+    assert_int_equal(neap_channel_length(channel), 1);
+    take_now(channel, 4);
+    unref(proxy);
+    unref(own);
+    unref(channel);
+}
+
+static void it_comes_to_who_waits(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    assert_int_equal(start(&b, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(received(&b), 1);
+    unref(proxy);
+    unref(channel);
+}
+
+/* What is too large, or refers to objects, is asked for. */
+static void order_is_kept_among_those_that_are_asked_for(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64), *inside = new_channel(0);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    struct neap_link *link = add_link(&b, 0, proxy, NEAP_CHANNEL_SEND);
+    link->message.kind = NEAP_MESSAGE_OBJECT;
+    link->message.object = neap_object_ref(&inside->object);
+    assert_int_equal(start_links(&b, 1, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    take_now(channel, 1);
+    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), 0);
+    assert_int_equal(c.links[0].message.kind, NEAP_MESSAGE_OBJECT);
+    neap_message_fini(&c.links[0].message);
+    take_now(channel, 2);
+    unref(proxy);
+    unref(inside);
+    unref(channel);
+}
+
+static void who_waits_already_comes_first(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(2);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    while (send_at_once(&a, proxy) == 0) deliver();
+    deliver();
+    int64_t waiting = numbered; /* that one has asked, for the channel is full */
+    assert_int_equal(send_at_once(&b, proxy), NEAP_PARKED);
+    for (int i = 1; i <= waiting + 1; i++) {
+        take_now(channel, i);
+        deliver();
+    }
+    assert_int_equal(after(&a), 0);
+    assert_int_equal(after(&b), 0);
+    unref(proxy);
+    unref(channel);
+}
+
+static void never_more_than_fit_are_sent(void **state) {
+    (void)state;
+    for (size_t capacity = 1; capacity <= 40; capacity += 3) {
+        struct neap_channel *channel = new_channel(capacity);
+        void *proxy = away(channel);
+        for (int i = 0; i < 8; i++) {
+            send_now(&a, proxy, i);
+            take_now(channel, i);
+        }
+        numbered = 0;
+        do {
+            if (send_at_once(&a, proxy) == NEAP_PARKED) after(&a);
+            if (chance(2) == 0) deliver();
+            assert_true(neap_channel_length(channel) <= capacity);
+        } while (outcome(&a) == 0);
+        assert_int_equal(neap_channel_length(channel), capacity);
+        assert_int_equal(numbered, capacity + 1);
+        for (int i = 1; i <= numbered; i++) {
+            take_now(channel, i);
+            deliver();
+        }
+        assert_int_equal(after(&a), 0);
+        unref(proxy);
+        unref(channel);
+    }
+}
+
+static void what_was_sent_before_the_end_arrives(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    for (int i = 1; i <= 3; i++) assert_int_equal(send_at_once(&a, proxy), 0);
+    neap_wire_close(wires[0][1]);
+    deliver();
+    assert_int_equal(channel->reserved, 0);
+    assert_int_equal(neap_channel_length(channel), 3);
+    for (int i = 1; i <= 3; i++) take_now(channel, i);
+    send_at_once(&a, proxy);
+    assert_int_equal(after(&a), NEAP_BROKEN);
+    unref(proxy);
+    unref(channel);
+}
+
+static void what_was_sent_before_closing_is_received(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    struct neap_message reason = integer(77);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    for (int i = 1; i <= 2; i++) assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_true(neap_channel_close(channel, &reason));
+    start(&b, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER);
+    assert_int_equal(send_at_once(&a, proxy), NEAP_PARKED);
+    assert_int_equal(after(&a), NEAP_CLOSED);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(received(&b), 1);
+    take_now(channel, 2);
+    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_CLOSED);
+    unref(proxy);
+    unref(channel);
+}
+
+static void who_sends_through_another_keeps_its_order(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *next = farther(channel);
+    numbered = 0;
+    for (int i = 1; i <= 40; i++) {
+        if (send_at_once(&a, next) == NEAP_PARKED) assert_int_equal(after(&a), 0);
+        if (chance(3) == 0) deliver();
+    }
+    deliver();
+    for (int i = 1; i <= 40; i++) take_now(channel, i);
+    unref(next);
+    unref(channel);
+}
+
+/* One has all the places that there are, and sends no more. */
+static void another_process_is_not_kept_out(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(2);
+    void *proxy = away(channel), *next = farther(channel);
+    borrow(channel, proxy);
+    for (int i = 1; i <= 2; i++) send_now(&b, next, i);
+    take_now(channel, 1);
+    take_now(channel, 2);
+    unref(next);
+    unref(proxy);
+    unref(channel);
+}
+
+static void who_polls_a_pipe_finds_it(void **state) {
+    (void)state;
+    struct neap_pipe *first, *second;
+    assert_int_equal(neap_pipe_new(false, &first, &second), 0);
+    void *stream = made(first->in), *proxy = away(stream);
+    borrow(stream, proxy);
+    assert_int_equal(start(&b, stream, NEAP_STREAM_POLL, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(start(&b, stream, NEAP_STREAM_POLL, NEAP_FOREVER), 0);
+    take_now(stream, 1);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(start(&b, stream, NEAP_STREAM_POLL, 0), 0); /* it looks, too */
+    take_now(stream, 2);
+    unref(proxy);
+    unref(first);
+    unref(second);
+}
+
+/* --- what makes no sense --- */
+
+static void send_frame(uint8_t type, const uint32_t *numbers, size_t count) {
+    const struct iovec piece = {(void *)(uintptr_t)numbers, count * sizeof *numbers};
+    neap_wire_tell(wires[0][1], type, &piece);
+    deliver();
+}
+
+static void what_was_not_granted_ends_the_link(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(4);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    struct neap_credit_slot *slot = atomic_load(&neap_proxy_of(proxy)->credit);
+    atomic_store(&slot->word, (uint64_t)1000 << 32);
+    for (int i = 0; i < 20 && !neap_wire_has_ended(wires[0][0]); i++) {
+        send_at_once(&a, proxy);
+        if (outcome(&a) == NEAP_PARKED) break;
+        deliver();
+    }
+    assert_true(neap_wire_has_ended(wires[0][0]));
+    assert_true(neap_channel_length(channel) <= 4);
+    after(&a);
+    unref(proxy);
+    unref(channel);
+}
+
+static void frames_that_make_no_sense_end_the_link(void **state) {
+    (void)state;
+    uint32_t numbers[] = {1 + chance(1000), chance(1000), chance(1000), 0, 0};
+    send_frame(NEAP_FRAME_SENT, numbers, chance(6));
+    assert_true(neap_wire_has_ended(wires[0][0]));
+    numbers[1] = NEAP_WIRE_SLOTS;
+    const struct iovec piece = {numbers, 2 * sizeof *numbers};
+    assert_false(neap_wire_has_ended(wires[1][0]));
+    neap_wire_tell(wires[1][1], NEAP_FRAME_CREDIT, &piece);
+    deliver();
+    assert_true(neap_wire_has_ended(wires[1][0]));
+}
+
+static void without_memory_it_is_asked_for_or_fails(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    int64_t sent = 0;
+    for (int fails = 0; fails < 12; fails++) {
+        add_link(&a, 0, proxy, NEAP_CHANNEL_SEND)->message = parcel(sent + 1);
+        neap_memory_fail_after(fails);
+        int code = start_links(&a, 1, NEAP_FOREVER);
+        neap_memory_fail_after(-1);
+        if (code == NEAP_PARKED) code = after(&a);
+        if (code == 0) sent++;
+        if (code != 0) assert_int_equal(code, NEAP_NOMEM);
+        neap_message_fini(&a.links[0].message);
+    }
+    deliver();
+    for (int i = 1; i <= sent; i++) take_now(channel, i);
+    assert_int_equal(neap_channel_length(channel), 0);
+    unref(proxy);
+    unref(channel);
+}
+
+int main(void) {
+    const struct CMUnitTest sent[] = {
+        PROCESSES_TEST(who_keeps_sending_need_not_ask),
+        PROCESSES_TEST(who_receives_looks_for_what_is_on_its_way),
+        PROCESSES_TEST(it_comes_to_who_waits),
+        PROCESSES_TEST(order_is_kept_among_those_that_are_asked_for),
+        PROCESSES_TEST(who_waits_already_comes_first),
+        PROCESSES_TEST(never_more_than_fit_are_sent),
+        PROCESSES_TEST(what_was_sent_before_the_end_arrives),
+        PROCESSES_TEST(what_was_sent_before_closing_is_received),
+        PROCESSES_TEST(who_sends_through_another_keeps_its_order),
+        PROCESSES_TEST(another_process_is_not_kept_out),
+        PROCESSES_TEST(who_polls_a_pipe_finds_it),
+        PROCESSES_TEST(what_was_not_granted_ends_the_link),
+        PROCESSES_TEST(frames_that_make_no_sense_end_the_link),
+        PROCESSES_TEST(without_memory_it_is_asked_for_or_fails),
+    };
+    return run_once(sent);
+}
