@@ -688,9 +688,16 @@ static void begin_pass(struct neap_wire *wire) {
     atomic_store_explicit(&wire->is_read, true, memory_order_relaxed);
 }
 
-static void end_pass(struct neap_wire *wire) {
+/* Receives what is in the ring. The user is there as long as the wire has not ended. */
+static int pass(struct neap_wire *wire) {
+    int code = read_and_retire(wire);
     atomic_store_explicit(&wire->is_read, false, memory_order_relaxed);
     if (wire->user->passed != NULL) wire->user->passed(wire);
+    return code;
+}
+
+static void end_pass(struct neap_wire *wire) {
+    atomic_store_explicit(&wire->is_read, false, memory_order_relaxed);
     receives_from--;
 }
 
@@ -700,7 +707,7 @@ bool neap_wire_pump(struct neap_wire *wire) {
     if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
         int code = neap_bell_hear(&wire->bell);
         if (code == UV_EAGAIN || code == NEAP_BROKEN) code = 0;
-        if (code == 0) code = read_and_retire(wire);
+        if (code == 0) code = pass(wire);
         if (code != 0 || wire->bell.hung_up) end(wire, code != 0 ? code : NEAP_BROKEN);
     }
     end_pass(wire);
@@ -736,7 +743,7 @@ static bool receive_ring(struct neap_wire *wire) {
     uint64_t before = wire->in.at;
     begin_pass(wire);
     if (!atomic_load_explicit(&wire->has_ended, memory_order_relaxed)) {
-        int code = read_and_retire(wire);
+        int code = pass(wire);
         if (code != 0) end(wire, code);
     }
     end_pass(wire);
