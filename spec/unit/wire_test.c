@@ -108,7 +108,14 @@ static void ended(struct neap_wire *wire, int code) {
     end->ended = code;
 }
 
-static const struct neap_wire_user user = {.receive = receive, .ended = ended};
+/* The user may have gone when the wire has ended. */
+static void passed(struct neap_wire *wire) {
+    const struct end *end = wire->context;
+    CHECK(end->ended == 0);
+    CHECK(!neap_wire_is_being_read(wire));
+}
+
+static const struct neap_wire_user user = {.receive = receive, .ended = ended, .passed = passed};
 
 static void end_init(struct end *end, struct neap_wire *wire) {
     memset(end, 0, sizeof *end);
