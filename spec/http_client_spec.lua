@@ -510,7 +510,7 @@ describe("an answer", function()
     task:wait()
     assert.are.equal("cancelled", task:status())
     assert.is_truthy(closed:recv()) -- the connection is closed at once
-    while not is_empty(folder) do neap.sleep(0.001) end -- the file may be being made just now; then it goes when it is there
+    while not is_empty(folder) do neap.sleep(0.001) end -- the file may just be being made: it goes when it is there
   end)
 
   it("that says it failed is not written to the file", function()

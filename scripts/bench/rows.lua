@@ -179,6 +179,18 @@ return function(places)
       ratio = { at_least = 5 },
     },
     {
+      name = "integers_home", title = "small integers from a child, capacity 1024", unit = "/s", processors = 2,
+      figure = neap("from_process", "integers"),
+      yardstick = python("process", "integers"), yardstick_title = "Python: multiprocessing.Queue",
+      ratio = { at_least = 8 },
+    },
+    {
+      name = "tables_home", title = "small tables from a child, capacity 1024", unit = "/s", processors = 2,
+      figure = neap("from_process", "tables"),
+      yardstick = python("process", "tables"), yardstick_title = "Python: multiprocessing.Queue",
+      ratio = { at_least = 5 },
+    },
+    {
       name = "strings_process", title = "1 MiB strings to a child", unit = "B/s", processors = 2,
       figure = neap("to_process", "strings"),
       yardstick = native "copy", yardstick_title = "C: malloc, memcpy, free, twice",

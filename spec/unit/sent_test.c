@@ -81,7 +81,7 @@ static void it_comes_to_who_waits(void **state) {
     unref(channel);
 }
 
-/* What is too large, or refers to objects, is asked for. */
+/* What refers to objects is asked for, and whoever comes after it while it is under way. */
 static void order_is_kept_among_those_that_are_asked_for(void **state) {
     (void)state;
     struct neap_channel *channel = new_channel(64), *inside = new_channel(0);
@@ -92,13 +92,16 @@ static void order_is_kept_among_those_that_are_asked_for(void **state) {
     link->message.kind = NEAP_MESSAGE_OBJECT;
     link->message.object = neap_object_ref(&inside->object);
     assert_int_equal(start_links(&b, 1, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, proxy), NEAP_PARKED);
     assert_int_equal(after(&b), 0);
+    assert_int_equal(after(&a), 0);
     assert_int_equal(send_at_once(&a, proxy), 0);
     take_now(channel, 1);
     assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), 0);
     assert_int_equal(c.links[0].message.kind, NEAP_MESSAGE_OBJECT);
     neap_message_fini(&c.links[0].message);
     take_now(channel, 2);
+    take_now(channel, 3);
     unref(proxy);
     unref(inside);
     unref(channel);
