@@ -1,6 +1,6 @@
-/* CREDIT      u32 id of the export, u32 slot: where the other process finds what it is granted. Told once; what is
- * granted later stands in the
- *             slot, and costs no frame.
+/* CREDIT      u32 id of the export, u32 slot: where the other process finds what it is granted. Told once, and again if
+ *             that asks though some is left: its proxy is a new one, which has not heard. What is granted later stands
+ *             in the slot, and costs no frame.
  * DUE         Those who have used up half of what they had are granted more when all that had come is in: until then
  *             they cannot send on for ever, and whoever receives it comes to an end. */
 #include "host/creditor.h"
@@ -104,8 +104,10 @@ struct neap_creditor *neap_creditor_get(struct neap_session *session, uint32_t i
 }
 
 void neap_creditor_served(struct neap_creditor *creditor) {
+    bool was_left = neap_credit_is_left(creditor->credit.slot);
     neap_channel_credit(creditor->channel, &creditor->credit);
-    if (atomic_exchange_explicit(&creditor->is_told, true, memory_order_relaxed)) return;
+    bool is_told = atomic_exchange_explicit(&creditor->is_told, true, memory_order_relaxed);
+    if (is_told && !was_left) return;
     uint32_t numbers[] = {creditor->id, creditor->slot};
     const struct iovec piece = {numbers, sizeof numbers};
     neap_wire_tell(creditor->session->wire, NEAP_FRAME_CREDIT, &piece);

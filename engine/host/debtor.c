@@ -1,5 +1,5 @@
-/* SENT        u32 id of the export, u64 priority (the bits of a double), message. It needs no answer: the place was
- * counted as it was published.
+/* SENT        u32 id of the export, u64 priority (the bits of a double), message. It needs no answer: the place
+ *             was counted as it was published.
  * WHAT        Messages without objects, which may be refused where they arrive, and of a moderate size: else they are
  *             asked for, and so is what finds the ring half full. */
 #include "host/debtor.h"

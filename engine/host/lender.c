@@ -1,7 +1,6 @@
-/* AHEAD       u32 id of the export, u32 slot, u32 round, u32 number of the first, messages. It is only offered to the
- * wire: who receives looks
- *             there first, and asks (REQUEST) before it sleeps; then everything is recalled, and the oldest is the
- *             answer.
+/* AHEAD       u32 id of the export, u32 slot, u32 round, u32 number of the first, messages. It is only offered to
+ *             the wire: who receives looks there first, and asks (REQUEST) before it sleeps; then everything is
+ *             recalled, and the oldest is the answer.
  * WHAT        Messages without objects, since packing an object may take guards, and of a moderate size. One that
  *             cannot be lent holds up those behind it: it is asked for. */
 #include "host/lender.h"

@@ -11,12 +11,10 @@
 static struct neap_credit_slot slot, other_slot;
 static struct neap_credit credit, other;
 static bool is_read;
-static int looks;
+static const struct neap_credit *coming; /* the only one that has something on its way; NULL: none */
+static int looks, references;
 
-static bool nothing_comes(const struct neap_credit *asked) {
-    (void)asked;
-    return false;
-}
+static bool is_coming(const struct neap_credit *asked) { return asked == coming; }
 
 static bool being_read(const struct neap_credit *asked) {
     (void)asked;
@@ -24,13 +22,22 @@ static bool being_read(const struct neap_credit *asked) {
 }
 
 static void count_look(struct neap_credit *asked) {
-    (void)asked;
+    assert_ptr_equal(asked, coming);
+    assert_int_equal(references, 1);
     looks++;
 }
 
-static void ignore(struct neap_credit *asked) { (void)asked; }
+static void ref(struct neap_credit *asked) {
+    (void)asked;
+    references++;
+}
 
-static const struct neap_credit_class class = {nothing_comes, being_read, ignore, ignore, count_look};
+static void unref(struct neap_credit *asked) {
+    (void)asked;
+    references--;
+}
+
+static const struct neap_credit_class class = {is_coming, being_read, ref, unref, count_look};
 
 static void begin_at(uint32_t count) {
     atomic_store(&slot.word, (uint64_t)count << 32 | count);
@@ -41,7 +48,8 @@ static int make(void **state) {
     memset(&slot, 0, sizeof slot);
     memset(&other_slot, 0, sizeof other_slot);
     is_read = false;
-    looks = 0;
+    coming = NULL;
+    looks = references = 0;
     neap_credit_init(&credit, &class, &slot);
     neap_credit_init(&other, &class, &other_slot);
     return set_up(state);
@@ -405,6 +413,26 @@ static void two_share_what_there_is(void **state) {
     drop(channel);
 }
 
+/* Each that has something on its way is taken in once. */
+static void who_looks_takes_in_what_is_coming(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    neap_channel_look(channel);
+    neap_channel_credit(channel, &credit);
+    neap_channel_credit(channel, &other);
+    neap_channel_look(channel);
+    assert_int_equal(looks, 0);
+    coming = &other;
+    neap_channel_look(channel);
+    assert_int_equal(looks, 1);
+    coming = &credit;
+    neap_channel_look(channel);
+    assert_int_equal(looks, 2);
+    assert_int_equal(references, 0);
+    coming = NULL;
+    drop(channel);
+}
+
 static void priorities_hold(void **state) {
     (void)state;
     struct neap_queue *queue = made(neap_queue_new(8, NEAP_PRIORITY));
@@ -456,6 +484,7 @@ int main(void) {
         RUN(a_closed_channel_waits_for_what_is_on_its_way),
         RUN(what_was_counted_and_never_comes_is_given_up_with_the_credit),
         RUN(two_share_what_there_is),
+        RUN(who_looks_takes_in_what_is_coming),
         RUN(priorities_hold),
         RUN(without_memory_none_is_granted),
     };

@@ -237,6 +237,21 @@ static void who_polls_a_pipe_finds_it(void **state) {
     unref(second);
 }
 
+static void a_proxy_that_comes_anew_is_told_too(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    unref(proxy);
+    proxy = away(channel); /* before it is heard that the other one has gone */
+    borrow(channel, proxy);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    deliver();
+    take_now(channel, 1);
+    unref(proxy);
+    unref(channel);
+}
+
 /* --- what makes no sense --- */
 
 static void send_frame(uint8_t type, const uint32_t *numbers, size_t count) {
@@ -313,6 +328,7 @@ int main(void) {
         PROCESSES_TEST(who_sends_through_another_keeps_its_order),
         PROCESSES_TEST(another_process_is_not_kept_out),
         PROCESSES_TEST(who_polls_a_pipe_finds_it),
+        PROCESSES_TEST(a_proxy_that_comes_anew_is_told_too),
         PROCESSES_TEST(what_was_not_granted_ends_the_link),
         PROCESSES_TEST(frames_that_make_no_sense_end_the_link),
         PROCESSES_TEST(without_memory_it_is_asked_for_or_fails),
