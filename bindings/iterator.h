@@ -1,5 +1,5 @@
-/* iterator: what handle:iter() returns. It has its handle for an upvalue, so it can be called by itself too: who takes an
- * iterator among other arguments, as pool:imap does, gets nothing but the function. */
+/* iterator: what handle:iter() returns. It has its handle for an upvalue, so it can be called by itself too: who takes
+ * an iterator among other arguments, as pool:imap does, gets nothing but the function. */
 #ifndef NEAP_BINDINGS_ITERATOR_H
 #define NEAP_BINDINGS_ITERATOR_H
 

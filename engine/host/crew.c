@@ -1,8 +1,8 @@
 /* crew: OS threads that rest.
  *
  * MODEL      An OS thread that is made for a body becomes a member. When the body has returned it rests, unless enough
- *            others do: it sleeps until it is given the next one, for a moment at most, and then ends. It is joined when
- *            the next body comes (without waiting) or by neap_crew_leave (waiting).
+ *            others do: it sleeps until it is given the next one, for a moment at most, and then ends. It is joined
+ *            when the next body comes (without waiting) or by neap_crew_leave (waiting).
  * LOOKING    Waking who sleeps on another processor takes longer than all else that starting a thread takes. Whoever
  *            starts one after the other is back within microseconds. So a member looks for the next body before it
  *            sleeps, for as long as a wake-up takes: who joins its last one may have to wake up first. It does so only
@@ -10,11 +10,11 @@
  *            not been paying off it is tried now and then only. Who takes it out of `resting` ends the look, be it that
  *            it has not seen that yet. As the last to rest it is the first to be given something, but for whom a
  *            starter was just making when it came to rest: that one may come to rest while it looks.
- * FINISHING  A starter may come back even before the member rests, whose state is still being closed. A body says when it
- *            is about to return; then the starter waits, for less than a wake-up would take, before it has another
+ * FINISHING  A starter may come back even before the member rests, whose state is still being closed. A body says when
+ *            it is about to return; then the starter waits, for less than a wake-up would take, before it has another
  *            member sleep no longer, or makes one. That also keeps their number down.
- * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only one to
- *            write the word after that: GIVEN or DISMISSED, once he has let go of the guard, and wakes it if it was
+ * WORD       RESTING is written under the guard. Who takes a member out of `resting`, under the guard, is the only one
+ *            to write the word after that: GIVEN or DISMISSED, once he has let go of the guard, and wakes it if it was
  *            ASLEEP; into that the member itself changes RESTING before it sleeps, be it taken out by then or not. A
  *            member whose moment is over takes itself out.
  * LEFT OVER  The next body sees what the last one has left in the OS thread. So a body puts back what it changed in
