@@ -102,9 +102,7 @@ int neap_channel_close_with(lua_State *L, struct neap_object *object) {
 int neap_channel_push_length(lua_State *L, struct neap_object *object) {
     struct neap_proxy *proxy = neap_remote_test(object);
     if (proxy != NULL) return neap_remote_number(L, proxy, NEAP_CHANNEL_LENGTH);
-    struct neap_channel *channel = (struct neap_channel *)object;
-    neap_channel_look(channel);
-    lua_pushinteger(L, (lua_Integer)neap_channel_length(channel));
+    lua_pushinteger(L, (lua_Integer)neap_channel_length((struct neap_channel *)object));
     return 1;
 }
 

@@ -130,9 +130,7 @@ bool neap_object_is_closed(struct neap_object *object) {
 
 size_t neap_object_length(struct neap_object *object) {
     struct neap_channel *channel = object == NULL ? NULL : channel_in(object);
-    if (channel == NULL) return 0;
-    neap_channel_look(channel);
-    return neap_channel_length(channel);
+    return channel == NULL ? 0 : neap_channel_length(channel);
 }
 
 int neap_object_set(struct neap_object *event) {

@@ -23,7 +23,6 @@ struct neap_creditor {
     struct neap_session *session; /* which has the export; one reference. Constant */
     struct neap_channel *channel; /* alive while the export is. Constant */
     uint32_t id, slot;            /* constant */
-    atomic_bool is_told;          /* the other side knows the slot */
     struct neap_list due;         /* in session->due, with references to this and the channel. By who receives */
 };
 
@@ -56,6 +55,14 @@ static void ref_credit(struct neap_credit *credit) { ref(creditor_of(credit)); }
 
 static void unref_credit(struct neap_credit *credit) { neap_creditor_unref(creditor_of(credit)); }
 
+/* Before the credit ends, so that the export's number and the slot are still its own when the other side reads it. */
+static void tell(struct neap_credit *credit) {
+    const struct neap_creditor *creditor = creditor_of(credit);
+    uint32_t numbers[] = {creditor->id, creditor->slot};
+    const struct iovec piece = {numbers, sizeof numbers};
+    neap_wire_tell(creditor->session->wire, NEAP_FRAME_CREDIT, &piece);
+}
+
 static void take_in(struct neap_credit *credit) { neap_wire_take_in(creditor_of(credit)->session->wire); }
 
 static const struct neap_credit_class credit_class = {
@@ -63,6 +70,7 @@ static const struct neap_credit_class credit_class = {
     .is_being_read = is_being_read,
     .ref = ref_credit,
     .unref = unref_credit,
+    .tell = tell,
     .take_in = take_in,
 };
 
@@ -82,7 +90,6 @@ static struct neap_creditor *make(struct neap_session *session, uint32_t id, str
     creditor->channel = (struct neap_channel *)object;
     creditor->id = id;
     creditor->slot = slot;
-    atomic_init(&creditor->is_told, false);
     neap_list_init(&creditor->due);
     neap_credit_init(&creditor->credit, &credit_class, neap_wire_slot(session->wire, true, slot));
     return creditor;
@@ -103,15 +110,7 @@ struct neap_creditor *neap_creditor_get(struct neap_session *session, uint32_t i
     return creditor;
 }
 
-void neap_creditor_served(struct neap_creditor *creditor) {
-    bool was_left = neap_credit_is_left(creditor->credit.slot);
-    neap_channel_credit(creditor->channel, &creditor->credit);
-    bool is_told = atomic_exchange_explicit(&creditor->is_told, true, memory_order_relaxed);
-    if (is_told && !was_left) return;
-    uint32_t numbers[] = {creditor->id, creditor->slot};
-    const struct iovec piece = {numbers, sizeof numbers};
-    neap_wire_tell(creditor->session->wire, NEAP_FRAME_CREDIT, &piece);
-}
+void neap_creditor_served(struct neap_creditor *creditor) { neap_channel_credit(creditor->channel, &creditor->credit); }
 
 void neap_creditor_end(struct neap_creditor *creditor) {
     if (creditor == NULL) return;

@@ -91,6 +91,7 @@ static struct neap_credit *credit_of(struct neap_list *node) {
 }
 
 static void recall_credits(struct neap_channel *channel) {
+    if (channel->reserved == 0) return;
     for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next) {
         uint32_t left = neap_credit_recall(credit_of(node));
         if (left > 0) credit_of(node)->quota = 0;
@@ -197,11 +198,13 @@ static void grow_quota(struct neap_loan *loan) {
 static bool has_room(struct neap_channel *channel, struct neap_batch *batch) {
     struct neap_loan *loan = loan_of(channel);
     if (occupied(channel) < channel->capacity) return true;
-    if (channel->reserved > 0) recall_credits(channel);
+    recall_credits(channel);
     if (occupied(channel) < channel->capacity) return true;
     if (loan == NULL || loan->lent == 0) return false;
-    do neap_channel_settle(channel, batch);
-    while (occupied(channel) >= channel->capacity && loan->lent > 0 && !neap_loan_ask(loan, 1));
+    do {
+        neap_channel_settle(channel, batch);
+        recall_credits(channel); /* settling may have granted it again */
+    } while (occupied(channel) >= channel->capacity && loan->lent > 0 && !neap_loan_ask(loan, 1));
     return occupied(channel) < channel->capacity;
 }
 
@@ -260,6 +263,13 @@ static void drop_returned(struct neap_channel *channel) {
 }
 
 bool neap_channel_has_some(const struct neap_channel *channel) { return count(channel) > 0; }
+
+size_t neap_channel_on_its_way(const struct neap_channel *channel) {
+    size_t count = 0;
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next)
+        count += neap_credit_on_its_way(credit_of(node));
+    return count;
+}
 
 bool neap_channel_is_over(const struct neap_channel *channel) {
     return is_closed(channel) && count(channel) == 0 && channel->reserved == 0;
@@ -426,6 +436,8 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     channel->reserved = 0;
     atomic_init(&channel->is_credited, false);
     channel->idle = 0;
+    channel->credit_serial = 0;
+    channel->credit_ended = NULL;
     channel->sent = 0;
     neap_message_clear(&channel->reason);
 }
@@ -489,15 +501,21 @@ static size_t exact_length(struct neap_channel *channel) {
     struct neap_batch batch = {NULL, NULL};
     begin_change(channel);
     neap_channel_settle(channel, &batch);
-    size_t length = count(channel);
+    size_t length = count(channel) + neap_channel_on_its_way(channel);
     end_change(channel, &batch);
     return length;
 }
 
-size_t neap_channel_length(struct neap_channel *channel) {
-    if (loan_of(channel) != NULL || come_back(channel) > 0) return exact_length(channel);
+/* Of what has come. */
+static size_t length_here(struct neap_channel *channel) {
     if (channel->lanes != NULL) return neap_lanes_length(channel->lanes);
     return atomic_load_explicit(&channel->held, memory_order_relaxed);
+}
+
+size_t neap_channel_length(struct neap_channel *channel) {
+    bool is_plain = loan_of(channel) == NULL && come_back(channel) == 0 &&
+                    !atomic_load_explicit(&channel->is_credited, memory_order_relaxed);
+    return is_plain ? length_here(channel) : exact_length(channel);
 }
 
 /* --- from other processes --- */
@@ -542,10 +560,17 @@ void neap_channel_credit(struct neap_channel *channel, struct neap_credit *credi
     if (quota_most(channel) == 0) return;
     begin_change(channel);
     if (!credit->ended && !is_closed(channel)) {
-        if (!neap_list_is_linked(&credit->node)) neap_list_push_back(&channel->credits, &credit->node);
+        bool unused = neap_credit_is_left(credit->slot) && credit->came == credit->came_before;
+        if (!neap_list_is_linked(&credit->node)) {
+            credit->serial = ++channel->credit_serial;
+            neap_list_push_back(&channel->credits, &credit->node);
+        }
         atomic_store_explicit(&channel->is_credited, true, memory_order_relaxed);
         if (credit->quota == 0) credit->quota = CREDIT_FIRST < quota_most(channel) ? CREDIT_FIRST : quota_most(channel);
         share(channel, credit);
+        if (unused || !credit->told) credit->class->tell(credit);
+        credit->told = true;
+        credit->came_before = credit->came;
     }
     end_change(channel, &batch);
 }
@@ -595,27 +620,30 @@ void neap_channel_end_credit(struct neap_channel *channel, struct neap_credit *c
         use_room(channel, &batch);
         publish(channel);
         end_if_over(channel, &batch);
+        if (channel->credit_ended != NULL) channel->credit_ended(channel, &batch);
     }
     end_change(channel, &batch);
 }
 
-/* The guard is held: the next one, which comes last from now on; NULL: there is none. */
-static struct neap_credit *next_credit(struct neap_channel *channel) {
-    if (neap_list_is_empty(&channel->credits)) return NULL;
-    struct neap_list *node = neap_list_pop_front(&channel->credits);
-    neap_list_push_back(&channel->credits, node);
-    return credit_of(node);
+/* The guard is held: the first that has something on its way, of those whose serials are above `after` and not above
+ * `last`; NULL: there is none. */
+static struct neap_credit *coming_credit(struct neap_channel *channel, uint64_t after, uint64_t last) {
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next) {
+        struct neap_credit *credit = credit_of(node);
+        if (credit->serial > last) return NULL;
+        if (credit->serial > after && credit->class->is_coming(credit)) return credit;
+    }
+    return NULL;
 }
 
 /* Each is looked at once, though they come and go meanwhile. */
 void neap_channel_look(struct neap_channel *channel) {
     struct neap_credit *credit;
-    size_t left = 0;
     if (!atomic_load_explicit(&channel->is_credited, memory_order_relaxed)) return;
     neap_object_lock(&channel->object);
-    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next) left++;
-    for (; left > 0 && (credit = next_credit(channel)) != NULL; left--) {
-        if (!credit->class->is_coming(credit)) continue;
+    uint64_t last = channel->credit_serial, after = 0;
+    while ((credit = coming_credit(channel, after, last)) != NULL) {
+        after = credit->serial;
         credit->class->ref(credit);
         neap_object_unlock(&channel->object);
         credit->class->take_in(credit);
@@ -629,7 +657,8 @@ void neap_channel_look(struct neap_channel *channel) {
 void neap_channel_look_for(struct neap_object *object, const struct neap_link *link) {
     struct neap_channel *channel = (struct neap_channel *)object;
     if (!atomic_load_explicit(&channel->is_credited, memory_order_relaxed)) return;
-    if (link->op != NEAP_CHANNEL_RECV || neap_channel_length(channel) == 0) neap_channel_look(channel);
+    if (link->op != NEAP_CHANNEL_RECV || loan_of(channel) != NULL || length_here(channel) == 0)
+        neap_channel_look(channel);
 }
 
 /* What is lent is newer. */

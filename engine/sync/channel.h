@@ -53,7 +53,10 @@ struct neap_channel {
     size_t reserved;          /* places for what comes by them. guard */
     _Atomic bool is_credited; /* there are some. Written under the guard; relaxed */
     uint32_t idle;            /* sends by others since something came by one of them. guard */
-    uint64_t sent;            /* messages that ever came in, buffered or handed over. guard */
+    uint64_t credit_serial;   /* of the last credit. guard */
+    /* Of a queue: nothing comes any more by one of the credits. Guard held. Constant; NULL: nobody asks */
+    void (*credit_ended)(struct neap_channel *channel, struct neap_batch *batch);
+    uint64_t sent;              /* messages that ever came in, buffered or handed over. guard */
     struct neap_message reason; /* why it was closed; written once, under the guard, before `closed` */
 };
 
@@ -71,7 +74,7 @@ struct neap_channel *neap_channel_new(size_t capacity);
  * receivers and senders get NEAP_CLOSED; what is buffered can still be received. */
 bool neap_channel_close(struct neap_channel *channel, struct neap_message *reason);
 
-/* Any thread, a snapshot. What is still under way from another process does not count: see neap_channel_look. */
+/* Any thread, a snapshot. What has been sent by credit counts, though it may be on its way yet. */
 size_t neap_channel_length(struct neap_channel *channel);
 static inline bool neap_channel_is_closed(const struct neap_channel *channel) {
     return atomic_load_explicit(&channel->closed, memory_order_acquire);
@@ -82,6 +85,8 @@ extern const struct neap_class neap_channel_class;
 /* Guard held: there is something to receive. OVER: there is nothing, nor will there be. */
 bool neap_channel_has_some(const struct neap_channel *channel);
 bool neap_channel_is_over(const struct neap_channel *channel);
+/* Guard held: messages that have been sent by credit, and have not come. */
+size_t neap_channel_on_its_way(const struct neap_channel *channel);
 /* neap_remote.restore; link->room, when the message stays there, is the channel's from now on. */
 void neap_channel_restore(struct neap_object *object, struct neap_link *link);
 

@@ -34,9 +34,17 @@ void neap_credit_init(struct neap_credit *credit, const struct neap_credit_class
     credit->slot = slot;
     neap_list_init(&credit->node);
     credit->came = credit->limit = sent;
+    credit->came_before = sent;
+    credit->serial = 0;
     credit->quota = 0;
+    credit->told = false;
     credit->ended = false;
     atomic_store(&slot->word, word_of(sent, sent));
+}
+
+uint32_t neap_credit_on_its_way(const struct neap_credit *credit) {
+    uint32_t coming = sent_in(atomic_load(&credit->slot->word)) - credit->came, reserved = neap_credit_reserved(credit);
+    return coming < reserved ? coming : reserved;
 }
 
 void neap_credit_grant(struct neap_credit *credit, uint32_t count) {

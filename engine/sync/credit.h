@@ -26,6 +26,8 @@ struct neap_credit_class {
     /* The same: takes a reference, and lets go of it without the guard. */
     void (*ref)(struct neap_credit *credit);
     void (*unref)(struct neap_credit *credit);
+    /* The channel's guard held: tells the other process where its slot is. */
+    void (*tell)(struct neap_credit *credit);
     /* No guard held: receives all that has been sent so far. */
     void (*take_in)(struct neap_credit *credit);
 };
@@ -35,9 +37,12 @@ struct neap_credit {
     const struct neap_credit_class *class; /* constant */
     struct neap_credit_slot *slot;         /* constant */
     struct neap_list node;                 /* in channel->credits */
+    uint64_t serial;                       /* of the channel's credits; later ones have higher numbers */
     uint32_t came;                         /* messages that have come by it, ever */
     uint32_t limit;                        /* so many may come: limit - came places are reserved */
     uint32_t quota;                        /* no more than so many are; grows while they are used */
+    uint32_t came_before;                  /* those that had when it was last told of the slot */
+    bool told;                             /* of the slot */
     bool ended;                            /* nothing is granted any more, for good */
 };
 
@@ -46,6 +51,8 @@ void neap_credit_init(struct neap_credit *credit, const struct neap_credit_class
 
 /* Places that are reserved for what comes by it: on its way, or not sent yet. */
 static inline uint32_t neap_credit_reserved(const struct neap_credit *credit) { return credit->limit - credit->came; }
+/* Those of them that have been sent: they come, unless the link ends. */
+uint32_t neap_credit_on_its_way(const struct neap_credit *credit);
 /* So many more, which the caller has reserved before. */
 void neap_credit_grant(struct neap_credit *credit, uint32_t count);
 /* Nothing more can be sent by it: returns how many places are not reserved any more. What is on its way comes. */

@@ -1,15 +1,25 @@
 /* queue: what is unfinished. The channel counts what came in under its guard, whichever way it came (buffered, handed
- * to a receiver, admitted from a waiting sender); what is unfinished is the difference to what was told done. It can
- * only reach 0 in task_done: so only there are joiners woken. */
+ * to a receiver, admitted from a waiting sender); what is unfinished is the difference to what was told done, and what
+ * has been sent by credit and is on its way. It can only reach 0 in task_done, or where the credit ends and nothing
+ * comes any more: so there joiners are woken. */
 #include "sync/queue.h"
 
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
 
+static bool is_finished(const struct neap_queue *queue) {
+    return queue->done == queue->channel.sent && neap_channel_on_its_way(&queue->channel) == 0;
+}
+
+static void credit_ended(struct neap_channel *channel, struct neap_batch *batch) {
+    struct neap_queue *queue = (struct neap_queue *)channel;
+    if (is_finished(queue)) neap_waiters_claim_all(&queue->joiners, 0, batch);
+}
+
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_queue *queue = (struct neap_queue *)object;
-    if (link->op == NEAP_QUEUE_JOIN) return queue->done == queue->channel.sent && neap_link_commit(link);
+    if (link->op == NEAP_QUEUE_JOIN) return is_finished(queue) && neap_link_commit(link);
     return neap_channel_attempt(object, link, batch);
 }
 
@@ -30,7 +40,7 @@ int neap_queue_task_done(struct neap_queue *queue) {
     neap_object_lock(&queue->channel.object);
     if (queue->done < queue->channel.sent) {
         queue->done++;
-        if (queue->done == queue->channel.sent) neap_waiters_claim_all(&queue->joiners, 0, &batch);
+        if (is_finished(queue)) neap_waiters_claim_all(&queue->joiners, 0, &batch);
         code = 0;
     }
     neap_object_unlock(&queue->channel.object);
@@ -42,6 +52,7 @@ struct neap_queue *neap_queue_new(size_t maxsize, enum neap_order order) {
     struct neap_queue *queue = neap_alloc(sizeof *queue);
     if (queue == NULL) return NULL;
     neap_channel_init(&queue->channel, &neap_queue_class, maxsize == 0 ? NEAP_UNBOUNDED : maxsize, order);
+    queue->channel.credit_ended = credit_ended;
     neap_list_init(&queue->joiners);
     queue->done = 0;
     return queue;

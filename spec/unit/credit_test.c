@@ -6,25 +6,31 @@
 
 #include "sync/channel.h"
 #include "sync/credit.h"
+#include "sync/loan.h"
 #include "sync/queue.h"
 
 static struct neap_credit_slot slot, other_slot;
 static struct neap_credit credit, other;
 static bool is_read;
 static const struct neap_credit *coming; /* the only one that has something on its way; NULL: none */
+static struct neap_channel *busy;        /* that everybody looks at at once; NULL: nobody else does */
 static int looks, references;
 
-static bool is_coming(const struct neap_credit *asked) { return asked == coming; }
+static bool is_coming(const struct neap_credit *asked) { return asked == coming || busy != NULL; }
 
 static bool being_read(const struct neap_credit *asked) {
     (void)asked;
     return is_read;
 }
 
+/* Somebody else may look meanwhile. */
 static void count_look(struct neap_credit *asked) {
-    assert_ptr_equal(asked, coming);
-    assert_int_equal(references, 1);
+    assert_true(is_coming(asked));
     looks++;
+    if (busy == NULL || looks > 1) return;
+    coming = NULL;
+    neap_channel_look(busy);
+    coming = &credit;
 }
 
 static void ref(struct neap_credit *asked) {
@@ -37,7 +43,14 @@ static void unref(struct neap_credit *asked) {
     references--;
 }
 
-static const struct neap_credit_class class = {is_coming, being_read, ref, unref, count_look};
+static int tells;
+
+static void tell(struct neap_credit *asked) {
+    (void)asked;
+    tells++;
+}
+
+static const struct neap_credit_class class = {is_coming, being_read, ref, unref, tell, count_look};
 
 static void begin_at(uint32_t count) {
     atomic_store(&slot.word, (uint64_t)count << 32 | count);
@@ -49,13 +62,21 @@ static int make(void **state) {
     memset(&other_slot, 0, sizeof other_slot);
     is_read = false;
     coming = NULL;
-    looks = references = 0;
+    busy = NULL;
+    looks = references = tells = 0;
     neap_credit_init(&credit, &class, &slot);
     neap_credit_init(&other, &class, &other_slot);
     return set_up(state);
 }
 
 #define RUN(function) cmocka_unit_test_setup_teardown(function, make, tear_down)
+
+static uint32_t lend_all(struct neap_loan *loan, const struct neap_buffer *buffer, uint32_t from, uint32_t count) {
+    (void)loan;
+    (void)buffer;
+    (void)from;
+    return count;
+}
 
 static uint32_t use_all(struct neap_credit_slot *of) {
     uint32_t used = 0;
@@ -433,6 +454,97 @@ static void who_looks_takes_in_what_is_coming(void **state) {
     drop(channel);
 }
 
+static void two_may_look_at_once(void **state) {
+    (void)state;
+    struct neap_credit_slot slots[3];
+    struct neap_credit credits[3];
+    struct neap_channel *channel = new_channel(64);
+    memset(slots, 0, sizeof slots);
+    for (int i = 0; i < 3; i++) {
+        neap_credit_init(&credits[i], &class, &slots[i]);
+        neap_channel_credit(channel, &credits[i]);
+    }
+    busy = channel;
+    neap_channel_look(channel);
+    assert_int_equal(looks, 6);
+    assert_int_equal(references, 0);
+    for (int i = 0; i < 3; i++) neap_channel_end_credit(channel, &credits[i]);
+    drop(channel);
+}
+
+/* Else the number and the slot may be another's by then. */
+static void who_has_ended_is_told_nothing(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    neap_channel_credit(channel, &credit);
+    assert_int_equal(tells, 1);
+    send_by(channel, &credit, 1);
+    neap_channel_credit(channel, &credit);
+    assert_int_equal(tells, 1);
+    neap_channel_credit(channel, &credit); /* asks though it has credit: it does not know */
+    assert_int_equal(tells, 2);
+    neap_channel_end_credit(channel, &credit);
+    neap_channel_credit(channel, &credit);
+    assert_int_equal(tells, 2);
+    drop(channel);
+}
+
+static void what_is_on_its_way_is_unfinished(void **state) {
+    (void)state;
+    struct neap_queue *queue = made(neap_queue_new(8, NEAP_FIFO));
+    struct neap_channel *channel = &queue->channel;
+    struct actor joins;
+    actor_init(&joins, &here);
+    neap_channel_credit(channel, &credit);
+    assert_int_equal(start(&joins, queue, NEAP_QUEUE_JOIN, 0), 0);
+    assert_int_equal(try_send(channel, 1), 0);
+    assert_true(neap_credit_use(&slot));
+    assert_int_equal(neap_channel_length(channel), 2);
+    assert_int_equal(start(&joins, queue, NEAP_QUEUE_JOIN, NEAP_FOREVER), NEAP_PARKED);
+    take(channel);
+    assert_int_equal(neap_queue_task_done(queue), 0);
+    settle(&here);
+    assert_int_equal(outcome(&joins), NEAP_PARKED);
+    assert_int_equal(come(channel, &credit, 2, 0), 0);
+    take(channel);
+    assert_int_equal(neap_queue_task_done(queue), 0);
+    settle(&here);
+    assert_int_equal(outcome(&joins), 0);
+
+    neap_channel_credit(channel, &credit);
+    assert_true(neap_credit_use(&slot)); /* and never comes */
+    assert_int_equal(start(&joins, queue, NEAP_QUEUE_JOIN, NEAP_FOREVER), NEAP_PARKED);
+    neap_channel_end_credit(channel, &credit);
+    settle(&here);
+    assert_int_equal(outcome(&joins), 0);
+    actor_end(&joins);
+    drop(channel);
+}
+
+/* The borrower of what is lent takes one, which makes room: that is for who asks, not for who has credit. */
+static void room_is_for_who_asks(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(4);
+    struct neap_loan_slot lent;
+    struct neap_loan loan;
+    bool told;
+    memset(&lent, 0, sizeof lent);
+    neap_loan_init(&loan, &lent, lend_all);
+    neap_channel_credit(channel, &credit);
+    for (int i = 0; i < 3; i++) neap_channel_lend(channel, &loan); /* it is trusted more each time */
+    for (uint32_t used = use_all(&slot); used > 0; used--) assert_int_equal(come(channel, &credit, 0, 0), 0);
+    while (try_send(channel, 1) == 0) {}
+    for (int i = 0; i < 3; i++) neap_channel_lend(channel, &loan);
+    neap_channel_credit(channel, &credit);
+    assert_int_equal(loan.lent, 4);
+    assert_int_equal(channel->reserved, 0);
+    credit.quota = 2;
+    assert_true(neap_loan_take(&lent, loan.round, loan.first, &told));
+    assert_int_equal(try_send(channel, 5), 0);
+    neap_channel_end_loan(channel, &loan);
+    drop(channel);
+}
+
 static void priorities_hold(void **state) {
     (void)state;
     struct neap_queue *queue = made(neap_queue_new(8, NEAP_PRIORITY));
@@ -485,6 +597,10 @@ int main(void) {
         RUN(what_was_counted_and_never_comes_is_given_up_with_the_credit),
         RUN(two_share_what_there_is),
         RUN(who_looks_takes_in_what_is_coming),
+        RUN(two_may_look_at_once),
+        RUN(who_has_ended_is_told_nothing),
+        RUN(what_is_on_its_way_is_unfinished),
+        RUN(room_is_for_who_asks),
         RUN(priorities_hold),
         RUN(without_memory_none_is_granted),
     };

@@ -36,7 +36,8 @@ static void who_keeps_sending_need_not_ask(void **state) {
     void *proxy = away(channel);
     borrow(channel, proxy);
     for (int i = 1; i <= 4; i++) assert_int_equal(send_at_once(&a, proxy), 0);
-    assert_int_equal(neap_channel_length(channel), 0);
+    assert_int_equal(channel->buffer.count, 0);
+    assert_int_equal(neap_channel_length(channel), 4); /* they count, though they are on their way */
     deliver();
     assert_int_equal(neap_channel_length(channel), 4);
     for (int i = 1; i <= 4; i++) take_now(channel, i);
