@@ -160,6 +160,27 @@ describe("what a process sends home", function()
     process:join()
   end)
 
+  it("is unfinished, though it is on its way", function()
+    local queue, turn = neap.queue(), neap.value("i64")
+    local process = start(function(to, said)
+      for i = 1, 300 do
+        while said:get() ~= i do require("neap").yield() end
+        to:put(i)
+        said:set(-i)
+      end
+    end, queue, turn)
+    for i = 1, 300 do
+      turn:set(i)
+      while turn:get() ~= -i do neap.yield() end
+      assert.are.equal("timeout", (select(2, queue:join(0))))
+      assert.are.equal(i, queue:get(0))
+      assert.are.equal("timeout", (select(2, queue:join(0))))
+      queue:task_done()
+      assert.is_true(queue:join(0))
+    end
+    process:join()
+  end)
+
   it("arrives, or is refused, when the channel is closed meanwhile", function()
     for round = 1, 20 do
       local channel = neap.channel(64)

@@ -39,7 +39,10 @@
 #include "sync/semaphore.h"
 #include "sync/sequence.h"
 
-enum { KEPT_SIZE = 4096 }; /* bytes of a message that may stay over there a little */
+enum {
+    KEPT_SIZE = 4096, /* bytes of a message that may stay over there a little */
+    WAITERS_SEEN = 8  /* so many are looked at: see is_awaited */
+};
 
 struct reading {
     struct neap_hold hold;    /* in the reader's list */
@@ -231,11 +234,20 @@ static bool is_receiving(const struct neap_link *link) {
     return link->object->class->remote->lending == op_of(link) + 1;
 }
 
+/* Guard held: does anybody here wait for the same as `link`? Among many it is not looked for. */
+static bool is_awaited(const struct neap_proxy *proxy, const struct neap_link *link) {
+    unsigned seen = 0;
+    for (struct neap_list *node = proxy->waiters.next; node != &proxy->waiters; node = node->next)
+        if (op_of(NEAP_CONTAINER_OF(node, struct neap_link, node)) == op_of(link) || ++seen == WAITERS_SEEN)
+            return true;
+    return false;
+}
+
 /* Guard held. Who waits already comes first: not before them. */
 static bool take_ahead(struct neap_proxy *proxy, struct neap_link *link) {
     struct neap_borrower *borrower = borrower_of(proxy);
     bool tell;
-    if (!neap_list_is_empty(&proxy->waiters) || !neap_borrower_take(borrower, &link->message, &tell)) return false;
+    if (is_awaited(proxy, link) || !neap_borrower_take(borrower, &link->message, &tell)) return false;
     link->priority = 0;
     if (tell) neap_borrower_tell(proxy->import.session, proxy->import.id);
     return true;
@@ -269,7 +281,7 @@ static bool has_credit(const struct neap_link *link) {
 
 /* Guard held. Who waits already comes first. */
 static bool send_ahead(struct neap_proxy *proxy, struct neap_link *link) {
-    if (!neap_list_is_empty(&proxy->waiters) || !neap_debtor_send(&proxy->import, credit_of(proxy), link)) return false;
+    if (is_awaited(proxy, link) || !neap_debtor_send(&proxy->import, credit_of(proxy), link)) return false;
     atomic_store_explicit(&proxy->is_sending, true, memory_order_relaxed);
     return true;
 }

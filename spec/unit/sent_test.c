@@ -127,6 +127,21 @@ static void who_waits_already_comes_first(void **state) {
     unref(channel);
 }
 
+static void who_waits_to_receive_does_not_hinder(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel);
+    borrow(channel, proxy);
+    assert_int_equal(start(&b, proxy, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    for (int i = 1; i <= 3; i++) assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(received(&b), 1);
+    take_now(channel, 2);
+    take_now(channel, 3);
+    unref(proxy);
+    unref(channel);
+}
+
 static void never_more_than_fit_are_sent(void **state) {
     (void)state;
     for (size_t capacity = 1; capacity <= 40; capacity += 3) {
@@ -323,6 +338,7 @@ int main(void) {
         PROCESSES_TEST(it_comes_to_who_waits),
         PROCESSES_TEST(order_is_kept_among_those_that_are_asked_for),
         PROCESSES_TEST(who_waits_already_comes_first),
+        PROCESSES_TEST(who_waits_to_receive_does_not_hinder),
         PROCESSES_TEST(never_more_than_fit_are_sent),
         PROCESSES_TEST(what_was_sent_before_the_end_arrives),
         PROCESSES_TEST(what_was_sent_before_closing_is_received),
