@@ -54,9 +54,10 @@ grid.ask("condition:wait_for", {
   wait = function(o, timeout)
     return wait_counted(o, o.condition.wait_for, function() return o.store:get(0) end, timeout)
   end,
-  serve = function(o)
+  serve = function(o) -- with the lock: else one that has not looked yet might take it, and need no notification
+    local _ <close> = o.condition:guard()
     o.store:put("a thing")
-    notify_one(o)
+    o.condition:notify()
   end,
   count = count_waiting, served = table.pack("a thing"),
 })
