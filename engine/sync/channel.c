@@ -397,25 +397,6 @@ void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
         neap_list_push_back(&channel->receivers, &link->node);
 }
 
-/* Has something been sent by credit that has not come yet? A guess. */
-static bool is_coming(struct neap_channel *channel) {
-    bool coming = false;
-    if (!atomic_load_explicit(&channel->is_credited, memory_order_relaxed)) return false;
-    neap_object_lock(&channel->object);
-    for (struct neap_list *node = channel->credits.next; node != &channel->credits && !coming; node = node->next)
-        coming = credit_of(node)->class->is_coming(credit_of(node));
-    neap_object_unlock(&channel->object);
-    return coming;
-}
-
-bool neap_channel_hint(struct neap_object *object, const struct neap_link *link) {
-    struct neap_channel *channel = (struct neap_channel *)object;
-    if (channel->capacity == 0) return true; /* nothing to see in a rendezvous: no use to look */
-    size_t held = neap_channel_length(channel);
-    if (link->op != NEAP_CHANNEL_RECV) return is_closed(channel) || held < channel->capacity;
-    return is_closed(channel) || held > 0 || is_coming(channel);
-}
-
 void neap_channel_init(struct neap_channel *channel, const struct neap_class *class, size_t capacity,
                        enum neap_order order) {
     neap_object_init(&channel->object, class);
@@ -506,16 +487,35 @@ static size_t exact_length(struct neap_channel *channel) {
     return length;
 }
 
-/* Of what has come. */
+/* Of what has come. Asked again and again by who spins, so without the guard where that is possible. */
 static size_t length_here(struct neap_channel *channel) {
+    if (loan_of(channel) != NULL || come_back(channel) > 0) return exact_length(channel);
     if (channel->lanes != NULL) return neap_lanes_length(channel->lanes);
     return atomic_load_explicit(&channel->held, memory_order_relaxed);
 }
 
 size_t neap_channel_length(struct neap_channel *channel) {
-    bool is_plain = loan_of(channel) == NULL && come_back(channel) == 0 &&
-                    !atomic_load_explicit(&channel->is_credited, memory_order_relaxed);
-    return is_plain ? length_here(channel) : exact_length(channel);
+    bool is_credited = atomic_load_explicit(&channel->is_credited, memory_order_relaxed);
+    return is_credited ? exact_length(channel) : length_here(channel);
+}
+
+/* Has something been sent by credit that has not come yet? A guess. */
+static bool is_coming(struct neap_channel *channel) {
+    bool coming = false;
+    if (!atomic_load_explicit(&channel->is_credited, memory_order_relaxed)) return false;
+    neap_object_lock(&channel->object);
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits && !coming; node = node->next)
+        coming = credit_of(node)->class->is_coming(credit_of(node));
+    neap_object_unlock(&channel->object);
+    return coming;
+}
+
+bool neap_channel_hint(struct neap_object *object, const struct neap_link *link) {
+    struct neap_channel *channel = (struct neap_channel *)object;
+    if (channel->capacity == 0) return true; /* nothing to see in a rendezvous: no use to look */
+    size_t held = length_here(channel);
+    if (link->op != NEAP_CHANNEL_RECV) return is_closed(channel) || held < channel->capacity;
+    return is_closed(channel) || held > 0 || is_coming(channel);
 }
 
 /* --- from other processes --- */
