@@ -79,6 +79,18 @@ for kind, class in pairs(classes) do
   end)
 end
 
+--- A timer whose function has begun, and ends when the event that is returned too is set.
+local function running_timer()
+  local begun, gate = neap.event(), neap.event()
+  local timer = neap.timer(0, function()
+    begun:set()
+    gate:wait()
+    return "to the end"
+  end)
+  begun:wait()
+  return timer, gate
+end
+
 describe("a to-be-closed timer", function()
   it("is cancelled where its scope is left", function()
     local beats = neap.semaphore(0)
@@ -100,13 +112,7 @@ describe("a to-be-closed timer", function()
     end)
 
     it("whose function runs is waited for, and not cancelled, by another " .. name, function()
-      local begun, gate = neap.event(), neap.event()
-      local timer = neap.timer(0, function()
-        begun:set()
-        gate:wait()
-        return "to the end"
-      end)
-      begun:wait()
+      local timer, gate = running_timer()
       local asked = start(function(held, event)
         local asked = held:cancel()
         event:set()
@@ -120,13 +126,7 @@ describe("a to-be-closed timer", function()
   end
 
   it("is waited for if its function runs", function()
-    local begun, gate = neap.event(), neap.event()
-    local timer = neap.timer(0, function()
-      begun:set()
-      gate:wait()
-      return "to the end"
-    end)
-    begun:wait()
+    local timer, gate = running_timer()
     neap.timer(0.001, gate.set, gate)
     leave(timer)
     assert.are.equal("to the end", timer:join())
