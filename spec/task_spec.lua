@@ -473,8 +473,9 @@ describe("many tasks", function()
 
   it("that fail keep nothing #stress", function()
     local result = support.run_script([[
+      local block = ("x"):rep(1000)
       local function fail()
-        local big = ("x"):rep(10000) .. math.random()
+        local big = block:rep(10) .. math.random()
         error("failed with " .. #big)
       end
       local function run(count)

@@ -1,5 +1,5 @@
 -- Runs test programs and specs, each in a process of its own under a hard time limit, several at a time, and adds up
--- what they say. What is slowest is listed at the end.
+-- what they say. What is slowest is listed at the end, and what has failed is told there once more.
 --
 -- usage: lua5.4 test.lua KEY=VALUE...
 --   unit=PROGRAM       run a cmocka program
@@ -8,7 +8,7 @@
 --   script=SCRIPT      run it with runner=; it passes when its exit status is 0
 --   runner=PROGRAM     the neap that is being tested; specs and scripts find its path in NEAP
 --   modules=FOLDER     where a stock lua5.4 finds neap.so
---   jobs=COUNT         how many at a time (default: as many as there are processors)
+--   jobs=COUNT         how many at a time (default: two for each processor, since tests wait half of their time)
 --   limit=SECONDS      for each process (default 300)
 --   seconds=SECONDS    begin again from the first until so much time has passed; all run once at least
 --   tags=, exclude=    as busted has them
@@ -49,7 +49,7 @@ local function read_line_of(command)
   return pipe:read("l")
 end
 
-options.jobs = tonumber(options.jobs or read_line_of("nproc")) or 1
+options.jobs = tonumber(options.jobs) or 2 * (tonumber(read_line_of("nproc")) or 1)
 
 local environment = {
   -- For a stock lua5.4. The runner has the library inside and finds that one first.
@@ -102,11 +102,15 @@ local function describe_end(tap, status)
   if status ~= 0 and tap.failed == 0 and tap.skipped == 0 then return ("exit status %d"):format(status) end
 end
 
+local function tell_failures(tap)
+  for _, line in ipairs(tap.failures) do io.write("     ", line, "\n") end
+end
+
 local function report(name, tap, seconds)
   local skipped = tap.skipped > 0 and (", %d skipped"):format(tap.skipped) or ""
   io.write(("%-4s %-52s %4d passed%s%s  %.1f s\n"):format(tap.failed == 0 and "ok" or "FAIL", name, tap.passed,
     tap.failed > 0 and (", %d failed"):format(tap.failed) or "", skipped, seconds))
-  for _, line in ipairs(tap.failures) do io.write("     ", line, "\n") end
+  tell_failures(tap)
   io.flush()
 end
 
@@ -130,7 +134,7 @@ local function judge(each, status, seconds)
   table.insert(times, { name = each.name, seconds = seconds })
   for key in pairs(total) do total[key] = total[key] + tap[key] end
   for _, skip in ipairs(tap.skips) do table.insert(skips, each.name .. ": " .. skip) end
-  if tap.failed > 0 then table.insert(failures, ("%s (%s)"):format(each.name, log_of(each))) end
+  if tap.failed > 0 then table.insert(failures, { title = ("%s (%s)"):format(each.name, log_of(each)), tap = tap }) end
 end
 
 --- Runs all of the list, some at a time: xargs starts the next one when one has ended. Each says its number, its
@@ -195,6 +199,9 @@ table.sort(times, function(a, b) return a.seconds > b.seconds end)
 io.write("\nslowest:\n")
 for i = 1, math.min(#times, SLOWEST) do io.write(("  %-52s %.1f s\n"):format(times[i].name, times[i].seconds)) end
 for _, skip in ipairs(skips) do io.write("skipped: ", skip, "\n") end
-for _, failure in ipairs(failures) do io.write("failed: ", failure, "\n") end
+for _, failure in ipairs(failures) do
+  io.write("failed: ", failure.title, "\n")
+  tell_failures(failure.tap)
+end
 io.write(("%d passed, %d failed\n"):format(total.passed, total.failed))
 os.exit(total.failed == 0 and total.passed > 0)
