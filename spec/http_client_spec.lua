@@ -19,6 +19,7 @@ local function fails_with(code, ...)
   assert.is_nil(answer)
   assert.are.equal("string", type(message))
   assert.are.equal(code, got)
+  return message
 end
 
 --- A server that answers with what it was asked: { lines =, body = } of the last request.
@@ -298,6 +299,19 @@ describe("a request's body", function()
     assert(http.put(server.url, function() return table.remove(left, 1) end, { headers = { ["Content-Length"] = 5 } }))
     assert.are.equal("5", header_of(asked, "content-length"))
     assert.are.equal("abcde", asked.body)
+  end)
+
+  it("that is not as long as it was said to be fails the request", function()
+    local server <close> = echo_server()
+    for given, problem in pairs({
+      abc = "the body has ended after 3 of 5 bytes",
+      abcdef = "the body is longer than the 5 bytes that were said",
+    }) do
+      local left = { given }
+      local options = { headers = { ["Content-Length"] = 5 } }
+      local message = fails_with("EINVAL", http.put(server.url, function() return table.remove(left, 1) end, options))
+      assert.is_truthy(message:find(problem, 1, true), message)
+    end
   end)
 
   it("comes from a file, by its path or open, from where it stands", function()

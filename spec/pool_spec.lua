@@ -189,7 +189,11 @@ describe("pool:submit", function()
     assert.is_true(pool:is_closed())
     raises("shop is closed: it takes no more work", pool.submit, pool, print)
     pool:join()
-    raises("shop is closed", pool.map, pool, print, { 1 })
+    for _, name in ipairs({ "map", "map_async", "imap", "imap_unordered" }) do
+      raises("^spec/pool_spec.lua:%d+: shop is closed: it takes no more work", function()
+        pool[name](pool, print, { 1 })
+      end)
+    end
   end)
 
   it("abandons what the work has locked and not released", function()

@@ -32,7 +32,8 @@ local neap = {}
 
 ---The body of a request: all of it; a function that returns the next piece, and nil at the end (or nil, message, code: then the
 ---request fails with that); an open file or stream, from where it stands; or the path of a file. Of functions and streams the length is not
----known, and they are sent in chunks, unless the header Content-Length says it.
+---known, and they are sent in chunks, unless the header Content-Length says it. A body that turns out to be shorter or longer than that
+---fails the request ("EINVAL").
 ---@alias neap.HttpBody string|(fun(): string?, any, any)|neap.File|neap.Stream|{ file: string }
 
 ---HTTP. Each part is loaded when it is first used.

@@ -110,6 +110,15 @@ local function source_of(body)
   return reader_of(body, size), size
 end
 
+--- The server waits for as many bytes as were said, and takes more for another request. nil, message, code: it is
+-- not so many.
+local function count(source, piece)
+  source.given = source.given + (piece and #piece or 0)
+  if not source.size or (piece and source.given <= source.size) or source.given == source.size then return true end
+  if piece then return nil, ("the body is longer than the %d bytes that were said"):format(source.size), "EINVAL" end
+  return nil, ("the body has ended after %d of %d bytes"):format(source.given, source.size), "EINVAL"
+end
+
 --- Gives the transfer its next piece, or the last one that it did not want: while the source waited, the answer may
 -- have come, or the body may have to begin anew. nil, message, code: there is none, and the request is to fail.
 local function feed(transfer, source)
@@ -122,6 +131,8 @@ local function feed(transfer, source)
     elseif piece == "" then
       return true -- it is asked again
     end
+    local fits, problem, kind = count(source, piece)
+    if not fits then return nil, problem, kind end
     source.piece = piece
   end
   source.waits = not transfer:give(source.piece)
@@ -324,7 +335,7 @@ local function ask(method, url, body, options, lines, length)
   local transfer <close>, problem, kind = transfers.begin(own_agent(), plan)
   if not transfer then return tell(method, url, problem, kind) end
   local done
-  done, message, code = carry(transfer, options, { next = source }, closing)
+  done, message, code = carry(transfer, options, { next = source, size = plan.size, given = 0 }, closing)
   if not done then return tell(method, url, message, code) end
   return answer_of(transfer, options)
 end

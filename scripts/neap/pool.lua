@@ -197,6 +197,11 @@ local function check_map(pool, name, fn, list, options)
   return check.options(options, map_options, 3, name)
 end
 
+local function check_open(pool, level)
+  if not pool:is_closed() then return end
+  error(("%s is closed: it takes no more work"):format(tostring(pool):match("^pool: (.*) %(")), level + 1)
+end
+
 --- The items as they are now, and how many: others may change the list while we wait for a place in the queue.
 local function copy(list)
   local items, count = {}, #list
@@ -417,6 +422,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
   if type(source) == "function" and type(options) ~= "table" then state, options = options, nil end
   local is_iterator = type(source) == "function"
   options = check_map(pool, name, fn, is_iterator and {} or source, options)
+  check_open(pool, 2)
   local stream = {
     pool = pool, fn = fn, size = options.chunksize or 1, collect = options.collect,
     read = is_iterator and read_iterator(source, state, control) or read_list(source),
