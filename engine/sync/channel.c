@@ -5,7 +5,7 @@
  *      both at once).
  *   2. Hence never both lists hold an open wait, but for a rendezvous select that waits on both sides of one channel.
  *   3. A closed channel has no waiters; but receivers, while something is on its way (CREDITS).
- *   4. held == buffer.count + come_back; with lanes they say how many there are in the buffer.
+ *   4. held == buffer.count + returned.count; with lanes they say how many there are in the buffer.
  * SEND       hands over to the first receiver; else buffers; else waits. So does a receiver with the sides exchanged:
  *            it takes the oldest message and admits the first waiting sender into the place that became free.
  * LANES      A buffered channel that is shared has a quick way past the guard: see lanes.c. Behind the guard, between
@@ -47,11 +47,9 @@ enum {
     IDLE_SENDS = 64               /* by others: whoever has credit does not use it */
 };
 
-static size_t come_back(const struct neap_channel *channel) {
-    return atomic_load_explicit(&channel->come_back, memory_order_relaxed);
+static size_t count(const struct neap_channel *channel) {
+    return channel->buffer.count + neap_returned_count(&channel->returned);
 }
-
-static size_t count(const struct neap_channel *channel) { return channel->buffer.count + come_back(channel); }
 
 /* Places that are not free. */
 static size_t occupied(const struct neap_channel *channel) { return count(channel) + channel->reserved; }
@@ -120,7 +118,8 @@ static uint32_t share_of(const struct neap_channel *channel, const struct neap_c
 
 /* Who waits comes first. */
 static void share(struct neap_channel *channel, struct neap_credit *credit) {
-    if (is_closed(channel) || come_back(channel) > 0 || !neap_list_is_empty(&channel->senders)) return;
+    if (is_closed(channel) || neap_returned_count(&channel->returned) > 0 || !neap_list_is_empty(&channel->senders))
+        return;
     uint32_t count = share_of(channel, credit);
     if (count == 0 || neap_buffer_reserve(&channel->buffer, channel->reserved + count) != 0) return;
     channel->reserved += count;
@@ -175,7 +174,7 @@ static void recall(struct neap_channel *channel, const struct neap_link *link, s
 /* Lends as much as may be. If there is more to do once some have been taken (a sender waits, or more is to be lent) the
  * borrower is to tell. */
 static void lend(struct neap_channel *channel, struct neap_loan *loan, struct neap_batch *batch) {
-    if (come_back(channel) > 0) return;
+    if (neap_returned_count(&channel->returned) > 0) return;
     if (loan->lent >= loan->quota) neap_channel_settle(channel, batch);
     for (;;) {
         size_t left = channel->buffer.count - loan->lent;
@@ -210,56 +209,12 @@ static bool has_room(struct neap_channel *channel, struct neap_batch *batch) {
 
 /* --- returns --- */
 
-static struct neap_returned *returned_of(struct neap_list *node) {
-    return NEAP_CONTAINER_OF(node, struct neap_returned, node);
-}
-
-static void count_returned(struct neap_channel *channel, size_t number) {
-    atomic_store_explicit(&channel->come_back, number, memory_order_relaxed);
-}
-
-static bool leaves_before(const struct neap_channel *channel, const struct neap_returned *a,
-                          const struct neap_returned *b) {
-    bool by_priority =
-        channel->buffer.order == NEAP_PRIORITY && (a->priority < b->priority || b->priority < a->priority);
-    return by_priority ? a->priority < b->priority : a->turn < b->turn;
-}
-
-/* The one that leaves next, if that is not one of the buffer; else NULL. Equals in the buffer have come later. */
-static struct neap_returned *first_returned(struct neap_channel *channel) {
-    if (neap_list_is_empty(&channel->returned)) return NULL;
-    struct neap_returned *first = returned_of(channel->returned.next);
+/* Does one of them leave next? Equals in the buffer have come later. */
+static bool is_returned_next(const struct neap_channel *channel) {
+    const struct neap_returned *first = neap_returned_first(&channel->returned);
+    if (first == NULL) return false;
     bool by_priority = channel->buffer.order == NEAP_PRIORITY && channel->buffer.count > 0;
-    return by_priority && channel->buffer.heap[0].priority < first->priority ? NULL : first;
-}
-
-static void take_returned(struct neap_channel *channel, struct neap_returned *first, struct neap_link *link) {
-    neap_message_put(&link->message, &first->message);
-    link->priority = first->priority;
-    link->turn = first->turn;
-    neap_list_remove(&first->node);
-    count_returned(channel, come_back(channel) - 1);
-    neap_free(first);
-}
-
-static void keep_returned(struct neap_channel *channel, struct neap_link *link) {
-    struct neap_returned *room = link->room;
-    link->room = NULL;
-    neap_message_move(&room->message, &link->message);
-    room->priority = link->priority;
-    room->turn = link->turn;
-    struct neap_list *before = channel->returned.prev; /* most often they come back in order */
-    while (before != &channel->returned && leaves_before(channel, room, returned_of(before))) before = before->prev;
-    neap_list_push_front(before, &room->node); /* behind it */
-    count_returned(channel, come_back(channel) + 1);
-}
-
-static void drop_returned(struct neap_channel *channel) {
-    while (!neap_list_is_empty(&channel->returned)) {
-        struct neap_returned *first = returned_of(neap_list_pop_front(&channel->returned));
-        neap_message_fini(&first->message);
-        neap_free(first);
-    }
+    return !(by_priority && channel->buffer.heap[0].priority < first->priority);
 }
 
 bool neap_channel_has_some(const struct neap_channel *channel) { return count(channel) > 0; }
@@ -286,9 +241,8 @@ static bool receive(struct neap_channel *channel, struct neap_link *link, struct
     if (loan_of(channel) != NULL) recall(channel, link, batch);
     if (count(channel) > 0) {
         if (!neap_link_commit(link)) return false;
-        struct neap_returned *first = first_returned(channel);
-        if (first != NULL)
-            take_returned(channel, first, link);
+        if (is_returned_next(channel))
+            neap_returned_take(&channel->returned, link);
         else
             take_buffered(channel, link);
         use_room(channel, batch);
@@ -359,7 +313,7 @@ static void enter_lanes(struct neap_channel *channel) {
 static void leave_lanes(struct neap_channel *channel, bool done) {
     bool quiet = neap_list_is_empty(&channel->receivers) && neap_list_is_empty(&channel->senders) &&
                  neap_list_is_empty(&channel->pollers) && loan_of(channel) == NULL && channel->reserved == 0 &&
-                 come_back(channel) == 0;
+                 neap_returned_count(&channel->returned) == 0;
     if (channel->lanes != NULL)
         neap_lanes_leave(channel->lanes, &channel->buffer, done && quiet && !is_closed(channel));
 }
@@ -405,9 +359,8 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     neap_list_init(&channel->receivers);
     neap_list_init(&channel->senders);
     neap_list_init(&channel->pollers);
-    neap_list_init(&channel->returned);
+    neap_returned_init(&channel->returned);
     neap_list_init(&channel->credits);
-    atomic_init(&channel->come_back, 0);
     channel->turns = 0;
     atomic_init(&channel->closed, false);
     atomic_init(&channel->held, 0);
@@ -433,7 +386,7 @@ void neap_channel_fini(struct neap_channel *channel) {
         neap_lanes_free(channel->lanes);
     }
     neap_buffer_fini(&channel->buffer);
-    drop_returned(channel);
+    neap_returned_fini(&channel->returned);
     neap_message_fini(&channel->reason);
 }
 
@@ -489,7 +442,7 @@ static size_t exact_length(struct neap_channel *channel) {
 
 /* Of what has come. Asked again and again by who spins, so without the guard where that is possible. */
 static size_t length_here(struct neap_channel *channel) {
-    if (loan_of(channel) != NULL || come_back(channel) > 0) return exact_length(channel);
+    if (loan_of(channel) != NULL || neap_returned_count(&channel->returned) > 0) return exact_length(channel);
     if (channel->lanes != NULL) return neap_lanes_length(channel->lanes);
     return atomic_load_explicit(&channel->held, memory_order_relaxed);
 }
@@ -674,7 +627,7 @@ void neap_channel_restore(struct neap_object *object, struct neap_link *link) {
         receiver->turn = link->turn;
         neap_batch_add(&batch, receiver->wait);
     } else {
-        keep_returned(channel, link);
+        neap_returned_put(&channel->returned, link, channel->buffer.order);
         neap_waiters_claim_all(&channel->pollers, 0, &batch);
     }
     publish(channel);

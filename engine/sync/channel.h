@@ -12,6 +12,7 @@
 #include "core/remote.h"
 #include "core/wait.h"
 #include "sync/buffer.h"
+#include "sync/returned.h"
 
 /* Operations of a link.
  * RECV  takes nothing; message (and priority) on success; NEAP_CLOSED once closed and drained.
@@ -25,14 +26,6 @@ struct neap_credit;
 struct neap_lanes;
 struct neap_loan;
 
-/* Room for a message that has been received, and comes back: see RETURNS in channel.c. On the heap. */
-struct neap_returned {
-    struct neap_list node;       /* in channel->returned */
-    struct neap_message message; /* owned while it is there */
-    double priority;             /* of the message */
-    uint64_t turn;               /* when it left the channel */
-};
-
 struct neap_channel {
     struct neap_object object;
     struct neap_buffer buffer;  /* guard */
@@ -41,9 +34,8 @@ struct neap_channel {
     struct neap_list senders;   /* links with SEND; only while the buffer is full. guard */
     struct neap_list pollers;   /* links that wait until there is something, and take nothing: see pipe.c. guard */
     _Atomic bool closed;        /* written under the guard; read relaxed elsewhere */
-    _Atomic size_t held;        /* buffer.count and come_back, published for hint and length; written under the guard */
-    struct neap_list returned;  /* neap_returned, in the order in which they leave, before the buffer. Owned. guard */
-    _Atomic size_t come_back;   /* of them. Written under the guard, relaxed */
+    _Atomic size_t held; /* in both buffer and returned, published for hint and length; written under the guard */
+    struct neap_returned_list returned; /* they leave before the buffer. guard */
     uint64_t turns;           /* messages that have been handed over, or taken from the buffer under the guard. guard */
     struct neap_lanes *lanes; /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
     bool last_first;          /* of the receivers that wait the one which came last is served first. Constant */
