@@ -50,13 +50,13 @@ struct neap_link {
     };
     union {
         struct neap_hold *hold; /* operand and result of what is held; see the classes */
-        /* Foreign, of who receives: for what comes back; owned by who serves it. See sync/channel.c. */
+        /* Foreign, of who receives: for what comes back; owned by who serves it. See sync/returned.h. */
         struct neap_returned *room;
     };
     union {
-        uint64_t turn;          /* result of what takes something out: when it left; see sync/channel.c, sync/dict.h */
+        uint64_t turn;          /* result of what takes something out: when it left; see sync/returned.h, sync/dict.h */
         uint64_t request;       /* of a proxy: what it has asked for the link; see host/request.h */
-        struct neap_loan *loan; /* foreign: what is lent to whom it is served for; NULL: nothing. See sync/channel.c */
+        struct neap_loan *loan; /* foreign: what is lent to whom it is served for; NULL: nothing. See sync/loan.c */
     };
     int result;   /* 0 or a code: how the operation ended */
     uint8_t op;   /* the class's own number of the operation */

@@ -10,8 +10,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/session.h"
-#include "sync/channel.h"
-#include "sync/credit.h"
+#include "sync/channel_credit.h"
 
 enum { ASKED_MIN = 3 /* so often, before it is worth a slot */ };
 

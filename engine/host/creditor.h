@@ -1,5 +1,5 @@
 /* creditor: lets a process that keeps sending to a channel of this one do so without asking. The essays: sync/credit.c,
- * and CREDITS in sync/channel.c. The other side is debtor.c. */
+ * and sync/channel_credit.c. The other side is debtor.c. */
 #ifndef NEAP_HOST_CREDITOR_H
 #define NEAP_HOST_CREDITOR_H
 

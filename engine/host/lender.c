@@ -11,8 +11,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/session.h"
-#include "sync/channel.h"
-#include "sync/loan.h"
+#include "sync/channel_loan.h"
 
 enum {
     ASKED_MIN = 3,        /* so often, before it is worth a slot */

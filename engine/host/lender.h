@@ -1,5 +1,5 @@
 /* lender: sends messages of a channel to a process that keeps receiving from it, before it asks. The essays:
- * sync/loan.c, and LOANS in sync/channel.c. The other side is borrower.c. */
+ * sync/loan.c, and sync/channel_loan.c. The other side is borrower.c. */
 #ifndef NEAP_HOST_LENDER_H
 #define NEAP_HOST_LENDER_H
 

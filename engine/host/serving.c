@@ -30,7 +30,7 @@
 #include "host/reply.h"
 #include "host/request.h"
 #include "host/session.h"
-#include "sync/channel.h"
+#include "sync/returned.h"
 
 enum { LOOKS = 2 }; /* at what is given, for each request */
 

@@ -34,7 +34,7 @@ struct neap_channel {
     struct neap_list senders;   /* links with SEND; only while the buffer is full. guard */
     struct neap_list pollers;   /* links that wait until there is something, and take nothing: see pipe.c. guard */
     _Atomic bool closed;        /* written under the guard; read relaxed elsewhere */
-    _Atomic size_t held; /* in both buffer and returned, published for hint and length; written under the guard */
+    _Atomic size_t held;        /* in buffer and returned, published for hint and length; written under the guard */
     struct neap_returned_list returned; /* they leave before the buffer. guard */
     uint64_t turns;           /* messages that have been handed over, or taken from the buffer under the guard. guard */
     struct neap_lanes *lanes; /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
@@ -77,46 +77,17 @@ extern const struct neap_class neap_channel_class;
 /* Guard held: there is something to receive. OVER: there is nothing, nor will there be. */
 bool neap_channel_has_some(const struct neap_channel *channel);
 bool neap_channel_is_over(const struct neap_channel *channel);
-/* Guard held: messages that have been sent by credit, and have not come. */
-size_t neap_channel_on_its_way(const struct neap_channel *channel);
-/* neap_remote.restore; link->room, when the message stays there, is the channel's from now on. */
-void neap_channel_restore(struct neap_object *object, struct neap_link *link);
-
-/* --- lending: see LOANS in channel.c. Any thread, no guard held --- */
-
-/* Whoever `loan` is for has just received, having asked for it: may have some in advance. Not of a channel that keeps
- * another order than that of arrival, nor of a rendezvous. The loan stays where it is until neap_channel_end_loan. */
-void neap_channel_lend(struct neap_channel *channel, struct neap_loan *loan);
-/* It tells that it has taken some. */
-void neap_channel_repaid(struct neap_channel *channel, struct neap_loan *loan);
-/* It gets no more, and what it has not taken is ours. */
-void neap_channel_end_loan(struct neap_channel *channel, struct neap_loan *loan);
-/* Guard held: what has been taken of what is lent leaves the buffer. */
-void neap_channel_settle(struct neap_channel *channel, struct neap_batch *batch);
-
-/* --- credits: see CREDITS in channel.c. Any thread, no guard held --- */
-
-/* Whoever `credit` is for has just sent, having asked for it: may send some without. Not into a rendezvous. The credit
- * stays where it is until neap_channel_end_credit. */
-void neap_channel_credit(struct neap_channel *channel, struct neap_credit *credit);
-/* A message has come by it, which is moved. `*due`: there is to be more credit (neap_channel_share), once all that has
- * come is in. 0; NEAP_RANGE: it has no place. */
-int neap_channel_accept(struct neap_channel *channel, struct neap_credit *credit, struct neap_message *message,
-                        double priority, bool *due);
-void neap_channel_share(struct neap_channel *channel, struct neap_credit *credit);
-/* Nothing comes by it any more. */
-void neap_channel_end_credit(struct neap_channel *channel, struct neap_credit *credit);
-/* Takes in what has been sent by credit, so that all is there which was sent before this is called. Not while something
- * is being received from another process (neap_wire_take_in). */
-void neap_channel_look(struct neap_channel *channel);
 
 /* For classes that embed a channel: neap_class functions over `channel`. */
 bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link);
 bool neap_channel_hint(struct neap_object *object, const struct neap_link *link);
 void neap_channel_look_for(struct neap_object *object, const struct neap_link *link);
+
+/* The same for neap_remote. When the message of `link` stays with restore, so does link->room. */
 void neap_channel_constants(struct neap_object *object, struct neap_constants *constants);
 void neap_channel_serve(struct neap_object *object, struct neap_call *call);
 const struct neap_message *neap_channel_reason(struct neap_object *object);
+void neap_channel_restore(struct neap_object *object, struct neap_link *link);
 
 #endif

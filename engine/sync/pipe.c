@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "sync/channel_loan.h"
 
 /* --- streams --- */
 

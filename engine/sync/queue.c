@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "sync/channel_credit.h"
 
 static bool is_finished(const struct neap_queue *queue) {
     return queue->done == queue->channel.sent && neap_channel_on_its_way(&queue->channel) == 0;

@@ -4,9 +4,8 @@
 
 #include <string.h>
 
-#include "sync/channel.h"
-#include "sync/credit.h"
-#include "sync/loan.h"
+#include "sync/channel_credit.h"
+#include "sync/channel_loan.h"
 #include "sync/queue.h"
 
 static struct neap_credit_slot slot, other_slot;

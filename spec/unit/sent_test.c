@@ -2,7 +2,7 @@
 #include "processes.h"
 
 #include "host/debtor.h"
-#include "sync/credit.h"
+#include "sync/channel_credit.h"
 #include "sync/pipe.h"
 
 /* Values that are sent here: the numbers 1, 2, ... */
