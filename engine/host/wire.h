@@ -14,13 +14,13 @@
 
 #include "core/guard.h"
 #include "core/segment.h"
+#include "host/backlog.h"
 #include "host/bell.h"
 #include "host/large.h"
 
 struct neap_class;
 struct neap_session;
 struct neap_wire;
-struct neap_wire_queued;
 struct neap_wire_ring;
 
 enum {
@@ -53,7 +53,7 @@ struct neap_wire_user {
     void (*passed)(struct neap_wire *wire);
 };
 
-/* One way: its ring in the segment, seen from here. */
+/* One way: its ring in the segment, seen from here. See wire_lane.h. */
 struct neap_wire_lane {
     struct neap_wire_ring *ring; /* in the segment */
     char *bytes;                 /* of the ring, in the segment */
@@ -69,21 +69,19 @@ struct neap_wire {
     struct neap_large large;           /* frames beside the ring; what it holds of those that come: reading */
     struct neap_session *session;      /* of the objects that both sides know; NULL: none. Constant once pumped */
     const struct neap_class *const
-        *classes;              /* whose objects cross it, ended by NULL: see packer.c. Constant once started */
-    struct neap_guard reading; /* of what is read; held while the user's functions run */
-    struct neap_wire_lane in;  /* reading */
-    char *frame;               /* a copy of the frame that is being read; owned. reading */
-    size_t frame_room;         /* allocated for it. reading */
-    uint32_t small_frames;     /* that came since a large one. reading */
-    _Atomic bool is_read;      /* somebody receives. Written under `reading`; relaxed */
-    atomic_uint attended;      /* by so many threads; relaxed */
-    struct neap_guard writing; /* of what is written. Taken last of all */
-    struct neap_wire_lane out; /* writing */
-    struct neap_wire_queued *first, *last; /* frames that found no room. writing */
-    struct neap_wire_queued *spares;       /* for frames that are told; owned. writing */
-    _Atomic bool is_queued;                /* there are some. Written under `writing`; relaxed */
-    _Atomic bool is_closed;                /* by us; relaxed */
-    _Atomic bool has_ended;                /* written under both guards, once; relaxed */
+        *classes;                /* whose objects cross it, ended by NULL: see packer.c. Constant once started */
+    struct neap_guard reading;   /* of what is read; held while the user's functions run */
+    struct neap_wire_lane in;    /* reading */
+    char *frame;                 /* a copy of the frame that is being read; owned. reading */
+    size_t frame_room;           /* allocated for it. reading */
+    uint32_t small_frames;       /* that came since a large one. reading */
+    _Atomic bool is_read;        /* somebody receives. Written under `reading`; relaxed */
+    atomic_uint attended;        /* by so many threads; relaxed */
+    struct neap_guard writing;   /* of what is written. Taken last of all */
+    struct neap_wire_lane out;   /* writing */
+    struct neap_backlog backlog; /* writing */
+    _Atomic bool is_closed;      /* by us; relaxed */
+    _Atomic bool has_ended;      /* written under both guards, once; relaxed */
 };
 
 /* A new connection, seen from here: one reference. The other process is to be given the descriptors `*socket`, which is

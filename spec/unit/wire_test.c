@@ -637,7 +637,7 @@ static void chatter(struct neap_wire *wire) {
     for (long i = 0;; i++) {
         if (send_number(wire, 0, i, (size_t)i % 48) != 0) _exit(1);
         if (i % 16 == 0) neap_wire_pump(wire);
-        while (atomic_load(&wire->is_queued)) { /* nobody wants more than there is room for */
+        while (neap_backlog_has_some(&wire->backlog)) { /* nobody wants more than there is room for */
             struct pollfd polled = {.fd = wire->bell.socket, .events = POLLIN};
             poll(&polled, 1, -1);
             neap_wire_pump(wire);
