@@ -45,18 +45,18 @@ static int begin(struct neap_object *condition, struct neap_task *task, int64_t 
     if (neap_remote_test(condition) == NULL)
         return neap_condition_begin((struct neap_condition *)condition, &task->wait, link, deadline, depth);
     struct neap_proxy *lock = neap_remote_test(neap_condition_lock(condition));
-    if (lock == NULL || !neap_proxy_is_held_by(lock, &task->wait.own)) return NEAP_NOT_OWNER;
+    if (lock == NULL || !neap_holding_is_by(lock, &task->wait.own)) return NEAP_NOT_OWNER;
     link->object = condition;
     link->op = NEAP_CONDITION_WAIT;
     int code = neap_wait_begin(&task->wait, link, 1, deadline);
-    if (code == NEAP_PARKED || code == NEAP_TIMEOUT) *depth = neap_proxy_release_all(lock, &task->wait.own);
+    if (code == NEAP_PARKED || code == NEAP_TIMEOUT) *depth = neap_holding_release_all(lock, &task->wait.own);
     return code;
 }
 
 static void restore(struct neap_object *lock, uint32_t depth) {
     struct neap_proxy *proxy = neap_remote_test(lock);
     if (proxy != NULL)
-        neap_proxy_restore(proxy, depth);
+        neap_holding_restore(proxy, depth);
     else
         neap_lock_restore((struct neap_lock *)lock, depth);
 }
@@ -208,8 +208,8 @@ static int condition_wait_for(lua_State *L) {
 static int notify_there(lua_State *L, struct neap_proxy *condition, size_t count) {
     struct neap_call call = neap_remote_begin(L);
     struct neap_proxy *lock = neap_remote_test(neap_condition_lock(&condition->object));
-    if (lock == NULL || !neap_proxy_is_held_by(lock, call.owner)) return NEAP_NOT_OWNER;
-    int code = neap_proxy_tell_holder(lock, call.owner);
+    if (lock == NULL || !neap_holding_is_by(lock, call.owner)) return NEAP_NOT_OWNER;
+    int code = neap_holding_tell(lock, call.owner);
     if (code != 0) return code;
     call.number = count > INT64_MAX ? -1 : (int64_t)count;
     neap_remote_call(L, condition, NEAP_CONDITION_NOTIFY, &call);

@@ -34,12 +34,12 @@ static struct neap_object *self(lua_State *L) {
 
 int neap_lock_let_go(struct neap_object *lock, struct neap_owner *owner) {
     struct neap_proxy *proxy = neap_remote_test(lock);
-    return proxy != NULL ? neap_proxy_release(proxy, owner) : neap_lock_release((struct neap_lock *)lock, owner);
+    return proxy != NULL ? neap_holding_release(proxy, owner) : neap_lock_release((struct neap_lock *)lock, owner);
 }
 
 bool neap_lock_is_own(struct neap_object *lock, const struct neap_owner *owner) {
     const struct neap_proxy *proxy = neap_remote_test(lock);
-    return proxy != NULL ? neap_proxy_is_held_by(proxy, owner) : neap_lock_is_held_by((struct neap_lock *)lock, owner);
+    return proxy != NULL ? neap_holding_is_by(proxy, owner) : neap_lock_is_held_by((struct neap_lock *)lock, owner);
 }
 
 static int make(lua_State *L, enum neap_handle kind, const struct neap_class *class) {

@@ -14,7 +14,7 @@ static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEA
 /* 0 or NEAP_NOT_OWNER. */
 static int let_go(struct neap_object *object, struct neap_owner *owner) {
     struct neap_proxy *proxy = neap_remote_test(object);
-    return proxy != NULL ? neap_proxy_release_rwlock(proxy, owner)
+    return proxy != NULL ? neap_holding_release_rwlock(proxy, owner)
                          : neap_rwlock_release((struct neap_rwlock *)object, owner);
 }
 

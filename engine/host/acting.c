@@ -4,7 +4,6 @@
 #include "core/memory.h"
 #include "core/owner.h"
 #include "host/proxy.h"
-#include "host/request.h"
 #include "sync/barrier.h"
 
 struct acting {
@@ -16,9 +15,7 @@ static struct acting *acting_of(struct neap_hold *hold) { return NEAP_CONTAINER_
 
 /* The owner ended: so does its hold over there, when it is told. */
 static void abandon(struct neap_hold *hold) {
-    struct neap_call call = {.method = NEAP_BARRIER_FAIL, .owner = acting_of(hold)->owner};
-    neap_message_clear(&call.message);
-    neap_request_tell(&((struct neap_proxy *)hold->object)->import, &call);
+    neap_proxy_tell((struct neap_proxy *)hold->object, NEAP_BARRIER_FAIL, acting_of(hold)->owner, 0);
     neap_free(acting_of(hold));
 }
 

@@ -103,10 +103,10 @@ static uint32_t read_some(struct neap_unpacker *unpacker, struct neap_message *m
 
 /* The proxy's guard is held. NULL: no memory. */
 static struct neap_borrower *borrower_of(struct neap_proxy *proxy) {
-    struct neap_borrower *borrower = atomic_load_explicit(&proxy->borrower, memory_order_relaxed);
+    struct neap_borrower *borrower = atomic_load_explicit(&proxy->ahead.borrower, memory_order_relaxed);
     if (borrower != NULL) return borrower;
     borrower = neap_borrower_new();
-    atomic_store_explicit(&proxy->borrower, borrower, memory_order_release);
+    atomic_store_explicit(&proxy->ahead.borrower, borrower, memory_order_release);
     return borrower;
 }
 

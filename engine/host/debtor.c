@@ -41,7 +41,8 @@ bool neap_debtor_told(struct neap_session *session, struct neap_unpacker *unpack
     if (object == NULL) return true; /* nobody sends any more */
     struct neap_proxy *proxy = neap_proxy_of(object);
     bool good = proxy != NULL && object->class->remote->sending != 0;
-    if (good) atomic_store_explicit(&proxy->credit, neap_wire_slot(session->wire, false, slot), memory_order_release);
+    if (good)
+        atomic_store_explicit(&proxy->ahead.credit, neap_wire_slot(session->wire, false, slot), memory_order_release);
     neap_object_unref(object);
     return good;
 }

@@ -25,8 +25,8 @@ static void borrow(void *channel, void *proxy) {
         send_now(&a, proxy, i);
         take_now(channel, i);
     }
-    assert_non_null(atomic_load(&neap_proxy_of(proxy)->credit));
-    assert_true(neap_credit_is_left(atomic_load(&neap_proxy_of(proxy)->credit)));
+    assert_non_null(atomic_load(&neap_proxy_of(proxy)->ahead.credit));
+    assert_true(neap_credit_is_left(atomic_load(&neap_proxy_of(proxy)->ahead.credit)));
     numbered = 0;
 }
 
@@ -281,7 +281,7 @@ static void what_was_not_granted_ends_the_link(void **state) {
     struct neap_channel *channel = new_channel(4);
     void *proxy = away(channel);
     borrow(channel, proxy);
-    struct neap_credit_slot *slot = atomic_load(&neap_proxy_of(proxy)->credit);
+    struct neap_credit_slot *slot = atomic_load(&neap_proxy_of(proxy)->ahead.credit);
     atomic_store(&slot->word, (uint64_t)1000 << 32);
     for (int i = 0; i < 20 && !neap_wire_has_ended(wires[0][0]); i++) {
         send_at_once(&a, proxy);
