@@ -20,7 +20,7 @@
 #include "core/remote.h"
 #include "host/engine.h"
 #include "host/mirror.h"
-#include "host/pool.h"
+#include "host/pool_remote.h"
 
 static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEAP_HANDLE_POOL); }
 

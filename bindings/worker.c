@@ -33,7 +33,7 @@
 #include "bindings/watch.h"
 #include "core/error.h"
 #include "core/remote.h"
-#include "host/pool.h"
+#include "host/pool_remote.h"
 
 struct worker {
     struct neap_object *pool; /* a reference; NULL once closed */

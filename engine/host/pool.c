@@ -12,8 +12,7 @@
  *               and submitters only while it is full.
  *            2. Once the pool is closed nobody submits; once the queue is empty as well, nobody takes.
  *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
- *            4. Once the pool is terminated nobody listens in vain: who has been told all that is
- *               asked of its work is told that.
+ * REQUESTS   What workers are asked about work that they run: see asking.c. What other processes ask: pool_remote.c.
  * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
  * LOOKERS    A thread that wants work looks at the length of the queue for a while before it waits in the list of
  *            takers: that costs neither side a wake-up. Who looks is counted, and always comes for work under the guard
@@ -27,16 +26,14 @@
 #include "host/pool.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/remote.h"
+#include "host/asking.h"
 #include "host/engine.h"
-
-static struct neap_work *work_at(struct neap_list *node) { return NEAP_CONTAINER_OF(node, struct neap_work, node); }
+#include "host/pool_remote.h"
 
 static bool is_closed(const struct neap_pool *pool) {
     return atomic_load_explicit(&pool->closed, memory_order_relaxed);
@@ -142,7 +139,7 @@ static void end_all(struct neap_pool *pool, struct neap_list *list, const struct
     struct neap_list *node;
     uint64_t count = 0;
     while ((node = neap_list_pop_front(list)) != NULL) {
-        end_with_copy(work_at(node), state, outcome);
+        end_with_copy(neap_work_at(node), state, outcome);
         count++;
     }
     count_down(pool, count);
@@ -151,7 +148,7 @@ static void end_all(struct neap_pool *pool, struct neap_list *list, const struct
 /* Guard held: moves what is queued to `list`. */
 static void retire_queue(struct neap_pool *pool, struct neap_list *list, enum neap_future_state state) {
     while (!neap_list_is_empty(&pool->queue)) {
-        struct neap_work *work = work_at(pool->queue.next);
+        struct neap_work *work = neap_work_at(pool->queue.next);
         retire(pool, work, state);
         neap_list_push_back(list, &work->node);
     }
@@ -163,7 +160,7 @@ static void retire_running(struct neap_pool *pool, uint64_t worker, struct neap_
     for (int i = 0; i < NEAP_POOL_BUCKETS; i++) {
         struct neap_list *bucket = &pool->running[i], *next;
         for (struct neap_list *node = bucket->next; node != bucket; node = next) {
-            struct neap_work *work = work_at(node);
+            struct neap_work *work = neap_work_at(node);
             next = node->next;
             if (work->promised != NULL || (worker != 0 && work->worker != worker)) continue;
             retire(pool, work, state);
@@ -172,17 +169,17 @@ static void retire_running(struct neap_pool *pool, uint64_t worker, struct neap_
     }
 }
 
-static struct neap_work *find_running(struct neap_pool *pool, uint64_t id) {
+struct neap_work *neap_pool_find_running(struct neap_pool *pool, uint64_t id) {
     struct neap_list *bucket = &pool->running[id % NEAP_POOL_BUCKETS];
     for (struct neap_list *node = bucket->next; node != bucket; node = node->next)
-        if (work_at(node)->id == id) return work_at(node);
+        if (neap_work_at(node)->id == id) return neap_work_at(node);
     return NULL;
 }
 
 bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome,
                       struct neap_message *call) {
     neap_object_lock(&pool->object);
-    struct neap_work *work = find_running(pool, id);
+    struct neap_work *work = neap_pool_find_running(pool, id);
     if (work != NULL) retire(pool, work, state);
     neap_object_unlock(&pool->object);
     if (work == NULL) {
@@ -209,67 +206,6 @@ void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct n
 
 /* --- requests --- */
 
-/* Guard held: the listener of its worker is told what is asked about `work`. */
-static void tell(struct neap_work *work, struct neap_link *listener) {
-    work->told = work->request;
-    listener->number = (int64_t)work->id * NEAP_POOL_REQUESTS + work->request;
-    neap_message_copy(&listener->message, &work->reason);
-}
-
-static void tell_worker(struct neap_pool *pool, struct neap_work *work, struct neap_batch *batch) {
-    struct neap_list *next;
-    for (struct neap_list *node = pool->listeners.next; node != &pool->listeners; node = next) {
-        struct neap_link *listener = NEAP_CONTAINER_OF(node, struct neap_link, node);
-        next = node->next;
-        if ((uint64_t)listener->number != work->worker || !neap_link_claim(listener)) continue;
-        tell(work, listener);
-        neap_batch_add(batch, listener->wait);
-        return;
-    }
-}
-
-/* The listener could not do yet what it was told. */
-static void take_back(struct neap_pool *pool, struct neap_link *listener) {
-    struct neap_work *work = find_running(pool, (uint64_t)listener->message.integer);
-    if (work != NULL && work->worker == (uint64_t)listener->number) work->told = NEAP_WORK_GO_ON;
-    neap_message_clear(&listener->message);
-}
-
-static bool hear(struct neap_pool *pool, struct neap_link *link) {
-    if (link->message.kind == NEAP_MESSAGE_INTEGER) take_back(pool, link);
-    for (int i = 0; i < NEAP_POOL_BUCKETS; i++) {
-        struct neap_list *bucket = &pool->running[i];
-        for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
-            struct neap_work *work = work_at(node);
-            if (work->worker != (uint64_t)link->number || work->told >= work->request) continue;
-            if (!neap_link_commit(link)) return false;
-            tell(work, link);
-            return true;
-        }
-    }
-    if (!pool->terminated || !neap_link_commit(link)) return false;
-    link->result = NEAP_CLOSED;
-    return true;
-}
-
-/* Guard held. False: as much has been asked already. */
-static bool ask(struct neap_pool *pool, struct neap_work *work, enum neap_work_request request,
-                struct neap_message *reason, struct neap_batch *batch) {
-    if (work->request >= request || (work->promised != NULL && request != NEAP_WORK_CANCEL)) return false;
-    work->request = (uint8_t)request;
-    neap_message_fini(&work->reason);
-    neap_message_move(&work->reason, reason);
-    if (work->promised == NULL) tell_worker(pool, work, batch);
-    return true;
-}
-
-/* Who is to keep a promise has been asked to stop: the task learns of it in its own way. */
-static void cancel_promised(struct neap_work *work) {
-    struct neap_message reason;
-    neap_message_copy(&reason, &work->reason);
-    if (!neap_job_cancel(work->promised, &reason)) neap_message_fini(&reason);
-}
-
 bool neap_pool_request(struct neap_work *work, enum neap_work_request request, struct neap_message *reason) {
     struct neap_pool *pool = work->pool;
     struct neap_batch batch = {NULL, NULL};
@@ -281,7 +217,7 @@ bool neap_pool_request(struct neap_work *work, enum neap_work_request request, s
         retire(pool, work, NEAP_FUTURE_CANCELLED);
         after_queue(pool, &batch);
     } else if (work->phase == NEAP_WORK_RUNNING) {
-        asked = ask(pool, work, request, reason, &batch);
+        asked = neap_asking_ask(pool, work, request, reason, &batch);
     }
     neap_object_unlock(&pool->object);
     neap_batch_flush(&batch);
@@ -289,7 +225,7 @@ bool neap_pool_request(struct neap_work *work, enum neap_work_request request, s
         neap_work_end(work, NEAP_FUTURE_CANCELLED, NULL);
         count_down(pool, 1);
     } else if (asked && work->promised != NULL) {
-        cancel_promised(work);
+        neap_asking_cancel_promised(work);
     }
     return was_queued || asked;
 }
@@ -333,8 +269,8 @@ static struct neap_work *cancel_running(struct neap_pool *pool, struct neap_batc
     for (int i = 0; i < NEAP_POOL_BUCKETS; i++) {
         struct neap_list *bucket = &pool->running[i];
         for (struct neap_list *node = bucket->next; node != bucket; node = node->next) {
-            struct neap_work *work = work_at(node);
-            if (!ask(pool, work, NEAP_WORK_CANCEL, &none, batch) || work->promised == NULL) continue;
+            struct neap_work *work = neap_work_at(node);
+            if (!neap_asking_ask(pool, work, NEAP_WORK_CANCEL, &none, batch) || work->promised == NULL) continue;
             neap_object_ref(&work->future.object);
             return work;
         }
@@ -353,7 +289,7 @@ void neap_pool_terminate(struct neap_pool *pool) {
     close_pool(pool, &batch);
     while ((promise = cancel_running(pool, &batch)) != NULL) {
         neap_object_unlock(&pool->object);
-        cancel_promised(promise);
+        neap_asking_cancel_promised(promise);
         neap_object_unref(&promise->future.object);
         neap_object_lock(&pool->object);
     }
@@ -469,7 +405,7 @@ static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_bat
         link->result = NEAP_CLOSED;
         return true;
     }
-    struct neap_work *work = work_at(neap_list_pop_front(&pool->queue));
+    struct neap_work *work = neap_work_at(neap_list_pop_front(&pool->queue));
     set_queued(pool, queued(pool) - 1);
     hand_over(pool, work, link, neap_clock_now());
     after_queue(pool, batch);
@@ -481,7 +417,7 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     switch ((enum neap_pool_op)link->op) {
         case NEAP_POOL_SUBMIT: return submit(pool, link, batch);
         case NEAP_POOL_TAKE: return take(pool, link, batch);
-        case NEAP_POOL_LISTEN: return hear(pool, link);
+        case NEAP_POOL_LISTEN: return neap_asking_hear(pool, link);
         case NEAP_POOL_JOIN: break;
     }
     return atomic_load_explicit(&pool->ended, memory_order_relaxed) && neap_link_commit(link);
@@ -506,114 +442,6 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(lists[link->op], &link->node);
 }
 
-/* --- from other processes --- */
-
-int neap_pool_pack_outcome(struct neap_message *message, enum neap_future_state state, struct neap_outcome *outcome) {
-    struct neap_message *parts = neap_message_new_list(message, 3);
-    if (parts == NULL) return NEAP_NOMEM;
-    neap_message_set_kind(&parts[0], NEAP_MESSAGE_INTEGER);
-    parts[0].integer = (int64_t)state * 2 + (outcome != NULL);
-    if (outcome == NULL) return 0;
-    neap_message_move(&parts[1], &outcome->value);
-    neap_message_move(&parts[2], &outcome->traceback);
-    return 0;
-}
-
-/* `exists`: there is one. False: the message makes no sense. */
-static bool unpack_outcome(const struct neap_message *message, enum neap_future_state *state,
-                           struct neap_outcome *outcome, bool *exists) {
-    size_t count = 0;
-    const struct neap_message *parts = message->kind == NEAP_MESSAGE_LIST ? neap_message_items(message, &count) : NULL;
-    if (count != 3 || parts[0].kind != NEAP_MESSAGE_INTEGER) return false;
-    *state = (enum neap_future_state)(parts[0].integer >> 1);
-    if (*state < NEAP_FUTURE_DONE || *state > NEAP_FUTURE_CANCELLED) return false;
-    *exists = (parts[0].integer & 1) != 0;
-    neap_message_copy(&outcome->value, &parts[1]);
-    neap_message_copy(&outcome->traceback, &parts[2]);
-    return true;
-}
-
-/* No memory: it stays as it is, and its workers give up one after the other. */
-static void break_with(struct neap_pool *pool, struct neap_outcome *outcome) {
-    struct neap_outcome *kept = neap_outcome_new();
-    if (kept == NULL) return;
-    neap_message_move(&kept->value, &outcome->value);
-    neap_message_move(&kept->traceback, &outcome->traceback);
-    neap_pool_break(pool, kept);
-}
-
-static void serve_outcome(struct neap_pool *pool, struct neap_call *call) {
-    enum neap_future_state state;
-    struct neap_outcome outcome;
-    bool exists = false;
-    neap_outcome_init(&outcome);
-    if (!unpack_outcome(&call->message, &state, &outcome, &exists))
-        call->result = NEAP_RANGE;
-    else if (call->method == NEAP_POOL_FINISH)
-        (void)neap_pool_finish(pool, (uint64_t)call->number, state, exists ? &outcome : NULL, NULL);
-    else if (exists)
-        break_with(pool, &outcome);
-    neap_outcome_fini(&outcome);
-    neap_message_fini(&call->message);
-}
-
-static void serve_fail(struct neap_pool *pool, struct neap_call *call) {
-    struct neap_work *work =
-        neap_pool_is_broken(pool) ? neap_pool_fail(pool, &call->message, call->number == NEAP_POOL_QUIET) : NULL;
-    neap_message_fini(&call->message);
-    call->result = work != NULL ? 0 : NEAP_NOMEM;
-    if (work == NULL) return;
-    neap_message_set_kind(&call->message, NEAP_MESSAGE_OBJECT);
-    call->message.object = &work->future.object;
-}
-
-static void serve_state(struct neap_pool *pool, struct neap_call *call) {
-    call->number = (is_closed(pool) ? NEAP_POOL_IS_CLOSED : 0) |
-                   (atomic_load_explicit(&pool->ended, memory_order_acquire) ? NEAP_POOL_HAS_ENDED : 0) |
-                   (neap_pool_is_broken(pool) ? NEAP_POOL_IS_BROKEN : 0);
-    neap_message_fini(&call->message);
-    neap_message_set_text(&call->message, pool->name);
-}
-
-static void serve_stats(struct neap_pool *pool, struct neap_call *call) {
-    struct neap_parcel *parcel = neap_parcel_new(sizeof(struct neap_pool_stats), 0);
-    struct neap_pool_stats stats;
-    neap_message_fini(&call->message);
-    call->result = parcel != NULL ? 0 : NEAP_NOMEM;
-    if (parcel == NULL) return;
-    neap_pool_read_stats(pool, &stats);
-    memcpy(parcel->bytes, &stats, sizeof stats);
-    neap_message_set_kind(&call->message, NEAP_MESSAGE_BYTES);
-    call->message.parcel = parcel;
-}
-
-static void serve(struct neap_object *object, struct neap_call *call) {
-    struct neap_pool *pool = (struct neap_pool *)object;
-    switch (call->method) {
-        case NEAP_POOL_CLOSE: neap_pool_close(pool); return;
-        case NEAP_POOL_TERMINATE: neap_pool_terminate(pool); return;
-        case NEAP_POOL_FINISH:
-        case NEAP_POOL_BREAK: serve_outcome(pool, call); return;
-        case NEAP_POOL_FAIL: serve_fail(pool, call); return;
-        case NEAP_POOL_STATE: serve_state(pool, call); return;
-        case NEAP_POOL_STATS: serve_stats(pool, call); return;
-        default: call->result = NEAP_RANGE;
-    }
-}
-
-static void constants(struct neap_object *object, struct neap_constants *constants_) {
-    const struct neap_pool *pool = (struct neap_pool *)object;
-    constants_->numbers[0] = (int64_t)pool->id;
-    constants_->numbers[1] = (int64_t)pool->workers << 8 | (int64_t)pool->kind;
-}
-
-static const struct neap_remote remote = {
-    .kind = NEAP_KIND_POOL,
-    .ops = NEAP_POOL_JOIN + 1,
-    .constants = constants,
-    .serve = serve,
-};
-
 /* --- life --- */
 
 static void destroy(struct neap_object *object) {
@@ -633,7 +461,7 @@ const struct neap_class neap_pool_class = {
     .quick = quick,
     .attempt = attempt,
     .enlist = enlist,
-    .remote = &remote,
+    .remote = &neap_pool_remote,
 };
 
 struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,

@@ -104,32 +104,12 @@ struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *ca
  * Promises are kept by others. */
 void neap_pool_end(struct neap_pool *pool);
 
-/* Calls of other processes.
- * FINISH, BREAK, FAIL   as the functions; number: id, or flags; message: a packed outcome,
- *                       or the call and then the work
- * STATE                 number: 1 closed, 2 ended, 4 broken; message: its name
- * STATS                 message: the bytes of a neap_pool_stats */
-enum neap_pool_call {
-    NEAP_POOL_CLOSE,
-    NEAP_POOL_TERMINATE,
-    NEAP_POOL_FINISH,
-    NEAP_POOL_BREAK,
-    NEAP_POOL_FAIL,
-    NEAP_POOL_STATE,
-    NEAP_POOL_STATS
-};
-enum { NEAP_POOL_IS_CLOSED = 1, NEAP_POOL_HAS_ENDED = 2, NEAP_POOL_IS_BROKEN = 4 };
-
-/* For FINISH and BREAK: `outcome`, which may be NULL, is empty afterwards. 0; or NEAP_NOMEM, and it is as it was. */
-int neap_pool_pack_outcome(struct neap_message *message, enum neap_future_state state, struct neap_outcome *outcome);
-
-/* For constants: what numbers[1] of a proxy says. */
-static inline uint32_t neap_pool_workers_of(int64_t number) { return (uint32_t)(number >> 8); }
-static inline enum neap_pool_kind neap_pool_kind_of(int64_t number) { return (enum neap_pool_kind)(number & 0xff); }
-
 bool neap_pool_is_broken(struct neap_pool *pool);
 /* Is there work in the queue, or may there be more? */
 bool neap_pool_wants_workers(struct neap_pool *pool);
+
+/* Guard held. Work that runs; NULL: there is none of that id. */
+struct neap_work *neap_pool_find_running(struct neap_pool *pool, uint64_t id);
 
 void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats);
 

@@ -46,6 +46,11 @@ struct neap_work {
     struct neap_list unread; /* in engine->unread, with a reference; the engine's guard */
 };
 
+/* By its place in a list of its pool. */
+static inline struct neap_work *neap_work_at(struct neap_list *node) {
+    return NEAP_CONTAINER_OF(node, struct neap_work, node);
+}
+
 /* A call of other processes, beside those of jobs (host/mirror.h): it need not go on. */
 enum { NEAP_WORK_GIVE_UP = 32 };
 
