@@ -1,4 +1,5 @@
 #include "bindings/describe.h"
+#include "bindings/task_job.h"
 
 #include <lauxlib.h>
 #include <stdarg.h>

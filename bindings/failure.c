@@ -20,6 +20,8 @@
 #include "bindings/embedding.h"
 #include "bindings/report.h"
 #include "bindings/site.h"
+#include "bindings/task_body.h"
+#include "bindings/task_job.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"

@@ -12,6 +12,8 @@
 #include "bindings/instance.h"
 #include "bindings/remote.h"
 #include "bindings/task.h"
+#include "bindings/task_body.h"
+#include "bindings/task_job.h"
 #include "core/error.h"
 #include "host/engine.h"
 #include "host/mirror.h"

@@ -25,6 +25,7 @@
 #include "bindings/libraries.h"
 #include "bindings/remote.h"
 #include "bindings/state.h"
+#include "bindings/task_job.h"
 #include "bindings/version.h"
 #include "bindings/watcher.h"
 #include "core/memory.h"

@@ -15,6 +15,7 @@
 #include "bindings/codec.h"
 #include "bindings/describe.h"
 #include "bindings/task.h"
+#include "bindings/task_job.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "host/engine.h"

@@ -26,6 +26,7 @@
 #include "bindings/remote.h"
 #include "bindings/report.h"
 #include "bindings/task.h"
+#include "bindings/task_job.h"
 #include "bindings/vm.h"
 #include "core/clock.h"
 #include "core/memory.h"

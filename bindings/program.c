@@ -41,6 +41,7 @@
 #include "bindings/spare.h"
 #include "bindings/state.h"
 #include "bindings/task.h"
+#include "bindings/task_job.h"
 #include "host/engine.h"
 
 #ifdef __linux__

@@ -15,6 +15,7 @@
 #include <lauxlib.h>
 
 #include "bindings/failure.h"
+#include "bindings/task_body.h"
 #include "core/memory.h"
 
 enum { POOLED_COROUTINES = 256, FIRST_IDLE = 8 };

@@ -8,6 +8,7 @@
 #include "bindings/pool.h"
 #include "bindings/registry.h"
 #include "bindings/task.h"
+#include "bindings/task_job.h"
 #include "bindings/worker.h"
 #include "host/engine.h"
 #include "host/pool.h"

@@ -2,14 +2,9 @@
  *
  * MODEL      A task is a function, its arguments and, once it runs, a coroutine. Its record lies inside its own handle,
  *            so that spawning is one allocation and a task that nobody sent elsewhere costs no finaliser. Whoever lives
- *            in another thread sees its job instead (host/job.h), made when the handle is first sent.
+ *            in another thread sees its job instead: see task_job.c.
  * SEATS      Where its coroutine comes from, and what keeps it and the handle from being collected: see seat.c.
- * BODY       task_main runs the function under lua_pcallk at the base of the coroutine. An error unwinds to there, its
- *            `<close>` variables may wait, and the traceback was taken before by the message handler.
- * END        1. what it holds is abandoned; 2. the values are kept in the handle; 3. if a job exists, they are
- *            encoded for other threads; 4. the futures end and wake who joined; 5. the scope is told; 6. a failure that
- *            nobody awaited is reported; 7. the anchor goes. The coroutine is idle only when it has been left: until
- *            then code that runs on it may spawn.
+ * BODY       What runs in its coroutine, and how it ends: see task_body.c.
  * INVARIANTS 1. vm->current is the task whose code runs, vm->running its innermost coroutine; both are set
  *               around each resume.
  *            2. A task is in exactly one of: the run queue, a wait (or its delay before the start), running, ended.
@@ -18,30 +13,25 @@
 #include "bindings/task.h"
 
 #include <lauxlib.h>
-#include <stdio.h>
 
-#include "bindings/await.h"
 #include "bindings/cancel.h"
-#include "bindings/codec.h"
 #include "bindings/context.h"
 #include "bindings/ending.h"
-#include "bindings/failure.h"
-#include "bindings/outcome.h"
 #include "bindings/registry.h"
 #include "bindings/seat.h"
 #include "bindings/site.h"
 #include "bindings/slice.h"
+#include "bindings/task_body.h"
+#include "bindings/task_job.h"
 #include "core/check.h"
 #include "core/clock.h"
-#include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
 #include "sync/scope.h"
 
 enum {
     IDS_IN_LOT = 64,
-    ARGUMENTS_MAX = 250,                  /* with the function they are user values */
-    RESULTS_WITH_ROOM = LUA_MINSTACK - 10 /* behind so few the stack of neap_task_main has room left */
+    ARGUMENTS_MAX = 250 /* with the function they are user values */
 };
 
 static const char extras_key; /* registry: a table, box -> table, with weak keys */
@@ -90,24 +80,7 @@ bool neap_task_push_extras(lua_State *L, int box, bool make) {
     return !lua_isnil(L, -1);
 }
 
-/* --- the body --- */
-
-static void finish(lua_State *L, int box, int first, int count, int status);
-
-static int body_ended(lua_State *L, int status, lua_KContext context) {
-    int top = lua_gettop(L);
-    (void)context;
-    if (status == LUA_OK || status == LUA_YIELD)
-        finish(L, NEAP_SEAT_BOX, NEAP_SEAT_FUNCTION, top - NEAP_SEAT_HANDLER, LUA_OK);
-    else
-        finish(L, NEAP_SEAT_BOX, top, 1, status);
-    return 0;
-}
-
-int neap_task_main(lua_State *L) {
-    return body_ended(
-        L, lua_pcallk(L, lua_gettop(L) - NEAP_SEAT_FUNCTION, LUA_MULTRET, NEAP_SEAT_HANDLER, 0, body_ended), 0);
-}
+/* --- running --- */
 
 /* Calls `function` with the task, protected, on the main stack. */
 static int call_protected(struct neap_task *task, lua_CFunction function) {
@@ -124,14 +97,14 @@ static int finish_unstarted(lua_State *L) {
     neap_cancel_push_reason(L, task);
     neap_cancel_push_error(L, -1);
     lua_remove(L, -2);
-    finish(L, 2, 3, 1, LUA_ERRRUN);
+    neap_task_finish(L, 2, 3, 1, LUA_ERRRUN);
     return 0;
 }
 
 static int finish_with_error(lua_State *L) {
     neap_task_push(L, lua_touserdata(L, 1));
     lua_pushvalue(L, lua_upvalueindex(1));
-    finish(L, 2, 3, 1, LUA_ERRRUN);
+    neap_task_finish(L, 2, 3, 1, LUA_ERRRUN);
     return 0;
 }
 
@@ -252,16 +225,6 @@ static void run(struct neap_runnable *runnable) {
 }
 
 /* --- making --- */
-
-static void cancel_arrived(struct neap_job *job);
-
-static void adopt(struct neap_task *task, struct neap_job *job) {
-    job->task = task;
-    job->on_cancel = cancel_arrived;
-    task->job = job;
-    atomic_signal_fence(memory_order_release); /* the slice's signal looks at it */
-    task->flags |= NEAP_TASK_KNOWN;
-}
 
 static void init(struct neap_task *task, struct neap_vm *vm) {
     neap_future_init(&task->future, &neap_task_class);
@@ -385,7 +348,7 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     else
         put_off(L, function, values, task, options->start);
     if (options->job != NULL) {
-        adopt(task, options->job);
+        neap_task_adopt(task, options->job);
         neap_job_look(options->job); /* what is cancelled before it begins never runs */
     }
     if (options->scope != NULL) {
@@ -399,136 +362,6 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
     if (!(options->flags & NEAP_TASK_MAIN)) neap_slice_start(vm, &vm->slice);
     if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed++;
     return task;
-}
-
-/* --- ending --- */
-
-/* Keeps the `count` values on top of L in the box at `box`, which has at least one user value. */
-static void keep_values(lua_State *L, struct neap_task *task, int box, int count) {
-    if (count == 0) {
-        if (task->slot != 0) { /* else nothing was ever put there */
-            lua_pushnil(L);
-            lua_setiuservalue(L, box, 1);
-        }
-    } else if (count == 1) {
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, box, 1);
-    } else {
-        int first = lua_gettop(L) - count + 1;
-        lua_createtable(L, count, count >= NEAP_TASK_MANY);
-        for (int i = 0; i < count; i++) {
-            lua_pushvalue(L, first + i);
-            lua_rawseti(L, -2, i + 1);
-        }
-        if (count >= NEAP_TASK_MANY) {
-            lua_pushinteger(L, count);
-            lua_rawseti(L, -2, 0);
-        }
-        lua_setiuservalue(L, box, 1);
-    }
-    *neap_task_values(task) = (uint8_t)(count < NEAP_TASK_MANY ? count : NEAP_TASK_MANY);
-}
-
-/* What other threads will read: the values at `first` .. `first + count - 1` of L, or the
- * reason why they cannot be sent. */
-static struct neap_outcome *make_outcome(lua_State *L, int box, int first, int count, enum neap_future_state *state) {
-    luaL_checkstack(L, count + 8, "results");
-    for (int i = 0; i < count; i++) lua_pushvalue(L, first + i);
-    struct neap_outcome *outcome = neap_outcome_make(L, count, state);
-    if (outcome == NULL) luaL_error(L, "not enough memory");
-    if (*state == NEAP_FUTURE_FAILED && neap_task_push_extras(L, box, false)) {
-        lua_getfield(L, -1, "traceback");
-        neap_outcome_add_traceback(L, outcome, -1);
-    }
-    lua_settop(L, first + count - 1);
-    return outcome;
-}
-
-/* Protected: (message). */
-static int decode_message(lua_State *L) {
-    neap_decode(L, lua_touserdata(L, 1));
-    return 1;
-}
-
-/* What the task's job will say, and in `shared` in which state. A task whose results cannot be sent is done at home,
- * and has failed for others: no failure that counts. But the main task of a thread or process returns them to others
- * alone: it has failed, and the reason takes their place. */
-static struct neap_outcome *share(lua_State *L, struct neap_task *task, int box, int first, int count,
-                                  enum neap_future_state *state, enum neap_future_state *shared) {
-    if (task->flags & NEAP_TASK_UNASKED && *state == NEAP_FUTURE_DONE) count = 0;
-    struct neap_outcome *outcome = make_outcome(L, box, first, count, shared);
-    if (*shared == *state) return outcome;
-    if (task->flags & NEAP_TASK_MAIN) {
-        *state = *shared;
-        lua_pushcfunction(L, decode_message);
-        lua_pushlightuserdata(L, &outcome->value);
-        lua_pcall(L, 1, 1, 0); /* if there is no memory, it says so */
-        keep_values(L, task, box, 1);
-    } else {
-        atomic_store_explicit(&task->job->future.object.observed, true, memory_order_relaxed);
-    }
-    return outcome;
-}
-
-static enum neap_future_state state_after(lua_State *L, struct neap_task *task, int status) {
-    if (status == LUA_OK) return NEAP_FUTURE_DONE;
-    return task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1) ? NEAP_FUTURE_CANCELLED
-                                                                            : NEAP_FUTURE_FAILED;
-}
-
-void neap_task_leave_scope(struct neap_task *task, bool failed) {
-    if (!(task->flags & NEAP_TASK_SCOPED)) return;
-    struct neap_scope **place = task->flags & NEAP_TASK_KNOWN ? &task->job->scope : &task->scope, *scope = *place;
-    *place = NULL;
-    neap_scope_leave(scope, task->id, failed);
-}
-
-/* Tells other threads, and who waits here. True when somebody waited. */
-static bool publish(struct neap_task *task, enum neap_future_state state, enum neap_future_state shared_state,
-                    struct neap_outcome *outcome) {
-    bool awaited = neap_future_end(&task->future, state, NULL);
-    if (!neap_task_is_known(task)) return awaited;
-    task->job->task = NULL;
-    if (task->flags & NEAP_TASK_MAIN) { /* the thread ends later */
-        neap_task_vm(task)->outcome = outcome;
-        neap_task_vm(task)->outcome_state = shared_state;
-        return awaited || neap_future_is_awaited(&task->job->future);
-    }
-    return neap_future_end(&task->job->future, shared_state, outcome) || awaited;
-}
-
-/* The task has ended, with `count` values from `first` on (the last ones of L), or with an error there. See END. */
-static void finish(lua_State *L, int box, int first, int count, int status) {
-    struct neap_task *task = lua_touserdata(L, box);
-    struct neap_vm *vm = neap_task_vm(task);
-    enum neap_future_state state = state_after(L, task, status), shared_state = state;
-    struct neap_outcome *outcome = NULL;
-    if (count > RESULTS_WITH_ROOM) luaL_checkstack(L, 6, "results");
-    neap_message_fini(&task->link.message);
-    neap_owner_end(&task->wait.own);
-    keep_values(L, task, box, count);
-    /* From here to publish no finaliser runs: a job that one made is seen here. */
-    if (neap_task_is_known(task)) outcome = share(L, task, box, first, count, &state, &shared_state);
-    neap_list_remove(&task->node);
-    vm->task_count--;
-    bool awaited = publish(task, state, shared_state, outcome);
-    if (!(task->flags & NEAP_TASK_DAEMON)) vm->needed--;
-    if (task->flags & NEAP_TASK_SCOPED) {
-        neap_task_leave_scope(task, state == NEAP_FUTURE_FAILED);
-    } else if (state == NEAP_FUTURE_FAILED && !(neap_task_is_known(task) && task->job->scope != NULL)) {
-        atomic_fetch_add_explicit(&vm->engine->failures, 1, memory_order_relaxed);
-        task->flags |= NEAP_TASK_REPORTED;
-        if (task->flags & NEAP_TASK_QUIET) {
-            /* it is told nowhere */
-        } else if (awaited) {
-            neap_failure_note_unjoined(L, box);
-        } else {
-            neap_failure_report(L, box);
-        }
-    }
-    neap_owner_end(&task->wait.own); /* what finalisers have taken in its name meanwhile */
-    task->coroutine = NULL;
-    if (task->slot != 0) neap_anchors_remove(L, &vm->handles, task->slot);
 }
 
 /* --- what others ask of it --- */
@@ -576,108 +409,4 @@ bool neap_task_cancel(lua_State *L, int box) {
     task->flags |= NEAP_TASK_CANCELLED;
     neap_task_interrupt(task);
     return true;
-}
-
-/* A cancel from another thread has arrived. */
-static void cancel_arrived(struct neap_job *job) {
-    struct neap_task *task = job->task;
-    if (task->flags & NEAP_TASK_CANCELLED) return;
-    task->flags |= NEAP_TASK_CANCELLED;
-    neap_task_interrupt(task);
-}
-
-/* --- its job --- */
-
-int neap_task_push_values(lua_State *L, const struct neap_task *task, int box) {
-    int count = neap_future_state(&task->future) == NEAP_FUTURE_DONE ? *neap_task_values(task) : 1;
-    if (count <= 1) {
-        if (count == 1) lua_getiuservalue(L, box, 1);
-        return count;
-    }
-    lua_getiuservalue(L, box, 1);
-    int table = lua_gettop(L);
-    if (count == NEAP_TASK_MANY) {
-        lua_rawgeti(L, table, 0);
-        count = (int)lua_tointeger(L, -1);
-        lua_pop(L, 1);
-    }
-    luaL_checkstack(L, count, "results");
-    for (int i = 1; i <= count; i++) lua_rawgeti(L, table, i);
-    lua_remove(L, table);
-    return count;
-}
-
-/* Gives the job of an ended task its outcome, so that it looks to other threads as the task does here. */
-static void encode_ended(lua_State *L, struct neap_task *task, struct neap_job *job, int box) {
-    enum neap_future_state state = neap_future_state(&task->future);
-    int first = lua_gettop(L) + 1, count = neap_task_push_values(L, task, box);
-    struct neap_outcome *outcome = make_outcome(L, box, first, count, &state);
-    lua_settop(L, first - 1);
-    job->task = NULL;
-    if (state != neap_future_state(&task->future)) /* it was done: see share */
-        atomic_store_explicit(&job->future.object.observed, true, memory_order_relaxed);
-    neap_future_end(&job->future, state, outcome);
-}
-
-bool neap_task_is_endless(lua_State *L, int box) {
-    const struct neap_task *task = lua_touserdata(L, box);
-    int top = lua_gettop(L);
-    if (task->flags & NEAP_TASK_TIMER) return true;
-    bool endless = neap_task_push_extras(L, box, false) && lua_getfield(L, -1, "endless") == LUA_TBOOLEAN;
-    lua_settop(L, top);
-    return endless;
-}
-
-struct neap_job *neap_task_job(lua_State *L, int box) {
-    struct neap_task *task = lua_touserdata(L, box);
-    if (neap_task_is_known(task)) return task->job;
-    box = lua_absindex(L, box);
-    neap_task_push_extras(L, box, true);
-    struct neap_box *keeper = neap_box_new(L, NEAP_HANDLE_TASK_JOB, sizeof *keeper, 0);
-    if (neap_task_is_known(task)) { /* a finaliser has just sent it */
-        lua_pop(L, 2);
-        return task->job;
-    }
-    struct neap_job *job = neap_job_new(&neap_task_job_class, neap_task_vm(task)->loop.mailbox, task->id);
-    if (job == NULL) luaL_error(L, "not enough memory");
-    job->failures = &neap_task_vm(task)->engine->failures;
-    keeper->object = &job->future.object;
-    if (lua_getfield(L, -2, "name") == LUA_TSTRING) neap_job_set_name(job, lua_tostring(L, -1));
-    lua_pop(L, 1);
-    lua_setfield(L, -2, "job");
-    lua_pop(L, 1);
-    job->scope = task->scope;
-    adopt(task, job);
-    atomic_store_explicit(&job->daemon, (task->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
-    job->endless = neap_task_is_endless(L, box);
-    if (task->flags & NEAP_TASK_TIMER)
-        atomic_store_explicit(&job->race, neap_task_has_begun(task) ? NEAP_JOB_DECIDED : NEAP_JOB_OPEN,
-                              memory_order_relaxed);
-    atomic_store_explicit(&job->cancel_requested, (task->flags & NEAP_TASK_CANCELLED) != 0, memory_order_relaxed);
-    bool observed = task->flags & NEAP_TASK_SCOPED ||
-                    atomic_load(&task->future.object.observed); /* a scope tells of its failures */
-    atomic_store_explicit(&job->future.object.observed, observed, memory_order_relaxed);
-    neap_box_register(L, box, &job->future.object);
-    if (neap_task_has_ended(task))
-        encode_ended(L, task, job, box);
-    else
-        atomic_store_explicit(&job->future.object.state, (uint8_t)neap_future_state(&task->future),
-                              memory_order_relaxed);
-    bool waiting = atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
-    atomic_store_explicit(job->waiting, waiting, memory_order_relaxed);
-    return job;
-}
-
-void neap_task_get_name(lua_State *L, int box, char name[NEAP_JOB_NAME_MAX + 1]) {
-    const struct neap_task *task = lua_touserdata(L, box);
-    if (neap_task_is_known(task)) {
-        neap_job_get_name(task->job, name);
-        return;
-    }
-    int top = lua_gettop(L);
-    if (neap_task_push_extras(L, box, false) && lua_getfield(L, -1, "name") == LUA_TSTRING)
-        snprintf(name, NEAP_JOB_NAME_MAX + 1, "%s", lua_tostring(L, -1));
-    else
-        snprintf(name, NEAP_JOB_NAME_MAX + 1, "task-%u", task->id);
-    lua_settop(L, top);
 }

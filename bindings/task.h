@@ -88,9 +88,6 @@ struct neap_task *neap_task_spawn(lua_State *L, int arguments, const struct neap
 /* Makes the record that stands for code outside tasks; its box is anchored for as long as the state lives. */
 struct neap_task *neap_task_new_root(lua_State *L);
 
-/* What runs at the base of a task's coroutine; called as seat.h says. */
-int neap_task_main(lua_State *L);
-
 /* What takes the place of root, with its handle, when the state is being closed, or while root waits; outside of Lua.
  * NULL: no memory. */
 struct neap_task *neap_task_new_ghost(struct neap_vm *vm);
@@ -102,19 +99,9 @@ int neap_task_yield(lua_State *L);
 /* Pushes the handle of a task that has not ended. Raises when out of memory. */
 void neap_task_push(lua_State *L, struct neap_task *task);
 
-/* The job of the task whose box is at `box`, made on the first call. Raises when out of memory.
- * Borrowed: the box keeps it. */
-struct neap_job *neap_task_job(lua_State *L, int box);
-
 /* Asks the task whose box is at `box` to stop; the value on top of the stack is the reason (nil: none) and is popped.
  * False when it has ended or was asked before. */
 bool neap_task_cancel(lua_State *L, int box);
-/* Writes its name: given, or "task-7". */
-void neap_task_get_name(lua_State *L, int box, char name[NEAP_JOB_NAME_MAX + 1]);
-
-/* Pushes what the ended task, whose box is at `box`, returned, or its error; returns how many values. */
-int neap_task_push_values(lua_State *L, const struct neap_task *task, int box);
-
 /* Something in `task` was cancelled: if it is parked where that can be delivered, wakes it. */
 void neap_task_interrupt(struct neap_task *task);
 
@@ -132,18 +119,12 @@ static inline struct neap_job *neap_task_known_job(const struct neap_task *task)
     return neap_task_is_known(task) ? task->job : NULL;
 }
 
-/* It has ended, or never will go on: its scope is told, if it belongs to one. */
-void neap_task_leave_scope(struct neap_task *task, bool failed);
-
 /* Its function has been called, or is just about to be. */
 static inline bool neap_task_has_begun(const struct neap_task *task) {
     return neap_future_state(&task->future) != NEAP_FUTURE_NEW;
 }
 
 static inline struct neap_task *neap_task_current(lua_State *L) { return neap_vm_of(L)->current; }
-
-/* Is the task whose box is at `box` one of neap.timer or neap.every? */
-bool neap_task_is_endless(lua_State *L, int box);
 
 /* A table that belongs to the task whose box is at `box`: "name", "data", "traceback", "reason", "job", "context",
  * "endless" (of neap.every). Pushes it, made first when `make` says so; else nil and false. */

@@ -19,6 +19,7 @@
 #include "bindings/slice.h"
 #include "bindings/spare.h"
 #include "bindings/task.h"
+#include "bindings/task_body.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/engine.h"
