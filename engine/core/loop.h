@@ -63,7 +63,7 @@ struct neap_loop {
     struct neap_timers timers;         /* own thread */
     int64_t now;                       /* when this turn began; for reports and slices, never for deadlines */
     uint32_t spin_ns;                  /* how long to spin before parking; adapts, see park.  Own thread */
-    uint32_t look_pauses;              /* how long a wait looks before it parks; see SPINNING in wait.c. Own thread */
+    uint32_t look_pauses;              /* how long a wait looks before it parks; see HOW LONG in spin.c. Own thread */
     uint32_t looks_in_vain;            /* since that became the least. Own thread */
     uint32_t idle_parks;               /* parks since spinning was last tried */
     uint32_t probe_parks;              /* as many until it is tried again; adapts, see IDLE. Own thread */

@@ -37,22 +37,12 @@
  *             own claim fails if the sender was first, and then it has the value; if it succeeds no sender can claim
  *             it any more, and it unlinks (5).
  *
- * SELECT      Links of several objects are tried and enlisted while all their guards are held, taken in the
- *             order of their addresses: all cases are looked at in one moment. They are tried in random order,
- *             so that ready ones are served fairly.
+ * SELECT      Waits on several links at once: see links.h.
+ *
+ * SPINNING    Before it parks it may look for a while: see spin.c.
  *
  * LOCKS       The guards of objects, in the order of addresses. Nothing is called while one is held but the class's own
  *             functions; waking is put off to after (neap_batch).
- *
- * SPINNING    Where an object is shared, nothing else is ready on this loop and the class can tell cheaply (hint),
- *             begin looks for some microseconds before it parks: being handed a value costs more than seeing it
- *             arrive. Nobody who waits is overtaken: attempt and quick refuse while others wait. It does not look
- *             all the time, so that whoever keeps it waiting has the memory to itself and gets something done
- *             between two looks. Where what it waits for is a matter of moments and nobody is held up by that
- *             (NEAP_QUICK_SOON: the next work of a pool, and what comes out of it) it does look all the time, until
- *             something else is ready here. Where it was in vain it looks half as long the next time, and after
- *             many times once as long as at first. What another process lets go of is looked for four times as
- *             long: that much longer it takes to be handed it.
  *
  * REJECTED    Claiming timeouts from a timer thread (two threads touch the timers); a lock per wait
  *             (two locks per hand-over, and an order between them); a separate queue record allocated
@@ -64,14 +54,11 @@
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/links.h"
 #include "core/loop.h"
 #include "core/remote.h"
+#include "core/spin.h"
 #include "core/ticket.h"
-
-/* About 30 ns each, on the machine that this was measured on. */
-enum { LOOK_PAUSES_MIN = 64, FIRST_PAUSES = 128, PAUSES_MAX = 256, LOOKS_IN_A_ROW = 4 };
-
-enum { FAR_SHIFT = 2, LOOKS_PER_PROBE = 32 }; /* see SPINNING */
 
 enum { SINCE_SHIFT = 24 }; /* the unit of `since`: 2^24 ns */
 
@@ -326,13 +313,6 @@ static void prepare(struct neap_wait *wait, struct neap_link *link) {
     neap_list_init(&link->node);
 }
 
-/* A shared object's own way past its guard, where it has one. */
-static enum neap_quick try_quick(struct neap_link *link) {
-    struct neap_object *object = link->object;
-    if (object->class->look != NULL) object->class->look(object, link);
-    return object->class->quick != NULL ? object->class->quick(object, link) : NEAP_QUICK_ASK;
-}
-
 static bool attempt_local(struct neap_wait *wait, struct neap_link *link) {
     struct neap_batch batch = {NULL, NULL};
     prepare(wait, link);
@@ -346,68 +326,13 @@ bool neap_wait_attempt(struct neap_wait *wait, struct neap_link *link) {
     if (!link->object->shared) return attempt_local(wait, link);
     struct neap_batch batch = {NULL, NULL};
     prepare(wait, link);
-    enum neap_quick quick = try_quick(link);
+    enum neap_quick quick = neap_link_try_quick(link);
     if (quick == NEAP_QUICK_DONE || quick == NEAP_QUICK_LATER) return quick == NEAP_QUICK_DONE;
     neap_object_lock(link->object);
     bool done = link->object->class->attempt(link->object, link, &batch);
     neap_object_unlock(link->object);
     neap_batch_flush(&batch);
     return done;
-}
-
-static enum neap_quick look_closely(struct neap_link *link) {
-    for (int i = 0; i < LOOKS_IN_A_ROW; i++) {
-        enum neap_quick quick = NEAP_QUICK_LATER;
-        if (link->object->class->hint(link->object, link)) quick = try_quick(link);
-        if (quick != NEAP_QUICK_LATER) return quick;
-        neap_relax();
-    }
-    return NEAP_QUICK_LATER;
-}
-
-/* It did not pay off. */
-static void look_less(struct neap_loop *loop) {
-    if (loop->look_pauses > LOOK_PAUSES_MIN) {
-        loop->look_pauses /= 2;
-    } else if (++loop->looks_in_vain == LOOKS_PER_PROBE) {
-        loop->looks_in_vain = 0;
-        loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
-    }
-}
-
-/* See SPINNING. `quick`: what came of the first try. */
-static enum neap_quick look(struct neap_loop *loop, struct neap_link *link, enum neap_quick quick) {
-    bool far = atomic_load_explicit(&link->object->far, memory_order_relaxed);
-    uint32_t limit = loop->look_pauses << (far ? FAR_SHIFT : 0);
-    for (uint32_t total = 0, pauses = FIRST_PAUSES; total < limit; total += pauses) {
-        for (uint32_t i = 0; quick == NEAP_QUICK_LATER && i < pauses; i++) neap_relax();
-        if (total > 0 && pauses < PAUSES_MAX) pauses *= 2;
-        quick = look_closely(link);
-        if (quick == NEAP_QUICK_LATER) continue;
-        loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
-        return quick;
-    }
-    look_less(loop);
-    return quick;
-}
-
-/* The same, all the time. Attempt is asked next, unless it was DONE. */
-static enum neap_quick watch(struct neap_loop *loop, struct neap_link *link) {
-    if (neap_loop_is_alone(loop) || loop->parks_at_once) return NEAP_QUICK_SOON;
-    for (uint32_t i = 0; i < loop->look_pauses && !neap_loop_has_ready(loop); i++) {
-        enum neap_quick quick = try_quick(link);
-        if (quick != NEAP_QUICK_SOON) {
-            loop->look_pauses = NEAP_LOOK_PAUSES_MAX;
-            return quick;
-        }
-        neap_relax();
-    }
-    look_less(loop);
-    return NEAP_QUICK_SOON;
-}
-
-static bool is_worth_looking(const struct neap_wait *wait, const struct neap_link *link) {
-    return link->object->class->hint != NULL && !neap_loop_has_ready(wait->loop);
 }
 
 /* --- opening --- */
@@ -472,12 +397,12 @@ static int begin_shared(struct neap_wait *wait, struct neap_link *link, int64_t 
     struct neap_batch batch = {NULL, NULL};
     struct neap_object *object = link->object;
     prepare(wait, link);
-    enum neap_quick quick = try_quick(link);
+    enum neap_quick quick = neap_link_try_quick(link);
     bool waits = quick != NEAP_QUICK_DONE && deadline > 0 && wait->loop != NULL;
     if (waits && quick == NEAP_QUICK_SOON)
-        quick = watch(wait->loop, link);
-    else if (waits && is_worth_looking(wait, link))
-        quick = look(wait->loop, link, quick);
+        quick = neap_spin_watch(wait->loop, link);
+    else if (waits && neap_spin_is_worth_it(wait->loop, link))
+        quick = neap_spin_look(wait->loop, link, quick);
     if (quick == NEAP_QUICK_DONE) return 0;
     if (quick == NEAP_QUICK_LATER && deadline <= 0) return NEAP_TIMEOUT;
     neap_object_lock(object);
@@ -493,109 +418,13 @@ static int begin_one(struct neap_wait *wait, struct neap_link *link, int64_t dea
     return attempt_local(wait, link) ? 0 : neap_wait_park(wait, link, deadline);
 }
 
-/* --- several links --- */
-
-/* See neap_class.look. */
-static void look_at_all(const struct neap_link *links, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        struct neap_object *object = links[i].object;
-        if (object->shared && object->class->look != NULL) object->class->look(object, &links[i]);
-    }
-}
-
-static const struct neap_object *object_of(const struct neap_list *node) {
-    return NEAP_CONTAINER_OF(node, struct neap_link, node)->object;
-}
-
-/* Takes the first `count` links of the chain `*rest` and returns them as a chain by the addresses of their objects.
- * Chains go through node.next, which is free until the links are enlisted, and end with NULL: no memory is needed. */
-static struct neap_list *sort_chain(struct neap_list **rest, uint32_t count) {
-    struct neap_list *first, **end = &first;
-    if (count == 1) {
-        first = *rest;
-        *rest = first->next;
-        first->next = NULL;
-        return first;
-    }
-    struct neap_list *a = sort_chain(rest, count / 2), *b = sort_chain(rest, count - count / 2);
-    while (a != NULL && b != NULL) {
-        struct neap_list **nearer = (uintptr_t)object_of(b) < (uintptr_t)object_of(a) ? &b : &a;
-        *end = *nearer;
-        end = &(*nearer)->next;
-        *nearer = *end;
-    }
-    *end = a != NULL ? a : b;
-    return first;
-}
-
-/* Takes the guards of all objects, each once, in the order of addresses. Local ones have none. */
-static void lock_all(struct neap_link *links, uint32_t count) {
-    struct neap_list *chain = NULL, *next;
-    const struct neap_object *last = NULL;
-    uint32_t shared = 0;
-    for (uint32_t i = count; i-- > 0;) {
-        links[i].guarded = false;
-        neap_object_check_home(links[i].object);
-        if (!links[i].object->shared) continue;
-        links[i].node.next = chain;
-        chain = &links[i].node;
-        shared++;
-    }
-    if (shared > 1) chain = sort_chain(&chain, shared);
-    for (; chain != NULL; chain = next) {
-        struct neap_link *link = NEAP_CONTAINER_OF(chain, struct neap_link, node);
-        next = chain->next;
-        neap_list_init(chain);
-        if (link->object == last) continue;
-        neap_guard_lock(&link->object->guard);
-        link->guarded = true;
-        last = link->object;
-    }
-}
-
-static void unlock_all(struct neap_link *links, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        if (links[i].guarded) neap_guard_unlock(&links[i].object->guard);
-}
-
-/* A small generator of its own: fairness needs no more, and no state is shared. */
-static uint32_t random_below(uint32_t bound) {
-    static _Thread_local uint32_t state = 2463534242u;
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return state % bound;
-}
-
-/* Tries the links in random order, each once, until one is served; its index, or NEAP_TIMEOUT. The order is drawn step
- * by step (Fisher and Yates) and stands in the links' own `result` meanwhile. */
-static int attempt_any(struct neap_link *links, uint32_t count, struct neap_batch *batch) {
-    int served = NEAP_TIMEOUT;
-    for (uint32_t i = 0; i < count; i++) links[i].result = (int)i;
-    for (uint32_t i = 0; i < count && served < 0; i++) {
-        uint32_t other = i + random_below(count - i);
-        int at = links[other].result, kept;
-        links[other].result = links[i].result;
-        links[i].result = at;
-        kept = links[at].result;
-        links[at].result = 0;
-        if (links[at].object->class->attempt(links[at].object, &links[at], batch))
-            served = at;
-        else
-            links[at].result = kept;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        if ((int)i != served) links[i].result = 0;
-    return served;
-}
-
 static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t count, int64_t deadline) {
     struct neap_batch batch = {NULL, NULL};
     int code = 0;
     for (uint32_t i = 0; i < count; i++) prepare(wait, &links[i]);
-    look_at_all(links, count);
-    lock_all(links, count);
-    int served = attempt_any(links, count, &batch);
+    neap_links_look(links, count);
+    neap_links_lock(links, count);
+    int served = neap_links_attempt(links, count, &batch);
     if (served < 0 && deadline > 0) {
         code = prepare_open(wait, links, count, deadline);
         if (code == 0) {
@@ -604,7 +433,7 @@ static int begin_many(struct neap_wait *wait, struct neap_link *links, uint32_t 
             served = NEAP_PARKED;
         }
     }
-    unlock_all(links, count);
+    neap_links_unlock(links, count);
     neap_batch_flush(&batch);
     if (code != 0) return code;
     for (uint32_t i = 0; served == NEAP_PARKED && i < count; i++)

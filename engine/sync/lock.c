@@ -12,7 +12,7 @@
  *                and one that does not, does not.
  *             3. `hold` is linked from when the holder's thread knows that it holds (got, resumed) until it lets go,
  *                and is let go before the lock is passed on: the next holder finds it unlinked.
- * CONTENTION  Who comes while it is held for a moment looks a little before it waits (SPINNING in core/wait.c), and
+ * CONTENTION  Who comes while it is held for a moment looks a little before it waits (core/spin.c), and
  *             takes the lock when it is free: those that look overtake each other. So the threads that want it take it
  *             in runs, each while its memory is near, instead of waking each other for each turn. Who does not get it
  *             by looking waits, and who waits is overtaken by nobody (1): nobody starves.
