@@ -9,7 +9,8 @@
  *             through. The frame of depth d, or one further out, clears it when it has caught something: by then the
  *             variables between have been closed. Frames inside a `<close>` handler are deeper and clear nothing. A
  *             region that such a handler enters works as anywhere, and is a shield: what unwinds outside has been told.
- * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions'.
+ * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions'; code
+ *             that does not wait is interrupted when a beat of the pulse finds that it has passed (slice.c).
  * GENERATORS  A region belongs to the code between its entry and its exit. When a coroutine of the user's own is
  *             left in the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back;
  *             when it goes on, its own are put inside those of who resumes it then. Depth is counted in each
@@ -19,6 +20,7 @@
 #include "bindings/cancel.h"
 
 #include <lauxlib.h>
+#include <stdatomic.h>
 
 #include "bindings/await.h"
 #include "bindings/codec.h"
@@ -110,18 +112,25 @@ bool neap_cancel_is_due(const struct neap_task *task) {
     return find_due(task, &whole) != NULL || whole;
 }
 
+static bool is_over(const struct neap_region *region, int64_t now) {
+    return region->own_deadline <= now && !region->cancelled;
+}
+
+bool neap_cancel_is_late(const struct neap_task *task) {
+    if (task->regions == NULL) return false;
+    int64_t now = neap_clock_now();
+    for (const struct neap_region *region = task->regions; region != NULL; region = region->outer)
+        if (is_over(region, now)) return true;
+    return false;
+}
+
 void neap_cancel_expire(struct neap_task *task) {
     int64_t now = neap_clock_now();
     for (struct neap_region *region = task->regions; region != NULL; region = region->outer) {
-        /* `deadline` is the nearest of this region's and those around it: what is due
-         * here and not outside is its own */
-        bool own = region->shield || region->outer == NULL || region->deadline < region->outer->deadline;
-        if (region->deadline <= now && own) {
-            region->cancelled = region->timed_out = true;
-            task->flags |= NEAP_TASK_PENDING;
-            neap_slice_start(neap_task_vm(task), &neap_task_vm(task)->slice); /* it may go on without a wait */
-        }
-        if (region->shield) return;
+        if (!is_over(region, now)) continue;
+        region->cancelled = region->timed_out = true;
+        task->flags |= NEAP_TASK_PENDING;
+        neap_slice_start(neap_task_vm(task), &neap_task_vm(task)->slice); /* it may go on without a wait */
     }
 }
 
@@ -175,7 +184,9 @@ void neap_region_enter(struct neap_task *task, struct neap_region *region) {
     if (task->unwinding != 0) region->shield = true; /* see UNWINDING */
     task->unwinding = 0;
     nest(region, task->regions);
+    atomic_signal_fence(memory_order_release); /* a beat of the pulse looks at it: see DEADLINES */
     task->regions = region;
+    if (region->own_deadline != NEAP_FOREVER) neap_slice_start(neap_task_vm(task), &neap_task_vm(task)->slice);
 }
 
 void neap_region_leave(struct neap_task *task, struct neap_region *region) {

@@ -30,7 +30,9 @@ bool neap_cancel_is_due(const struct neap_task *task);
 static inline int64_t neap_cancel_deadline(const struct neap_task *task) {
     return task->regions == NULL ? INT64_MAX : task->regions->deadline;
 }
-/* A deadline of the regions has passed: marks those whose own it was as cancelled. */
+/* Has the time of one of the regions passed, without anybody having noted that? For signal handlers, too. */
+bool neap_cancel_is_late(const struct neap_task *task);
+/* Notes it: those whose own deadline it was are cancelled. */
 void neap_cancel_expire(struct neap_task *task);
 
 /* Pushes a new cancellation error with the reason at `index` (0: none). */

@@ -10,9 +10,9 @@
  *             that a spare one does no harm, also to a program that we start; what it means by itself, urgent data on a
  *             socket, hardly anybody asks for, and who does gets it too.
  * BEATS       The handler counts the beats since the running task was resumed, and somebody wanted something of it.
- *             They are half a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop is looked
- *             at after STOP_BEATS, also where slices are off. The handler only guesses whether there is anything to do;
- *             what takes more than reading a few words is left to the hook.
+ *             They are half a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop, or a
+ *             deadline that has passed, is looked at after STOP_BEATS, also where slices are off. The handler only
+ *             guesses whether there is anything to do; what takes more than reading a few words is left to the hook.
  * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while
  *                true do pcall(work) end`) has swallowed a few when the hook stays from then on, and raises at
  *                every instruction outside of `<close>` handlers: so the error climbs, from one protected call
@@ -79,7 +79,8 @@ static bool is_cancelled_elsewhere(const struct neap_task *task) {
 }
 
 static bool may_have_to_stop(const struct neap_vm *vm, const struct neap_task *task) {
-    return task->flags & NEAP_TASK_PENDING || is_cancelled_elsewhere(task) || is_ending(vm);
+    return task->flags & NEAP_TASK_PENDING || is_cancelled_elsewhere(task) || is_ending(vm) ||
+           neap_cancel_is_late(task);
 }
 
 /* Is somebody waiting for the thread? Not for signal handlers. */
@@ -124,6 +125,11 @@ static bool is_pressed(const struct neap_task *task) {
 }
 
 /* --- setting the hook; in the handler too --- */
+
+/* The coroutine that runs: of a task, or the main one, outside of all tasks. NULL: the loop. */
+static lua_State *running(const struct neap_vm *vm) {
+    return vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
+}
 
 static struct neap_foreign_hook *find_foreign(struct neap_slice *slice, const lua_State *L) {
     for (int i = 0; i < NEAP_FOREIGN_HOOKS; i++)
@@ -173,7 +179,7 @@ static void arm(struct neap_vm *vm, lua_State *L) {
 
 void neap_slice_look_again(lua_State *L, const struct neap_task *task) {
     struct neap_vm *vm = neap_task_vm(task);
-    if (task->swallowed > 0 && L == vm->running && neap_cancel_is_due(task)) arm(vm, L);
+    if (task->swallowed > 0 && L == running(vm) && neap_cancel_is_due(task)) arm(vm, L);
 }
 
 /* Is nothing left to be tried? The main task has been running for seconds since it was to be stopped by force. */
@@ -194,7 +200,7 @@ static bool may_be_awaited(const struct neap_loop *loop) {
 static void on_beat(struct neap_loop *loop) {
     struct neap_vm *vm = loop->context;
     struct neap_slice *slice = &vm->slice;
-    lua_State *L = vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
+    lua_State *L = running(vm);
     bool stop = may_have_to_stop(vm, vm->current) || must_look_around(vm),
          share = slice->seconds > 0 && may_be_awaited(loop);
     loop->cut = 1;
@@ -232,7 +238,7 @@ void neap_slice_settle(struct neap_vm *vm, lua_State *left) {
     } else if (!stays || foreign != NULL) {
         restore(slice, left);
     }
-    lua_State *next = vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
+    lua_State *next = running(vm);
     if (stays && next != NULL)
         arm(vm, next); /* the error goes on climbing there */
     else if (vm->running == NULL || vm->current == vm->root)
@@ -250,6 +256,7 @@ static bool in_finaliser(lua_State *L) { return lua_gc(L, LUA_GCCOUNT, 0) < 0; }
 /* Takes note of requests that have not come through the loop. */
 static void look_around(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
     struct neap_job *job = neap_task_known_job(task);
+    neap_cancel_expire(task);
     if (job != NULL) neap_job_look(job);
     if (!is_ending(vm)) return;
     if (vm->slice.hard_at == 0) neap_slice_stop(vm);
@@ -320,6 +327,7 @@ static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_ho
 
 /* Regions are stopped here as in a task: bodies of timeouts and scopes. */
 static void act_outside(lua_State *L, struct neap_vm *vm) {
+    neap_cancel_expire(vm->root);
     if (neap_cancel_is_due(vm->root)) stop(L, vm, vm->root);
     note_shield(vm, vm->root);
     if (!is_pressed(vm->root)) restore(&vm->slice, L);

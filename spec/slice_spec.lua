@@ -422,6 +422,58 @@ local blocked = {
   ["a coroutine in a comparator"] = "table.sort({ 3, 2, 1 }, function() coroutine.wrap(loop)() end)",
 }
 
+describe("timeout #preempt", function()
+  for name, code in pairs(endless) do
+    it("stops what never waits: " .. name, function()
+      local script = prelude .. ("print(neap.timeout(0.001, function() %s end))"):format(code)
+      check("nil\ttimeout\ttimeout\n", script)
+      check("nil\ttimeout\ttimeout\n", script, 0, support.run_plain)
+    end)
+  end
+
+  for name, code in pairs(blocked) do
+    it("stops what never waits: " .. name, function()
+      check("nil\ttimeout\ttimeout\n", prelude .. ("print(neap.timeout(0.001, function() %s end))"):format(code))
+    end)
+  end
+
+  it("ends at the nearest, also where slices are off, and stops nothing outside", function()
+    check("nil\ttimeout\ttimeout\ntrue\n", prelude .. [[
+      neap.slice(0)
+      local outer
+      outer = neap.timeout(3600, function()
+        print(neap.timeout(0.001, function() neap.timeout(3600, loop) end))
+        local till = neap.now() + 0.05
+        while neap.now() < till do end
+        return true
+      end)
+      print(outer)]])
+  end)
+
+  it("leaves what a shield protects alone, and then stops", function()
+    check("protected\nnil\ttimeout\ttimeout\n", prelude .. [[
+      print(neap.timeout(0.001, function()
+        neap.shield(function()
+          local till = neap.now() + 0.05
+          while neap.now() < till do end
+          print("protected")
+        end)
+        loop()
+      end))]])
+  end)
+
+  it("stops a generator that another has begun, and the one who goes on with it stays as he was", function()
+    check("1\nnil\ttimeout\ttimeout\ndead\n", prelude .. [[
+      local generator = coroutine.create(function()
+        coroutine.yield(1)
+        loop()
+      end)
+      print(select(2, coroutine.resume(generator)))
+      print(neap.timeout(0.001, function() coroutine.resume(generator) neap.yield() end))
+      print(coroutine.status(generator))]])
+  end)
+end)
+
 describe("cancel #preempt", function()
   for name, code in pairs(endless) do
     it("stops a task: " .. name, function()

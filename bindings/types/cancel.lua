@@ -52,7 +52,8 @@ function neap.is_cancelled(err) end
 function neap.shield(fn, ...) end
 
 ---Calls `fn` with the arguments and returns what it returns; `nil, "timeout", "timeout"` if that is not done within
----`seconds`. It covers every wait inside, but not a loop that never waits. Of nested ones the nearest counts.
+---`seconds`. It covers every wait inside, and soon stops a loop that never waits, too, as cancelling does (see
+---`neap.slice`). Of nested ones the nearest counts.
 ---
 ---At the deadline `fn` is cancelled: its `<close>` variables run, and may wait. What the deadline does not reach is
 ---what `fn` has spawned outside a scope. With 0 the first call inside that could wait is stopped.
