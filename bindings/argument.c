@@ -78,6 +78,13 @@ void neap_argument_any(lua_State *L, int argument) {
     if (lua_type(L, argument) == LUA_TNONE) neap_argument_error(L, argument, "value expected");
 }
 
+void neap_argument_callable(lua_State *L, int argument) {
+    if (lua_isfunction(L, argument)) return;
+    if (lua_isnone(L, argument) || luaL_getmetafield(L, argument, "__call") == LUA_TNIL)
+        neap_argument_type_error(L, argument, lua_typename(L, LUA_TFUNCTION));
+    lua_pop(L, 1);
+}
+
 void neap_argument_type(lua_State *L, int argument, int type) {
     if (lua_type(L, argument) != type) neap_argument_type_error(L, argument, lua_typename(L, type));
 }

@@ -23,6 +23,8 @@ __attribute__((noreturn)) int neap_refuse(lua_State *L, const char *format, ...)
 
 /* Anything, nil too. */
 void neap_argument_any(lua_State *L, int argument);
+/* A function, or what can be called like one. */
+void neap_argument_callable(lua_State *L, int argument);
 /* One of LUA_T... */
 void neap_argument_type(lua_State *L, int argument, int type);
 

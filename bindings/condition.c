@@ -193,7 +193,7 @@ static int wait_for_in_place(lua_State *L) {
 static int condition_wait_for(lua_State *L) {
     struct neap_object *lock = neap_condition_lock(check(L));
     struct neap_task *task = neap_task_current(L);
-    neap_argument_any(L, PREDICATE);
+    neap_argument_callable(L, PREDICATE);
     int64_t deadline = neap_check_timeout(L, 3);
     if (!neap_lock_is_own(lock, &task->wait.own))
         return luaL_error(L, "the task does not hold the lock of this condition");

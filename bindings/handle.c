@@ -447,7 +447,7 @@ static int handle_newindex(lua_State *L) {
         return luaL_error(L, "daemon can be set before the start only: give it as an option");
     if (strcmp(key, "name") != 0)
         return luaL_error(L, "a %s has no field '%s' to set", neap_bindings[target.kind]->name, key);
-    neap_argument_check(L, lua_type(L, 3) == LUA_TSTRING, 3, "a name is a string");
+    if (lua_type(L, 3) != LUA_TSTRING) return luaL_error(L, "name: string expected, got %s", luaL_typename(L, 3));
     if (target.mirror != NULL) return set_name_there(L, target.mirror);
     if (target.job != NULL) neap_job_set_name(target.job, lua_tostring(L, 3));
     if (target.task == NULL) return 0;

@@ -82,16 +82,23 @@ static const char *give_back(lua_State *L, struct neap_holder *holder) {
     return code == 0 ? NULL : "the task does not hold the lock of this guard";
 }
 
+static int await_lock(lua_State *L, struct neap_object *lock, int64_t deadline, neap_finish finish) {
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = lock;
+    task->link.op = NEAP_LOCK_ACQUIRE;
+    return neap_await(L, &task->link, 1, deadline, finish);
+}
+
 static int finish_guard(lua_State *L, struct neap_task *task, int code) {
     return neap_holder_finish(L, 2, neap_acquired_result(L, task, code));
 }
 
 int neap_lock_method_guard(lua_State *L) {
     struct neap_object *lock = self(L);
-    lua_settop(L, 2);
+    int64_t deadline = neap_check_timeout(L, 2);
+    lua_settop(L, 1);
     neap_holder_new(L, lock, give_back);
-    lua_insert(L, 2); /* lock, holder, timeout */
-    return neap_await_object(L, lock, NEAP_LOCK_ACQUIRE, 3, finish_guard);
+    return await_lock(L, lock, deadline, finish_guard);
 }
 
 static int finish_with(lua_State *L, struct neap_task *task, int code) {
@@ -101,13 +108,10 @@ static int finish_with(lua_State *L, struct neap_task *task, int code) {
 
 int neap_lock_method_with(lua_State *L) {
     struct neap_object *lock = self(L);
-    neap_argument_any(L, 2);
+    neap_argument_callable(L, 2);
     neap_holder_new(L, lock, give_back);
     lua_insert(L, 2);
-    struct neap_task *task = neap_await_begin(L);
-    task->link.object = lock;
-    task->link.op = NEAP_LOCK_ACQUIRE;
-    return neap_await(L, &task->link, 1, NEAP_FOREVER, finish_with);
+    return await_lock(L, lock, NEAP_FOREVER, finish_with);
 }
 
 /* --- bindings --- */

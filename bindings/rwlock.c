@@ -53,10 +53,13 @@ static int finish_guard(lua_State *L, struct neap_task *task, int code) {
 
 static int guard(lua_State *L, enum neap_rwlock_op op) {
     struct neap_object *rwlock = check(L);
-    lua_settop(L, 2);
+    int64_t deadline = neap_check_timeout(L, 2);
+    lua_settop(L, 1);
     neap_holder_new(L, rwlock, give_back);
-    lua_insert(L, 2); /* lock, holder, timeout */
-    return neap_await_object(L, rwlock, (uint8_t)op, 3, finish_guard);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = rwlock;
+    task->link.op = (uint8_t)op;
+    return neap_await(L, &task->link, 1, deadline, finish_guard);
 }
 
 static int rwlock_guard_read(lua_State *L) { return guard(L, NEAP_RWLOCK_READ); }

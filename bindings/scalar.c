@@ -142,7 +142,7 @@ static int updated(lua_State *L, int status, lua_KContext context) {
 }
 
 int neap_scalar_method_update(lua_State *L, int index, enum neap_type type, void *at) {
-    neap_argument_any(L, index);
+    neap_argument_callable(L, index);
     lua_settop(L, index);
     lua_pushinteger(L, type);
     return update(L, type, at);

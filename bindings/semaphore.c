@@ -105,7 +105,7 @@ static int finish_with(lua_State *L, struct neap_task *task, int code) {
 
 static int semaphore_with(lua_State *L) {
     struct neap_object *semaphore = check(L);
-    neap_argument_any(L, 2);
+    neap_argument_callable(L, 2);
     neap_holder_new(L, semaphore, give_back);
     lua_insert(L, 2);
     return await_permit(L, NEAP_FOREVER, finish_with);

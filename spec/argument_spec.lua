@@ -40,6 +40,53 @@ describe("wrong arguments of a method", function()
   end)
 end)
 
+describe("a timeout that is none", function()
+  it("is refused by its own position in what makes guards", function()
+    local cases = {
+      guard = { neap.lock(), neap.rlock(), neap.condition(), neap.semaphore() },
+      guard_read = { neap.rwlock() },
+      guard_write = { neap.rwlock() },
+    }
+    for name, makers in pairs(cases) do
+      for _, handle in ipairs(makers) do
+        assert.are.equal(("bad argument #1 to '%s' (timeout must not be negative or NaN)"):format(name),
+          refusal(handle[name], handle, -1))
+      end
+    end
+  end)
+end)
+
+describe("something else than a function", function()
+  it("is refused before anything is acquired or awaited", function()
+    local condition <const> = neap.condition()
+    local cases = {
+      { "with", neap.lock() }, { "with", neap.rlock() }, { "with", condition }, { "with", neap.semaphore() },
+      { "wait_for", condition }, { "update", neap.value("i32") },
+    }
+    for _, case in ipairs(cases) do
+      local name, handle = case[1], case[2]
+      assert.are.equal(("bad argument #1 to '%s' (function expected, got number)"):format(name),
+        refusal(handle[name], handle, 5))
+      assert.are.equal(("bad argument #1 to '%s' (function expected, got no value)"):format(name),
+        refusal(handle[name], handle))
+    end
+  end)
+
+  it("is taken if it can be called like one", function()
+    local callable = setmetatable({}, { __call = function(_, x) return "called", x end })
+    assert.are.same({ "called", 1 }, { neap.lock():with(callable, 1) })
+    assert.are.same({ "called", 1 }, { neap.semaphore():with(callable, 1) })
+  end)
+end)
+
+describe("a name of a handle", function()
+  it("is a string", function()
+    local task = neap.spawn(function() end)
+    assert.matches("argument_spec.lua:%d+: name: string expected, got number$",
+      refusal(function() task.name = 5 end))
+  end)
+end)
+
 describe("a method of another kind of handle, or of none", function()
   it("is refused by its name", function()
     local seen = 0

@@ -22,7 +22,7 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
     neap_list_push_back(&((struct neap_scope *)object)->waiters, &link->node);
 }
 
-static const char *const verbs[] = {"wait for the end of"};
+static const char *const verbs[] = {"wait for the end"};
 
 const struct neap_class neap_scope_class = {
     .name = "scope",
