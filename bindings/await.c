@@ -51,11 +51,10 @@ static bool name_function(lua_State *L, int function, const char *module) {
     return false;
 }
 
-/* Pushes "table.sort" for the C function of `frame`, or what the frame itself says of its name. */
-static void push_function_name(lua_State *L, lua_Debug *frame) {
+/* Replaces the function of `frame`, on top of the stack, by "table.sort", or what the frame itself says of its name. */
+static void replace_by_name(lua_State *L, lua_Debug *frame) {
     static const char *const standard[] = {LUA_TABLIBNAME, LUA_STRLIBNAME,  LUA_COLIBNAME,
                                            LUA_DBLIBNAME,  LUA_UTF8LIBNAME, NULL};
-    lua_getinfo(L, "f", frame);
     int function = lua_gettop(L);
     lua_pushglobaltable(L);
     if (name_function(L, function, "")) return;
@@ -82,26 +81,48 @@ static void push_function_name(lua_State *L, lua_Debug *frame) {
 
 /* Functions that can be yielded across, by their names. */
 static bool is_passable(const char *name) {
-    return strcmp(name, "pcall") == 0 || strcmp(name, "xpcall") == 0 || strncmp(name, "neap.", 5) == 0;
+    static const char *const passable[] = {"pcall", "xpcall", "dofile"};
+    for (size_t i = 0; i < sizeof passable / sizeof passable[0]; i++)
+        if (strcmp(name, passable[i]) == 0) return true;
+    return strncmp(name, "neap.", 5) == 0;
+}
+
+/* So can all methods of handles that call a function of the script: lock:with, value:update. */
+static bool is_method(lua_CFunction function) {
+    for (int kind = 0; kind < NEAP_HANDLE_COUNT; kind++)
+        if (neap_bindings[kind] != NULL && neap_box_method_name(neap_bindings[kind], function) != NULL) return true;
+    return false;
+}
+
+/* Raises an error that names the innermost function of `coroutine`, from `level` outwards, that cannot be yielded across;
+ * returns if there is none. What can fail is done in L, the running one: an error in another would skip those between. */
+static void raise_impassable(lua_State *L, lua_State *coroutine, int level) {
+    lua_Debug frame;
+    if (!lua_checkstack(coroutine, 1)) return;
+    for (; lua_getstack(coroutine, level, &frame); level++) {
+        lua_getinfo(coroutine, "nS", &frame);
+        if (frame.what[0] != 'C') continue;
+        lua_getinfo(coroutine, "f", &frame);
+        if (coroutine != L) lua_xmove(coroutine, L, 1);
+        bool passable = is_method(lua_tocfunction(L, -1));
+        replace_by_name(L, &frame);
+        const char *name = lua_tostring(L, -1);
+        if (!passable && !is_passable(name)) luaL_error(L, "cannot wait inside %s: Lua cannot yield across it", name);
+        lua_pop(L, 1);
+    }
 }
 
 /* Raises an error that names what stands between the waiting function and the loop. */
 static int raise_obstacle(lua_State *L) {
-    lua_Debug frame;
     luaL_checkstack(L, 10, "error");
     if (lua_gc(L, LUA_GCCOUNT, 0) < 0) return luaL_error(L, "cannot wait inside __gc: a finaliser must not wait");
     if (neap_vm_of(L)->calls_back)
         return luaL_error(L, "cannot wait in a callback of luv: it runs outside of tasks; spawn one that waits");
     if (neap_task_current(L) == neap_vm_of(L)->root)
         return luaL_error(L, "cannot wait here: the host turns the loop, and this code is outside of tasks");
-    for (int level = 1; lua_getstack(L, level, &frame); level++) {
-        lua_getinfo(L, "nS", &frame);
-        if (frame.what[0] != 'C') continue;
-        push_function_name(L, &frame);
-        const char *name = lua_tostring(L, -1);
-        if (!is_passable(name)) return luaL_error(L, "cannot wait inside %s: Lua cannot yield across it", name);
-        lua_pop(L, 1);
-    }
+    raise_impassable(L, L, 1);
+    const struct neap_vm *vm = neap_vm_of(L);
+    if (vm->current->lua_blocked > 0) raise_impassable(L, vm->blocked, vm->blocked_level);
     return luaL_error(
         L, "cannot wait here: a coroutine between this code and its task was resumed where Lua cannot yield");
 }

@@ -128,6 +128,14 @@ static const char *status_of(lua_State *L, lua_State *coroutine, int index) {
 
 enum { FAILED = -1, SUSPENDED = -2 };
 
+/* To be called before current->lua_blocked is raised: whatever waits before it is lowered is told of the frame of L at
+ * `level`, or of one further out. */
+static void note_obstacle(struct neap_vm *vm, lua_State *L, int level) {
+    if (vm->current->lua_blocked > 0) return;
+    vm->blocked = L;
+    vm->blocked_level = level;
+}
+
 /* Lets the coroutine run until it yields (the number of values, moved to L), fails (the error,
  * moved), or the engine suspends it. */
 static int advance(lua_State *L, lua_State *coroutine, int arguments) {
@@ -135,6 +143,7 @@ static int advance(lua_State *L, lua_State *coroutine, int arguments) {
     struct neap_task *task = vm->current;
     bool blocked = task != vm->root && !lua_isyieldable(L);
     int results = 0;
+    if (blocked) note_obstacle(vm, L, 1);
     task->lua_blocked = (uint8_t)(task->lua_blocked + blocked);
     *(struct neap_vm **)lua_getextraspace(coroutine) = vm; /* it may be older than the vm, in a plain lua5.4 */
     vm->running = coroutine;
@@ -239,6 +248,7 @@ static int close_coroutine(lua_State *L, lua_State *coroutine) {
     bool unhooked = before != LUA_OK && before != LUA_YIELD && vm->slice.signal != 0; /* a hook may have raised */
     if (vm->limits.cpu_ns > 0 && (vm->limits.spent || unhooked)) return before;       /* see limits.c */
     vm->running = coroutine;
+    note_obstacle(vm, L, 0);
     vm->current->lua_blocked++;
 #if LUA_VERSION_RELEASE_NUM >= 50406
     int status = lua_closethread(coroutine, L);

@@ -81,6 +81,8 @@ struct neap_vm {
     struct neap_task *ghost;
     struct neap_task *current;   /* whose code runs; root when no task's does */
     lua_State *volatile running; /* the innermost coroutine of current; NULL outside tasks. Read by signal handlers */
+    lua_State *blocked;          /* while current->lua_blocked is not 0: the outermost coroutine that cannot yield */
+    int blocked_level;           /* the innermost of its frames that can be why */
     int metatables[NEAP_HANDLE_COUNT]; /* registry references; 0 until first used */
     struct neap_encoder *encoder;      /* the codec's scratch; see codec.h */
     struct neap_list tasks;            /* neap_task.node: started or not, but not ended */

@@ -377,10 +377,36 @@ describe("where Lua cannot yield", function()
         message)
     end)
 
-    it("a wait inside a coroutine inside " .. name .. " raises as well", function()
-      local ok, message = pcall(in_task, call, coroutine.wrap(function() neap.sleep(1) end))
-      assert.is_false(ok)
-      assert.is_truthy(tostring(message):find("cannot wait", 1, true), message)
+    it("a wait inside coroutines inside " .. name .. " names it as well", function()
+      local says = "cannot wait inside " .. name .. ": Lua cannot yield across it"
+      local function wait_deep() coroutine.wrap(function() neap.sleep(1) end)() end
+      local ways = { coroutine.wrap(function() neap.sleep(1) end), coroutine.wrap(wait_deep), wait_deep }
+      for _, wait_there in ipairs(ways) do
+        local ok, message = pcall(in_task, call, wait_there)
+        assert.is_false(ok)
+        assert.is_truthy(tostring(message):find(says, 1, true), message)
+      end
+    end)
+
+    it("a wait names " .. name .. ", not what can be yielded across", function()
+      local file <close> = support.temporary_file()
+      support.write_file(file.path, "wait_of_the_spec()")
+      rawset(_G, "wait_of_the_spec", function() neap.sleep(1) end)
+      local held, condition = neap.lock(), neap.condition()
+      local passable = {
+        function() return dofile(file.path) end,
+        function() return held:with(neap.sleep, 1) end,
+        function() return condition:with(function() return condition:wait_for(function() neap.sleep(1) end) end) end,
+        function() return neap.value("i32"):update(function() neap.sleep(1) end) end,
+        function() return neap.dict():update("key", function() neap.sleep(1) end) end,
+      }
+      for i, call_on in ipairs(passable) do
+        local ok, message = pcall(in_task, call, call_on)
+        assert.is_false(ok)
+        message = tostring(message)
+        assert.is_truthy(message:find("cannot wait inside " .. name .. ": ", 1, true), i .. ": " .. message)
+      end
+      rawset(_G, "wait_of_the_spec", nil)
     end)
 
     it("what need not wait is done inside " .. name, function()
@@ -486,7 +512,7 @@ describe("coroutine.close", function()
       coroutine.resume(co)
       assert(coroutine.close(co))
     end)
-    assert.is_truthy(tostring(message):find("cannot wait", 1, true), tostring(message))
+    assert.is_truthy(tostring(message):find("cannot wait inside coroutine.close: ", 1, true), tostring(message))
   end)
 
   it("returns the error of a variable that could not be closed, and the task goes on", function()
