@@ -14,7 +14,8 @@ end
 
 -- The same for both kinds.
 for kind, Base in pairs({ task = neap.Task, thread = neap.Thread }) do
-  describe("neap." .. (kind == "task" and "Task" or "Thread"), function()
+  local full_name = kind == "task" and "neap.Task" or "neap.Thread"
+  describe(full_name, function()
     local gates = {}
 
     after_each(function()
@@ -157,6 +158,15 @@ for kind, Base in pairs({ task = neap.Task, thread = neap.Thread }) do
       assert_raises("option 'args': table expected, got number", Base, { args = 1 })
       assert_raises("table of options expected, got function", Base, print)
       assert_raises("class_spec.lua:", function() return Base(print), nil end)
+    end)
+
+    it("says of whom an option is", function()
+      assert_raises(("bad argument #1 to '%s' (option 'target': function expected, got string)"):format(full_name),
+        Base, { target = "print" })
+      assert_raises(("bad argument #1 to '%s' (unknown option 'x' (known: "):format(full_name), Base, { x = 1 })
+      assert_raises(("bad argument #1 to '%s' (table of options expected, got number)"):format(full_name), Base, 1)
+      assert_raises("bad argument #1 to 'Named' (option 'name': string expected, got number)",
+        Base:extend("Named"), { name = 1 })
     end)
 
     it("refuses to start what has nothing to run", function()

@@ -121,24 +121,31 @@ end
 
 -- --- making ---
 
+local bases = {} -- base -> its name: "neap.Task"
+
+--- Raises where whoever calls init was called.
+local function refuse(self, problem)
+  local class = getmetatable(self)
+  error(("bad argument #1 to '%s' (%s)"):format(bases[class] or class.__name, problem), 4)
+end
+
 --- Reads { target =, args =, name =, daemon =, quiet = }.
 local function init(self, options)
   local record = record_of(self, "init")
   if options == nil then return end
   if type(options) ~= "table" then
-    error(("bad argument #1 (table of options expected, got %s)"):format(type(options)), 3)
+    refuse(self, ("table of options expected, got %s"):format(type(options)))
   end
   for key, value in pairs(options) do
     local expected = option_types[key]
-    if not expected then error(("unknown option '%s' (known: %s)"):format(tostring(key), option_list), 3) end
+    if not expected then refuse(self, ("unknown option '%s' (known: %s)"):format(tostring(key), option_list)) end
     if type(value) ~= expected then
-      error(("option '%s': %s expected, got %s"):format(key, expected, type(value)), 3)
+      refuse(self, ("option '%s': %s expected, got %s"):format(key, expected, type(value)))
     end
   end
   for key, value in pairs(options) do record[key] = value end
 end
 
-local bases = {}
 local made = setmetatable({}, { __mode = "k" }) -- class -> how many objects
 
 --- class(...): an object that has not been started.
@@ -199,7 +206,7 @@ local function make_base(name, kind, start, more)
     traceback = get_traceback,
   }
   for key, value in pairs(more) do base[key] = value end
-  bases[base] = true
+  bases[base] = "neap." .. name
   setmetatable(base, { __call = new })
   neap[name] = neap.register("neap." .. name, base)
 end
