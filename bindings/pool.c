@@ -31,8 +31,10 @@ uint32_t neap_pool_tag(struct neap_object *object) {
 }
 
 uint32_t neap_pool_tag_of_future(struct neap_object *object) {
-    if (object->class == &neap_work_class)
-        return ~NEAP_POOL_REMOTE & (uint32_t)((const struct neap_work *)object)->pool->id;
+    if (object->class == &neap_work_class) {
+        const struct neap_pool *pool = ((const struct neap_work *)object)->pool;
+        return (pool->elsewhere ? NEAP_POOL_REMOTE : 0) | (~NEAP_POOL_REMOTE & (uint32_t)pool->id);
+    }
     if (object->class != &neap_mirror_future_class) return 0;
     return NEAP_POOL_REMOTE | (uint32_t)((const struct neap_mirror *)object)->pid;
 }
@@ -60,7 +62,7 @@ static int64_t push_state(lua_State *L, struct neap_object *pool) {
     return call.result == 0 ? call.number : NEAP_POOL_HAS_ENDED | NEAP_POOL_IS_BROKEN;
 }
 
-static void push_name(lua_State *L, struct neap_object *pool) { (void)push_state(L, pool); }
+void neap_pool_push_name(lua_State *L, struct neap_object *pool) { (void)push_state(L, pool); }
 
 /* A method without operands. */
 static int tell(lua_State *L, uint8_t method) {
@@ -111,7 +113,7 @@ static int submitted(lua_State *L, struct neap_task *task, int code) {
     }
     neap_message_fini(&link->message);
     if (code == NEAP_CLOSED) {
-        push_name(L, pool);
+        neap_pool_push_name(L, pool);
         return luaL_error(L, "%s is closed: it takes no more work", lua_tostring(L, -1));
     }
     return luaL_error(L, code == NEAP_BROKEN ? "the process of the pool has ended" : "not enough memory");

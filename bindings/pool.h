@@ -13,6 +13,9 @@ uint32_t neap_pool_tag(struct neap_object *object);
 uint32_t neap_pool_tag_of_future(struct neap_object *object);
 #define NEAP_POOL_REMOTE (UINT32_C(1) << 31)
 
+/* "?" when its process has gone. */
+void neap_pool_push_name(lua_State *L, struct neap_object *pool);
+
 /* For the Lua half: (pool, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. */
 int neap_pool_submit_quiet(lua_State *L);
 

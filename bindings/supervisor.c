@@ -7,6 +7,7 @@
 #include "bindings/outcome.h"
 #include "bindings/pool.h"
 #include "bindings/registry.h"
+#include "bindings/remote.h"
 #include "bindings/task.h"
 #include "bindings/task_job.h"
 #include "bindings/worker.h"
@@ -128,15 +129,28 @@ static int promise_close(lua_State *L) {
     return 0;
 }
 
+/* What a promise in this process is made of: a reference. NULL: no memory. */
+static struct neap_pool *pool_here(lua_State *L, struct neap_object *pool) {
+    const struct neap_proxy *proxy = neap_remote_test(pool);
+    if (proxy == NULL) return (struct neap_pool *)neap_object_ref(pool);
+    neap_pool_push_name(L, pool);
+    uint64_t id = (uint64_t)proxy->constants.numbers[0];
+    struct neap_pool *here = neap_pool_new_elsewhere(neap_vm_of(L)->engine, id, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return here;
+}
+
 /* (pool, task) */
 static int make_promise(lua_State *L) {
-    struct neap_pool *pool = check(L);
+    struct neap_object *object = neap_box_check(L, 1, NEAP_HANDLE_POOL);
     struct neap_job *job = neap_task_job(L, 2);
     neap_future_push_empty(L);
     struct promise *promise = lua_newuserdatauv(L, sizeof *promise, 0);
     promise->work = NULL;
     neap_registry_set_end(L, &promise_key, promise_close);
-    struct neap_work *work = neap_pool_promise(pool, job);
+    struct neap_pool *pool = pool_here(L, object);
+    struct neap_work *work = pool != NULL ? neap_pool_promise(pool, job) : NULL;
+    if (pool != NULL) neap_object_unref(&pool->object);
     if (work == NULL) return luaL_error(L, "not enough memory");
     promise->work = (struct neap_work *)neap_object_ref(&work->future.object);
     neap_future_fill(L, lua_gettop(L) - 1, &work->future.object);

@@ -212,6 +212,37 @@ describe("pool:map_async", function()
     assert.are.same(numbers(100), future:result())
   end)
 
+  it_of_each_kind("works in another process, and in work of the pool itself, of which it takes no place", function(new)
+    local pool <close> = new(1)
+    local function square(n) return n * n end
+    local function fail() error("five", 0) end
+    local function use(p, list)
+      local failed = p:map_async(fail, list)
+      failed:wait()
+      return p:map_async(square, list):result(), failed:error(), failed:status()
+    end
+    local expected = { squares(1, 20), "five", "failed" }
+    assert.are.same(expected, { pool:apply(use, pool, numbers(20)) })
+    assert.are.same(expected, { neap.process(use, pool, numbers(20)):join() })
+  end)
+
+  it("is cancelled in another process, and drops there what has not begun", function()
+    local pool <close> = neap.pool(1)
+    local gate, begun = neap.event(), neap.semaphore(0)
+    local process = neap.process(function(p, items)
+      local future = p:map_async(function()
+        begun:release()
+        gate:wait()
+      end, items, { chunksize = 1 })
+      begun:acquire()
+      return future:cancel("enough"), future:cancel(), future:wait(), tostring(future:error()), future:cancelled()
+    end, pool, numbers(100))
+    assert.are.same({ true, false, true, "cancelled: enough", true }, { process:join() })
+    gate:set()
+    pool:join()
+    assert.are.equal(0, begun:value())
+  end)
+
   it("drops what has not begun when it is cancelled", function()
     local pool <close> = neap.pool(1)
     local gate, begun = neap.event(), neap.semaphore(0)

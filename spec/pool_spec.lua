@@ -189,10 +189,12 @@ describe("pool:submit", function()
     assert.is_true(pool:is_closed())
     raises("shop is closed: it takes no more work", pool.submit, pool, print)
     pool:join()
-    for _, name in ipairs({ "map", "map_async", "imap", "imap_unordered" }) do
-      raises("^spec/pool_spec.lua:%d+: shop is closed: it takes no more work", function()
-        pool[name](pool, print, { 1 })
-      end)
+    for _, name in ipairs({ "map", "starmap", "map_async", "imap", "imap_unordered" }) do
+      for _, list in ipairs({ { { 1 } }, {} }) do
+        raises("^spec/pool_spec.lua:%d+: shop is closed: it takes no more work", function()
+          pool[name](pool, print, list)
+        end)
+      end
     end
   end)
 

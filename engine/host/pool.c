@@ -488,3 +488,11 @@ struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind 
     neap_engine_add_need(engine, &pool->unfinished);
     return pool;
 }
+
+struct neap_pool *neap_pool_new_elsewhere(struct neap_engine *engine, uint64_t id, const char *name) {
+    struct neap_pool *pool = neap_pool_new(engine, NEAP_POOL_TASKS, 0, 0, name);
+    if (pool == NULL) return NULL;
+    pool->id = id;
+    pool->elsewhere = true;
+    return pool;
+}

@@ -63,6 +63,7 @@ struct neap_pool {
     size_t limit;                /* of the queue; SIZE_MAX: none */
     uint32_t workers;            /* how many there are to be */
     enum neap_pool_kind kind;
+    bool elsewhere; /* stands for a pool of another process, and has its id: only promises are made of it */
     char name[NEAP_POOL_NAME_MAX + 1];           /* terminated, cut */
     struct neap_list running[NEAP_POOL_BUCKETS]; /* neap_work.node: by id; a reference each */
     struct neap_pool_stats stats;                /* but for `submitted` and `queued`, see neap_pool_read_stats */
@@ -71,6 +72,9 @@ struct neap_pool {
 /* `name` NULL: one is made of the id. `limit` 0: none. One reference, shared; NULL: no memory. */
 struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,
                                 const char *name);
+
+/* What promises are made of in a process where the pool does not live; of `id` and `name` like that. The same. */
+struct neap_pool *neap_pool_new_elsewhere(struct neap_engine *engine, uint64_t id, const char *name);
 
 /* --- any thread, no guard held --- */
 

@@ -225,6 +225,7 @@ end
 --- Submits all of a list. What has not ended is dropped when the batch is closed. `star`: items are lists of arguments.
 local function begin(pool, fn, list, options, star)
   local all, count = copy(list)
+  if count == 0 then check_open(pool, 3) end -- otherwise the first chunk is refused
   local counts = star and count_arguments(all, count)
   local size = options.chunksize or math.max(1, math.ceil(count / (4 * count_workers(pool))))
   local batch = setmetatable({}, dropping)
