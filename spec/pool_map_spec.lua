@@ -155,6 +155,20 @@ for _, name in ipairs({ "map", "starmap" }) do
   end)
 end
 
+describe("a map", function()
+  it("raises once the process of the pool has ended", function()
+    local pool = neap.process(function() return neap.pool(1) end):join()
+    for _, name in ipairs({ "map", "starmap", "map_async" }) do
+      raises("^spec/pool_map_spec.lua:%d+: the process of the pool has ended", function()
+        pool[name](pool, print, { { 1 } })
+      end)
+    end
+    for _, name in ipairs({ "imap", "imap_unordered" }) do
+      raises("the process of the pool has ended", function() for _ in pool[name](pool, print, { 1 }) do end end)
+    end
+  end)
+end)
+
 describe("pool:starmap", function()
   it("spreads the arguments", function()
     local pool <close> = neap.pool(2)

@@ -338,6 +338,19 @@ describe("pool:apply_async", function()
 end)
 
 describe("an initializer", function()
+  it("that cannot be sent is named in the words of who makes the pool", function()
+    local file = io.stdout
+    local here = "^spec/pool_spec.lua:%d+: cannot send "
+    for _, kind in ipairs({ "thread", "process" }) do
+      raises(here .. "initargs%[2%]%.conn: userdata", function()
+        neap.pool { workers = 1, kind = kind, initializer = print, initargs = { 1, { conn = file } } }
+      end)
+      raises(here .. "initializer:upvalue%(file%): userdata", function()
+        neap.pool { workers = 1, kind = kind, initializer = function() return file end }
+      end)
+    end
+  end)
+
   it("runs in each worker before its work", function()
     local pool <close> = neap.pool {
       workers = 2,

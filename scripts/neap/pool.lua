@@ -109,6 +109,12 @@ local function supervise(pool, crew, keeper)
   end
 end
 
+--- Why no worker could be started: an error in sending the duty speaks of the options that it was made of.
+local function explain(problem)
+  if type(problem) ~= "string" then return problem end
+  return (problem:gsub("^%[neap%.pool%]:%d+: cannot send args%[3%]%.", "cannot send "))
+end
+
 function neap.pool(options)
   if type(options) == "number" then options = { workers = options } end
   options = check.options(options, pool_options, 1, "pool")
@@ -134,7 +140,7 @@ function neap.pool(options)
     local started, problem = pcall(start_worker, pool, crew)
     if not started then
       for _, handle in ipairs(crew.handles) do handle:cancel("its pool could not be made") end
-      error(problem, 2)
+      error(explain(problem), 2)
     end
   end
   internal.spawn_surely({ name = name .. " supervisor", daemon = true }, supervise, pool, crew, keeper)
@@ -186,7 +192,11 @@ local dropping = {
   end,
 }
 
-local function count_workers(pool) return pool:stats().workers end
+--- Of a pool whose process has ended: 1. It refuses the work that it is given.
+local function count_workers(pool)
+  local stats = pool:stats()
+  return stats and stats.workers or 1
+end
 
 local function check_map(pool, name, fn, list, options)
   check_self(pool, 3, name)
