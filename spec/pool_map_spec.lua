@@ -342,6 +342,33 @@ for _, name in ipairs({ "imap", "imap_unordered" }) do
       assert.are.same({ 2, 3, 4, 5, 6, 7, 8, 9, 10 }, results)
     end)
 
+    it("takes what map takes for a list", function()
+      local pool <close> = neap.pool(1)
+      for _, list in ipairs({ neap.list({ 1, 2, 3 }), neap.array("u8", { 1, 2, 3 }), neap.buffer("\1\2\3") }) do
+        assert.are.same({ 1, 2, 3 }, collect(pool[name](pool, function(x) return x end, list)))
+      end
+    end)
+
+    it("may be asked by several tasks", function()
+      local pool <close> = neap.pool(2)
+      for _, size in ipairs({ 1, 3 }) do
+        local results = pool[name](pool, function(x) return x end, numbers(100), { chunksize = size })
+        local seen = {}
+        neap.scope(function(scope)
+          for _ = 1, 4 do
+            scope:spawn(function()
+              for result in results do
+                seen[#seen + 1] = result
+                neap.yield()
+              end
+            end)
+          end
+        end)
+        table.sort(seen)
+        assert.are.same(numbers(100), seen)
+      end
+    end)
+
     it("takes the iterator of a channel, and options behind it", function()
       local pool <close> = neap.pool(2)
       local channel = neap.channel(20)
@@ -422,6 +449,26 @@ describe("pool:imap", function()
       results[#results + 1] = value
     end
     assert.are.same(numbers(30), results)
+  end)
+
+  it("does not miss what comes while its task has been put back in the queue", function()
+    local event = neap.event
+    local _ <close> = setmetatable({}, { __close = function() neap.event = event end })
+    function neap.event()
+      local handle = event()
+      local late = {}
+      function late.clear()
+        neap.yield() -- the feeder comes to its end
+        handle:clear()
+      end
+      function late.set() handle:set() end
+      function late.wait(_, timeout) return handle:wait(timeout) end
+      return late
+    end
+    local pool <close> = neap.pool(1)
+    local results = {}
+    for value in pool:imap(function(x) return x end, { 7 }) do results[#results + 1] = value end
+    assert.are.same({ 7 }, results)
   end)
 end)
 

@@ -347,7 +347,8 @@ local function read_list(list)
   local at = 0
   return function(size)
     local items, count = {}, 0
-    while count < size and list[at + 1] ~= nil do
+    local last = math.min(at + size, #list) -- beyond its end an array raises
+    while at < last and list[at + 1] ~= nil do
       at, count = at + 1, count + 1
       items[count] = list[at]
     end
@@ -395,8 +396,9 @@ end
 --- Waits until a chunk may be done: the first one, or any. Its place in the stream's list; nil: none is left, and none
 -- will come.
 local function await_chunk(stream, ordered, timeout)
-  while #stream.chunks == 0 and not stream.ended do
-    stream.arrived:clear()
+  while true do
+    stream.arrived:clear() -- before we look: what comes in between sets it
+    if #stream.chunks > 0 or stream.ended then break end
     if not stream.arrived:wait(timeout) then error("timeout", 0) end
   end
   if #stream.chunks == 0 then
@@ -407,7 +409,6 @@ local function await_chunk(stream, ordered, timeout)
     if not stream.chunks[1].future:wait(timeout) then error("timeout", 0) end
     return 1
   end
-  stream.arrived:clear()
   local cases = { stream.arrived }
   for at, chunk in ipairs(stream.chunks) do cases[at + 1] = chunk.future end
   local at = neap.select(cases, timeout)
@@ -444,6 +445,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
   local closer = setmetatable({ feeder = feeder, stream = stream }, closing)
   local bar = options.progress and new_bar(not is_iterator and #source or nil) or nil
   local results, errors, first, count, at = {}, nil, 0, 0, 0
+  local turn = neap.lock() -- several tasks may ask
 
   local function take_chunk()
     local index = await_chunk(stream, ordered, options.timeout)
@@ -457,6 +459,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
   end
 
   local function next_result()
+    local _ <close> = turn:guard()
     if at == count and not take_chunk() then
       if bar then bar:close() end
       bar = nil
