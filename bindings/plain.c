@@ -7,7 +7,7 @@
  *             is in, and then calls the original with the same status. From a thread it takes effect
  *             when the main chunk waits.
  * CLOSING     lua5.4 closes its state when the main chunk has ended, and finalises everything that a task could use: so
- *             tasks that have not ended are dropped, which is said on stderr. Threads have states of their own: those
+ *             tasks that have not ended, and work of pools, are dropped, which is said on stderr. Threads have states of their own: those
  *             that are not daemon are waited for, the others cancelled.
  * SLICES      Are on if nobody in the process uses their signal.
  * NOT OURS    The exit status, the other signals and the error message of the main chunk are lua5.4's. */
@@ -167,6 +167,9 @@ static int plain_collected(lua_State *L) {
         neap_report_print(
             "neap: the state was closed while %u tasks had not ended: wait for them, or make them daemon\n",
             (unsigned)vm->needed);
+    if (vm->dropped > 0 && !exit_was_asked(plain))
+        neap_report_print("neap: the state was closed while %llu jobs of pools had not ended: join the pools\n",
+                          (unsigned long long)vm->dropped);
     neap_loop_run(&vm->loop, needs_no_thread, plain);
     bool ended = neap_ending_run(vm);
     neap_failure_report_unread(vm);

@@ -51,7 +51,7 @@ static int keeper_close(lua_State *L) {
     struct neap_pool *pool = keeper->pool;
     if (pool == NULL) return 0;
     keeper->pool = NULL;
-    neap_pool_end(pool);
+    neap_vm_of(L)->dropped += neap_pool_end(pool);
     neap_object_unref(&pool->object);
     return 0;
 }

@@ -95,6 +95,7 @@ struct neap_vm {
     uint64_t next_id;               /* of its tasks: the engine gives them out by the lot */
     uint32_t ids_left;              /* of the present lot */
     uint32_t needed;                /* tasks that have not ended and are not daemon */
+    uint64_t dropped;               /* work of its pools that nobody was left to do */
     uint32_t task_count;            /* tasks that have not ended */
     struct neap_limits limits;      /* see limits.c */
     struct neap_outcome *outcome;   /* of a thread's main task, once that has ended; owned */

@@ -419,4 +419,28 @@ describe("in a plain lua5.4", function()
       stderr = "neap: the state was closed while 1 tasks had not ended: wait for them, or make them daemon\n",
     }, run_plain([[neap.spawn(neap.sleep, 60) neap.spawn({ daemon = true }, neap.sleep, 60)]]))
   end)
+
+  it("so is work of pools, but what was to be dropped", function()
+    for _, kind in ipairs({ "thread", "process", "task" }) do
+      assert.are.same({
+        status = 0,
+        stdout = "",
+        stderr = "neap: the state was closed while 3 jobs of pools had not ended: join the pools\n",
+      }, run_plain(([[
+        for count = 1, 2 do
+          local pool, begun = neap.pool { workers = 1, kind = "%s" }, neap.event()
+          for _ = 1, count do
+            pool:submit(function(event)
+              event:set()
+              neap.sleep(60)
+            end, begun)
+          end
+          begun:wait()
+        end
+        local terminated = neap.pool(1)
+        for _ = 1, 2 do terminated:submit(neap.sleep, 60) end
+        terminated:terminate()
+      ]]):format(kind)))
+    end
+  end)
 end)
