@@ -85,7 +85,7 @@ static struct neap_object *make_failed(lua_State *L, struct neap_object *pool, s
     struct neap_proxy *proxy = neap_remote_test(pool);
     if (proxy == NULL) {
         struct neap_work *work =
-            neap_pool_fail((struct neap_pool *)pool, &link->message, link->number == NEAP_POOL_QUIET);
+            neap_pool_fail((struct neap_pool *)pool, &link->message, (link->number & NEAP_POOL_QUIET) != 0);
         return work != NULL ? &work->future.object : NULL;
     }
     struct neap_call call = neap_remote_begin(L);
@@ -112,6 +112,10 @@ static int submitted(lua_State *L, struct neap_task *task, int code) {
         return 1;
     }
     neap_message_fini(&link->message);
+    if (code == NEAP_RANGE) {
+        lua_pushnil(L);
+        return 1;
+    }
     if (code == NEAP_CLOSED) {
         neap_pool_push_name(L, pool);
         return luaL_error(L, "%s is closed: it takes no more work", lua_tostring(L, -1));
@@ -128,7 +132,7 @@ static int applied(lua_State *L, struct neap_task *task, int code) {
 }
 
 /* Stack: pool, function, arguments. */
-static int submit(lua_State *L, bool quiet, neap_finish finish) {
+static int submit(lua_State *L, int64_t flags, neap_finish finish) {
     struct neap_object *pool = check(L);
     neap_argument_type(L, 2, LUA_TFUNCTION);
     struct neap_task *task = neap_await_begin(L);
@@ -138,17 +142,28 @@ static int submit(lua_State *L, bool quiet, neap_finish finish) {
     neap_future_push_empty(L);
     task->link.object = pool;
     task->link.op = NEAP_POOL_SUBMIT;
-    task->link.number = quiet ? NEAP_POOL_QUIET : 0;
+    task->link.number = flags;
     return neap_await(L, &task->link, 1, NEAP_FOREVER, finish);
 }
 
 /* pool:submit(fn, ...) */
-static int pool_submit(lua_State *L) { return submit(L, false, submitted); }
+static int pool_submit(lua_State *L) { return submit(L, 0, submitted); }
 
 /* pool:apply(fn, ...) */
-static int pool_apply(lua_State *L) { return submit(L, false, applied); }
+static int pool_apply(lua_State *L) { return submit(L, 0, applied); }
 
-int neap_pool_submit_quiet(lua_State *L) { return submit(L, true, submitted); }
+/* The id among the work of its pool. */
+static uint64_t id_of_future(struct neap_object *future) {
+    const struct neap_mirror *mirror = neap_mirror_of(future);
+    return mirror != NULL ? mirror->job.id : ((const struct neap_work *)future)->id;
+}
+
+int neap_pool_submit_quiet(lua_State *L) {
+    bool leads = lua_isboolean(L, 2) && lua_toboolean(L, 2);
+    uint64_t batch = lua_isuserdata(L, 2) ? id_of_future(neap_box_check(L, 2, NEAP_HANDLE_FUTURE)) : 0;
+    lua_remove(L, 2);
+    return submit(L, neap_pool_flags(true, leads, batch), submitted);
+}
 
 /* --- the end --- */
 

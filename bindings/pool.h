@@ -16,7 +16,8 @@ uint32_t neap_pool_tag_of_future(struct neap_object *object);
 /* "?" when its process has gone. */
 void neap_pool_push_name(lua_State *L, struct neap_object *pool);
 
-/* For the Lua half: (pool, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. */
+/* For the Lua half: (pool, batch, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. `batch`:
+ * nil; true, it is the first of a batch; or the future of that one, and then it returns nil once one has failed. */
 int neap_pool_submit_quiet(lua_State *L);
 
 /* The same, of supervisor.c:

@@ -65,6 +65,20 @@ for _, name in ipairs({ "map", "starmap" }) do
       assert.is_true(begun:value() < 20)
     end)
 
+    it_of_each_kind("begins none that is in the queue when one has failed, however quick they are", function(new)
+      local pool <close> = new(1)
+      local called = neap.value("i32")
+      local function fail_at_first(x)
+        called:add(1)
+        if x == 1 then error("first", 0) end
+      end
+      for round = 1, 20 do
+        raises("^first$", pool[name], pool, fail_at_first, items(numbers(500)), { chunksize = 1 })
+        assert.are.equal(round, called:get())
+      end
+      assert.are.equal(500, #pool[name](pool, function(x) return x end, items(numbers(500)), { chunksize = 1 }))
+    end)
+
     it("stops a chunk that goes on when another has failed", function()
       local pool <close> = neap.pool(2)
       local first, second = neap.channel(), neap.semaphore(0)

@@ -14,6 +14,8 @@
  *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
  * REQUESTS   What workers are asked about work that they run: see asking.c. What other processes ask: pool_remote.c.
  * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
+ * A BATCH    is the work of one map, which ends with its first failure: what of it is queued then is cancelled, after
+ *            the one that failed has ended, and what comes later is refused.
  * LOOKERS    A thread that wants work looks at the length of the queue for a while before it waits in the list of
  *            takers: that costs neither side a wake-up. Who looks is counted, and always comes for work under the guard
  *            in the end. So what is submitted is left in the queue for it, rather than given to a taker who sleeps.
@@ -47,9 +49,20 @@ static void set_queued(struct neap_pool *pool, size_t count) {
 
 /* --- work comes and goes; guard held --- */
 
-/* The work of `submitter`, which is answered; NULL: no memory. The caller has a reference. */
+static bool has_failed(const struct neap_pool *pool, uint64_t batch) {
+    for (int i = 0; i < NEAP_POOL_FAILED_MAX; i++)
+        if (pool->failed[i] == batch) return true;
+    return false;
+}
+
+/* The work of `submitter`, which is answered; NULL: no memory, or its batch has failed. The caller has a reference. */
 static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitter) {
-    bool quiet = submitter->number == NEAP_POOL_QUIET;
+    uint64_t batch = (uint64_t)submitter->number / NEAP_POOL_FLAGS;
+    if (batch != 0 && has_failed(pool, batch)) {
+        submitter->result = NEAP_RANGE;
+        return NULL;
+    }
+    bool quiet = (submitter->number & NEAP_POOL_QUIET) != 0;
     struct neap_work *work = neap_work_new(pool, pool->last_id + 1, &submitter->message, quiet);
     if (work == NULL) {
         submitter->result = NEAP_NOMEM;
@@ -57,6 +70,7 @@ static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitt
     }
     pool->last_id++;
     pool->submitted++;
+    work->batch = submitter->number & NEAP_POOL_LEADS ? work->id : batch;
     neap_engine_need(&pool->unfinished);
     neap_message_set_kind(&submitter->message, NEAP_MESSAGE_OBJECT);
     submitter->message.object = neap_object_ref(&work->future.object);
@@ -177,12 +191,38 @@ struct neap_work *neap_pool_find_running(struct neap_pool *pool, uint64_t id) {
     return NULL;
 }
 
+/* --- batches; guard held --- */
+
+/* One of the batch has failed: moves to `list` what of it is queued. */
+static void retire_batch(struct neap_pool *pool, uint64_t batch, struct neap_list *list) {
+    struct neap_list *next;
+    if (batch == 0 || has_failed(pool, batch)) return;
+    pool->failed[pool->failed_at++ % NEAP_POOL_FAILED_MAX] = batch;
+    for (struct neap_list *node = pool->queue.next; node != &pool->queue; node = next) {
+        struct neap_work *work = neap_work_at(node);
+        next = node->next;
+        if (work->batch != batch) continue;
+        retire(pool, work, NEAP_FUTURE_CANCELLED);
+        neap_list_push_back(list, &work->node);
+    }
+}
+
+/* --- what workers tell; no guard held --- */
+
 bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_state state, struct neap_outcome *outcome,
                       struct neap_message *call) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_list dropped;
+    neap_list_init(&dropped);
     neap_object_lock(&pool->object);
     struct neap_work *work = neap_pool_find_running(pool, id);
     if (work != NULL) retire(pool, work, state);
+    if (work != NULL && state == NEAP_FUTURE_FAILED) {
+        retire_batch(pool, work->batch, &dropped);
+        after_queue(pool, &batch);
+    }
     neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
     if (work == NULL) {
         if (outcome != NULL) neap_outcome_fini(outcome);
         if (call != NULL) neap_message_fini(call);
@@ -190,18 +230,27 @@ bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_stat
     }
     if (call != NULL) neap_message_move(&work->call, call);
     neap_work_end(work, state, outcome);
+    end_all(pool, &dropped, NULL);
     count_down(pool, 1);
     return true;
 }
 
 void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct neap_outcome *outcome) {
-    struct neap_list ended;
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_list ended, dropped;
     neap_list_init(&ended);
+    neap_list_init(&dropped);
     neap_object_lock(&pool->object);
     if (lost) pool->stats.lost++;
     retire_running(pool, worker, &ended, outcome == NULL ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED);
+    if (outcome != NULL)
+        for (struct neap_list *node = ended.next; node != &ended; node = node->next)
+            retire_batch(pool, neap_work_at(node)->batch, &dropped);
+    after_queue(pool, &batch);
     neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
     end_all(pool, &ended, outcome);
+    end_all(pool, &dropped, NULL);
     neap_outcome_free(outcome);
 }
 

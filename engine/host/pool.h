@@ -17,8 +17,9 @@
 #include "host/work.h"
 
 /* Operations of a link.
- * SUBMIT  link->message is the call, link->number NEAP_POOL_QUIET or 0. Waits while the queue is full. Afterwards
- *         message is a handle of the work; or result is NEAP_CLOSED; NEAP_BROKEN: see neap_pool_fail; NEAP_NOMEM.
+ * SUBMIT  link->message is the call, link->number what neap_pool_flags says. Waits while the queue is full. Afterwards
+ *         message is a handle of the work; or result is NEAP_CLOSED; NEAP_BROKEN: see neap_pool_fail; NEAP_NOMEM;
+ *         NEAP_RANGE: its batch has failed.
  * TAKE    link->number is the worker. Afterwards message is the call of the next work, number its id; or result is
  *         NEAP_CLOSED: there is none, and there never will be.
  * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is
@@ -28,11 +29,17 @@
  * JOIN    waits until the pool has ended. */
 enum neap_pool_op { NEAP_POOL_SUBMIT, NEAP_POOL_TAKE, NEAP_POOL_LISTEN, NEAP_POOL_JOIN };
 
-enum { NEAP_POOL_QUIET = 1, NEAP_POOL_REQUESTS = 4 };
+enum { NEAP_POOL_QUIET = 1, NEAP_POOL_LEADS = 2, NEAP_POOL_FLAGS = 4, NEAP_POOL_REQUESTS = 4 };
+
+/* `quiet`: its failure is the submitter's concern. Work of a batch (a map): what of it has not begun is cancelled when
+ * the first of it fails. `leads`: it is the first of a batch, which has its id from then on; `batch`: that id, or 0. */
+static inline int64_t neap_pool_flags(bool quiet, bool leads, uint64_t batch) {
+    return (int64_t)(batch * NEAP_POOL_FLAGS) | (quiet ? NEAP_POOL_QUIET : 0) | (leads ? NEAP_POOL_LEADS : 0);
+}
 
 enum neap_pool_kind { NEAP_POOL_THREADS, NEAP_POOL_PROCESSES, NEAP_POOL_TASKS };
 
-enum { NEAP_POOL_NAME_MAX = 47, NEAP_POOL_BUCKETS = 64 };
+enum { NEAP_POOL_NAME_MAX = 47, NEAP_POOL_BUCKETS = 64, NEAP_POOL_FAILED_MAX = 16 };
 
 struct neap_pool_stats {
     uint64_t submitted, done, failed, cancelled; /* since the beginning */
@@ -66,7 +73,10 @@ struct neap_pool {
     bool elsewhere; /* stands for a pool of another process, and has its id: only promises are made of it */
     char name[NEAP_POOL_NAME_MAX + 1];           /* terminated, cut */
     struct neap_list running[NEAP_POOL_BUCKETS]; /* neap_work.node: by id; a reference each */
-    struct neap_pool_stats stats;                /* but for `submitted` and `queued`, see neap_pool_read_stats */
+    /* The last batches that have failed, round and round: more of them may still come. Of an older one it is done. */
+    uint64_t failed[NEAP_POOL_FAILED_MAX];
+    uint32_t failed_at;           /* where the next one goes */
+    struct neap_pool_stats stats; /* but for `submitted` and `queued`, see neap_pool_read_stats */
 };
 
 /* `name` NULL: one is made of the id. `limit` 0: none. One reference, shared; NULL: no memory. */

@@ -55,7 +55,7 @@ static void serve_outcome(struct neap_pool *pool, struct neap_call *call) {
 
 static void serve_fail(struct neap_pool *pool, struct neap_call *call) {
     struct neap_work *work =
-        neap_pool_is_broken(pool) ? neap_pool_fail(pool, &call->message, call->number == NEAP_POOL_QUIET) : NULL;
+        neap_pool_is_broken(pool) ? neap_pool_fail(pool, &call->message, (call->number & NEAP_POOL_QUIET) != 0) : NULL;
     neap_message_fini(&call->message);
     call->result = work != NULL ? 0 : NEAP_NOMEM;
     if (work == NULL) return;

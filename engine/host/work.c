@@ -92,6 +92,7 @@ struct neap_work *neap_work_new(struct neap_pool *pool, uint64_t id, struct neap
     neap_message_clear(&work->reason);
     work->promised = NULL;
     work->id = id;
+    work->batch = 0;
     work->worker = 0;
     work->submitted = neap_clock_now();
     work->started = 0;

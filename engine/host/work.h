@@ -34,6 +34,7 @@ struct neap_work {
     /* In a list of its pool, with a reference, until it has ended. The pool's guard, as all below. */
     struct neap_list node;
     uint64_t id;                /* among the work of its pool; positive. Constant */
+    uint64_t batch;             /* the id of the first of its batch; 0: it is of none. Constant */
     uint64_t worker;            /* that runs it; 0: none. Constant while it runs */
     int64_t submitted, started; /* times of the clock; constant */
     uint8_t phase;              /* enum neap_work_phase */

@@ -174,9 +174,10 @@ local map_chunk = methods._map
 --- A bar where somebody looks, else nil.
 local function new_bar(total) return internal.is_terminal() and neap.progress(nil, { total = total }) or nil end
 
---- `spread`: how many arguments each item is. An error in sending a chunk speaks of the list, not of our arguments.
-local function submit_chunk(pool, first, fn, items, count, spread, collect)
-  local sent, future = pcall(engine.submit, pool, map_chunk, fn, items, count, spread, collect)
+--- `spread`: how many arguments each item is. `batch`: as of engine.submit. An error in sending a chunk speaks of the
+-- list, not of our arguments.
+local function submit_chunk(pool, batch, first, fn, items, count, spread, collect)
+  local sent, future = pcall(engine.submit, pool, batch, map_chunk, fn, items, count, spread, collect)
   if sent then return future end
   if type(future) ~= "string" then error(future, 0) end
   future = future:gsub("cannot send args%[1%]", "cannot send function", 1)
@@ -247,7 +248,10 @@ local function begin(pool, fn, list, options, star)
     local length = math.min(size, count - first + 1)
     local items = table.move(all, first, first + length - 1, 1, {})
     local spread = counts and table.move(counts, first, first + length - 1, 1, {})
-    batch[#batch + 1] = submit_chunk(pool, first, fn, items, length, spread, options.collect)
+    local lead = not options.collect and (batch[1] or true) or nil
+    local future = submit_chunk(pool, lead, first, fn, items, length, spread, options.collect)
+    if not future then break end -- one of the others has failed
+    batch[#batch + 1] = future
   end
   return batch, sizes
 end
@@ -285,6 +289,16 @@ local function place(results, errors, sizes, number, future)
   if errors then table.move(chunk_errors, 1, length, first, errors) end
 end
 
+--- Chunk `number` has ended: the one to take. What was cancelled because another one had failed ended after that, but
+-- may be seen before.
+local function blame(batch, number, total)
+  if batch[number]:status() ~= "cancelled" then return number end
+  for at = 1, total do
+    if batch[at] and batch[at]:status() == "failed" then return at end
+  end
+  return number
+end
+
 --- Waits for all of a batch: the results; or nil, "timeout", "timeout"; raises the first failure.
 local function collect(batch, sizes, options, name)
   local _ <close> = batch
@@ -292,10 +306,12 @@ local function collect(batch, sizes, options, name)
   local watch <close> = internal.watch(batch, name)
   local bar <close> = options.progress and new_bar(sizes.count) or nil
   local results, errors = {}, options.collect and {} or nil
-  for _ = 1, #batch do
+  local total = #batch
+  for _ = 1, total do
     local ended, message, code = watch:wait("next", deadline and math.max(0, deadline - neap.now()))
     if not ended then return nil, message, code end
     local number = watch:next()
+    if not errors then number = blame(batch, number, total) end
     place(results, errors, sizes, number, batch[number])
     batch[number] = nil
     if bar then bar:add(math.min(sizes.chunk, sizes.count - (number - 1) * sizes.chunk)) end
@@ -379,7 +395,7 @@ local function feed(stream)
     stream.room:acquire()
     local items, count = stream.read(stream.size)
     if count == 0 then return end
-    local future = submit_chunk(stream.pool, first, stream.fn, items, count, nil, stream.collect)
+    local future = submit_chunk(stream.pool, nil, first, stream.fn, items, count, nil, stream.collect)
     table.insert(stream.chunks, { future = future, first = first, count = count })
     first = first + count
     stream.arrived:set()

@@ -270,6 +270,54 @@ static void work_that_is_cancelled_in_the_queue_makes_room(void **state) {
     let_go(second);
 }
 
+/* --- batches --- */
+
+static struct neap_work *submit_to_batch(bool leads, uint64_t batch) {
+    CHECK(submit_as(&d, 0, neap_pool_flags(true, leads, batch), 0) == 0);
+    return work_of(&d);
+}
+
+static void a_failure_cancels_what_of_its_batch_is_queued(void **state) {
+    (void)state;
+    uint64_t first, second;
+    struct neap_work *leader = submit_to_batch(true, 0), *fellow = submit_to_batch(false, leader->id);
+    struct neap_work *other = submit_to_batch(true, 0), *waiting = submit_to_batch(false, leader->id);
+    assert_int_equal(take(&a, 1, 0), 0);
+    taken(&a, &first);
+    assert_int_equal(take(&b, 2, 0), 0);
+    taken(&b, &second);
+    assert_true(end_work(second, NEAP_FUTURE_FAILED, outcome_with(1)));
+    assert_int_equal(state_of(leader), NEAP_FUTURE_RUNNING);
+    assert_int_equal(state_of(fellow), NEAP_FUTURE_FAILED);
+    assert_int_equal(state_of(other), NEAP_FUTURE_NEW);
+    assert_int_equal(state_of(waiting), NEAP_FUTURE_CANCELLED);
+    assert_int_equal(submit_as(&d, 0, neap_pool_flags(true, false, leader->id), 0), NEAP_RANGE);
+    neap_message_fini(&d.links[0].message);
+    assert_true(end_work(first, NEAP_FUTURE_FAILED, outcome_with(2)));
+    neap_pool_terminate(pool);
+    struct neap_work *const works[] = {leader, fellow, other, waiting};
+    for (int i = 0; i < 4; i++) let_go(works[i]);
+}
+
+static void who_waits_for_a_place_learns_that_its_batch_has_failed(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *leader = submit_to_batch(true, 0);
+    assert_int_equal(take(&a, 1, 0), 0);
+    taken(&a, &id);
+    struct neap_work *fellow = submit_to_batch(false, leader->id);
+    int64_t flags = neap_pool_flags(true, false, leader->id);
+    assert_int_equal(submit_as(&b, 0, flags, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_bury(pool, 1, true, outcome_with(1));
+    settle(&here);
+    assert_int_equal(outcome(&b), NEAP_RANGE);
+    neap_message_fini(&b.links[0].message);
+    assert_int_equal(state_of(leader), NEAP_FUTURE_FAILED);
+    assert_int_equal(state_of(fellow), NEAP_FUTURE_CANCELLED);
+    let_go(leader);
+    let_go(fellow);
+}
+
 /* --- requests --- */
 
 static void queued_work_is_cancelled_at_once_with_its_reason(void **state) {
@@ -626,6 +674,8 @@ int main(void) {
         POOL_TEST(the_program_is_needed_while_work_is_unfinished),
         SHORT_TEST(a_full_queue_makes_submitters_wait),
         SHORT_TEST(work_that_is_cancelled_in_the_queue_makes_room),
+        POOL_TEST(a_failure_cancels_what_of_its_batch_is_queued),
+        SHORT_TEST(who_waits_for_a_place_learns_that_its_batch_has_failed),
         POOL_TEST(queued_work_is_cancelled_at_once_with_its_reason),
         POOL_TEST(the_worker_that_runs_it_is_told),
         POOL_TEST(a_listener_that_could_not_do_it_is_told_again),
