@@ -31,8 +31,7 @@ static int keep_loaded(struct neap_host *host, lua_State *L, int status, neap_fu
     int code = neap_host_code(L, status);
     lua_pushnil(L);
     lua_insert(L, -2);
-    neap_host_note(host, L);
-    return code;
+    return neap_host_note(host, L, code);
 }
 
 struct source {
@@ -303,7 +302,7 @@ static int fail(struct neap_host *host, lua_State *L, int status) {
     int code = neap_host_code(L, status);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
     lua_insert(L, -2);
-    neap_host_note(host, L);
+    code = neap_host_note(host, L, code);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
     return code;
@@ -393,6 +392,11 @@ static bool is_function(lua_State *L, neap_function function) {
 
 #define CONTRACT_FUNCTION(is) NEAP_CONTRACT(is, NEAP_INVALID, "neap.h: a neap_function is one that was loaded or found")
 
+static int refuse_stopped(struct neap_host *host) {
+    neap_host_note_text(host, "the engine was stopped");
+    return NEAP_CANCELLED;
+}
+
 int neap_engine_await(struct neap_engine *engine, neap_function function, const struct neap_value *arguments,
                       size_t count, struct neap_value *results, size_t room) {
     int code = check_request(engine, arguments, count, results, room);
@@ -400,6 +404,7 @@ int neap_engine_await(struct neap_engine *engine, neap_function function, const 
     struct neap_host *host = neap_host_of(engine);
     CONTRACT_TURNS(host);
     CONTRACT_FUNCTION(is_function(host->vm->main, function));
+    if (neap_engine_status(engine) >= 0) return refuse_stopped(host);
     struct request request = {
         .function = function, .arguments = arguments, .count = count, .results = results, .room = room, .host = host};
     struct neap_visit visit;
@@ -460,9 +465,7 @@ int neap_engine_run(struct neap_engine *engine) {
     if (code != 0) return code;
     neap_loop_run(&host->vm->loop, is_over, host);
     neap_host_leave(host, &visit);
-    if (neap_engine_status(engine) < 0) return 0;
-    neap_host_note_text(host, "the engine was stopped");
-    return NEAP_CANCELLED;
+    return neap_engine_status(engine) < 0 ? 0 : refuse_stopped(host);
 }
 
 static int check_run(struct neap_engine *engine) {

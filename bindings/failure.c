@@ -18,6 +18,7 @@
 #include "bindings/codec.h"
 #include "bindings/describe.h"
 #include "bindings/embedding.h"
+#include "bindings/limits.h"
 #include "bindings/report.h"
 #include "bindings/site.h"
 #include "bindings/task_body.h"
@@ -98,7 +99,7 @@ bool neap_failure_push_words(lua_State *L, int error) {
     if (!speaks) return false;
     lua_pushcfunction(L, to_text);
     lua_pushvalue(L, error);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return true;
+    if (neap_limits_pcall(L, 1, 1) == LUA_OK) return true;
     lua_pop(L, 1);
     return false;
 }

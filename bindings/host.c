@@ -23,6 +23,7 @@
 #include "bindings/drive.h"
 #include "bindings/ending.h"
 #include "bindings/libraries.h"
+#include "bindings/limits.h"
 #include "bindings/remote.h"
 #include "bindings/state.h"
 #include "bindings/task_job.h"
@@ -70,6 +71,7 @@ const char *neap_config_check(const struct neap_config *config) {
         return "memory_limit: less than a state needs, 262144";
     if (!(config->cpu_limit >= 0 && config->cpu_limit < 1e9)) return "cpu_limit: must be seconds from 0 on";
     if (config->child_program != NULL && config->child_program[0] == '\0') return "child_program: an empty path";
+    if (config->denied > NEAP_DENY_ALL) return "denied: not made of NEAP_DENY_*";
     if (!(config->slice_seconds >= 0)) return "slice_seconds: must not be negative or NaN";
     return NULL;
 }
@@ -325,12 +327,15 @@ static int to_text(lua_State *L) {
     return 1;
 }
 
-void neap_host_note(struct neap_host *host, lua_State *L) {
+int neap_host_note(struct neap_host *host, lua_State *L, int code) {
     lua_pushcfunction(L, to_text);
     lua_insert(L, -3);
-    bool told = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
+    int status = neap_limits_pcall(L, 2, 1);
+    if (neap_host_code(L, status) == NEAP_CPU) code = NEAP_CPU; /* its __tostring has taken too long */
+    bool told = (status == LUA_OK || code == NEAP_CPU) && lua_isstring(L, -1);
     neap_host_note_text(host, told ? lua_tostring(L, -1) : "an error that cannot be told");
     lua_pop(L, 1);
+    return code;
 }
 
 static bool ends_with(const char *text, size_t length, const char *end) {
@@ -359,11 +364,11 @@ int neap_host_protect(struct neap_host *host, lua_CFunction function, void *argu
     if (code != 0) return code;
     lua_pushcfunction(L, function);
     lua_pushlightuserdata(L, argument);
-    code = neap_host_code(L, lua_pcall(L, 1, 0, 0));
+    code = neap_host_code(L, neap_limits_pcall(L, 1, 0));
     if (code != 0) {
         lua_pushnil(L);
         lua_insert(L, -2);
-        neap_host_note(host, L);
+        code = neap_host_note(host, L, code);
     }
     lua_settop(L, top);
     neap_host_leave(host, &visit);

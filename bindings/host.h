@@ -52,8 +52,8 @@ void neap_host_leave(struct neap_host *host, const struct neap_visit *visit);
 /* The error value on top of L ended a call or task with `status`: what code that is. */
 int neap_host_code(lua_State *L, int status);
 /* Notes the error value on top of L (popped), and the traceback below it (text or nil; popped
- * too), as the engine's message. */
-void neap_host_note(struct neap_host *host, lua_State *L);
+ * too), as the engine's message. Returns `code`, or NEAP_CPU when telling the error has used up the time. */
+int neap_host_note(struct neap_host *host, lua_State *L, int code);
 void neap_host_note_text(struct neap_host *host, const char *text);
 
 /* Is `object` acquired in the name of an owner? */

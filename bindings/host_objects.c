@@ -122,7 +122,7 @@ int neap_object_close(struct neap_object *object) {
 }
 
 bool neap_object_is_closed(struct neap_object *object) {
-    if (object == NULL) return true;
+    if (object == NULL) return false;
     if (object->class == &neap_pipe_class) return neap_pipe_is_closed((struct neap_pipe *)object);
     const struct neap_channel *channel = channel_in(object);
     return channel != NULL && neap_channel_is_closed(channel);

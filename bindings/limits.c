@@ -146,6 +146,15 @@ void neap_limits_end_stretch(struct neap_vm *vm) {
     if (limits->used_ns > limits->cpu_ns) limits->spent = true;
 }
 
+int neap_limits_pcall(lua_State *L, int arguments, int results) {
+    struct neap_vm *vm = neap_vm_of(L);
+    if (vm->limits.cpu_ns == 0) return lua_pcall(L, arguments, results, 0);
+    neap_limits_begin_stretch(vm, L);
+    int status = lua_pcall(L, arguments, results, 0);
+    neap_limits_end_stretch(vm);
+    return status;
+}
+
 void neap_limits_check(lua_State *L) {
     if (is_spent(&neap_vm_of(L)->limits)) neap_limits_raise(L);
 }

@@ -36,6 +36,10 @@ void neap_limits_rest(struct neap_vm *vm, lua_State *L);
 void neap_limits_begin_stretch(struct neap_vm *vm, lua_State *L);
 void neap_limits_end_stretch(struct neap_vm *vm);
 
+/* As lua_pcall, with no handler: of a function in C that may get to a script's own (a __tostring) and is called where
+ * no Lua runs. What that takes counts as well. */
+int neap_limits_pcall(lua_State *L, int arguments, int results);
+
 /* For C functions that loop: raises when the time is used up. Cheap. */
 void neap_limits_check(lua_State *L);
 /* Raises unless so many steps of a few nanoseconds are within the limit. */

@@ -384,7 +384,7 @@ struct neap_config {
 
 enum neap_deny {
     NEAP_DENY_READING = 1,  /* files */
-    NEAP_DENY_WRITING = 2,  /* files; creating, removing and renaming them */
+    NEAP_DENY_WRITING = 2,  /* files; creating, removing and renaming them, sockets too */
     NEAP_DENY_NETWORK = 4,  /* sockets, names, HTTP */
     NEAP_DENY_PROGRAMS = 8, /* io.popen, os.execute and the like */
     NEAP_DENY_PROCESSES =
@@ -412,7 +412,8 @@ NEAP_API int neap_engine_new(const struct neap_config *config, struct neap_engin
  * inside the engine (NEAP_E_INVALID). */
 NEAP_API int neap_engine_free(struct neap_engine *engine);
 /* Any thread, and signal handlers: asks the engine to end. What waits or runs in neap_engine_run and its kin is
- * cancelled, and they return NEAP_E_CANCELLED. NEAP_E_INVALID. */
+ * cancelled, and they return NEAP_E_CANCELLED; what is begun later (neap_engine_await, _run_string ...) does not run,
+ * and returns the same. NEAP_E_INVALID. */
 NEAP_API int neap_engine_stop(struct neap_engine *engine);
 /* Any thread: what os.exit was called with; -1: it was not, nor was the engine stopped (which is status 0). */
 NEAP_API int neap_engine_status(const struct neap_engine *engine);

@@ -162,9 +162,10 @@ end
 
 local extended = {} -- place -> how many classes have been made there
 
---- The name that a class travels by: the same in every thread that runs the same code.
+--- The name that a class travels by: the same in every thread that runs the same code. A host that has taken debug.getinfo
+--- away leaves the name and how many there have been of it.
 local function name_of(name, caller)
-  local place = ("%s (%s:%d)"):format(name, caller.short_src, caller.currentline)
+  local place = caller and ("%s (%s:%d)"):format(name, caller.short_src, caller.currentline) or name .. " (?)"
   extended[place] = (extended[place] or 0) + 1
   if extended[place] == 1 then return place end
   return place .. "#" .. extended[place]
@@ -182,7 +183,7 @@ local function extend(parent, name)
     __close = parent.__close,
   }
   setmetatable(class, { __index = parent, __call = parent._new })
-  return neap.register(name_of(name, debug.getinfo(2, "Sl")), class)
+  return neap.register(name_of(name, debug.getinfo and debug.getinfo(2, "Sl")), class)
 end
 
 local function make_base(name, kind, start, more)

@@ -147,6 +147,9 @@ static void an_endless_loop_ends_however_it_is_written(void **state) {
         "('x'):gsub('.', function() while true do end end)",
         "table.sort({3, 2, 1}, function() while true do end end)",
         "require 'neap'.every(1e-9, function() for i = 1, 1e5 do end end)",
+        "error(setmetatable({}, {__tostring = function() while true do end end}))",
+        "local neap = require 'neap' neap.main():cancel(setmetatable({}, {__tostring = function() while true do end "
+        "end})) neap.yield()",
     };
     (void)state;
     for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
@@ -192,6 +195,21 @@ static void waiting_costs_no_processor_time(void **state) {
 static void a_call_from_the_host_is_limited_too(void **state) {
     (void)state;
     assert_int_equal(neap_engine_call(engine, load("while true do pcall(error) end"), NULL, 0, NULL, 0), NEAP_E_CPU);
+}
+
+static void note_code(void *argument, int code, const struct neap_value *results, size_t count) {
+    (void)results;
+    (void)count;
+    *(int *)argument = code;
+}
+
+static void what_a_spawned_task_leaves_is_limited_too(void **state) {
+    int code = 0;
+    (void)state;
+    neap_function function = load("error(setmetatable({}, {__tostring = function() while true do end end}))");
+    assert_int_equal(neap_engine_spawn(engine, function, NULL, 0, note_code, &code), 0);
+    assert_int_equal(neap_engine_run(engine), 0);
+    assert_int_equal(code, NEAP_E_CPU);
 }
 
 static void functions_with_bounds_do_what_the_others_do(void **state) {
@@ -297,9 +315,10 @@ static void what_is_left_works(void **state) {
         "assert(select(2, neap.timeout(0.001, neap.sleep, 1)) == 'timeout')\n"
         "neap.gather{neap.spawn(print, os.time() > 0, os.clock() >= 0)}\n"
         "local T = neap.Task{target = print, args = {'task'}} T:start() T:join()\n"
+        "local C = neap.Task:extend('C') function C:run() print('class') end local c = C() c:start() c:join()\n"
         "for name in pairs(neap) do assert(type(name) == 'string') end",
         0);
-    assert_string_equal(told.output, "true\ttrue\ntask\n");
+    assert_string_equal(told.output, "true\ttrue\ntask\nclass\n");
 }
 
 static void a_function_that_was_sent_gains_nothing(void **state) {
@@ -373,6 +392,8 @@ static void what_may_ask_others_may_not_write_or_send_files(void **state) {
         "local net = require('neap').net\n"
         "is_denied(net.connect, '127.0.0.1', 1, { tls = { ca = '/etc/hostname' } })\n"
         "is_denied(net.listen, '127.0.0.1', 0, { tls = { cert = '/etc/hostname' } })\n"
+        "is_denied(net.listen, 'unix:/var/tmp/neap-limits.sock')\n"
+        "is_denied(http.serve, { handler = print, host = 'unix:/var/tmp/neap-limits.sock' })\n"
         "is_denied(http.serve, { handler = print, tls = { cert = '/etc/hostname' } })\n"
         "local answer, message, code = http.get(url)\n"
         "assert(not answer and code == 'ECONNREFUSED', message)",
@@ -502,6 +523,10 @@ static void limits_out_of_range_are_refused(void **state) {
     neap_config_init(&bad);
     bad.cpu_limit = -1;
     assert_non_null(strstr(neap_config_check(&bad), "cpu_limit"));
+    neap_config_init(&bad);
+    bad.denied = ~(uint32_t)NEAP_DENY_ALL;
+    assert_int_equal(neap_engine_new(&bad, &other), NEAP_E_INVALID);
+    assert_non_null(strstr(neap_config_check(&bad), "denied"));
 }
 
 #define TEST(function, make) cmocka_unit_test_setup_teardown(function, make, drop)
@@ -517,6 +542,7 @@ int main(void) {
         TEST(a_spent_engine_stays_spent, make_limited_cpu),
         TEST(waiting_costs_no_processor_time, make_limited_cpu),
         TEST(a_call_from_the_host_is_limited_too, make_limited_cpu),
+        TEST(what_a_spawned_task_leaves_is_limited_too, make_limited_cpu),
         TEST(functions_with_bounds_do_what_the_others_do, make_limited_cpu),
         TEST(tasks_and_threads_are_counted, make_limited_counts),
         TEST(nothing_that_is_denied_can_be_had, make_denied),

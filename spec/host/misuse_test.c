@@ -399,7 +399,7 @@ static void where_nothing_is_needed_a_null_pointer_is_nothing(void **state) {
     neap_object_drop(NULL);
     assert_string_equal(neap_object_kind(NULL), "nothing");
     neap_owner_free(NULL);
-    assert_true(neap_object_is_closed(NULL));
+    assert_false(neap_object_is_closed(NULL));
     assert_int_equal(neap_object_length(NULL), 0);
     assert_int_equal(neap_object_length(event), 0);
     assert_false(neap_object_is_set(NULL));
