@@ -19,7 +19,7 @@
 #include "core/error.h"
 #include "io/program.h"
 
-enum { ARGUMENTS = 1, ENVIRONMENT, DIRECTORY, STREAMS, GROUP }; /* the stack of start */
+enum { ARGUMENTS = 1, ENVIRONMENT, DIRECTORY, STREAMS, GROUP, KEEP }; /* the stack of start */
 
 /* What is open while a program is being started; lies in a userdata. */
 struct opened {
@@ -106,11 +106,11 @@ static int push_streams(lua_State *L, struct opened *opened) {
     return 4;
 }
 
-/* internal.programs.start(arguments, environment, directory, {stdin, stdout, stderr}, group) -> program, stdin, stdout,
- * stderr. Each of the three is "pipe" (a stream comes back), "inherit", "null", or for stderr "stdout". */
+/* internal.programs.start(arguments, environment, directory, {stdin, stdout, stderr}, group, keep) -> program, stdin,
+ * stdout, stderr. Each of the three is "pipe" (a stream comes back), "inherit", "null", or for stderr "stdout". */
 static int popen_start(lua_State *L) {
-    struct neap_program_plan plan = {.group = lua_toboolean(L, GROUP)};
-    lua_settop(L, GROUP);
+    struct neap_program_plan plan = {.group = lua_toboolean(L, GROUP), .keep = lua_toboolean(L, KEEP)};
+    lua_settop(L, KEEP);
     struct opened *opened = push_opened(L);
     plan.arguments = push_strings(L, ARGUMENTS);
     plan.environment = lua_isnil(L, ENVIRONMENT) ? NULL : push_strings(L, ENVIRONMENT);
@@ -227,6 +227,12 @@ static int program_kill(lua_State *L) {
     return 1;
 }
 
+/* program:release(): with what it has left behind nobody will have to do */
+static int program_release(lua_State *L) {
+    neap_program_release(check(L));
+    return 0;
+}
+
 static int program_is_alive(lua_State *L) {
     lua_pushboolean(L, !neap_program_look(check(L)));
     return 1;
@@ -247,8 +253,8 @@ static void describe(struct neap_object *object, char *text, size_t size) {
         snprintf(text, size, "pid %d, ended with status %d", (int)program->pid, WEXITSTATUS(program->status));
 }
 
-static const luaL_Reg methods[] = {
-    {"wait", program_wait}, {"kill", program_kill}, {"is_alive", program_is_alive}, {"pid", program_pid}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"wait", program_wait},         {"kill", program_kill}, {"release", program_release},
+                                   {"is_alive", program_is_alive}, {"pid", program_pid},   {NULL, NULL}};
 
 const struct neap_binding neap_program_binding = {
     .name = "program",

@@ -72,6 +72,33 @@ describe("neap.run", function()
     assert.is_false(program:is_alive())
   end)
 
+  it("kills what it has started also when it has ended itself", function()
+    local told = os.tmpname()
+    local command = { "sh", "-c", "sleep 1000 & echo $! >" .. told, timeout = 0.1 }
+    local function started() return neap.fs.read(told):match("^(%d+)\n") end
+    repeat
+      assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(neap.run(command)))
+      command.timeout = 2 * command.timeout
+    until started()
+    wait_for_end_of(started())
+
+    assert(neap.fs.write(told, ""))
+    command.timeout = nil
+    local task = neap.spawn(neap.run, command)
+    while not started() do neap.yield() end
+    task:cancel()
+    grid.assert_cancelled(task)
+    wait_for_end_of(started())
+    os.remove(told)
+  end)
+
+  it("leaves alone what has nothing to do with its streams any more", function()
+    local result = neap.run({ "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!", timeout = 1000 })
+    local pid = result.stdout:match("%d+")
+    assert.is_truthy(neap.fs.read("/proc/" .. pid .. "/stat"):find("%) [^ZX]"))
+    os.execute("kill -9 " .. pid)
+  end)
+
   it("kills it when its task is cancelled", function()
     local ready = os.tmpname()
     local task = neap.spawn(neap.run, { "sh", "-c", "echo $$ >" .. ready .. "; exec sleep 1000" })

@@ -65,6 +65,7 @@ int neap_program_start(struct neap_loop *loop, const struct neap_program_plan *p
     code = fd < 0 ? -errno : neap_poll_init(&program->poll, &neap_program_class, loop, fd);
     if (code != 0) goto fail_program;
     program->group = plan->group;
+    program->kept = plan->group && plan->keep;
     *result = program;
     return 0;
 fail_program:
@@ -78,14 +79,38 @@ fail_record:
 
 /* --- watching --- */
 
+/* What waitpid would say. */
+static int status_of(const siginfo_t *info) {
+    if (info->si_code == CLD_EXITED) return W_EXITCODE(info->si_status, 0);
+    return W_EXITCODE(0, info->si_status) | (info->si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
+
+static bool look_at_kept(struct neap_program *program) {
+    siginfo_t info = {.si_pid = 0};
+    int result;
+    do result = waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    while (result < 0 && errno == EINTR);
+    program->ended = result < 0 || info.si_pid != 0;
+    if (result < 0) program->kept = false; /* somebody else in this process has reaped it */
+    if (info.si_pid != 0) program->status = status_of(&info);
+    return program->ended;
+}
+
 bool neap_program_look(struct neap_program *program) {
     if (program->ended) return true;
+    if (program->kept) return look_at_kept(program);
     pid_t pid;
     do pid = waitpid(program->pid, &program->status, WNOHANG);
     while (pid < 0 && errno == EINTR);
     program->ended = pid != 0;
     if (pid < 0) program->status = 0; /* somebody else in this process has reaped it */
     return program->ended;
+}
+
+void neap_program_release(struct neap_program *program) {
+    bool is_left = program->kept && program->ended;
+    program->kept = false;
+    if (is_left) reap(program->pid, NULL);
 }
 
 void neap_program_reap(struct neap_program *program) {
@@ -96,13 +121,16 @@ void neap_program_reap(struct neap_program *program) {
 }
 
 int neap_program_kill(struct neap_program *program, int number) {
-    if (neap_program_look(program)) return UV_ESRCH;
+    if (neap_program_look(program) && !program->kept) return UV_ESRCH;
     return kill(program->group ? -program->pid : program->pid, number) == 0 ? 0 : -errno;
 }
 
 static void destroy(struct neap_object *object) {
     struct neap_program *program = (struct neap_program *)object;
-    if (neap_program_kill(program, SIGKILL) == 0) reap(program->pid, &program->status);
+    if (neap_program_kill(program, SIGKILL) == 0)
+        reap(program->pid, NULL);
+    else
+        neap_program_release(program);
     neap_poll_close(&program->poll);
     neap_free(program);
 }

@@ -88,6 +88,7 @@ function Program:close()
   end
   self.process:kill()
   self.process:wait()
+  self.process:release()
 end
 
 --- Leaving a block well waits for the program; leaving it by an error ends it.
@@ -99,10 +100,11 @@ function Program:__close(problem)
   self:close()
 end
 
-local function start(words, options, name)
+--- `keep`: killing it kills what it has started also once it has ended itself, until it is released.
+local function start(words, options, name, keep)
   local kinds = { options.stdin or "inherit", options.stdout or "inherit", options.stderr or "inherit" }
   local process, stdin, stdout, stderr = internal.programs.start(words, environment_with(options.env), options.cwd,
-    kinds, options.group ~= false)
+    kinds, options.group ~= false, keep)
   if not process then
     local message, code = stdin, stdout
     local folder = options.cwd and " in " .. options.cwd or ""
@@ -132,7 +134,7 @@ function neap.run(command)
   local bytes, timeout = options.stdin, options.timeout
   options.stdin = bytes and "pipe" or "null"
   options.stdout, options.stderr = options.stdout or "pipe", options.stderr or "pipe"
-  local program, message, code = start(words, options, "run")
+  local program, message, code = start(words, options, "run", true)
   if not program then return nil, message, code end
   local finished
   finished, message, code = neap.timeout(timeout or math.huge, function()
@@ -143,6 +145,7 @@ function neap.run(command)
       if bytes then scope:spawn(feed, program.stdin, bytes) end
       local result = program:wait()
       result.stdout, result.stderr = out and out:join(), err and err:join()
+      program.process:release() -- what still runs of it has nothing to do with us, and may go on
       return result
     end)
   end)
