@@ -36,9 +36,13 @@ static int push_bytes(lua_State *L, struct neap_inbox *inbox, size_t size) {
     return 1;
 }
 
-static int push_line(lua_State *L, struct neap_inbox *inbox, size_t length, size_t taken) {
-    if (length > 0 && neap_inbox_peek(inbox)[length - 1] == '\r') length--;
-    lua_pushlstring(L, neap_inbox_peek(inbox), length);
+/* Of that many bytes before the "\n", or the end, without a "\r" that is its last. */
+static size_t line_length(const struct neap_inbox *inbox, size_t size) {
+    return size > 0 && neap_inbox_peek(inbox)[size - 1] == '\r' ? size - 1 : size;
+}
+
+static int push_line(lua_State *L, struct neap_inbox *inbox, size_t size, size_t taken) {
+    lua_pushlstring(L, neap_inbox_peek(inbox), line_length(inbox, size));
     neap_inbox_take(inbox, taken);
     return 1;
 }
@@ -46,11 +50,8 @@ static int push_line(lua_State *L, struct neap_inbox *inbox, size_t length, size
 static int take_line(lua_State *L, struct neap_inbox *inbox) {
     size_t held = neap_inbox_size(inbox);
     const char *end = held > 0 ? memchr(neap_inbox_peek(inbox), '\n', held) : NULL;
-    if (end != NULL) {
-        size_t length = (size_t)(end - neap_inbox_peek(inbox));
-        return push_line(L, inbox, length, length + 1);
-    }
-    if (held <= LINE_BYTES_MAX) return 0;
+    size_t size = end == NULL ? held : (size_t)(end - neap_inbox_peek(inbox));
+    if (line_length(inbox, size) <= LINE_BYTES_MAX) return end == NULL ? 0 : push_line(L, inbox, size, size + 1);
     lua_pushnil(L);
     lua_pushfstring(L, "a line has more than %d bytes", LINE_BYTES_MAX);
     lua_pushliteral(L, "EMSGSIZE");

@@ -87,6 +87,37 @@ describe("a name of a handle", function()
   end)
 end)
 
+describe("wrong arguments of what is outside", function()
+  it("are refused by the name of what was called, with position and expectation", function()
+    local listener <close> = assert(neap.net.listen("127.0.0.1", 0))
+    local stream <close> = assert(neap.net.connect(listener:address()))
+    local server <close> = neap.http.serve({ handler = print })
+    local bar <close> = neap.progress(1, { keep = false })
+    local cases = {
+      { "#1 to 'udp' (string expected, got number)", neap.net.udp, 5 },
+      { "#1 to 'udp' (string expected, got table)", neap.net.udp, {} },
+      { "#2 to 'connect' (a port is between 1 and 65535)", neap.net.connect, "127.0.0.1", 0 },
+      { "#1 to 'starttls' (stream expected, got nil)", neap.net.starttls, nil, {} },
+      { "#1 to 'starttls' (stream expected, got number)", neap.net.starttls, 5, { verify = false } },
+      { "#2 to 'starttls' (option 'timeout': number of seconds that is not negative or NaN expected, got -1)",
+        neap.net.starttls, stream, { verify = false, timeout = -1 } },
+      { "#2 to 'starttls' (option 'server': boolean expected, got 1)", neap.net.starttls, stream, { server = 1 } },
+      { "#1 to 'close' (number of seconds expected, got 'soon')", server.close, server, "soon" },
+      { "#1 to 'wait' (number of seconds expected, got string)", server.wait, server, "soon" },
+      { "#1 to 'flush' (number of seconds expected, got 'soon')", neap.log.flush, "soon" },
+      { "#1 to 'flush' (number of seconds that is not negative or NaN expected, got -1)", neap.log.flush, -1 },
+      { "#1 to 'add' (whole number expected, got string)", bar.add, bar, "one" },
+      { "#1 to 'set' (whole number expected, got nil)", bar.set, bar },
+      { "#1 to 'set_total' (whole number expected, got number)", bar.set_total, bar, 1.5 },
+    }
+    for _, case in ipairs(cases) do
+      local message = refusal(table.unpack(case, 2))
+      assert.is_truthy(message:find("bad argument " .. case[1], 1, true), message)
+    end
+    assert(neap.net.connect(server:address())):close() -- it still serves
+  end)
+end)
+
 describe("a method of another kind of handle, or of none", function()
   it("is refused by its name", function()
     local seen = 0

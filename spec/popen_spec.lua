@@ -62,6 +62,15 @@ describe("neap.run", function()
     assert.are.equal("ENOENT", (select(3, neap.run({ "true", cwd = "spec/none" }))))
   end)
 
+  it("tells that something is no program by the system's name for that", function()
+    local path = os.tmpname()
+    assert(neap.fs.write(path, "nothing that the system could run"))
+    os.execute("chmod +x " .. path)
+    assert.are.same(table.pack(nil, ("cannot run %s: Exec format error"):format(path), "ENOEXEC"),
+      table.pack(neap.run({ path })))
+    os.remove(path)
+  end)
+
   it("kills it, and what it has started, when its time is over", function()
     local result = neap.run({ "sh", "-c", "sleep 1000 & echo $!; wait", timeout = 0.2 })
     assert.is_nil(result)

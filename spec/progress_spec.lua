@@ -80,7 +80,7 @@ describe("a loop over neap.progress", function()
       ["neap.progress(neap.event())"] = expected .. "event)",
       ["neap.progress(1.5)"] = "#1 to 'progress' (a total is a whole number, 0 or more)",
       ["neap.progress(1, { colour = 1 })"] = "#2 to 'progress' (unknown option 'colour' (known: keep, label,",
-      ["neap.progress(1):add('x')"] = "#2 to 'add' (whole number expected, got string)",
+      ["neap.progress(1):add('x')"] = "#1 to 'add' (whole number expected, got string)",
     } do
       local result = run(code)
       assert.is_truthy(result.stderr:find("script:1: bad argument " .. problem, 1, true), result.stderr)

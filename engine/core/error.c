@@ -1,6 +1,7 @@
 #include "core/error.h"
 
 #include <stdbool.h>
+#include <string.h>
 #include <uv.h>
 
 /* The engine's own word, or NULL. */
@@ -33,7 +34,7 @@ static const char *word(int code) {
     }
 }
 
-/* Of other codes libuv makes a text that nobody ever frees. */
+/* Of other codes libuv makes a text that nobody ever frees. It does not know all that the system has (ENOEXEC, EDQUOT). */
 static bool is_of_libuv(int code) {
     switch (code) {
 #define CASE_OF(name, text) case UV_##name:
@@ -46,11 +47,13 @@ static bool is_of_libuv(int code) {
 const char *neap_code_name(int code) {
     const char *name = word(code);
     if (name != NULL) return name;
-    return is_of_libuv(code) ? uv_err_name(code) : "unknown";
+    name = is_of_libuv(code) ? uv_err_name(code) : strerrorname_np(-code);
+    return name != NULL ? name : "unknown";
 }
 
 const char *neap_code_text(int code) {
     const char *text = word(code);
     if (text != NULL) return text;
-    return is_of_libuv(code) ? uv_strerror(code) : "unknown error";
+    text = is_of_libuv(code) ? uv_strerror(code) : strerrordesc_np(-code);
+    return text != NULL ? text : "unknown error";
 }

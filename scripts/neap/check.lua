@@ -66,6 +66,12 @@ local function say(value)
   return type(value) == "string" and value:find("^[%w_]+$") and ("'%s'"):format(value) or type(value)
 end
 
+--- Raises unless the argument is nil or seconds.
+function check.timeout(value, position, name)
+  local expected = value == nil or check.seconds(value)
+  if expected ~= true then check.refuse(position, name, ("%s expected, got %s"):format(expected, say(value))) end
+end
+
 --- A copy of the table of options; `known` has the test of each. Nil is an empty one.
 function check.options(options, known, position, name)
   local copy = {}

@@ -162,8 +162,8 @@ end
 
 local extended = {} -- place -> how many classes have been made there
 
---- The name that a class travels by: the same in every thread that runs the same code. A host that has taken debug.getinfo
---- away leaves the name and how many there have been of it.
+--- The name that a class travels by: the same in every thread that runs the same code. A host that has taken
+--- debug.getinfo away leaves the name and how many there have been of it.
 local function name_of(name, caller)
   local place = caller and ("%s (%s:%d)"):format(name, caller.short_src, caller.currentline) or name .. " (?)"
   extended[place] = (extended[place] or 0) + 1

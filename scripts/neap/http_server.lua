@@ -301,6 +301,7 @@ local function stop(server)
 end
 
 function Server:close(grace)
+  check.timeout(grace, 1, "close")
   stop(self)
   local current = neap.current()
   for _, task in pairs(self.connections) do

@@ -167,6 +167,7 @@ end
 -- --- flushing, configuring ---
 
 function log.flush(timeout)
+  check.timeout(timeout, 1, "flush")
   local current = sink or find_sink()
   local done, deadline = neap.event(), timeout and neap.now() + timeout
   local sent, message, code = current.lines:send({ flushed = done }, timeout)

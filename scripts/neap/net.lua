@@ -20,12 +20,12 @@ local function check_host(host, name)
 end
 
 --- A host that is a path in the file system has no port, and the options stand in its place.
-local function check_place(host, port, options, name)
+local function check_place(host, port, options, name, lowest)
   check_host(host, name)
   if host == "unix:" then refuse(1, name, "a path is needed behind 'unix:'") end
   if is_local(host) then return nil, port == nil and options or port, options == nil and 2 or 3 end
   if math.type(port) ~= "integer" then refuse(2, name, "port: integer expected, got " .. type(port)) end
-  if port < 0 or port > 65535 then refuse(2, name, "a port is between 0 and 65535") end
+  if port < lowest or port > 65535 then refuse(2, name, ("a port is between %d and 65535"):format(lowest)) end
   return port, options, 3
 end
 
@@ -79,7 +79,7 @@ local connect_options = { timeout = check.seconds, nodelay = check.boolean, tls 
 
 function net.connect(host, port, options)
   local position
-  port, options, position = check_place(host, port, options, "connect")
+  port, options, position = check_place(host, port, options, "connect", 1)
   options = check.options(options, connect_options, position, "connect")
   local remaining = countdown(options.timeout)
   local context, tls_options, failure
@@ -109,7 +109,7 @@ local listen_options = { backlog = check.count, reuseport = check.boolean, tls =
 
 function net.listen(host, port, options)
   local position
-  port, options, position = check_place(host, port, options, "listen")
+  port, options, position = check_place(host, port, options, "listen", 0)
   options = check.options(options, listen_options, position, "listen")
   local context, hosts, message, code
   if options.tls then
@@ -124,14 +124,20 @@ function net.listen(host, port, options)
   return tell("cannot listen at " .. at(host, port), message, code)
 end
 
+--- Those of TLS are left to be checked with the context.
 local function starttls_options(options)
-  local own, timeout, server = {}, options.timeout, options.server
+  local own = {}
   for key, value in pairs(options) do own[key] = value end
+  local others = { timeout = own.timeout, server = own.server }
   own.timeout, own.server = nil, nil
-  return own, timeout, server
+  check.options(others, { timeout = check.seconds, server = check.boolean }, 2, "starttls")
+  return own, others.timeout, others.server
 end
 
+local function is_stream(value) return type(value) == "userdata" and tostring(value):find("^stream: ") ~= nil end
+
 function net.starttls(stream, options)
+  if not is_stream(stream) then refuse(1, "starttls", "stream expected, got " .. type(stream)) end
   if type(options) ~= "table" then refuse(2, "starttls", "table of options expected, got " .. type(options)) end
   tls = tls or internal.load("neap.tls")
   local own, timeout, server = starttls_options(options)
@@ -160,9 +166,11 @@ end
 local udp_options = { reuseport = check.boolean }
 
 function net.udp(host, port, options)
-  host, port = host or "0.0.0.0", port or (host == nil or not is_local(host)) and 0 or nil
+  host = host or "0.0.0.0"
+  check_host(host, "udp")
+  port = port or not is_local(host) and 0 or nil
   local position
-  port, options, position = check_place(host, port, options, "udp")
+  port, options, position = check_place(host, port, options, "udp", 0)
   options = check.options(options, udp_options, position, "udp")
   local hosts, message, code = addresses_of(host)
   if not hosts then return nil, message, code end

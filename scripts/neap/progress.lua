@@ -43,8 +43,8 @@ function class._paint(inbox, begun) internal.load("neap.progress_painter").run(i
 
 -- --- advancing ---
 
-local function check_amount(value, position, name)
-  if math.type(value) ~= "integer" then check.refuse(position, name, "whole number expected, got " .. type(value)) end
+local function check_amount(value, name)
+  if math.type(value) ~= "integer" then check.refuse(1, name, "whole number expected, got " .. type(value)) end
   return value
 end
 
@@ -55,11 +55,11 @@ local function advance(counts, count)
   return add_of_arrays(counts, DONE, count)
 end
 
-function Bar:add(count) return advance(self.counts, count == nil and 1 or check_amount(count, 2, "add")) end
+function Bar:add(count) return advance(self.counts, count == nil and 1 or check_amount(count, "add")) end
 
-function Bar:set(count) self.counts[DONE] = check_amount(count, 2, "set") end
+function Bar:set(count) self.counts[DONE] = check_amount(count, "set") end
 
-function Bar:set_total(total) self.counts[TOTAL] = total == nil and UNKNOWN or check_amount(total, 2, "set_total") end
+function Bar:set_total(total) self.counts[TOTAL] = total == nil and UNKNOWN or check_amount(total, "set_total") end
 
 function Bar:set_label(text) self.inbox:put({ "label", counts = self.counts, label = tostring(text) }) end
 
