@@ -55,6 +55,24 @@ describe("neap.fs", function()
       support.run_command("sh -c " .. support.quote(command)))
   end)
 
+  it("does not replace a file that may not be written", function()
+    local folder <close> = temporary_folder()
+    local kept, other = folder.kept, folder.other
+    assert(fs.write(kept, "kept", { mode = 292 })) -- 0444
+    assert(fs.write(other, "other"))
+    local script = ([[
+      local neap = require "neap"
+      print((select(3, neap.fs.write(%q, "new"))))
+      print((select(3, neap.fs.copy(%q, %q))))
+    ]]):format(kept, other, kept)
+    local is_root = support.run_command("id -u").stdout == "0\n" -- whom modes do not hold back
+    local unprivileged = is_root and "setpriv --bounding-set=-dac_override,-dac_read_search " or ""
+    local command = unprivileged .. support.quote(support.runner) .. " -e " .. support.quote(script)
+    assert.are.same({ status = 0, stdout = "EACCES\nEACCES\n", stderr = "" }, support.run_command(command))
+    assert.are.equal("kept", fs.read(kept))
+    assert.are.same({ "kept", "other" }, fs.list(folder.path))
+  end)
+
   it("appends", function()
     local folder <close> = temporary_folder()
     assert.is_true(fs.append(folder.file, "one "))

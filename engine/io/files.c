@@ -163,6 +163,8 @@ int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *dra
     int code = find_target(path, draft->target);
     if (code != 0) return code;
     draft->in_place = exists && !S_ISREG(info.st_mode);
+    /* Renaming would not ask for that. */
+    if (exists && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0) return -errno;
     int fd = draft->in_place ? open_file(path, O_WRONLY, 0) : open_beside(draft->target, mode, draft->name);
     if (fd >= 0 && exists && !draft->in_place) fchmod(fd, info.st_mode & 07777);
     return fd;
