@@ -204,6 +204,7 @@ int neap_engine_set(struct neap_engine *engine, const char *name, const struct n
     NEAP_CONTRACT_ENGINE(engine);
     NEAP_CONTRACT_POINTER(name);
     NEAP_CONTRACT_POINTER(value);
+    NEAP_CONTRACT_VALUES(value, 1);
     int code = neap_host_protect(neap_host_of(engine), set_field, &field);
     return code != 0 ? code : field.code;
 }
@@ -316,6 +317,7 @@ static int check_request(struct neap_engine *engine, const struct neap_value *ar
     NEAP_CONTRACT(results != NULL || room == 0, NEAP_INVALID, "neap.h, RESULTS: results may be NULL where room is 0");
     NEAP_CONTRACT(count <= ARGUMENTS_MAX && room <= ARGUMENTS_MAX, NEAP_INVALID,
                   "neap.h: at most 200 arguments and results");
+    NEAP_CONTRACT_VALUES(arguments, count);
     return 0;
 }
 

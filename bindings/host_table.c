@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "bindings/contract.h"
 #include "bindings/host_value.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -283,6 +282,7 @@ int neap_table_set(struct neap_table *table, const struct neap_value *key, struc
     NEAP_CONTRACT_POINTER(table);
     NEAP_CONTRACT_POINTER(key);
     NEAP_CONTRACT_POINTER(value);
+    NEAP_CONTRACT_VALUES(value, 1);
     if (!normalize(key, &normal)) return NEAP_INVALID;
     if (atomic_load_explicit(&table->refs, memory_order_acquire) > 1) return NEAP_INVALID;
     if (value->kind == NEAP_TABLE && neap_table_contains(value->as.table, table)) return NEAP_INVALID;

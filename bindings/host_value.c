@@ -14,7 +14,6 @@
 
 #include "bindings/box.h"
 #include "bindings/codec.h"
-#include "bindings/contract.h"
 #include "bindings/format.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -57,9 +56,31 @@ static int copy_string(struct neap_value *to, const char *text, size_t length) {
     return 0;
 }
 
+static bool is_whole(const struct neap_value *value) {
+    switch (value->kind) {
+        case NEAP_NIL:
+        case NEAP_BOOLEAN:
+        case NEAP_INTEGER:
+        case NEAP_NUMBER:
+        case NEAP_NULL: return true;
+        case NEAP_STRING: return value->as.string != NULL || value->length == 0;
+        case NEAP_TABLE: return value->as.table != NULL;
+        case NEAP_OBJECT: return value->as.object != NULL;
+        case NEAP_PACKED: return value->as.packed != NULL;
+        default: return false;
+    }
+}
+
+bool neap_values_are_whole(const struct neap_value *values, size_t count) {
+    size_t i = 0;
+    while (i < count && is_whole(&values[i])) i++;
+    return i == count;
+}
+
 int neap_value_copy(struct neap_value *to, const struct neap_value *from) {
     NEAP_CONTRACT_POINTER(to);
     NEAP_CONTRACT_POINTER(from);
+    NEAP_CONTRACT_VALUES(from, 1);
     if (from->kind == NEAP_STRING) return copy_string(to, from->as.string, from->length);
     struct neap_value copy = *from;
     copy.owned = true;

@@ -5,10 +5,17 @@
 #include <lua.h>
 #include <stddef.h>
 
+#include "bindings/contract.h"
 #include "bindings/neap.h"
 #include "core/message.h"
 
 enum { NEAP_VALUE_DEPTH = 200 /* of tables within one another that C can look into */ };
+
+/* Has each a kind that there is, and what this refers to? What a table contains was asked when it was put there. */
+bool neap_values_are_whole(const struct neap_value *values, size_t count);
+#define NEAP_CONTRACT_VALUES(values, count)                           \
+    NEAP_CONTRACT(neap_values_are_whole(values, count), NEAP_INVALID, \
+                  "neap.h, RESULTS: a value has a kind that there is, and no null pointer")
 
 /* Writes `value`, which stays, into the empty `message`. 0; NEAP_NOMEM; NEAP_RANGE: too deep or too
  * large; NEAP_INVALID: no value. */

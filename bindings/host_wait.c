@@ -87,6 +87,7 @@ static int fill_link(struct neap_link *link, const struct neap_operation *operat
     if (operation->verb != NEAP_SEND) return 0;
     link->priority = operation->priority;
     NEAP_CONTRACT(operation->value.kind != NEAP_NIL, NEAP_INVALID, "neap.h: nil cannot be sent");
+    NEAP_CONTRACT_VALUES(&operation->value, 1);
     return neap_value_pack(&operation->value, &link->message);
 }
 

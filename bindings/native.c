@@ -211,6 +211,7 @@ int neap_completion_finish(struct neap_completion *completion, const struct neap
     NEAP_CONTRACT_POINTER(completion);
     NEAP_CONTRACT(results != NULL || count == 0, NEAP_INVALID,
                   "neap.h, RESULTS: results may be NULL where there are none");
+    NEAP_CONTRACT_VALUES(results, count);
     int code = neap_value_pack_all(results, count, &completion->outcome->value);
     if (code == 0) end_completion(completion, NEAP_FUTURE_DONE);
     return code;
@@ -288,6 +289,7 @@ const struct neap_value *neap_call_argument(struct neap_native_call *call, size_
 int neap_call_return(struct neap_native_call *call, struct neap_value *value) {
     NEAP_CONTRACT_POINTER(call);
     NEAP_CONTRACT_POINTER(value);
+    NEAP_CONTRACT_VALUES(value, 1);
     struct values *results = &call->results;
     int code = widen(results, results->count + 1);
     if (code == 0 && !value->owned) code = neap_value_copy(&results->first[results->count], value);

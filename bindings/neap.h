@@ -8,10 +8,10 @@
  *            the few that any thread may call say so. What takes an object (struct neap_object) or a value
  *            may be called from any thread.
  * RESULTS    What can fail returns an int: 0 (or, where it says so, a number from 0 on), or a negative code of enum
- *            neap_error. Results go to pointers, and are set on success only. A null pointer, a wrong kind of object, a
- *            number out of range: NEAP_E_INVALID. A call from a wrong thread: NEAP_E_THREAD. (In a build with
- *            NEAP_CHECK both end the process, and name the rule.) Functions that return no code do nothing then, and
- *            return NULL, false, 0 or "" (and NEAP_NO_TIMEOUT); a null pointer may be given to them.
+ *            neap_error. Results go to pointers, and are set on success only. A null pointer (in a value, too), a wrong
+ *            kind of object or value, a number out of range: NEAP_E_INVALID. A call from a wrong thread: NEAP_E_THREAD.
+ *            (In a build with NEAP_CHECK both end the process, and name the rule.) Functions that return no code do
+ *            nothing then, and return NULL, false, 0 or "" (and NEAP_NO_TIMEOUT); a null pointer may be given to them.
  * OWNERSHIP  _new, _create: it is yours until the function named beside it takes it back. A const pointer is lent, for
  *            the time of the call unless said otherwise.
  * TIME       Seconds. A timeout of 0 tries once; NEAP_NO_TIMEOUT never gives up; negative and NaN are invalid.

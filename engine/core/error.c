@@ -34,7 +34,7 @@ static const char *word(int code) {
     }
 }
 
-/* Of other codes libuv makes a text that nobody ever frees. It does not know all that the system has (ENOEXEC, EDQUOT). */
+/* Of other codes, some of the system's (ENOEXEC, EDQUOT) among them, libuv makes a text that nobody ever frees. */
 static bool is_of_libuv(int code) {
     switch (code) {
 #define CASE_OF(name, text) case UV_##name:

@@ -211,10 +211,20 @@ static int elsewhere(int number, const char **name) {
 
 /* Numbers out of range, and wrong kinds of objects and engines. */
 static int out_of_range(int number, const char **name) {
-    struct neap_value value = neap_integer(1), nil = neap_nil();
+    struct neap_value value = neap_integer(1), nil = neap_nil(), hollow = neap_bytes(NULL, 5), odd = neap_nil();
     struct neap_operation operation = {.object = event, .verb = NEAP_WAIT};
+    odd.kind = (enum neap_value_kind)99;
     FIRST_CASE(ranges);
     switch (number) {
+        RANGES(neap_value_copy, &value, &hollow);
+        RANGES(neap_value_copy, &value, &odd);
+        RANGES(neap_table_set, table, &value, &hollow);
+        RANGES(neap_table_append, table, &odd);
+        RANGES(neap_channel_send, channel, &hollow, 0);
+        RANGES(neap_channel_send, channel, &odd, 0);
+        RANGES(neap_engine_set, engine, "x", &hollow);
+        RANGES(neap_engine_call, engine, 1, &hollow, 1, NULL, 0);
+        RANGES(neap_engine_await, engine, 1, &odd, 1, NULL, 0);
         RANGES(neap_queue_create, 1, (enum neap_queue_order)7, &channel);
         RANGES(neap_condition_create, channel, &condition);
         RANGES(neap_semaphore_create, -1, false, &channel);
