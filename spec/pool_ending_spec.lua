@@ -67,6 +67,16 @@ describe("a worker process that dies", function()
     end
   end)
 
+  it("by os.exit in work costs that work, and counts as lost, whatever the status", function()
+    local pool <close> = neap.pool { workers = 1, kind = "process" }
+    for lost, status in ipairs({ 0, 3 }) do
+      local future = pool:submit(os.exit, status)
+      raises("^process pool%-%d+ worker %d+ exited with status " .. status .. "$", future.result, future)
+      assert.are.equal("alive", pool:apply(function() return "alive" end))
+      assert.are.equal(lost, pool:stats().lost)
+    end
+  end)
+
   it("while it is idle costs nothing", function()
     local pool <close> = neap.pool { workers = 1, kind = "process" }
     local first = pool:apply(neap.getpid)

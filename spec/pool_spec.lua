@@ -32,6 +32,7 @@ describe("neap.pool", function()
   end)
 
   it("refuses what it does not know or cannot be", function()
+    raises("bad argument #2 to 'pool' %(options go into the one table", neap.pool, 2, { kind = "process" })
     raises("bad argument #1 to 'pool' %(unknown option 'wokers' %(known: initargs, initializer, kind,", neap.pool,
       { wokers = 1 })
     for _, bad in ipairs({ 0, -1, 1.5, 10001, 0 / 0 }) do raises("a number of workers", neap.pool, bad) end

@@ -241,8 +241,8 @@ void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct n
     neap_list_init(&ended);
     neap_list_init(&dropped);
     neap_object_lock(&pool->object);
-    if (lost) pool->stats.lost++;
     retire_running(pool, worker, &ended, outcome == NULL ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED);
+    if (lost || (outcome != NULL && !neap_list_is_empty(&ended))) pool->stats.lost++;
     if (outcome != NULL)
         for (struct neap_list *node = ended.next; node != &ended; node = node->next)
             retire_batch(pool, neap_work_at(node)->batch, &dropped);

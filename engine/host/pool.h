@@ -103,7 +103,7 @@ struct neap_work *neap_pool_promise(struct neap_pool *pool, struct neap_job *job
 bool neap_pool_request(struct neap_work *work, enum neap_work_request request, struct neap_message *reason);
 
 /* A worker has ended: what it still ran fails with copies of `outcome` (taken over), or was cancelled where that is
- * NULL. `lost`: it was not to end. */
+ * NULL. `lost`: it was not to end, whatever it did; nor was one that has failed work. */
 void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct neap_outcome *outcome);
 
 /* Takes no work any more. */

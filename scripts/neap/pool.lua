@@ -115,7 +115,8 @@ local function explain(problem)
   return (problem:gsub("^%[neap%.pool%]:%d+: cannot send args%[3%]%.", "cannot send "))
 end
 
-function neap.pool(options)
+function neap.pool(options, more)
+  if more ~= nil then refuse(2, "pool", "options go into the one table, with 'workers' for their number") end
   if type(options) == "number" then options = { workers = options } end
   options = check.options(options, pool_options, 1, "pool")
   local kind = options.kind or "thread"
