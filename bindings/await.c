@@ -94,8 +94,9 @@ static bool is_method(lua_CFunction function) {
     return false;
 }
 
-/* Raises an error that names the innermost function of `coroutine`, from `level` outwards, that cannot be yielded across;
- * returns if there is none. What can fail is done in L, the running one: an error in another would skip those between. */
+/* Raises an error that names the innermost function of `coroutine`, from `level` outwards, that cannot be yielded
+ * across; returns if there is none. What can fail is done in L, the running one: an error in another would skip those
+ * between. */
 static void raise_impassable(lua_State *L, lua_State *coroutine, int level) {
     lua_Debug frame;
     if (!lua_checkstack(coroutine, 1)) return;

@@ -9,8 +9,8 @@
  *             through. The frame of depth d, or one further out, clears it when it has caught something: by then the
  *             variables between have been closed. Frames inside a `<close>` handler are deeper and clear nothing. A
  *             region that such a handler enters works as anywhere, and is a shield: what unwinds outside has been told.
- * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions'; code
- *             that does not wait is interrupted when a beat of the pulse finds that it has passed (slice.c).
+ * DEADLINES   A region's deadline needs no timer: each wait within ends at the nearest of its own and the regions';
+ *             code that does not wait is interrupted when a beat of the pulse finds that it has passed (slice.c).
  * GENERATORS  A region belongs to the code between its entry and its exit. When a coroutine of the user's own is
  *             left in the middle of a region by coroutine.yield, coroutine.resume puts the resumer's regions back;
  *             when it goes on, its own are put inside those of who resumes it then. Depth is counted in each

@@ -7,8 +7,8 @@
  *             is in, and then calls the original with the same status. From a thread it takes effect
  *             when the main chunk waits.
  * CLOSING     lua5.4 closes its state when the main chunk has ended, and finalises everything that a task could use: so
- *             tasks that have not ended, and work of pools, are dropped, which is said on stderr. Threads have states of their own: those
- *             that are not daemon are waited for, the others cancelled.
+ *             tasks that have not ended, and work of pools, are dropped, which is said on stderr. Threads have states
+ *             of their own: those that are not daemon are waited for, the others cancelled.
  * SLICES      Are on if nobody in the process uses their signal.
  * NOT OURS    The exit status, the other signals and the error message of the main chunk are lua5.4's. */
 #include <lauxlib.h>
