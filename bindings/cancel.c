@@ -237,6 +237,7 @@ void neap_cancel_resume(struct neap_task *task, struct neap_region *innermost, l
     if (unwinding > OUTSIDE) task->unwinding = unwinding;
     if (innermost == NULL) return;
     nest_all(innermost, task->regions);
+    atomic_signal_fence(memory_order_release);
     task->regions = innermost;
 }
 
@@ -266,9 +267,15 @@ static int leave_region(lua_State *L, int status, lua_KContext depth) {
     return lua_error(L);
 }
 
-/* Stack: function, arguments. Calls it inside a region. */
+/* Stack: function, arguments. Calls it inside a region. A coroutine that somebody else resumed may be left, and dropped,
+ * without our knowing: its region would stay in the chain. */
 static int call_in_region(lua_State *L, int64_t deadline, bool shield) {
     struct neap_task *task = neap_task_current(L);
+    if (L != neap_vm_running(neap_task_vm(task)))
+        return luaL_error(L,
+                          "neap.%s does not work here: this coroutine was resumed by a function that is older than "
+                          "neap, or in C",
+                          shield ? "shield" : "timeout");
     struct neap_region *region = lua_newuserdatauv(L, sizeof *region, 0);
     *region = (struct neap_region){.deadline = deadline, .shield = shield};
     neap_region_enter(task, region);

@@ -18,6 +18,7 @@ struct neap_region {
     bool shield;        /* cancellations from outside do not pass */
     bool cancelled;     /* asked to stop; stays */
     bool timed_out;     /* it was its deadline that asked */
+    bool noted;         /* a shield: it has held off what was asked for, for long. slice.c */
     uint16_t unwinding; /* of the task when it was entered: put back when it is left */
     int reason;         /* registry reference of what the error will say; 0: nothing. Of who made the region */
 };

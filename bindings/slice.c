@@ -126,11 +126,6 @@ static bool is_pressed(const struct neap_task *task) {
 
 /* --- setting the hook; in the handler too --- */
 
-/* The coroutine that runs: of a task, or the main one, outside of all tasks. NULL: the loop. */
-static lua_State *running(const struct neap_vm *vm) {
-    return vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
-}
-
 static struct neap_foreign_hook *find_foreign(struct neap_slice *slice, const lua_State *L) {
     for (int i = 0; i < NEAP_FOREIGN_HOOKS; i++)
         if (slice->foreign[i].coroutine == L) return &slice->foreign[i];
@@ -179,7 +174,7 @@ static void arm(struct neap_vm *vm, lua_State *L) {
 
 void neap_slice_look_again(lua_State *L, const struct neap_task *task) {
     struct neap_vm *vm = neap_task_vm(task);
-    if (task->swallowed > 0 && L == running(vm) && neap_cancel_is_due(task)) arm(vm, L);
+    if (swallows(task) && L == neap_vm_running(vm) && neap_cancel_is_due(task)) arm(vm, L);
 }
 
 /* Is nothing left to be tried? The main task has been running for seconds since it was to be stopped by force. */
@@ -200,7 +195,7 @@ static bool may_be_awaited(const struct neap_loop *loop) {
 static void on_beat(struct neap_loop *loop) {
     struct neap_vm *vm = loop->context;
     struct neap_slice *slice = &vm->slice;
-    lua_State *L = running(vm);
+    lua_State *L = neap_vm_running(vm);
     bool stop = may_have_to_stop(vm, vm->current) || must_look_around(vm),
          share = slice->seconds > 0 && may_be_awaited(loop);
     loop->cut = 1;
@@ -238,7 +233,7 @@ void neap_slice_settle(struct neap_vm *vm, lua_State *left) {
     } else if (!stays || foreign != NULL) {
         restore(slice, left);
     }
-    lua_State *next = running(vm);
+    lua_State *next = neap_vm_running(vm);
     if (stays && next != NULL)
         arm(vm, next); /* the error goes on climbing there */
     else if (vm->running == NULL || vm->current == vm->root)
@@ -289,13 +284,23 @@ static bool is_asked(const struct neap_task *task) {
     return (task->flags & NEAP_TASK_CANCELLED) != 0;
 }
 
-/* Nothing is due: because nothing was asked, or a shield holds it off, which then counts as swallowing. */
+/* The shield that is around the running code, the innermost; NULL: none is. */
+static struct neap_region *shield_of(const struct neap_task *task) {
+    struct neap_region *region = task->regions;
+    while (region != NULL && !region->shield) region = region->outer;
+    return region;
+}
+
+/* Nothing is due: because nothing was asked, or a shield holds it off, which then counts as swallowing, once. */
 static void note_shield(const struct neap_vm *vm, struct neap_task *task) {
+    struct neap_region *shield = shield_of(task);
     if (task->unwinding != 0) return;
-    if (!is_asked(task))
+    if (!is_asked(task)) {
         task->swallowed = 0;
-    else if (vm->slice.beats >= STOP_BEATS && !swallows(task))
+    } else if (shield != NULL && !shield->noted && vm->slice.beats >= STOP_BEATS && !swallows(task)) {
+        shield->noted = true;
         task->swallowed++;
+    }
 }
 
 /* Calls the hook again when a function has returned: perhaps it is the one across which Lua cannot yield. */

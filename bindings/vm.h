@@ -125,6 +125,12 @@ struct neap_vm {
  * thread, which coroutines copy. */
 static inline struct neap_vm *neap_vm_of(lua_State *L) { return *(struct neap_vm **)lua_getextraspace(L); }
 
+/* The coroutine that runs: of a task, or the main one, outside of all tasks. NULL: the loop does. For signal handlers,
+ * too. */
+static inline lua_State *neap_vm_running(const struct neap_vm *vm) {
+    return vm->running == NULL && vm->current == vm->root ? vm->main : vm->running;
+}
+
 /* Outside of tasks: may the loop be turned from here? */
 static inline bool neap_vm_may_turn(const struct neap_vm *vm) { return !vm->host_turns && !vm->calls_back; }
 

@@ -462,6 +462,33 @@ describe("timeout #preempt", function()
       end))]])
   end)
 
+  it("leaves what a shield has returned, if nothing is to be waited for after it", function()
+    local script = prelude .. [[
+      print(neap.timeout(0.001, function()
+        local result = neap.shield(function()
+          compute(0.05)
+          return "committed"
+        end)
+        return result
+      end))]]
+    check("committed\n", script)
+    check("committed\n", script, 0, support.run_plain)
+  end)
+
+  it("does not work where it could not be taken back: in a coroutine that was resumed past neap", function()
+    local script <close> = support.temporary_file([[
+      local resume = coroutine.resume
+      local neap = require "neap"
+      for _, call in ipairs({ function() neap.timeout(0.001, print) end, function() neap.shield(print) end }) do
+        local ok, message = resume(coroutine.create(call))
+        print(ok, message:match("neap%.%l+ does not work here"))
+      end]])
+    local path = os.getenv("LUA_CPATH") or "./build/?.so;;"
+    local expected = "false\tneap.timeout does not work here\nfalse\tneap.shield does not work here\n"
+    assert.are.same({ status = 0, stdout = expected, stderr = "" }, support.run_command(
+      ("env LUA_CPATH=%s %s %s"):format(support.quote(path), support.lua, support.quote(script.path))))
+  end)
+
   it("stops a generator that another has begun, and the one who goes on with it stays as he was", function()
     check("1\nnil\ttimeout\ttimeout\ndead\n", prelude .. [[
       local generator = coroutine.create(function()

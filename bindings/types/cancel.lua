@@ -27,7 +27,8 @@ local neap = {}
 function neap.is_cancelled(err) end
 
 ---Calls `fn` with the arguments and returns what it returns; cancellations from outside are held off meanwhile and
----raised at the first wait after it. A `neap.timeout` inside `fn` still counts there, one around it does not.
+---raised at the first wait after it, or, in code that goes from shield to shield, soon. A `neap.timeout` inside `fn`
+---still counts there, one around it does not.
 ---
 ---Errors: raises what `fn` raises.
 ---
