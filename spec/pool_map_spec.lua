@@ -383,6 +383,18 @@ for _, name in ipairs({ "imap", "imap_unordered" }) do
       end
     end)
 
+    it("ends for all that ask when one of them leaves it", function()
+      local pool <close> = neap.pool(1)
+      local gate = neap.event()
+      local results, _, _, closer = pool[name](pool, function(x) gate:wait() return x end, numbers(3))
+      local askers = {}
+      for i = 1, 2 do askers[i] = grid.parked_task(function() return select("#", results()), (results()) end) end
+      getmetatable(closer).__close(closer)
+      gate:set()
+      for i = 1, 2 do assert.are.same({ 1 }, { askers[i]:join() }) end
+      assert.is_nil((results()))
+    end)
+
     it("takes the iterator of a channel, and options behind it", function()
       local pool <close> = neap.pool(2)
       local channel = neap.channel(20)

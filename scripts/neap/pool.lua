@@ -397,6 +397,7 @@ local function feed(stream)
     local items, count = stream.read(stream.size)
     if count == 0 then return end
     local future = submit_chunk(stream.pool, nil, first, stream.fn, items, count, nil, stream.collect)
+    if stream.closed then return engine.drop(future) end
     table.insert(stream.chunks, { future = future, first = first, count = count })
     first = first + count
     stream.arrived:set()
@@ -406,7 +407,7 @@ end
 --- The body of the feeder.
 local function run_feeder(stream)
   local ended, err = pcall(feed, stream)
-  stream.ended, stream.problem = true, not ended and { err } or nil
+  stream.ended, stream.problem = true, not ended and not stream.closed and { err } or nil
   stream.arrived:set()
 end
 
@@ -436,11 +437,13 @@ end
 
 local closing = {}
 
---- No more is wanted: what has not begun is dropped.
+--- No more is wanted: what has not begun is dropped, and who still asks is told that this is the end.
 function closing.__close(closer)
+  local stream = closer.stream
   closer.feeder:cancel()
-  for _, chunk in ipairs(closer.stream.chunks) do engine.drop(chunk.future) end
-  closer.stream.chunks, closer.stream.ended = {}, true
+  for _, chunk in ipairs(stream.chunks) do engine.drop(chunk.future) end
+  stream.chunks, stream.ended, stream.closed = {}, true, true
+  stream.arrived:set()
 end
 
 closing.__gc = closing.__close
@@ -456,7 +459,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
     pool = pool, fn = fn, size = options.chunksize or 1, collect = options.collect,
     read = is_iterator and read_iterator(source, state, control) or read_list(source),
     room = neap.semaphore(chunks_ahead * count_workers(pool)), arrived = neap.event(),
-    chunks = {}, ended = false, problem = nil,
+    chunks = {}, ended = false, closed = false, problem = nil,
   }
   local feeder = internal.spawn_surely({ name = name, daemon = true, quiet = true }, run_feeder, stream)
   local closer = setmetatable({ feeder = feeder, stream = stream }, closing)
@@ -466,7 +469,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
 
   local function take_chunk()
     local index = await_chunk(stream, ordered, options.timeout)
-    if not index then return false end
+    if not index or stream.closed then return false end
     local chunk = table.remove(stream.chunks, index)
     stream.room:release()
     results, errors = take(chunk.future, chunk.first, chunk.count, stream.collect)
@@ -476,8 +479,9 @@ local function imap(pool, ordered, name, fn, source, options, control)
   end
 
   local function next_result()
-    local _ <close> = turn:guard()
-    if at == count and not take_chunk() then
+    local guard <close> = turn:guard(options.timeout)
+    if not guard then error("timeout", 0) end
+    if stream.closed or (at == count and not take_chunk()) then
       if bar then bar:close() end
       bar = nil
       closing.__close(closer)
