@@ -157,14 +157,23 @@ static int find_target(const char *path, char target[PATH_MAX]) {
     return UV_ELOOP;
 }
 
+/* 0: what is there may be written. Containers of old refuse the call behind AT_EACCESS, whose number they do not know,
+ * as if it were the file (UV_EPERM); then the older call is asked, where it means the same user. */
+static int check_writable(const char *path) {
+    if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) return 0;
+    if (errno == EPERM && getuid() == geteuid() && getgid() == getegid() && access(path, W_OK) == 0) return 0;
+    return -errno;
+}
+
 int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *draft) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
     int code = find_target(path, draft->target);
     if (code != 0) return code;
+    code = exists ? check_writable(path) : 0; /* renaming would not ask for that */
+    if (code != 0 && code != UV_ENOENT) return code;
+    if (code == UV_ENOENT) exists = false; /* it is gone meanwhile */
     draft->in_place = exists && !S_ISREG(info.st_mode);
-    /* Renaming would not ask for that. */
-    if (exists && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0) return -errno;
     int fd = draft->in_place ? open_file(path, O_WRONLY, 0) : open_beside(draft->target, mode, draft->name);
     if (fd >= 0 && exists && !draft->in_place) fchmod(fd, info.st_mode & 07777);
     return fd;
