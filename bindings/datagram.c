@@ -22,7 +22,7 @@ static struct neap_poll *check(lua_State *L) {
 int neap_net_datagram(lua_State *L) {
     struct neap_address address;
     struct neap_poll *datagram = NULL;
-    int fd = -1, code = neap_net_address(L, 1, &address);
+    int fd = -1, code = neap_net_own_address(L, 1, &address);
     unsigned flags = lua_toboolean(L, 3) ? NEAP_LISTEN_REUSEPORT : 0;
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_DATAGRAM, sizeof *box, 0);
     if (code == 0) code = neap_socket_datagram(&address, flags, &fd);

@@ -6,9 +6,7 @@
 #include "bindings/box.h"
 #include "bindings/classes.h"
 #include "bindings/iterator.h"
-#include "bindings/neap.h"
 #include "bindings/net.h"
-#include "bindings/restrict.h"
 #include "bindings/stream.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -27,10 +25,9 @@ static struct neap_listener *check(lua_State *L) {
  * without a context there is no TLS. */
 int neap_net_listen(lua_State *L) {
     struct neap_address address;
-    int fd = -1, code = neap_net_address(L, 1, &address);
+    int fd = -1, code = neap_net_own_address(L, 1, &address);
     struct neap_object *tls = lua_isnoneornil(L, 5) ? NULL : neap_box_check(L, 5, NEAP_HANDLE_TLS);
     unsigned flags = lua_toboolean(L, 4) ? NEAP_LISTEN_REUSEPORT : 0;
-    if (code == 0 && address.any.sa_family == AF_UNIX) neap_restrict_check(L, NEAP_DENY_WRITING, "making a file");
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_LISTENER, sizeof *box, 1);
     if (code == 0) code = neap_socket_listen(&address, (int)neap_argument_integer(L, 3), flags, &fd);
     if (code != 0) return neap_push_code(L, code);

@@ -8,7 +8,9 @@
 #include "bindings/await.h"
 #include "bindings/box.h"
 #include "bindings/classes.h"
+#include "bindings/neap.h"
 #include "bindings/offload.h"
+#include "bindings/restrict.h"
 #include "bindings/stream.h"
 #include "core/error.h"
 #include "io/inherited.h"
@@ -20,6 +22,12 @@ int neap_net_address(lua_State *L, int index, struct neap_address *address) {
     if (strncmp(host, local_prefix, sizeof local_prefix - 1) == 0)
         return neap_address_local(address, host + sizeof local_prefix - 1);
     return neap_address_numeric(address, host, (int)neap_argument_integer(L, index + 1));
+}
+
+int neap_net_own_address(lua_State *L, int index, struct neap_address *address) {
+    int code = neap_net_address(L, index, address);
+    if (code == 0 && address->any.sa_family == AF_UNIX) neap_restrict_check(L, NEAP_DENY_WRITING, "making a file");
+    return code;
 }
 
 int neap_net_push_address(lua_State *L, const struct neap_address *address) {

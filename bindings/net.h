@@ -8,6 +8,8 @@
 
 /* Reads a numeric host at `index` and a port after it, or "unix:/path": 0, or a code. */
 int neap_net_address(lua_State *L, int index, struct neap_address *address);
+/* The same for a socket that is to be found there. Raises where that makes a file, and files may not be made. */
+int neap_net_own_address(lua_State *L, int index, struct neap_address *address);
 /* Pushes host and port, or a path: how many. */
 int neap_net_push_address(lua_State *L, const struct neap_address *address);
 

@@ -393,6 +393,8 @@ static void what_may_ask_others_may_not_write_or_send_files(void **state) {
         "is_denied(net.connect, '127.0.0.1', 1, { tls = { ca = '/etc/hostname' } })\n"
         "is_denied(net.listen, '127.0.0.1', 0, { tls = { cert = '/etc/hostname' } })\n"
         "is_denied(net.listen, 'unix:/var/tmp/neap-limits.sock')\n"
+        "is_denied(net.udp, 'unix:/var/tmp/neap-limits.sock')\n"
+        "assert(net.udp('127.0.0.1')):close()\n"
         "is_denied(http.serve, { handler = print, host = 'unix:/var/tmp/neap-limits.sock' })\n"
         "is_denied(http.serve, { handler = print, tls = { cert = '/etc/hostname' } })\n"
         "local answer, message, code = http.get(url)\n"
