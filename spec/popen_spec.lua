@@ -186,6 +186,45 @@ describe("a program", function()
     assert.are.same({ signal = 9 }, kept:wait(0))
   end)
 
+  --- Runs `body(program)` in a task that is cancelled, which leaves its block well all the same.
+  local function leave_cancelled(body)
+    local kept, closed_outside
+    local task = neap.spawn(function()
+      local outside <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+        neap.yield()
+        closed_outside = true
+      end })
+      kept = neap.popen({ "sleep", "1000", stdout = "pipe" })
+      body(kept)
+    end)
+    while not kept do neap.yield() end
+    task:cancel()
+    grid.assert_cancelled(task)
+    assert.is_false(kept:is_alive())
+    assert.are.same({ signal = 9 }, kept:wait(0))
+    assert.error_matches(function() kept.stdout:read() end, "closed")
+    assert.is_true(closed_outside)
+  end
+
+  it("is closed when its task is cancelled while it is waited for at the end of its block", function()
+    leave_cancelled(function(program) local held <close> = program end) -- luacheck: ignore
+  end)
+
+  it("is closed when its task was cancelled before the end of its block", function()
+    leave_cancelled(function(program)
+      local held <close> = program -- luacheck: ignore
+      neap.current():cancel()
+    end)
+  end)
+
+  it("is closed for good by a task that was cancelled", function()
+    leave_cancelled(function(program)
+      neap.current():cancel()
+      program:close()
+      neap.yield()
+    end)
+  end)
+
   it("is killed when it is collected", function()
     local program = neap.popen({ "sleep", "1000" })
     local pid = program.pid

@@ -87,17 +87,20 @@ function Program:close()
     if self[stream] then self[stream]:close() end
   end
   self.process:kill()
-  self.process:wait()
   self.process:release()
+  neap.shield(self.process.wait, self.process)
 end
 
---- Leaving a block well waits for the program; leaving it by an error ends it.
+--- Leaving a block well waits for the program; leaving it by an error ends it. The wait may fail too, as where the task
+--- is cancelled. That error is not caught, only passed by: so variables further out may wait, as in any block that it
+--- leaves.
+local Ending = { __close = function(self) self.program:close() end }
+
 function Program:__close(problem)
-  if problem == nil then
-    if self.stdin then self.stdin:close() end
-    self.process:wait()
-  end
-  self:close()
+  local ending <close> = setmetatable({ program = self }, Ending) -- luacheck: ignore
+  if problem ~= nil then return end
+  if self.stdin then self.stdin:close() end
+  self.process:wait()
 end
 
 --- `keep`: killing it kills what it has started also once it has ended itself, until it is released.
