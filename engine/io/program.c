@@ -85,13 +85,15 @@ static int status_of(const siginfo_t *info) {
     return W_EXITCODE(0, info->si_status) | (info->si_code == CLD_DUMPED ? WCOREFLAG : 0);
 }
 
+/* Once it has ended too: somebody else in this process may have reaped it since. */
 static bool look_at_kept(struct neap_program *program) {
     siginfo_t info = {.si_pid = 0};
     int result;
     do result = waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT);
     while (result < 0 && errno == EINTR);
+    if (result < 0) program->kept = false;
+    if (program->ended) return true; /* how is known */
     program->ended = result < 0 || info.si_pid != 0;
-    if (result < 0) program->kept = false; /* somebody else in this process has reaped it */
     if (info.si_pid != 0) program->status = status_of(&info);
     return program->ended;
 }
@@ -121,7 +123,8 @@ void neap_program_reap(struct neap_program *program) {
 }
 
 int neap_program_kill(struct neap_program *program, int number) {
-    if (neap_program_look(program) && !program->kept) return UV_ESRCH;
+    bool ended = program->kept ? look_at_kept(program) : neap_program_look(program);
+    if (ended && !program->kept) return UV_ESRCH; /* the number may be somebody else's by now */
     return kill(program->group ? -program->pid : program->pid, number) == 0 ? 0 : -errno;
 }
 
