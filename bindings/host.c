@@ -108,7 +108,7 @@ static void restore_root(struct neap_vm *vm, struct neap_task *root) {
 
 int neap_host_enter(struct neap_host *host, struct neap_visit *visit) {
     struct neap_vm *vm = host->vm;
-    *visit = (struct neap_visit){neap_loop_here, vm->current, vm->root, vm->running};
+    *visit = (struct neap_visit){neap_loop_here, vm->current, vm->root, vm->running, vm->blocked, vm->blocked_level};
     neap_loop_here = &vm->loop;
     bool waits = atomic_load_explicit(&vm->root->wait.state, memory_order_relaxed) != NEAP_WAIT_IDLE;
     int code = waits ? replace_root(vm) : 0;
@@ -128,6 +128,8 @@ void neap_host_leave(struct neap_host *host, const struct neap_visit *visit) {
     restore_root(vm, visit->root);
     vm->current = visit->task;
     vm->running = visit->running;
+    vm->blocked = visit->blocked;
+    vm->blocked_level = visit->blocked_level;
     neap_loop_here = visit->loop;
     if (host->depth == 0) neap_drive_settle(host);
 }

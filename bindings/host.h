@@ -41,6 +41,8 @@ struct neap_visit {
     struct neap_loop *loop;
     struct neap_task *task, *root;
     lua_State *running;
+    lua_State *blocked; /* what stands in the way of that task: others run meanwhile */
+    int blocked_level;
 };
 
 /* Around all that runs Lua for the host: until leave, the engine's loop is the one of this thread, and its root runs. A

@@ -409,6 +409,17 @@ static void a_function_of_the_host_may_call_back(void **state) {
                      0);
 }
 
+static void what_stands_in_the_way_is_named_after_a_call_too(void **state) {
+    neap_function inner = load("coroutine.wrap(function() pcall(coroutine.wrap(error)) end)() collectgarbage()");
+    (void)state;
+    assert_int_equal(neap_engine_register(engine, "call_back", call_back, &inner), 0);
+    run("local neap = require 'neap'\n"
+        "local function waits() call_back() neap.sleep(1) end\n"
+        "local ok, message = pcall(table.sort, {1, 2}, function() coroutine.wrap(waits)() end)\n"
+        "assert(not ok and message:find('cannot wait inside table.sort', 1, true), message)",
+        0);
+}
+
 /* --- several engines --- */
 
 static void two_engines_in_one_thread_do_not_meet(void **state) {
@@ -611,6 +622,7 @@ int main(void) {
         HOST_TEST(a_spawned_task_that_is_cut_off_tells_too),
         HOST_TEST(scripts_call_functions_of_the_host),
         HOST_TEST(a_function_of_the_host_may_call_back),
+        HOST_TEST(what_stands_in_the_way_is_named_after_a_call_too),
         HOST_TEST(two_engines_in_one_thread_do_not_meet),
         HOST_TEST(one_engine_runs_inside_a_function_of_another),
         HOST_TEST(engines_in_several_threads_do_not_meet),
