@@ -321,11 +321,17 @@ static int check_request(struct neap_engine *engine, const struct neap_value *ar
     return 0;
 }
 
+static int refuse_stopped(struct neap_host *host) {
+    neap_host_note_text(host, "the engine was stopped");
+    return NEAP_CANCELLED;
+}
+
 int neap_engine_call(struct neap_engine *engine, neap_function function, const struct neap_value *arguments,
                      size_t count, struct neap_value *results, size_t room) {
     int code = check_request(engine, arguments, count, results, room);
     if (code != 0) return code;
     struct neap_host *host = neap_host_of(engine);
+    if (neap_engine_status(engine) >= 0) return refuse_stopped(host);
     struct request request = {.arguments = arguments, .count = count, .results = results, .room = room};
     struct neap_visit visit;
     lua_State *L = host->vm->main;
@@ -393,11 +399,6 @@ static bool is_function(lua_State *L, neap_function function) {
 }
 
 #define CONTRACT_FUNCTION(is) NEAP_CONTRACT(is, NEAP_INVALID, "neap.h: a neap_function is one that was loaded or found")
-
-static int refuse_stopped(struct neap_host *host) {
-    neap_host_note_text(host, "the engine was stopped");
-    return NEAP_CANCELLED;
-}
 
 int neap_engine_await(struct neap_engine *engine, neap_function function, const struct neap_value *arguments,
                       size_t count, struct neap_value *results, size_t room) {

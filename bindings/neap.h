@@ -412,8 +412,8 @@ NEAP_API int neap_engine_new(const struct neap_config *config, struct neap_engin
  * inside the engine (NEAP_E_INVALID). */
 NEAP_API int neap_engine_free(struct neap_engine *engine);
 /* Any thread, and signal handlers: asks the engine to end. What waits or runs in neap_engine_run and its kin is
- * cancelled, and they return NEAP_E_CANCELLED; what is begun later (neap_engine_await, _run_string ...) does not run,
- * and returns the same. NEAP_E_INVALID. */
+ * cancelled, and they return NEAP_E_CANCELLED; what is begun later (neap_engine_call, _await, _run_string ...) does not
+ * run, and returns the same. NEAP_E_INVALID. */
 NEAP_API int neap_engine_stop(struct neap_engine *engine);
 /* Any thread: what os.exit was called with; -1: it was not, nor was the engine stopped (which is status 0). */
 NEAP_API int neap_engine_status(const struct neap_engine *engine);
@@ -466,7 +466,8 @@ NEAP_API void neap_engine_forget(struct neap_engine *engine, neap_function funct
 
 /* Calls a function right here, outside of tasks, with `count` arguments, and takes its first `room` results, at most
  * 200 each (what is missing is nil; the caller clears them). `results` may be NULL where room is 0. A wait inside turns
- * the engine's loop until it is over. NEAP_E_FAILED, NEAP_E_MEMORY, NEAP_E_CANCELLED, NEAP_E_CPU, NEAP_E_DENIED. */
+ * the engine's loop until it is over. NEAP_E_FAILED, NEAP_E_MEMORY, NEAP_E_CANCELLED (once the engine was stopped it
+ * does not run), NEAP_E_CPU, NEAP_E_DENIED. */
 NEAP_API int neap_engine_call(struct neap_engine *engine, neap_function function, const struct neap_value *arguments,
                               size_t count, struct neap_value *results, size_t room);
 /* Runs a function as a task and turns the loop until the task has ended: as neap_engine_call, but it may be preempted

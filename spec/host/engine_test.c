@@ -130,6 +130,8 @@ static void another_thread_can_stop_it(void **state) {
     pthread_join(thread, NULL);
     assert_int_equal(neap_engine_run(engine), NEAP_E_CANCELLED);
     assert_int_equal(neap_engine_spawn(engine, function, NULL, 0, NULL, NULL), NEAP_E_CLOSED);
+    assert_int_equal(neap_engine_call(engine, load("print('nor this')"), NULL, 0, NULL, 0), NEAP_E_CANCELLED);
+    assert_string_equal(neap_engine_message(engine), "the engine was stopped");
     run("print('not any more')", NEAP_E_CANCELLED);
     assert_string_equal(told.output, "");
 }
