@@ -99,6 +99,18 @@ static void hand_over(struct neap_pool *pool, struct neap_work *work, struct nea
     taker->number = (int64_t)work->id;
 }
 
+/* New work: for a taker who waits, unless somebody looks for it. */
+static void pass_on(struct neap_pool *pool, struct neap_work *work, struct neap_batch *batch) {
+    bool is_looked_for = atomic_load_explicit(&pool->lookers, memory_order_relaxed) > queued(pool);
+    struct neap_link *taker = is_looked_for ? NULL : neap_waiters_claim(&pool->takers);
+    if (taker == NULL) {
+        enqueue(pool, work);
+        return;
+    }
+    hand_over(pool, work, taker, work->submitted);
+    neap_batch_add(batch, taker->wait);
+}
+
 /* Out of its list, and ENDED: the caller has the reference of the list, and ends it. */
 static void retire(struct neap_pool *pool, struct neap_work *work, enum neap_future_state state) {
     bool was_queued = work->phase == NEAP_WORK_QUEUED;
@@ -119,13 +131,13 @@ static void retire(struct neap_pool *pool, struct neap_work *work, enum neap_fut
         pool->stats.cancelled++;
 }
 
-/* Work has left the queue. */
+/* Work has left the queue, or who looked for it has come: others may be admitted, to the queue or to takers. */
 static void after_queue(struct neap_pool *pool, struct neap_batch *batch) {
     while (queued(pool) < pool->limit && !neap_list_is_empty(&pool->submitters)) {
         struct neap_link *submitter = neap_waiters_claim(&pool->submitters);
         if (submitter == NULL) break;
         struct neap_work *work = admit(pool, submitter);
-        if (work != NULL) enqueue(pool, work);
+        if (work != NULL) pass_on(pool, work, batch);
         neap_batch_add(batch, submitter->wait);
     }
     if (is_closed(pool) && queued(pool) == 0) neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, batch);
@@ -433,15 +445,7 @@ static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_b
     bool full = queued(pool) >= pool->limit || !neap_list_is_empty(&pool->submitters);
     if (full || !neap_link_commit(link)) return false;
     struct neap_work *work = admit(pool, link);
-    if (work == NULL) return true;
-    bool is_looked_for = atomic_load_explicit(&pool->lookers, memory_order_relaxed) > queued(pool);
-    struct neap_link *taker = is_looked_for ? NULL : neap_waiters_claim(&pool->takers);
-    if (taker == NULL) {
-        enqueue(pool, work);
-        return true;
-    }
-    hand_over(pool, work, taker, work->submitted);
-    neap_batch_add(batch, taker->wait);
+    if (work != NULL) pass_on(pool, work, batch);
     return true;
 }
 

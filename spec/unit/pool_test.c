@@ -168,28 +168,38 @@ static void what_is_left_of_the_call_goes_with_the_work(void **state) {
     let_go(work);
 }
 
-/* What neap_wait_begin does, step by step. */
-static void work_is_left_for_who_looks_rather_than_given_to_who_waits(void **state) {
-    (void)state;
-    struct neap_batch batch = {NULL, NULL};
-    struct neap_link *link = &b.links[0];
-    uint64_t first, second;
-    take(&a, 1, NEAP_FOREVER);
+/* What neap_wait_begin does, step by step: the actor looks for work, and then comes for it. */
+static void begin_to_look(struct actor *actor, int64_t worker) {
+    struct neap_link *link = &actor->links[0];
     memset(link, 0, sizeof *link);
     link->op = NEAP_POOL_TAKE;
-    link->number = 2;
-    assert_int_equal(neap_pool_class.quick(&pool->object, link), NEAP_QUICK_SOON);
-    assert_int_equal(neap_pool_class.quick(&pool->object, link), NEAP_QUICK_SOON);
+    link->number = worker;
+    CHECK(neap_pool_class.quick(&pool->object, link) == NEAP_QUICK_SOON);
+}
+
+static void come_for_work(struct actor *actor) {
+    struct neap_batch batch = {NULL, NULL};
+    struct neap_link *link = &actor->links[0];
+    CHECK(neap_pool_class.quick(&pool->object, link) == NEAP_QUICK_ASK);
+    neap_object_lock(&pool->object);
+    CHECK(neap_pool_class.attempt(&pool->object, link, &batch));
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+}
+
+static void work_is_left_for_who_looks_rather_than_given_to_who_waits(void **state) {
+    (void)state;
+    uint64_t first, second;
+    take(&a, 1, NEAP_FOREVER);
+    begin_to_look(&b, 2);
+    assert_int_equal(neap_pool_class.quick(&pool->object, &b.links[0]), NEAP_QUICK_SOON);
     struct neap_work *one = submit(1);
     assert_int_equal(state_of(one), NEAP_FUTURE_NEW);
     struct neap_work *two = submit(2); /* there is one who looks, and no more */
     settle(&here);
     assert_int_equal(outcome(&a), 0);
     assert_int_equal(taken(&a, &second), 2);
-    assert_int_equal(neap_pool_class.quick(&pool->object, link), NEAP_QUICK_ASK);
-    neap_object_lock(&pool->object);
-    assert_true(neap_pool_class.attempt(&pool->object, link, &batch));
-    neap_object_unlock(&pool->object);
+    come_for_work(&b);
     assert_int_equal(taken(&b, &first), 1);
     take(&a, 1, NEAP_FOREVER);
     struct neap_work *three = submit(3); /* nobody looks any more */
@@ -200,6 +210,26 @@ static void work_is_left_for_who_looks_rather_than_given_to_who_waits(void **sta
     let_go(one);
     let_go(two);
     let_go(three);
+}
+
+static void what_is_admitted_when_who_looked_comes_goes_to_who_waits(void **state) {
+    (void)state;
+    uint64_t first, second;
+    take(&a, 1, NEAP_FOREVER);
+    begin_to_look(&b, 2);
+    struct neap_work *one = submit(1);
+    assert_int_equal(submit_as(&c, 2, NEAP_POOL_QUIET, NEAP_FOREVER), NEAP_PARKED);
+    come_for_work(&b);
+    assert_int_equal(taken(&b, &first), 1);
+    settle(&here);
+    assert_int_equal(outcome(&c), 0);
+    struct neap_work *two = work_of(&c);
+    assert_int_equal(outcome(&a), 0);
+    assert_int_equal(taken(&a, &second), 2);
+    assert_int_equal(state_of(two), NEAP_FUTURE_RUNNING);
+    neap_pool_end(pool);
+    let_go(one);
+    let_go(two);
 }
 
 static void who_waits_for_the_end_of_all_work_is_told(void **state) {
@@ -670,6 +700,7 @@ int main(void) {
         POOL_TEST(a_worker_whose_wait_is_over_is_passed_over),
         POOL_TEST(what_is_left_of_the_call_goes_with_the_work),
         POOL_TEST(work_is_left_for_who_looks_rather_than_given_to_who_waits),
+        SHORT_TEST(what_is_admitted_when_who_looked_comes_goes_to_who_waits),
         POOL_TEST(who_waits_for_the_end_of_all_work_is_told),
         POOL_TEST(the_program_is_needed_while_work_is_unfinished),
         SHORT_TEST(a_full_queue_makes_submitters_wait),
