@@ -12,10 +12,11 @@
  *               and submitters only while it is full.
  *            2. Once the pool is closed nobody submits; once the queue is empty as well, nobody takes.
  *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
+ *            4. Nothing in the queue, and nobody in line for it, is of a batch in `failed`.
  * REQUESTS   What workers are asked about work that they run: see asking.c. What other processes ask: pool_remote.c.
  * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
  * A BATCH    is the work of one map, which ends with its first failure: what of it is queued then is cancelled, after
- *            the one that failed has ended, and what comes later is refused.
+ *            the one that failed has ended; who is in line with more of it, or comes later, is refused.
  * LOOKERS    A thread that wants work looks at the length of the queue for a while before it waits in the list of
  *            takers: that costs neither side a wake-up. Who looks is counted, and always comes for work under the guard
  *            in the end. So what is submitted is left in the queue for it, rather than given to a taker who sleeps.
@@ -49,19 +50,17 @@ static void set_queued(struct neap_pool *pool, size_t count) {
 
 /* --- work comes and goes; guard held --- */
 
+/* 0: it is of none, or of one that begins. */
+static uint64_t batch_of(const struct neap_link *submitter) { return (uint64_t)submitter->number / NEAP_POOL_FLAGS; }
+
 static bool has_failed(const struct neap_pool *pool, uint64_t batch) {
-    for (int i = 0; i < NEAP_POOL_FAILED_MAX; i++)
+    for (int i = 0; batch != 0 && i < NEAP_POOL_FAILED_MAX; i++)
         if (pool->failed[i] == batch) return true;
     return false;
 }
 
-/* The work of `submitter`, which is answered; NULL: no memory, or its batch has failed. The caller has a reference. */
+/* The work of `submitter`, which is answered; NULL: no memory. The caller has a reference. */
 static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitter) {
-    uint64_t batch = (uint64_t)submitter->number / NEAP_POOL_FLAGS;
-    if (batch != 0 && has_failed(pool, batch)) {
-        submitter->result = NEAP_RANGE;
-        return NULL;
-    }
     bool quiet = (submitter->number & NEAP_POOL_QUIET) != 0;
     struct neap_work *work = neap_work_new(pool, pool->last_id + 1, &submitter->message, quiet);
     if (work == NULL) {
@@ -70,7 +69,7 @@ static struct neap_work *admit(struct neap_pool *pool, struct neap_link *submitt
     }
     pool->last_id++;
     pool->submitted++;
-    work->batch = submitter->number & NEAP_POOL_LEADS ? work->id : batch;
+    work->batch = submitter->number & NEAP_POOL_LEADS ? work->id : batch_of(submitter);
     neap_engine_need(&pool->unfinished);
     neap_message_set_kind(&submitter->message, NEAP_MESSAGE_OBJECT);
     submitter->message.object = neap_object_ref(&work->future.object);
@@ -205,15 +204,28 @@ struct neap_work *neap_pool_find_running(struct neap_pool *pool, uint64_t id) {
 
 /* --- batches; guard held --- */
 
-/* One of the batch has failed: moves to `list` what of it is queued. */
-static void retire_batch(struct neap_pool *pool, uint64_t batch, struct neap_list *list) {
+/* Who is in line with work of a batch that has failed is refused: the others need not wait behind it. */
+static void refuse_batch(struct neap_pool *pool, uint64_t id, struct neap_batch *batch) {
     struct neap_list *next;
-    if (batch == 0 || has_failed(pool, batch)) return;
-    pool->failed[pool->failed_at++ % NEAP_POOL_FAILED_MAX] = batch;
+    for (struct neap_list *node = pool->submitters.next; node != &pool->submitters; node = next) {
+        struct neap_link *submitter = NEAP_CONTAINER_OF(node, struct neap_link, node);
+        next = node->next;
+        if (batch_of(submitter) != id || !neap_link_claim(submitter)) continue;
+        submitter->result = NEAP_RANGE;
+        neap_batch_add(batch, submitter->wait);
+    }
+}
+
+/* One of the batch `id` has failed: moves to `list` what of it is queued. */
+static void retire_batch(struct neap_pool *pool, uint64_t id, struct neap_list *list, struct neap_batch *batch) {
+    struct neap_list *next;
+    if (id == 0 || has_failed(pool, id)) return;
+    pool->failed[pool->failed_at++ % NEAP_POOL_FAILED_MAX] = id;
+    refuse_batch(pool, id, batch);
     for (struct neap_list *node = pool->queue.next; node != &pool->queue; node = next) {
         struct neap_work *work = neap_work_at(node);
         next = node->next;
-        if (work->batch != batch) continue;
+        if (work->batch != id) continue;
         retire(pool, work, NEAP_FUTURE_CANCELLED);
         neap_list_push_back(list, &work->node);
     }
@@ -230,7 +242,7 @@ bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_stat
     struct neap_work *work = neap_pool_find_running(pool, id);
     if (work != NULL) retire(pool, work, state);
     if (work != NULL && state == NEAP_FUTURE_FAILED) {
-        retire_batch(pool, work->batch, &dropped);
+        retire_batch(pool, work->batch, &dropped, &batch);
         after_queue(pool, &batch);
     }
     neap_object_unlock(&pool->object);
@@ -257,7 +269,7 @@ void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct n
     if (lost || (outcome != NULL && !neap_list_is_empty(&ended))) pool->stats.lost++;
     if (outcome != NULL)
         for (struct neap_list *node = ended.next; node != &ended; node = node->next)
-            retire_batch(pool, neap_work_at(node)->batch, &dropped);
+            retire_batch(pool, neap_work_at(node)->batch, &dropped, &batch);
     after_queue(pool, &batch);
     neap_object_unlock(&pool->object);
     neap_batch_flush(&batch);
@@ -436,10 +448,18 @@ void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats)
 
 /* --- waiting --- */
 
+/* Why `submitter` is not even to wait; 0: it may. */
+static int refusal(const struct neap_pool *pool, const struct neap_link *submitter) {
+    if (is_closed(pool)) return NEAP_CLOSED;
+    if (pool->broken != NULL) return NEAP_BROKEN;
+    return has_failed(pool, batch_of(submitter)) ? NEAP_RANGE : 0;
+}
+
 static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
-    if (is_closed(pool) || pool->broken != NULL) {
+    int refused = refusal(pool, link);
+    if (refused != 0) {
         if (!neap_link_commit(link)) return false;
-        link->result = is_closed(pool) ? NEAP_CLOSED : NEAP_BROKEN;
+        link->result = refused;
         return true;
     }
     bool full = queued(pool) >= pool->limit || !neap_list_is_empty(&pool->submitters);

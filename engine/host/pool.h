@@ -73,7 +73,8 @@ struct neap_pool {
     bool elsewhere; /* stands for a pool of another process, and has its id: only promises are made of it */
     char name[NEAP_POOL_NAME_MAX + 1];           /* terminated, cut */
     struct neap_list running[NEAP_POOL_BUCKETS]; /* neap_work.node: by id; a reference each */
-    /* The last batches that have failed, round and round: more of them may still come. Of an older one it is done. */
+    /* The last batches that have failed, round and round: more of them may still come, and is refused. What comes of an
+     * older one is work like any other. */
     uint64_t failed[NEAP_POOL_FAILED_MAX];
     uint32_t failed_at;           /* where the next one goes */
     struct neap_pool_stats stats; /* but for `submitted` and `queued`, see neap_pool_read_stats */

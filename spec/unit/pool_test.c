@@ -348,6 +348,32 @@ static void who_waits_for_a_place_learns_that_its_batch_has_failed(void **state)
     let_go(fellow);
 }
 
+/* The queue is full of other work, which stays. */
+static void who_is_in_line_behind_other_work_learns_that_its_batch_has_failed(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *leader = submit_to_batch(true, 0);
+    assert_int_equal(take(&a, 1, 0), 0);
+    taken(&a, &id);
+    struct neap_work *other = submit(1);
+    int64_t flags = neap_pool_flags(true, false, leader->id);
+    assert_int_equal(submit_as(&b, 0, flags, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(submit_as(&c, 2, NEAP_POOL_QUIET, NEAP_FOREVER), NEAP_PARKED);
+    assert_true(end_work(id, NEAP_FUTURE_FAILED, outcome_with(1)));
+    settle(&here);
+    assert_int_equal(outcome(&b), NEAP_RANGE);
+    assert_int_equal(outcome(&c), NEAP_PARKED);
+    neap_message_fini(&b.links[0].message);
+    assert_int_equal(submit_as(&d, 0, flags, NEAP_FOREVER), NEAP_RANGE); /* it does not even get in line */
+    neap_message_fini(&d.links[0].message);
+    assert_int_equal(state_of(other), NEAP_FUTURE_NEW);
+    neap_pool_terminate(pool);
+    assert_int_equal(finish(&c), NEAP_CLOSED);
+    neap_message_fini(&c.links[0].message);
+    let_go(leader);
+    let_go(other);
+}
+
 /* --- requests --- */
 
 static void queued_work_is_cancelled_at_once_with_its_reason(void **state) {
@@ -707,6 +733,7 @@ int main(void) {
         SHORT_TEST(work_that_is_cancelled_in_the_queue_makes_room),
         POOL_TEST(a_failure_cancels_what_of_its_batch_is_queued),
         SHORT_TEST(who_waits_for_a_place_learns_that_its_batch_has_failed),
+        SHORT_TEST(who_is_in_line_behind_other_work_learns_that_its_batch_has_failed),
         POOL_TEST(queued_work_is_cancelled_at_once_with_its_reason),
         POOL_TEST(the_worker_that_runs_it_is_told),
         POOL_TEST(a_listener_that_could_not_do_it_is_told_again),
