@@ -158,8 +158,8 @@ static void end_with_copy(struct neap_work *work, enum neap_future_state state, 
     neap_work_end(work, state, outcome != NULL ? &copy : NULL);
 }
 
-/* Ends all of a list of retired work: failed with copies of `outcome`, or cancelled where that is NULL. How much. */
-static uint64_t end_all(struct neap_pool *pool, struct neap_list *list, const struct neap_outcome *outcome) {
+/* Ends all of a list of retired work: failed with copies of `outcome`, or cancelled where that is NULL. */
+static void end_all(struct neap_pool *pool, struct neap_list *list, const struct neap_outcome *outcome) {
     enum neap_future_state state = outcome == NULL ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED;
     struct neap_list *node;
     uint64_t count = 0;
@@ -168,7 +168,6 @@ static uint64_t end_all(struct neap_pool *pool, struct neap_list *list, const st
         count++;
     }
     count_down(pool, count);
-    return count;
 }
 
 /* Guard held: moves what is queued to `list`. */
@@ -405,14 +404,22 @@ struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *ca
     return work;
 }
 
+/* Guard held: how much of a list of work nobody had asked to stop. */
+static uint64_t count_wanted(const struct neap_list *list) {
+    uint64_t count = 0;
+    for (struct neap_list *node = list->next; node != list; node = node->next)
+        if (neap_work_at(node)->request == NEAP_WORK_GO_ON) count++;
+    return count;
+}
+
 uint64_t neap_pool_end(struct neap_pool *pool) {
     struct neap_batch batch = {NULL, NULL};
     struct neap_list ended;
     neap_list_init(&ended);
     neap_object_lock(&pool->object);
-    bool terminated = pool->terminated;
     retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
     retire_running(pool, 0, &ended, NEAP_FUTURE_CANCELLED);
+    uint64_t missed = count_wanted(&ended);
     if (pool->broken == NULL) close_pool(pool, &batch);
     neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, &batch);
     neap_waiters_claim_all(&pool->listeners, NEAP_CLOSED, &batch);
@@ -420,8 +427,8 @@ uint64_t neap_pool_end(struct neap_pool *pool) {
     neap_waiters_claim_all(&pool->joiners, 0, &batch);
     neap_object_unlock(&pool->object);
     neap_batch_flush(&batch);
-    uint64_t count = end_all(pool, &ended, NULL);
-    return terminated ? 0 : count;
+    end_all(pool, &ended, NULL);
+    return missed;
 }
 
 bool neap_pool_is_broken(struct neap_pool *pool) {

@@ -116,7 +116,7 @@ void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome);
 /* SUBMIT said NEAP_BROKEN: work that has failed with that. Takes over `call`. NULL: no memory. */
 struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *call, bool quiet);
 /* No worker is left, and none will come: cancels what is left for them, and lets join go on.
- * Promises are kept by others. Returns how much of it was not to be cancelled. */
+ * Promises are kept by others. Returns how much of it nobody had asked to stop. */
 uint64_t neap_pool_end(struct neap_pool *pool);
 
 bool neap_pool_is_broken(struct neap_pool *pool);

@@ -597,6 +597,35 @@ static void who_listens_learns_that_nothing_more_will_be_asked(void **state) {
     let_go(work);
 }
 
+static void what_was_asked_to_stop_is_not_missed_at_the_end(void **state) {
+    (void)state;
+    struct neap_work *works[4];
+    for (int i = 0; i < 4; i++) {
+        works[i] = submit(i);
+        if (i == 3) break; /* that one stays in the queue */
+        assert_int_equal(take(&a, 1, 0), 0);
+        neap_message_fini(&a.links[0].message);
+    }
+    assert_true(request(works[1], NEAP_WORK_DROP, 0));
+    assert_true(request(works[2], NEAP_WORK_CANCEL, 0));
+    assert_int_equal(neap_pool_end(pool), 2);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(state_of(works[i]), NEAP_FUTURE_CANCELLED);
+        let_go(works[i]);
+    }
+}
+
+static void nothing_of_a_terminated_pool_is_missed(void **state) {
+    (void)state;
+    struct neap_work *one = submit(1), *two = submit(2);
+    assert_int_equal(take(&a, 1, 0), 0);
+    neap_message_fini(&a.links[0].message);
+    neap_pool_terminate(pool);
+    assert_int_equal(neap_pool_end(pool), 0);
+    let_go(one);
+    let_go(two);
+}
+
 static void in_a_broken_pool_all_work_fails(void **state) {
     (void)state;
     take(&b, 2, NEAP_FOREVER);
@@ -745,6 +774,8 @@ int main(void) {
         SHORT_TEST(closing_refuses_submitters_that_wait),
         POOL_TEST(terminating_cancels_what_is_queued_and_asks_what_runs),
         POOL_TEST(who_listens_learns_that_nothing_more_will_be_asked),
+        POOL_TEST(what_was_asked_to_stop_is_not_missed_at_the_end),
+        POOL_TEST(nothing_of_a_terminated_pool_is_missed),
         POOL_TEST(in_a_broken_pool_all_work_fails),
         POOL_TEST(out_of_memory_is_an_answer),
     };
