@@ -112,7 +112,7 @@ static int submitted(lua_State *L, struct neap_task *task, int code) {
         return 1;
     }
     neap_message_fini(&link->message);
-    if (code == NEAP_RANGE) {
+    if (code == NEAP_FAILED) { /* the batch: only a map has one */
         lua_pushnil(L);
         return 1;
     }
@@ -120,6 +120,7 @@ static int submitted(lua_State *L, struct neap_task *task, int code) {
         neap_pool_push_name(L, pool);
         return luaL_error(L, "%s is closed: it takes no more work", lua_tostring(L, -1));
     }
+    if (code == NEAP_RANGE) return luaL_error(L, "the call is too large to be sent");
     return luaL_error(L, code == NEAP_BROKEN ? "the process of the pool has ended" : "not enough memory");
 }
 

@@ -23,7 +23,7 @@ enum neap_code {
     /* of the interface for hosts (bindings/neap.h) */
     NEAP_INVALID = -5101, /* misuse: an argument that cannot be */
     NEAP_FOREIGN = -5102, /* misuse: not this thread's */
-    NEAP_FAILED = -5103,  /* Lua raised an error */
+    NEAP_FAILED = -5103,  /* Lua raised an error; of pools: so has work of the same batch */
     NEAP_SYNTAX = -5104,  /* it is no Lua */
     NEAP_MISSING = -5105, /* there is nothing of that name */
     NEAP_CPU = -5106,     /* the limit of processor time was reached */

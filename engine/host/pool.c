@@ -210,7 +210,7 @@ static void refuse_batch(struct neap_pool *pool, uint64_t id, struct neap_batch 
         struct neap_link *submitter = NEAP_CONTAINER_OF(node, struct neap_link, node);
         next = node->next;
         if (batch_of(submitter) != id || !neap_link_claim(submitter)) continue;
-        submitter->result = NEAP_RANGE;
+        submitter->result = NEAP_FAILED;
         neap_batch_add(batch, submitter->wait);
     }
 }
@@ -459,7 +459,7 @@ void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats)
 static int refusal(const struct neap_pool *pool, const struct neap_link *submitter) {
     if (is_closed(pool)) return NEAP_CLOSED;
     if (pool->broken != NULL) return NEAP_BROKEN;
-    return has_failed(pool, batch_of(submitter)) ? NEAP_RANGE : 0;
+    return has_failed(pool, batch_of(submitter)) ? NEAP_FAILED : 0;
 }
 
 static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {

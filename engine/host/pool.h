@@ -19,7 +19,7 @@
 /* Operations of a link.
  * SUBMIT  link->message is the call, link->number what neap_pool_flags says. Waits while the queue is full. Afterwards
  *         message is a handle of the work; or result is NEAP_CLOSED; NEAP_BROKEN: see neap_pool_fail; NEAP_NOMEM;
- *         NEAP_RANGE: its batch has failed.
+ *         NEAP_FAILED, which nothing else is told with: its batch has failed.
  * TAKE    link->number is the worker. Afterwards message is the call of the next work, number its id; or result is
  *         NEAP_CLOSED: there is none, and there never will be.
  * LISTEN  link->number is the worker. Waits until it is asked something about work that it runs. Afterwards number is

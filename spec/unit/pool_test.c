@@ -321,7 +321,7 @@ static void a_failure_cancels_what_of_its_batch_is_queued(void **state) {
     assert_int_equal(state_of(fellow), NEAP_FUTURE_FAILED);
     assert_int_equal(state_of(other), NEAP_FUTURE_NEW);
     assert_int_equal(state_of(waiting), NEAP_FUTURE_CANCELLED);
-    assert_int_equal(submit_as(&d, 0, neap_pool_flags(true, false, leader->id), 0), NEAP_RANGE);
+    assert_int_equal(submit_as(&d, 0, neap_pool_flags(true, false, leader->id), 0), NEAP_FAILED);
     neap_message_fini(&d.links[0].message);
     assert_true(end_work(first, NEAP_FUTURE_FAILED, outcome_with(2)));
     neap_pool_terminate(pool);
@@ -340,7 +340,7 @@ static void who_waits_for_a_place_learns_that_its_batch_has_failed(void **state)
     assert_int_equal(submit_as(&b, 0, flags, NEAP_FOREVER), NEAP_PARKED);
     neap_pool_bury(pool, 1, true, outcome_with(1));
     settle(&here);
-    assert_int_equal(outcome(&b), NEAP_RANGE);
+    assert_int_equal(outcome(&b), NEAP_FAILED);
     neap_message_fini(&b.links[0].message);
     assert_int_equal(state_of(leader), NEAP_FUTURE_FAILED);
     assert_int_equal(state_of(fellow), NEAP_FUTURE_CANCELLED);
@@ -361,10 +361,10 @@ static void who_is_in_line_behind_other_work_learns_that_its_batch_has_failed(vo
     assert_int_equal(submit_as(&c, 2, NEAP_POOL_QUIET, NEAP_FOREVER), NEAP_PARKED);
     assert_true(end_work(id, NEAP_FUTURE_FAILED, outcome_with(1)));
     settle(&here);
-    assert_int_equal(outcome(&b), NEAP_RANGE);
+    assert_int_equal(outcome(&b), NEAP_FAILED);
     assert_int_equal(outcome(&c), NEAP_PARKED);
     neap_message_fini(&b.links[0].message);
-    assert_int_equal(submit_as(&d, 0, flags, NEAP_FOREVER), NEAP_RANGE); /* it does not even get in line */
+    assert_int_equal(submit_as(&d, 0, flags, NEAP_FOREVER), NEAP_FAILED); /* it does not even get in line */
     neap_message_fini(&d.links[0].message);
     assert_int_equal(state_of(other), NEAP_FUTURE_NEW);
     neap_pool_terminate(pool);
