@@ -23,6 +23,9 @@
  * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_is_needed). Idle workers
  *            do not keep it.
  * LOCKS      The pool's guard. Futures are ended, and engine and mailboxes called, once it is free.
+ * ORDER      First futures end, then who waits at the pool is woken, and the count goes down last. So whoever is told of
+ *            what follows from an end (a place, a refusal, that the pool is closed or has ended) finds that it has come,
+ *            and the program is not over while somebody is still to be told.
  * REJECTED   A queue for each worker and stealing (a chunk is large, one queue is not contended); a hold
  *            in the worker's name, as a permit has (it does not know the cause of a death, nor what was
  *            taken and never arrived). */
@@ -144,8 +147,9 @@ static void after_queue(struct neap_pool *pool, struct neap_batch *batch) {
 
 /* --- ends; no guard held --- */
 
-/* So many have ended. */
-static void count_down(struct neap_pool *pool, uint64_t count) {
+/* So many futures have ended: see ORDER. */
+static void conclude(struct neap_pool *pool, struct neap_batch *batch, uint64_t count) {
+    neap_batch_flush(batch);
     if (count > 0) neap_engine_relent(pool->engine, &pool->unfinished, count);
 }
 
@@ -158,8 +162,8 @@ static void end_with_copy(struct neap_work *work, enum neap_future_state state, 
     neap_work_end(work, state, outcome != NULL ? &copy : NULL);
 }
 
-/* Ends all of a list of retired work: failed with copies of `outcome`, or cancelled where that is NULL. */
-static void end_all(struct neap_pool *pool, struct neap_list *list, const struct neap_outcome *outcome) {
+/* Ends all of a list of retired work: failed with copies of `outcome`, or cancelled where that is NULL. How much. */
+static uint64_t end_all(struct neap_list *list, const struct neap_outcome *outcome) {
     enum neap_future_state state = outcome == NULL ? NEAP_FUTURE_CANCELLED : NEAP_FUTURE_FAILED;
     struct neap_list *node;
     uint64_t count = 0;
@@ -167,7 +171,7 @@ static void end_all(struct neap_pool *pool, struct neap_list *list, const struct
         end_with_copy(neap_work_at(node), state, outcome);
         count++;
     }
-    count_down(pool, count);
+    return count;
 }
 
 /* Guard held: moves what is queued to `list`. */
@@ -245,7 +249,6 @@ bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_stat
         after_queue(pool, &batch);
     }
     neap_object_unlock(&pool->object);
-    neap_batch_flush(&batch);
     if (work == NULL) {
         if (outcome != NULL) neap_outcome_fini(outcome);
         if (call != NULL) neap_message_fini(call);
@@ -253,8 +256,7 @@ bool neap_pool_finish(struct neap_pool *pool, uint64_t id, enum neap_future_stat
     }
     if (call != NULL) neap_message_move(&work->call, call);
     neap_work_end(work, state, outcome);
-    end_all(pool, &dropped, NULL);
-    count_down(pool, 1);
+    conclude(pool, &batch, end_all(&dropped, NULL) + 1);
     return true;
 }
 
@@ -271,9 +273,8 @@ void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct n
             retire_batch(pool, neap_work_at(node)->batch, &dropped, &batch);
     after_queue(pool, &batch);
     neap_object_unlock(&pool->object);
-    neap_batch_flush(&batch);
-    end_all(pool, &ended, outcome);
-    end_all(pool, &dropped, NULL);
+    uint64_t count = end_all(&ended, outcome);
+    conclude(pool, &batch, count + end_all(&dropped, NULL));
     neap_outcome_free(outcome);
 }
 
@@ -293,13 +294,11 @@ bool neap_pool_request(struct neap_work *work, enum neap_work_request request, s
         asked = neap_asking_ask(pool, work, request, reason, &batch);
     }
     neap_object_unlock(&pool->object);
-    neap_batch_flush(&batch);
-    if (was_queued) {
+    if (was_queued)
         neap_work_end(work, NEAP_FUTURE_CANCELLED, NULL);
-        count_down(pool, 1);
-    } else if (asked && work->promised != NULL) {
+    else if (asked && work->promised != NULL)
         neap_asking_cancel_promised(work);
-    }
+    conclude(pool, &batch, was_queued ? 1 : 0);
     return was_queued || asked;
 }
 
@@ -368,8 +367,7 @@ void neap_pool_terminate(struct neap_pool *pool) {
     }
     neap_waiters_claim_all(&pool->listeners, NEAP_CLOSED, &batch);
     neap_object_unlock(&pool->object);
-    neap_batch_flush(&batch);
-    end_all(pool, &ended, NULL);
+    conclude(pool, &batch, end_all(&ended, NULL));
 }
 
 void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome) {
@@ -385,9 +383,8 @@ void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome) {
         neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, &batch);
     }
     neap_object_unlock(&pool->object);
-    neap_batch_flush(&batch);
     if (!first) neap_outcome_free(outcome);
-    end_all(pool, &ended, pool->broken);
+    conclude(pool, &batch, end_all(&ended, pool->broken));
 }
 
 struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *call, bool quiet) {
@@ -412,6 +409,14 @@ static uint64_t count_wanted(const struct neap_list *list) {
     return count;
 }
 
+/* Its work has ended, and no more comes. */
+static void let_join(struct neap_pool *pool, struct neap_batch *batch) {
+    neap_object_lock(&pool->object);
+    atomic_store_explicit(&pool->ended, true, memory_order_release);
+    neap_waiters_claim_all(&pool->joiners, 0, batch);
+    neap_object_unlock(&pool->object);
+}
+
 uint64_t neap_pool_end(struct neap_pool *pool) {
     struct neap_batch batch = {NULL, NULL};
     struct neap_list ended;
@@ -423,11 +428,10 @@ uint64_t neap_pool_end(struct neap_pool *pool) {
     if (pool->broken == NULL) close_pool(pool, &batch);
     neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, &batch);
     neap_waiters_claim_all(&pool->listeners, NEAP_CLOSED, &batch);
-    atomic_store_explicit(&pool->ended, true, memory_order_release);
-    neap_waiters_claim_all(&pool->joiners, 0, &batch);
     neap_object_unlock(&pool->object);
-    neap_batch_flush(&batch);
-    end_all(pool, &ended, NULL);
+    uint64_t count = end_all(&ended, NULL);
+    let_join(pool, &batch);
+    conclude(pool, &batch, count);
     return missed;
 }
 

@@ -659,6 +659,133 @@ static void out_of_memory_is_an_answer(void **state) {
     assert_false(neap_engine_is_needed(&engine));
 }
 
+/* --- what is told, in which order --- */
+
+/* Who waits here is a host's thread: it runs at once, by whoever wakes it, and notes how it finds the future. */
+static struct neap_work *watched;
+static enum neap_future_state found;
+
+static void find(struct neap_runnable *runnable) {
+    (void)runnable;
+    found = state_of(watched);
+}
+
+static void watch(struct actor *actor, struct neap_work *work) {
+    actor_init(actor, NULL);
+    actor->wait.runnable.run = find;
+    watched = work;
+    found = NEAP_FUTURE_NEW;
+}
+
+static void end_watch(struct actor *actor) { actor->code = neap_wait_end(&actor->wait); }
+
+/* Somebody in line for a place behind `work`, with other work or, where there is one, of its batch. */
+static void get_in_line_behind(struct neap_work *work, uint64_t batch) {
+    watch(&b, work);
+    CHECK(submit_as(&b, 2, neap_pool_flags(true, false, batch), NEAP_FOREVER) == NEAP_PARKED);
+}
+
+static void leave_line(int result) {
+    end_watch(&b);
+    CHECK(outcome(&b) == result);
+    if (result == 0) let_go(work_of(&b));
+    neap_message_fini(&b.links[0].message);
+}
+
+static void who_is_woken_by_a_cancellation_finds_the_work_cancelled(void **state) {
+    (void)state;
+    struct neap_work *work = submit(1);
+    get_in_line_behind(work, 0);
+    assert_true(request(work, NEAP_WORK_CANCEL, 0));
+    assert_int_equal(found, NEAP_FUTURE_CANCELLED);
+    leave_line(0);
+    neap_pool_end(pool);
+    let_go(work);
+}
+
+static void who_is_woken_by_termination_finds_the_work_cancelled(void **state) {
+    (void)state;
+    struct neap_work *work = submit(1);
+    get_in_line_behind(work, 0);
+    neap_pool_terminate(pool);
+    assert_int_equal(found, NEAP_FUTURE_CANCELLED);
+    leave_line(NEAP_CLOSED);
+    let_go(work);
+}
+
+static void who_is_woken_by_a_break_finds_the_work_failed(void **state) {
+    (void)state;
+    struct neap_work *work = submit(1);
+    get_in_line_behind(work, 0);
+    neap_pool_break(pool, outcome_with(1));
+    assert_int_equal(found, NEAP_FUTURE_FAILED);
+    leave_line(NEAP_BROKEN);
+    let_go(work);
+}
+
+/* Takes the first of a batch, and fills the queue with more of it. The first, and its id. */
+static struct neap_work *begin_batch(uint64_t *id) {
+    struct neap_work *leader = submit_to_batch(true, 0);
+    CHECK(take(&a, 1, 0) == 0);
+    taken(&a, id);
+    let_go(submit_to_batch(false, *id));
+    return leader;
+}
+
+static void who_is_refused_finds_that_work_of_its_batch_has_failed(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *leader = begin_batch(&id);
+    get_in_line_behind(leader, id);
+    assert_true(end_work(id, NEAP_FUTURE_FAILED, outcome_with(1)));
+    assert_int_equal(found, NEAP_FUTURE_FAILED);
+    leave_line(NEAP_FAILED);
+    let_go(leader);
+}
+
+static void so_does_who_is_refused_when_a_worker_dies(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *leader = begin_batch(&id);
+    get_in_line_behind(leader, id);
+    neap_pool_bury(pool, 1, true, outcome_with(1));
+    assert_int_equal(found, NEAP_FUTURE_FAILED);
+    leave_line(NEAP_FAILED);
+    let_go(leader);
+}
+
+static void who_joins_finds_all_work_ended(void **state) {
+    (void)state;
+    struct neap_work *work = submit(1);
+    watch(&b, work);
+    assert_int_equal(start(&b, pool, NEAP_POOL_JOIN, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_end(pool);
+    assert_int_equal(found, NEAP_FUTURE_CANCELLED);
+    end_watch(&b);
+    let_go(work);
+}
+
+/* Who comes when the work has just ended: whoever waits for its future is woken first. */
+static int joined;
+
+static void join_now(struct neap_runnable *runnable) {
+    (void)runnable;
+    joined = start(&c, pool, NEAP_POOL_JOIN, 0);
+}
+
+static void the_pool_ends_after_its_work(void **state) {
+    (void)state;
+    struct neap_work *work = submit(1);
+    actor_init(&b, NULL);
+    b.wait.runnable.run = join_now;
+    assert_int_equal(start(&b, work, NEAP_FUTURE_END, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_end(pool);
+    assert_int_equal(joined, NEAP_TIMEOUT);
+    assert_int_equal(start(&c, pool, NEAP_POOL_JOIN, 0), 0);
+    end_watch(&b);
+    let_go(work);
+}
+
 /* --- races --- */
 
 enum { PIECES = 4 };
@@ -778,6 +905,13 @@ int main(void) {
         POOL_TEST(nothing_of_a_terminated_pool_is_missed),
         POOL_TEST(in_a_broken_pool_all_work_fails),
         POOL_TEST(out_of_memory_is_an_answer),
+        SHORT_TEST(who_is_woken_by_a_cancellation_finds_the_work_cancelled),
+        SHORT_TEST(who_is_woken_by_termination_finds_the_work_cancelled),
+        SHORT_TEST(who_is_woken_by_a_break_finds_the_work_failed),
+        SHORT_TEST(who_is_refused_finds_that_work_of_its_batch_has_failed),
+        SHORT_TEST(so_does_who_is_refused_when_a_worker_dies),
+        POOL_TEST(who_joins_finds_all_work_ended),
+        POOL_TEST(the_pool_ends_after_its_work),
     };
     const struct CMUnitTest pool_races[] = {
         TEST(each_piece_ends_once_whatever_races),
