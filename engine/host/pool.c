@@ -25,7 +25,9 @@
  * LOCKS      The pool's guard. Futures are ended, and engine and mailboxes called, once it is free.
  * ORDER      First futures end, then who waits at the pool is woken, and the count goes down last. So whoever is told of
  *            what follows from an end (a place, a refusal, that the pool is closed or has ended) finds that it has come,
- *            and the program is not over while somebody is still to be told.
+ *            and the program is not over while somebody is still to be told. Any thread may cancel what is queued, and
+ *            still be about to end it when the last worker has gone: such threads are counted, and the pool ends with
+ *            the last of them.
  * REJECTED   A queue for each worker and stealing (a chunk is large, one queue is not contended); a hold
  *            in the worker's name, as a permit has (it does not know the cause of a death, nor what was
  *            taken and never arrived). */
@@ -174,6 +176,16 @@ static uint64_t end_all(struct neap_list *list, const struct neap_outcome *outco
     return count;
 }
 
+/* What was retired since `ending` was counted up has ended: the last one lets join go on, if no worker is left. */
+static void let_join(struct neap_pool *pool, struct neap_batch *batch) {
+    neap_object_lock(&pool->object);
+    if (--pool->ending == 0 && pool->deserted) {
+        atomic_store_explicit(&pool->ended, true, memory_order_release);
+        neap_waiters_claim_all(&pool->joiners, 0, batch);
+    }
+    neap_object_unlock(&pool->object);
+}
+
 /* Guard held: moves what is queued to `list`. */
 static void retire_queue(struct neap_pool *pool, struct neap_list *list, enum neap_future_state state) {
     while (!neap_list_is_empty(&pool->queue)) {
@@ -288,16 +300,19 @@ bool neap_pool_request(struct neap_work *work, enum neap_work_request request, s
     bool was_queued = work->phase == NEAP_WORK_QUEUED;
     if (was_queued) {
         neap_message_move(&work->reason, reason);
+        pool->ending++;
         retire(pool, work, NEAP_FUTURE_CANCELLED);
         after_queue(pool, &batch);
     } else if (work->phase == NEAP_WORK_RUNNING) {
         asked = neap_asking_ask(pool, work, request, reason, &batch);
     }
     neap_object_unlock(&pool->object);
-    if (was_queued)
+    if (was_queued) {
         neap_work_end(work, NEAP_FUTURE_CANCELLED, NULL);
-    else if (asked && work->promised != NULL)
+        let_join(pool, &batch);
+    } else if (asked && work->promised != NULL) {
         neap_asking_cancel_promised(work);
+    }
     conclude(pool, &batch, was_queued ? 1 : 0);
     return was_queued || asked;
 }
@@ -357,6 +372,7 @@ void neap_pool_terminate(struct neap_pool *pool) {
     neap_list_init(&ended);
     neap_object_lock(&pool->object);
     pool->terminated = true;
+    pool->ending++;
     retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
     close_pool(pool, &batch);
     while ((promise = cancel_running(pool, &batch)) != NULL) {
@@ -367,7 +383,9 @@ void neap_pool_terminate(struct neap_pool *pool) {
     }
     neap_waiters_claim_all(&pool->listeners, NEAP_CLOSED, &batch);
     neap_object_unlock(&pool->object);
-    conclude(pool, &batch, end_all(&ended, NULL));
+    uint64_t count = end_all(&ended, NULL);
+    let_join(pool, &batch);
+    conclude(pool, &batch, count);
 }
 
 void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome) {
@@ -376,6 +394,7 @@ void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome) {
     neap_list_init(&ended);
     neap_object_lock(&pool->object);
     bool first = pool->broken == NULL;
+    pool->ending++;
     if (first) {
         pool->broken = outcome;
         retire_queue(pool, &ended, NEAP_FUTURE_FAILED);
@@ -384,7 +403,9 @@ void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome) {
     }
     neap_object_unlock(&pool->object);
     if (!first) neap_outcome_free(outcome);
-    conclude(pool, &batch, end_all(&ended, pool->broken));
+    uint64_t count = end_all(&ended, pool->broken);
+    let_join(pool, &batch);
+    conclude(pool, &batch, count);
 }
 
 struct neap_work *neap_pool_fail(struct neap_pool *pool, struct neap_message *call, bool quiet) {
@@ -409,19 +430,13 @@ static uint64_t count_wanted(const struct neap_list *list) {
     return count;
 }
 
-/* Its work has ended, and no more comes. */
-static void let_join(struct neap_pool *pool, struct neap_batch *batch) {
-    neap_object_lock(&pool->object);
-    atomic_store_explicit(&pool->ended, true, memory_order_release);
-    neap_waiters_claim_all(&pool->joiners, 0, batch);
-    neap_object_unlock(&pool->object);
-}
-
 uint64_t neap_pool_end(struct neap_pool *pool) {
     struct neap_batch batch = {NULL, NULL};
     struct neap_list ended;
     neap_list_init(&ended);
     neap_object_lock(&pool->object);
+    pool->deserted = true;
+    pool->ending++;
     retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
     retire_running(pool, 0, &ended, NEAP_FUTURE_CANCELLED);
     uint64_t missed = count_wanted(&ended);

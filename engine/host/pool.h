@@ -58,7 +58,7 @@ struct neap_pool {
     /* Takers that look at `queued` and will come for work: see LOOKERS. Fewer under the guard only. */
     _Atomic uint32_t lookers;
     _Atomic bool closed;                                     /* takes no work any more; what it has is done */
-    _Atomic bool ended;                                      /* no worker is left */
+    _Atomic bool ended;                                      /* no worker is left, nor who ends what it had */
     bool terminated;                                         /* all that it had is cancelled; closed as well */
     uint64_t last_id;                                        /* given to work */
     uint64_t submitted;                                      /* pieces of work since the beginning */
@@ -77,6 +77,8 @@ struct neap_pool {
      * older one is work like any other. */
     uint64_t failed[NEAP_POOL_FAILED_MAX];
     uint32_t failed_at;           /* where the next one goes */
+    bool deserted;                /* no worker is left */
+    uint32_t ending;              /* threads that end what was queued, or what nobody is left to do: see ORDER */
     struct neap_pool_stats stats; /* but for `submitted` and `queued`, see neap_pool_read_stats */
 };
 

@@ -786,6 +786,29 @@ static void the_pool_ends_after_its_work(void **state) {
     let_go(work);
 }
 
+/* The last worker may go while another thread still ends what it has cancelled. */
+static void end_and_join_now(struct neap_runnable *runnable) {
+    neap_pool_end(pool);
+    join_now(runnable);
+}
+
+static void who_joins_waits_for_who_still_ends_work(void **state) {
+    (void)state;
+    struct neap_work *one = submit(1), *two = submit(2);
+    actor_init(&b, NULL);
+    b.wait.runnable.run = end_and_join_now;
+    assert_int_equal(start(&b, one, NEAP_FUTURE_END, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(start(&a, pool, NEAP_POOL_JOIN, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_terminate(pool);
+    assert_int_equal(joined, NEAP_TIMEOUT);
+    assert_int_equal(state_of(two), NEAP_FUTURE_CANCELLED);
+    assert_int_equal(finish(&a), 0);
+    assert_int_equal(start(&c, pool, NEAP_POOL_JOIN, 0), 0);
+    end_watch(&b);
+    let_go(one);
+    let_go(two);
+}
+
 /* --- races --- */
 
 enum { PIECES = 4 };
@@ -912,6 +935,7 @@ int main(void) {
         SHORT_TEST(so_does_who_is_refused_when_a_worker_dies),
         POOL_TEST(who_joins_finds_all_work_ended),
         POOL_TEST(the_pool_ends_after_its_work),
+        POOL_TEST(who_joins_waits_for_who_still_ends_work),
     };
     const struct CMUnitTest pool_races[] = {
         TEST(each_piece_ends_once_whatever_races),
