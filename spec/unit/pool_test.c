@@ -867,6 +867,8 @@ static void do_pieces(void *argument) {
             contest->ended++;
     }
     neap_pool_end(contest->pool);
+    CHECK(act(actor, contest->pool, NEAP_POOL_JOIN, NEAP_FOREVER) == 0);
+    for (int i = 0; i < PIECES; i++) CHECK(neap_future_has_ended(&contest->works[i]->future));
 }
 
 static void check_contest(void *argument) {
