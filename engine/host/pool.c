@@ -23,11 +23,11 @@
  * THE PROGRAM stays alive while anything is unfinished, as it does for a thread (neap_engine_is_needed). Idle workers
  *            do not keep it.
  * LOCKS      The pool's guard. Futures are ended, and engine and mailboxes called, once it is free.
- * ORDER      First futures end, then who waits at the pool is woken, and the count goes down last. So whoever is told of
- *            what follows from an end (a place, a refusal, that the pool is closed or has ended) finds that it has come,
- *            and the program is not over while somebody is still to be told. Any thread may cancel what is queued, and
- *            still be about to end it when the last worker has gone: such threads are counted, and the pool ends with
- *            the last of them.
+ * ORDER      First futures end, then who waits at the pool is woken, and the count goes down last. So whoever is told
+ *            of what follows from an end (a place, a refusal, that the pool is closed or has ended) finds that it has
+ *            come, and the program is not over while somebody is still to be told.
+ *            Any thread may cancel what is queued, and still be about to end it when the last worker has gone: such
+ *            threads are counted, and the pool ends with the last of them.
  * REJECTED   A queue for each worker and stealing (a chunk is large, one queue is not contended); a hold
  *            in the worker's name, as a permit has (it does not know the cause of a death, nor what was
  *            taken and never arrived). */
