@@ -267,8 +267,8 @@ static int leave_region(lua_State *L, int status, lua_KContext depth) {
     return lua_error(L);
 }
 
-/* Stack: function, arguments. Calls it inside a region. A coroutine that somebody else resumed may be left, and dropped,
- * without our knowing: its region would stay in the chain. */
+/* Stack: function, arguments. Calls it inside a region. A coroutine that somebody else resumed may be left, and
+ * dropped, without our knowing: its region would stay in the chain. */
 static int call_in_region(lua_State *L, int64_t deadline, bool shield) {
     struct neap_task *task = neap_task_current(L);
     if (L != neap_vm_running(neap_task_vm(task)))
