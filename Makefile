@@ -66,9 +66,9 @@ HOST := $(wildcard spec/host/*_test.c)
 HOST_HELPERS := $(filter-out $(HOST),$(wildcard spec/host/*.c))
 EXAMPLE_HOSTS := $(wildcard scripts/examples/hosts/*.c scripts/examples/hosts/*.cpp)
 SPECS := $(sort $(wildcard spec/*_spec.lua))
-# What one thread does by itself, or libuv's own, or other programs do: the thread sanitizer has little to see there, so a bounded run
+# What one thread does by itself, or other programs do: the thread sanitizer has little to see there, so a bounded run
 # of it leaves these out.
-ALONE := argument coroutine examples fs http_client http_server install net patch_io patch_socket program progress prompt \
+ALONE := argument coroutine examples http_client http_server install net patch_io patch_socket program progress prompt \
   readme stdin terminal tls values
 SHARED_SPECS := $(filter-out $(ALONE:%=spec/%_spec.lua),$(SPECS))
 TSAN_SPECS ?= $(SPECS)
