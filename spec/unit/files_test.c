@@ -34,7 +34,7 @@ int access(const char *name, int mode) {
 }
 
 static int begin(void **state) {
-    strcpy(path, P_tmpdir "/neap_files_XXXXXX");
+    snprintf(path, sizeof path, "%s", P_tmpdir "/neap_files_XXXXXX");
     removes = false;
     refusal = asked = 0;
     int fd = set_up(state) != 0 ? -1 : mkstemp(path);
