@@ -10,8 +10,13 @@
 
 #include "core/loop.h"
 
+#ifndef MAP_POPULATE
+#define MAP_POPULATE 0
+#endif
+
+/* Whoever asks is about to use all of it: a fault for each page would cost more than clearing it. */
 static void *map(size_t size) {
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     return memory == MAP_FAILED ? NULL : memory;
 }
 
