@@ -57,7 +57,7 @@ includes = -Iengine $(if $(filter engine/%,$1),,-I. $(LUA_CFLAGS)) $(UV_CFLAGS)
 # --- sources ---
 
 ENGINE := $(wildcard engine/*/*.c)
-BINDINGS := $(filter-out bindings/runner.c,$(wildcard bindings/*.c))
+BINDINGS := $(filter-out bindings/program/runner.c,$(wildcard bindings/*.c bindings/*/*.c))
 LUA_HALF := $(sort $(wildcard scripts/neap/*.lua scripts/prompt/*.lua bindings/types/*.lua))
 UNIT := $(wildcard spec/unit/*_test.c)
 FUZZ := $(wildcard spec/fuzz/*_fuzz.c)
@@ -111,7 +111,7 @@ $(2)/libneap-bindings.a: $$(call objects_$(1),$$(BINDINGS)) $(2)/obj/embedded.o
 	$$(call show,AR,$$@)$$(AR) rcs $$@ $$^
 
 # All of Lua is linked in and exported: modules in C look for it in the program.
-$(2)/neap: $$(call objects_$(1),bindings/runner.c $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
+$(2)/neap: $$(call objects_$(1),bindings/program/runner.c $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
 	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ \
 	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) $(HTTP_PARSER) -lm -ldl
 
@@ -142,7 +142,7 @@ $$(hosts_$(1)): | $(BUILD)/ready/test
 unit_$(1) := $$(patsubst spec/unit/%.c,$(2)/unit/%,$$(UNIT)) $$(patsubst spec/host/%.c,$(2)/host/%,$$(HOST))
 $$(call objects_$(1),$$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS)): | $(BUILD)/ready/test
 .SECONDARY: $$(call objects_$(1),$$(ENGINE) $$(BINDINGS) $$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS))
--include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/runner.c $$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS)))
+-include $$(patsubst %.o,%.d,$$(call objects_$(1),$$(ENGINE) $$(BINDINGS) bindings/program/runner.c $$(UNIT) $$(UNIT_HELPERS) $$(HOST) $$(HOST_HELPERS)))
 endef
 
 CC_fuzz := clang
@@ -235,9 +235,9 @@ bench: build | $(BUILD)/ready/bench  ## measure against yardsticks in the same r
 
 # --- lint: each check on its own, so that `make -k lint` shows what all of them say ---
 
-C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] spec/*.[ch] spec/unit/*.[ch] spec/host/*.[ch] scripts/examples/hosts/*.c* spec/fuzz/*.[ch] \
+C_FILES := $(wildcard engine/*/*.[ch] bindings/*.[ch] bindings/*/*.[ch] spec/*.[ch] spec/unit/*.[ch] spec/host/*.[ch] scripts/examples/hosts/*.c* spec/fuzz/*.[ch] \
   scripts/bench/*.[ch] scripts/bench/*/*.[ch])
-TIDIED := $(ENGINE) $(wildcard bindings/*.c)
+TIDIED := $(ENGINE) $(wildcard bindings/*.c bindings/*/*.c)
 LINTS := lint-format lint-tidy lint-cppcheck lint-lua lint-layers lint-words lint-types
 .PHONY: $(LINTS)
 

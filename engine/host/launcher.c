@@ -19,7 +19,7 @@
  *             library needs one thing in a process with one thread: its own note of the thread's number, which the
  *             system writes (CLONE_CHILD_SETTID) where it knows it to be (PR_GET_TID_ADDRESS). A nursery that does not
  *             find it there refuses to be one.
- *             Copies have the same addresses, from which Lua makes its seeds; see RANDOM in bindings/libraries.c.
+ *             Copies have the same addresses, from which Lua makes its seeds; see RANDOM in bindings/state/libraries.c.
  *
  * LOCKS       `guard` is held while the nursery is asked: 0.1 ms, longer than others of our guards.
  *

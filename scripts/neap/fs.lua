@@ -1,4 +1,4 @@
--- Files: neap.fs. What blocks is done in a pool of threads (bindings/files.c); here are the options and the walk.
+-- Files: neap.fs. What blocks is done in a pool of threads (bindings/io/files.c); here are the options and the walk.
 
 local neap, internal = ...
 

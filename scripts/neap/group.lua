@@ -1,6 +1,6 @@
 -- Waiting for many tasks and threads: gather, race, wait, as_completed.
 --
--- All are made of internal.watch (see bindings/watch.h), which costs a constant amount for each end. It is closed
+-- All are made of internal.watch (see bindings/pool/watch.h), which costs a constant amount for each end. It is closed
 -- however it is left, so that a failure that nobody waits for any more is reported.
 
 local neap, internal = ...

@@ -1,6 +1,6 @@
 -- neap.inspect: what runs, what each waits for, who holds what.
 --
--- Every state is asked and answers on its own thread (bindings/inspect.c); one that does not answer in time runs what
+-- Every state is asked and answers on its own thread (bindings/program/inspect.c); one that does not answer in time runs what
 -- cannot be interrupted, and is listed without tasks.
 
 local neap, internal = ...

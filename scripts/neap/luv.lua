@@ -1,4 +1,4 @@
--- neap.luv: luv's loop, turned by ours (bindings/luv.c).
+-- neap.luv: luv's loop, turned by ours (bindings/io/luv.c).
 
 local neap, internal = ...
 

@@ -1,5 +1,5 @@
 -- Sockets and names: neap.net, neap.dns. The streams, listeners and datagram sockets themselves are in C
--- (bindings/stream.c and its neighbours); here are the options, and what takes several steps.
+-- (bindings/io/stream.c and its neighbours); here are the options, and what takes several steps.
 
 local neap, internal = ...
 

@@ -1,4 +1,4 @@
--- Other programs: neap.popen, and neap.run on top of it. Starting and watching are in C (bindings/popen.c).
+-- Other programs: neap.popen, and neap.run on top of it. Starting and watching are in C (bindings/io/popen.c).
 
 local neap, internal = ...
 

@@ -2,7 +2,7 @@
 -- and waiting for something that an interrupt stops.
 --
 -- Between two keys other tasks run. An interrupt, or that the line was taken off the screen, comes through a descriptor
--- (bindings/console.c). Standard input is read only while a line is wanted: else it belongs to what runs.
+-- (bindings/program/console.c). Standard input is read only while a line is wanted: else it belongs to what runs.
 
 local neap, internal = ...
 

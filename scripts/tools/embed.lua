@@ -1,4 +1,4 @@
--- Writes the given Lua files as one C file, for bindings/embedded.h.
+-- Writes the given Lua files as one C file, for bindings/state/embedded.h.
 -- usage: lua5.4 embed.lua FILE...
 -- scripts/neap/class.lua becomes neap.class, scripts/prompt/show.lua neap.prompt.show, bindings/types/lock.lua
 -- types.lock.
@@ -19,7 +19,7 @@ local function write_bytes(text)
 end
 
 io.write("/* Written by scripts/tools/embed.lua. */\n")
-io.write('#include "bindings/embedded.h"\n\n')
+io.write('#include "bindings/state/embedded.h"\n\n')
 
 for index, path in ipairs(arg) do
   local text = read_file(path)

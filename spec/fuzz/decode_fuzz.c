@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bindings/codec.h"
-#include "bindings/vm.h"
+#include "bindings/codec/codec.h"
+#include "bindings/state/vm.h"
 #include "core/memory.h"
 #include "core/object.h"
 #include "sync/channel.h"

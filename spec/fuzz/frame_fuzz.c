@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bindings/classes.h"
-#include "bindings/start.h"
+#include "bindings/handle/classes.h"
+#include "bindings/running/start.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/object.h"

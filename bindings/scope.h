@@ -1,9 +1,0 @@
-/* scope: neap.scope(function). */
-#ifndef NEAP_BINDINGS_SCOPE_H
-#define NEAP_BINDINGS_SCOPE_H
-
-#include <lua.h>
-
-int neap_scope_call(lua_State *L);
-
-#endif
