@@ -25,12 +25,12 @@
 #include "bindings/pool/watch.h"
 #include "bindings/program/console.h"
 #include "bindings/program/footer.h"
-#include "bindings/program/inspect.h"
 #include "bindings/report/failure.h"
+#include "bindings/report/inspect.h"
 #include "bindings/report/report.h"
-#include "bindings/running/instance.h"
 #include "bindings/running/process.h"
 #include "bindings/running/scope.h"
+#include "bindings/running/starting.h"
 #include "bindings/running/thread.h"
 #include "bindings/state/commons.h"
 #include "bindings/state/compiled.h"
@@ -146,15 +146,15 @@ static const luaL_Reg internal[] = {{"clock", read_clock},
                                     {"is_terminal", is_terminal},
                                     {"join", neap_handle_join},
                                     {"reference", push_reference},
-                                    {"run", neap_instance_run},
+                                    {"run", neap_starting_run},
                                     {"kill", neap_process_kill},
                                     {"report", report},
                                     {"rusage", neap_process_rusage},
                                     {"set_context", neap_context_set},
                                     {"spawn_surely", neap_run_spawn_surely},
-                                    {"start_process", neap_instance_start_process},
-                                    {"start_task", neap_instance_start_task},
-                                    {"start_thread", neap_instance_start_thread},
+                                    {"start_process", neap_starting_process},
+                                    {"start_task", neap_starting_task},
+                                    {"start_thread", neap_starting_thread},
                                     {"terminate", neap_process_terminate},
                                     {"wait", neap_handle_wait},
                                     {"watch", neap_watch_open},

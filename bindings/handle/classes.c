@@ -3,7 +3,6 @@
 #include "bindings/codec/class.h"
 #include "bindings/codec/function.h"
 #include "bindings/handle/handle.h"
-#include "bindings/running/process.h"
 #include "io/listener.h"
 #include "sync/array.h"
 #include "sync/bytes.h"

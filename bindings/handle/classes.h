@@ -26,6 +26,7 @@ extern const struct neap_binding neap_offload_binding;
 extern const struct neap_binding neap_pipe_binding;
 extern const struct neap_binding neap_poll_binding;
 extern const struct neap_binding neap_pool_binding;
+extern const struct neap_binding neap_process_binding;
 extern const struct neap_binding neap_program_binding;
 extern const struct neap_binding neap_queue_binding;
 extern const struct neap_binding neap_rlock_binding;

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "bindings/codec/codec.h"
+#include "bindings/handle/instance.h"
 #include "bindings/handle/remote.h"
 #include "bindings/report/failure.h"
-#include "bindings/running/instance.h"
 #include "bindings/task/await.h"
 #include "bindings/task/cancel.h"
 #include "bindings/task/ending.h"

@@ -10,11 +10,11 @@
 
 #include "bindings/handle/box.h"
 #include "bindings/handle/classes.h"
+#include "bindings/io/signals.h"
 #include "bindings/io/stdio.h"
 #include "bindings/io/stream.h"
 #include "bindings/state/libraries.h"
 #include "bindings/state/registry.h"
-#include "bindings/sync/signals.h"
 #include "bindings/task/await.h"
 #include "core/error.h"
 #include "io/program.h"

@@ -14,8 +14,8 @@
 
 #include "bindings/handle/box.h"
 #include "bindings/handle/handle.h"
+#include "bindings/handle/instance.h"
 #include "bindings/pool/pool.h"
-#include "bindings/running/instance.h"
 #include "bindings/task/await.h"
 #include "core/error.h"
 #include "core/memory.h"

@@ -7,10 +7,11 @@
 #include <uv.h>
 
 #include "bindings/codec/codec.h"
+#include "bindings/handle/classes.h"
 #include "bindings/handle/handle.h"
+#include "bindings/handle/instance.h"
 #include "bindings/handle/remote.h"
 #include "bindings/report/failure.h"
-#include "bindings/running/instance.h"
 #include "bindings/running/listing.h"
 #include "bindings/running/locate.h"
 #include "bindings/running/start.h"

@@ -12,7 +12,6 @@
  * Returns how many values it has pushed instead of the function and the arguments. */
 int neap_process_spawn(lua_State *L, int arguments, const struct neap_task_options *options);
 
-extern const struct neap_binding neap_process_binding;
 extern const luaL_Reg neap_process_functions[];
 
 /* Methods of handles of processes, for the class form. */

@@ -1,6 +1,6 @@
--- The client of neap.http. Bytes come and go in C (bindings/io/transfer.c); here are the options, where a body comes from
--- and where an answer goes to, and what has to be looked at meanwhile. All functions of the user run in the task that
--- asks.
+-- The client of neap.http. Bytes come and go in C (bindings/io/transfer.c); here are the options, where a body comes
+-- from and where an answer goes to, and what has to be looked at meanwhile. All functions of the user run in the task
+-- that asks.
 
 local neap, internal = ...
 

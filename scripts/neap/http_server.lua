@@ -1,5 +1,5 @@
--- The HTTP server: neap.http.serve. Requests are parsed and responses composed in C (bindings/io/http.c, http_response.c);
--- here is what happens between the two, and what ends a connection.
+-- The HTTP server: neap.http.serve. Requests are parsed and responses composed in C (bindings/io/http.c and
+-- http_response.c); here is what happens between the two, and what ends a connection.
 --
 -- A connection is a task, which reads a request, calls the handler, writes what it returns, and so on: so requests of
 -- one connection are answered in their order, and from who does not read the answers nothing more is read.

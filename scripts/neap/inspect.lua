@@ -1,7 +1,7 @@
 -- neap.inspect: what runs, what each waits for, who holds what.
 --
--- Every state is asked and answers on its own thread (bindings/program/inspect.c); one that does not answer in time runs what
--- cannot be interrupted, and is listed without tasks.
+-- Every state is asked and answers on its own thread (bindings/report/inspect.c); one that does not answer in time runs
+-- what cannot be interrupted, and is listed without tasks.
 
 local neap, internal = ...
 

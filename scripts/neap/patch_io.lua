@@ -1,5 +1,5 @@
--- The files of the standard library in tasks. How a file is looked at before it is read is in bindings/io/stdio.c; here is
--- what is done when something is not at hand. The originals do all reading and writing.
+-- The files of the standard library in tasks. How a file is looked at before it is read is in bindings/io/stdio.c; here
+-- is what is done when something is not at hand. The originals do all reading and writing.
 
 local neap, internal = ...
 

@@ -1,6 +1,6 @@
 /* inspect: what the tasks of all states do, as tables. */
-#ifndef NEAP_BINDINGS_PROGRAM_INSPECT_H
-#define NEAP_BINDINGS_PROGRAM_INSPECT_H
+#ifndef NEAP_BINDINGS_REPORT_INSPECT_H
+#define NEAP_BINDINGS_REPORT_INSPECT_H
 
 #include <lua.h>
 

@@ -1,4 +1,4 @@
-#include "bindings/sync/signals.h"
+#include "bindings/io/signals.h"
 
 #include <lauxlib.h>
 #include <signal.h>

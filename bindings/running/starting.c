@@ -1,9 +1,10 @@
-#include "bindings/running/instance.h"
+#include "bindings/running/starting.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
 #include "bindings/handle/handle.h"
+#include "bindings/handle/instance.h"
 #include "bindings/running/process.h"
 #include "bindings/running/thread.h"
 #include "bindings/state/options.h"
@@ -11,27 +12,10 @@
 
 enum { SELF = 1, RECORD }; /* the stack of start; then what is to be called and its arguments */
 
-static bool push_record(lua_State *L, int index) {
-    index = lua_absindex(L, index);
-    if (!lua_istable(L, index)) return false;
-    lua_pushliteral(L, "_record");
-    if (lua_rawget(L, index) == LUA_TTABLE) return true;
-    lua_pop(L, 1);
-    return false;
-}
-
 static int get_raw(lua_State *L, int index, const char *key) {
     index = lua_absindex(L, index);
     lua_pushstring(L, key);
     return lua_rawget(L, index);
-}
-
-bool neap_instance_push_handle(lua_State *L, int index) {
-    luaL_checkstack(L, 3, "handle");
-    if (!push_record(L, index)) return false;
-    get_raw(L, -1, "handle");
-    lua_remove(L, -2);
-    return true;
 }
 
 /* --- in the new task --- */
@@ -42,9 +26,9 @@ static int run_returned(lua_State *L, int status, lua_KContext context) {
     return lua_gettop(L) - SELF;
 }
 
-int neap_instance_run(lua_State *L) {
+int neap_starting_run(lua_State *L) {
     lua_settop(L, SELF);
-    if (!push_record(L, SELF)) return neap_argument_type_error(L, SELF, "task, thread or process");
+    if (!neap_instance_push_record(L, SELF)) return neap_argument_type_error(L, SELF, "task, thread or process");
     neap_handle_push_current(L);
     lua_setfield(L, RECORD, "handle"); /* a thread's object is a copy, made before there was a handle */
     lua_settop(L, SELF);
@@ -61,7 +45,7 @@ static int push_call(lua_State *L) {
     if (lua_getfield(L, SELF, "run") != LUA_TNIL) {
         if (!lua_isfunction(L, -1)) neap_argument_type_error(L, SELF, "object whose run is a function");
         lua_pop(L, 1);
-        lua_pushcfunction(L, neap_instance_run);
+        lua_pushcfunction(L, neap_starting_run);
         lua_pushvalue(L, SELF);
         return 1;
     }
@@ -120,7 +104,7 @@ static int raise_start(lua_State *L) {
     luaL_where(L, 1);
     if (lua_type(L, -2) != LUA_TSTRING) {
         lua_pop(L, 1);
-    } else if (lua_tocfunction(L, RECORD + 1) == neap_instance_run && strncmp(message, sent, sizeof sent - 1) == 0) {
+    } else if (lua_tocfunction(L, RECORD + 1) == neap_starting_run && strncmp(message, sent, sizeof sent - 1) == 0) {
         lua_pushfstring(L, "%scannot send self%s", lua_tostring(L, -1), message + sizeof sent - 1);
     } else {
         lua_pushvalue(L, -2);
@@ -131,7 +115,7 @@ static int raise_start(lua_State *L) {
 
 static void begin(lua_State *L, const char *class) {
     lua_settop(L, SELF);
-    if (!push_record(L, SELF)) neap_argument_type_error(L, SELF, class);
+    if (!neap_instance_push_record(L, SELF)) neap_argument_type_error(L, SELF, class);
     if (get_raw(L, RECORD, "handle") != LUA_TNIL) luaL_error(L, "it has been started already");
     lua_pop(L, 1);
 }
@@ -143,7 +127,7 @@ static int end(lua_State *L) {
     return 1;
 }
 
-int neap_instance_start_task(lua_State *L) {
+int neap_starting_task(lua_State *L) {
     struct neap_task_options options;
     begin(L, "neap.Task");
     read_options(L, &options);
@@ -167,6 +151,6 @@ static int start_elsewhere(lua_State *L, const char *class, lua_CFunction spawn)
     return count == 1 ? end(L) : count;
 }
 
-int neap_instance_start_thread(lua_State *L) { return start_elsewhere(L, "neap.Thread", spawn_thread); }
+int neap_starting_thread(lua_State *L) { return start_elsewhere(L, "neap.Thread", spawn_thread); }
 
-int neap_instance_start_process(lua_State *L) { return start_elsewhere(L, "neap.Process", spawn_process); }
+int neap_starting_process(lua_State *L) { return start_elsewhere(L, "neap.Process", spawn_process); }

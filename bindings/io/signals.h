@@ -1,6 +1,6 @@
 /* signals: their names. */
-#ifndef NEAP_BINDINGS_SYNC_SIGNALS_H
-#define NEAP_BINDINGS_SYNC_SIGNALS_H
+#ifndef NEAP_BINDINGS_IO_SIGNALS_H
+#define NEAP_BINDINGS_IO_SIGNALS_H
 
 #include <lua.h>
 

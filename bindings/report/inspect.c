@@ -6,7 +6,7 @@
  *             the collector rests meanwhile.
  * LATE        A state that is ending answers nothing; its runnable may come when the Lua state is closed already, and
  *             then only says that there is no answer. */
-#include "bindings/program/inspect.h"
+#include "bindings/report/inspect.h"
 
 #include <lauxlib.h>
 #include <string.h>
