@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/proxy.h"
+#include "host/reference.h"
 #include "host/session.h"
 
 enum { BATCH = 32 };
@@ -136,7 +137,7 @@ bool neap_borrower_receive(struct neap_session *session, struct neap_unpacker *u
     ahead.round = neap_unpack_u32(unpacker);
     ahead.number = neap_unpack_u32(unpacker);
     if (unpacker->code != 0 || ahead.slot >= NEAP_WIRE_SLOTS) return false;
-    struct neap_object *object = neap_session_imported(session, id);
+    struct neap_object *object = neap_import_object(session, id);
     if (object == NULL) return true; /* nobody will ask any more */
     struct neap_proxy *proxy = neap_proxy_of(object);
     bool good = proxy != NULL && object->class->remote->lending != 0;

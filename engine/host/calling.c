@@ -18,6 +18,7 @@
 #include "core/object.h"
 #include "core/remote.h"
 #include "host/delegate.h"
+#include "host/exports.h"
 #include "host/packer.h"
 #include "host/reply.h"
 #include "host/request.h"
@@ -186,7 +187,7 @@ bool neap_calling_receive(struct neap_session *session, struct neap_unpacker *un
         unpacker->code = 0;
         return true;
     }
-    struct neap_object *object = unpacker->code == 0 ? neap_session_exported(session, number) : NULL;
+    struct neap_object *object = unpacker->code == 0 ? neap_export_object(session, number) : NULL;
     if (object == NULL) {
         neap_message_fini(&call.message);
         return false;

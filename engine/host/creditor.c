@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/exports.h"
 #include "host/session.h"
 #include "sync/channel_credit.h"
 
@@ -97,7 +98,7 @@ static struct neap_creditor *make(struct neap_session *session, uint32_t id, str
 struct neap_creditor *neap_creditor_get(struct neap_session *session, uint32_t id, struct neap_object *object) {
     struct neap_creditor *creditor = NULL;
     neap_guard_lock(&session->guard);
-    struct neap_export *export = neap_session_export(session, id);
+    struct neap_export *export = neap_export_at(session, id);
     if (!session->ended && export != NULL && export->object == object) {
         if (export->creditor == NULL && ++export->sends >= ASKED_MIN) {
             export->creditor = make(session, id, object);
@@ -123,7 +124,7 @@ void neap_creditor_end(struct neap_creditor *creditor) {
 /* The creditor of `id`, with references to it and its channel; NULL: there is none. */
 static struct neap_creditor *find(struct neap_session *session, uint32_t id) {
     neap_guard_lock(&session->guard);
-    const struct neap_export *export = neap_session_export(session, id);
+    const struct neap_export *export = neap_export_at(session, id);
     struct neap_creditor *creditor = export != NULL ? ref(export->creditor) : NULL;
     if (creditor != NULL) neap_object_ref(export->object);
     neap_guard_unlock(&session->guard);

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/wait.h"
 #include "host/proxy.h"
+#include "host/reference.h"
 #include "host/session.h"
 #include "sync/credit.h"
 
@@ -37,7 +38,7 @@ bool neap_debtor_send(const struct neap_import *import, struct neap_credit_slot 
 bool neap_debtor_told(struct neap_session *session, struct neap_unpacker *unpacker) {
     uint32_t id = neap_unpack_u32(unpacker), slot = neap_unpack_u32(unpacker);
     if (unpacker->code != 0 || slot >= NEAP_WIRE_SLOTS) return false;
-    struct neap_object *object = neap_session_imported(session, id);
+    struct neap_object *object = neap_import_object(session, id);
     if (object == NULL) return true; /* nobody sends any more */
     struct neap_proxy *proxy = neap_proxy_of(object);
     bool good = proxy != NULL && object->class->remote->sending != 0;

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/proxy.h"
+#include "host/reference.h"
 #include "host/wire.h"
 #include "sync/lock.h"
 #include "sync/rwlock.h"
@@ -272,8 +273,8 @@ void neap_holding_serve_rwlock(struct neap_object *object, struct neap_call *cal
 
 /* It is for us alone: who gets the proxy from us asks us. */
 static void find_word(struct neap_proxy *proxy) {
-    if (!neap_session_find_word(proxy->import.session, &proxy->constants, sizeof(struct neap_lock_shared),
-                                &proxy->holding.word, &proxy->holding.party))
+    if (!neap_reference_find_word(proxy->import.session, &proxy->constants, sizeof(struct neap_lock_shared),
+                                  &proxy->holding.word, &proxy->holding.party))
         proxy->holding.word.at = NULL;
     proxy->constants.numbers[0] = proxy->constants.numbers[1] = 0;
     atomic_store_explicit(&proxy->object.far, word_of(proxy) != NULL, memory_order_relaxed);

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "host/exports.h"
 #include "host/session.h"
 #include "sync/channel_loan.h"
 
@@ -83,7 +84,7 @@ static struct neap_lender *ref(struct neap_lender *lender) {
 struct neap_lender *neap_lender_get(struct neap_session *session, uint32_t id, struct neap_object *object) {
     struct neap_lender *lender = NULL;
     neap_guard_lock(&session->guard);
-    struct neap_export *export = neap_session_export(session, id);
+    struct neap_export *export = neap_export_at(session, id);
     if (!session->ended && export != NULL && export->object == object) {
         if (export->lender == NULL && ++export->asked >= ASKED_MIN) {
             export->lender = make(session, id, object);
@@ -108,7 +109,7 @@ void neap_lender_served(struct neap_lender *lender) { neap_channel_lend(lender->
 void neap_lender_told(struct neap_session *session, uint32_t id) {
     struct neap_object *object = NULL;
     neap_guard_lock(&session->guard);
-    const struct neap_export *export = neap_session_export(session, id);
+    const struct neap_export *export = neap_export_at(session, id);
     struct neap_lender *lender = export != NULL ? ref(export->lender) : NULL;
     if (lender != NULL) object = neap_object_ref(export->object);
     neap_guard_unlock(&session->guard);

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/mapped.h"
+#include "host/reference.h"
 #include "host/session.h"
 
 /* --- segments that the other side has from us --- */
@@ -72,7 +73,7 @@ void neap_mapping_pack(struct neap_packer *packer, struct neap_object *object) {
     neap_pack_u64(packer, mapping.offset);
     neap_pack_u64(packer, mapping.shape[0]);
     neap_pack_u64(packer, mapping.shape[1]);
-    if (packer->code == 0) neap_session_pack_keeper(packer, neap_mapped_original(mapped));
+    if (packer->code == 0) neap_reference_pack_keeper(packer, neap_mapped_original(mapped));
 }
 
 /* --- segments that we have from the other side --- */

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "host/job.h"
+#include "host/reference.h"
 #include "host/request.h"
 #include "host/session.h"
 

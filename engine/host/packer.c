@@ -11,6 +11,8 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/object.h"
+#include "host/exports.h"
+#include "host/reference.h"
 #include "host/session.h"
 
 enum {
@@ -51,7 +53,7 @@ int neap_packer_send(struct neap_packer *packer, uint8_t type) {
     int code = in_between ? neap_wire_send_bulk(packer->wire, type, pieces, packer->fds, packer->fd_count)
                           : neap_wire_send(packer->wire, type, pieces, 1, packer->fds, packer->fd_count);
     if (code == 0 && packer->note_count > 0)
-        neap_session_sent(packer->wire->session, packer->notes, packer->note_count);
+        neap_exports_sent(packer->wire->session, packer->notes, packer->note_count);
     return code;
 }
 
@@ -123,7 +125,7 @@ void neap_pack_whole(struct neap_packer *packer, struct neap_object *object) {
 static void pack_object(struct neap_packer *packer, struct neap_object *object) {
     if (packer->code != 0) return;
     if (packer->wire->session != NULL)
-        neap_session_pack(packer, object);
+        neap_reference_pack(packer, object);
     else
         neap_pack_whole(packer, object);
 }
@@ -265,7 +267,7 @@ struct neap_object *neap_unpack_whole(struct neap_unpacker *unpacker) {
 
 struct neap_object *neap_unpack_object(struct neap_unpacker *unpacker) {
     if (unpacker->wire->session == NULL) return neap_unpack_whole(unpacker);
-    struct neap_object *object = unpacker->code == 0 ? neap_session_unpack(unpacker) : NULL;
+    struct neap_object *object = unpacker->code == 0 ? neap_reference_unpack(unpacker) : NULL;
     if (object == NULL) neap_unpack_fail(unpacker, UV_EPROTO);
     return object;
 }

@@ -11,6 +11,7 @@
 #include "core/wait.h"
 #include "host/ahead.h"
 #include "host/holding.h"
+#include "host/reference.h"
 #include "host/session.h"
 
 /* A link's op is that of the class it stands for, perhaps with NEAP_OP_TRY; its operands and results too. Any wait may

@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/futex.h"
 #include "core/memory.h"
+#include "host/reference.h"
 #include "host/session.h"
 
 enum { FIRST_ROOM = 32, PLACE_BITS = 32, SPINS = 2000 };

@@ -26,7 +26,9 @@
 #include "host/calling.h"
 #include "host/creditor.h"
 #include "host/delegate.h"
+#include "host/exports.h"
 #include "host/lender.h"
+#include "host/reference.h"
 #include "host/reply.h"
 #include "host/request.h"
 #include "host/session.h"
@@ -189,7 +191,7 @@ static struct neap_returned *new_room(void) {
 /* It is older than all that is there. */
 bool neap_serving_return(struct neap_session *session, struct neap_unpacker *unpacker) {
     struct neap_link link = {.turn = 0};
-    struct neap_object *object = neap_session_exported(session, neap_unpack_u32(unpacker));
+    struct neap_object *object = neap_export_object(session, neap_unpack_u32(unpacker));
     neap_unpack_message(unpacker, &link.message);
     bool good =
         unpacker->code == 0 && object != NULL && !neap_object_is_proxy(object) && object->class->remote->lending != 0;
@@ -298,7 +300,7 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
     link->number = (int64_t)neap_unpack_u64(unpacker);
     neap_unpack_message(unpacker, &link->message);
     if (unpacker->code != 0) return unpacker->code;
-    link->object = neap_session_exported(session, object);
+    link->object = neap_export_object(session, object);
     if (link->object == NULL || (link->op & NEAP_OP_MASK) >= link->object->class->remote->ops) return NEAP_BROKEN;
     if (place != 0 && !neap_ticket_find(session->board, place, round, by, &serving->ticket)) return NEAP_BROKEN;
     if (takes_message(link) && (link->room = new_room()) == NULL) return NEAP_NOMEM;

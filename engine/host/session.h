@@ -17,9 +17,7 @@
 #include "host/packer.h"
 #include "host/wire.h"
 
-struct neap_creditor;
-struct neap_lender;
-struct neap_link;
+struct neap_export;
 struct neap_request;
 struct neap_session;
 
@@ -51,28 +49,6 @@ struct neap_makers {
     neap_maker make[NEAP_KIND_COUNT]; /* of the kinds that can come from elsewhere; else NULL */
     /* Writes how an object stands, for people. May be NULL. */
     void (*describe)(struct neap_object *object, char *text, size_t size);
-};
-
-/* The part of a proxy that its session knows. */
-struct neap_import {
-    struct neap_session *session; /* one reference; constant */
-    struct neap_object *object;   /* the proxy; constant */
-    uint32_t id;                  /* of the object, over there. Constant */
-    uint32_t received;            /* how often a reference to it has come. The session's guard */
-    uint32_t revivals;            /* how often it was found without a reference. The session's guard */
-};
-
-/* An object that the other process has references to. */
-struct neap_export {
-    struct neap_object *object;   /* one reference; NULL: the place is free */
-    uint32_t sent;                /* references sent and not dropped; of what travels as itself: 0 */
-    uint32_t next;                /* free: the next free place plus 1; 0: none */
-    uint32_t asked;               /* of a channel: how often it was asked for a message, until there is a lender */
-    uint32_t party;               /* of a lock: what the other process is known as there; 0: it has no part in it */
-    const struct neap_cell *cell; /* then: where its word is. The lock's */
-    struct neap_lender *lender;   /* of a channel: sends messages ahead; one reference; NULL: none */
-    uint32_t sends; /* of a channel: how often it was asked to take a message, until there is a creditor */
-    struct neap_creditor *creditor; /* of a channel: lets it send without asking; one reference; NULL: none */
 };
 
 struct neap_session {
@@ -132,40 +108,10 @@ bool neap_session_has_ended(struct neap_session *session);
 /* Copies the cause, cut to fit; "" before the end. */
 void neap_session_cause(struct neap_session *session, char *text, size_t size);
 
-/* For packers: writes how the other side finds `object`; the object that the other side has written so, with a new
- * reference, or NULL. */
-void neap_session_pack(struct neap_packer *packer, struct neap_object *object);
-struct neap_object *neap_session_unpack(struct neap_unpacker *unpacker);
-/* As pack, for an object that has no proxy of its own: what keeps it here while the other side refers to it. */
-void neap_session_pack_keeper(struct neap_packer *packer, struct neap_object *object);
-/* What the packer has noted has been sent. */
-void neap_session_sent(struct neap_session *session, const uint32_t *notes, unsigned count);
-
-/* The object exported under `id`, with a new reference; NULL: there is none. */
-struct neap_object *neap_session_exported(struct neap_session *session, uint32_t id);
-
-/* The session's guard is held: what is exported under `id`; NULL: nothing. */
-struct neap_export *neap_session_export(struct neap_session *session, uint32_t id);
-/* The same: one of our slots of the wire; false: all are in use. GIVE: no guard held. */
+/* One of our slots of the wire; false: all are in use. The session's guard is held; GIVE: no guard. */
 bool neap_session_take_slot(struct neap_session *session, uint32_t *slot);
 void neap_session_give_slot(struct neap_session *session, uint32_t slot);
-/* The proxy of what the other side has exported under `id`, with a new reference; NULL: there is none, or it is about
- * to end. */
-struct neap_object *neap_session_imported(struct neap_session *session, uint32_t id);
-
-/* --- for proxies --- */
-
-/* Where the word is that we may change ourselves, in a cell of `size` bytes, as what `party`, if `constants` say so:
- * true, and *cell is to be freed. */
-bool neap_session_find_word(struct neap_session *session, const struct neap_constants *constants, size_t size,
-                            struct neap_cell *cell, uint32_t *party);
-
-/* By `make`: fills it in. */
-void neap_import_init(struct neap_import *import, struct neap_session *session, struct neap_object *object,
-                      uint32_t id);
-/* neap_class.revived. */
-bool neap_import_revived(struct neap_import *import);
-/* By destroy: tells the other side. */
-void neap_import_fini(struct neap_import *import);
+/* A frame of two numbers. 0, or why it could not be sent. */
+int neap_session_send_numbers(struct neap_session *session, uint8_t type, uint32_t first, uint32_t second);
 
 #endif
