@@ -643,6 +643,27 @@ describe("what goes wrong", function()
     fails_with("EPROTO", http.get(server.url))
   end)
 
+  it("may be a body whose chunks are malformed", function()
+    for _, chunks in ipairs({ "zz\r\nhello\r\n", "5\r\nhelloXX\r\n", ("f"):rep(40) .. "\r\nhello\r\n" }) do
+      local server <close> = servers.raw(function(stream)
+        stream:write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" .. chunks .. "0\r\n\r\n")
+      end)
+      local _, message, code = http.get(server.url)
+      assert.matches("chunk", message)
+      assert.are.equal("EPROTO", code)
+      fails_with("EPROTO", http.get(server.url, { to = function() end }))
+    end
+  end)
+
+  it("may be a proxy that does not lead on", function()
+    local proxy <close> = servers.raw(function(stream)
+      stream:write("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    end)
+    local _, message, code = http.get("https://127.0.0.1:9/", { proxy = proxy.url })
+    assert.matches("403", message)
+    assert.are.equal("ECONNREFUSED", code)
+  end)
+
   it("may be no answer in time", function()
     local server <close> = servers.raw(function(stream) stream:read() end)
     assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(http.get(server.url, { timeout = 0.05 })))

@@ -131,6 +131,16 @@ static int rewind_body(void *context, curl_off_t offset, int whence) {
 
 /* --- the end --- */
 
+/* Of a connection that cannot be used any more. libcurl says the same of one that is reset, of a proxy that does not lead
+ * on, and of a body whose chunks are malformed: that, only its words tell. */
+static int code_of_break(const struct neap_transfer *transfer, long error) {
+    long tunnel = 0;
+    transfer->agent->curl.easy_getinfo(transfer->errand.easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+    if (strcasestr(transfer->problem, "chunk") != NULL) return UV_EPROTO;
+    if (tunnel >= 300) return UV_ECONNREFUSED;
+    return error > 0 ? (int)-error : UV_ECONNRESET;
+}
+
 /* 0, or the code for what libcurl says. */
 static int code_of(const struct neap_transfer *transfer, CURLcode code) {
     const struct neap_curl *curl = &transfer->agent->curl;
@@ -143,7 +153,7 @@ static int code_of(const struct neap_transfer *transfer, CURLcode code) {
         case CURLE_COULDNT_RESOLVE_PROXY: return UV_EAI_NONAME;
         case CURLE_COULDNT_CONNECT: return error > 0 ? (int)-error : UV_ECONNREFUSED;
         case CURLE_SEND_ERROR:
-        case CURLE_RECV_ERROR: return error > 0 ? (int)-error : UV_ECONNRESET;
+        case CURLE_RECV_ERROR: return code_of_break(transfer, error);
         case CURLE_GOT_NOTHING:
         case CURLE_PARTIAL_FILE: return UV_EOF;
         case CURLE_OPERATION_TIMEDOUT: return NEAP_TIMEOUT;
