@@ -56,6 +56,16 @@ describe("a timeout that is none", function()
   end)
 end)
 
+describe("a time that is none", function()
+  it("is refused as what it is: of what is no wait for something else, no timeout", function()
+    for name, case in pairs({ sleep = { -1 }, timer = { -1, print }, every = { 0 / 0, print } }) do
+      local begin = ("bad argument #1 to 'neap.%s' "):format(name)
+      assert.are.equal(begin .. "(seconds must not be negative or NaN)", refusal(neap[name], table.unpack(case)))
+      assert.are.equal(begin .. "(number of seconds expected, got nil)", refusal(neap[name], nil, print))
+    end
+  end)
+end)
+
 describe("something else than a function", function()
   it("is refused before anything is acquired or awaited", function()
     local condition <const> = neap.condition()

@@ -52,8 +52,7 @@ static int slept(lua_State *L, struct neap_task *task, int code) {
 
 /* neap.sleep(seconds) */
 static int run_sleep(lua_State *L) {
-    neap_argument_type(L, 1, LUA_TNUMBER);
-    int64_t deadline = neap_check_timeout(L, 1);
+    int64_t deadline = neap_read_seconds(L, 1);
     neap_await_begin(L);
     if (deadline == 0) return neap_task_yield(L);
     return neap_await(L, NULL, 0, deadline, slept);
@@ -69,8 +68,7 @@ static int run_now(lua_State *L) {
 /* Stack: [options,] seconds, fn, ... -> seconds out, the rest left for spawning. Returns the index of fn. */
 static int check_timer(lua_State *L, struct neap_task_options *options) {
     int seconds = neap_run_options(L, 1, options);
-    neap_argument_type(L, seconds, LUA_TNUMBER);
-    options->start = neap_check_timeout(L, seconds);
+    options->start = neap_read_seconds(L, seconds);
     neap_argument_type(L, seconds + 1, LUA_TFUNCTION);
     options->flags |= NEAP_TASK_TIMER;
     return seconds + 1;

@@ -27,11 +27,19 @@
 
 enum { BUDGET = 512 };
 
-int64_t neap_read_timeout(lua_State *L, int index) {
+static int64_t read_time(lua_State *L, int index, const char *refusal) {
     if (lua_type(L, index) != LUA_TNUMBER) return neap_argument_type_error(L, index, "number of seconds");
     double seconds = lua_tonumber(L, index);
-    if (isnan(seconds) || seconds < 0) neap_argument_error(L, index, "timeout must not be negative or NaN");
+    if (isnan(seconds) || seconds < 0) neap_argument_error(L, index, refusal);
     return seconds > 0 ? neap_clock_after(seconds) : 0;
+}
+
+int64_t neap_read_timeout(lua_State *L, int index) {
+    return read_time(L, index, "timeout must not be negative or NaN");
+}
+
+int64_t neap_read_seconds(lua_State *L, int index) {
+    return read_time(L, index, "seconds must not be negative or NaN");
 }
 
 /* --- where Lua cannot yield --- */

@@ -21,6 +21,10 @@ static inline int64_t neap_check_timeout(lua_State *L, int index) {
     return lua_isnil(L, index) ? NEAP_FOREVER : neap_read_timeout(L, index);
 }
 
+/* The time that is so many seconds from now, as the number at `index` says, which is not for a timeout; 0: 0. The same
+ * raises, and that there is none. */
+int64_t neap_read_seconds(lua_State *L, int index);
+
 /* To be called first by everything that waits: raises the cancellation that is pending. Returns the running task, whose
  * `link` is empty and ready to be filled in. */
 static inline struct neap_task *neap_await_begin(lua_State *L) {
