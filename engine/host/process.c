@@ -28,11 +28,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "core/child.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/drain.h"
@@ -147,10 +147,7 @@ static bool reap(struct neap_process *process) {
     int status;
     memset(&usage, 0, sizeof usage);
     neap_guard_lock(&process->guard);
-    pid_t found;
-    do {
-        found = wait4(process->pid, &status, WNOHANG, &usage);
-    } while (found < 0 && errno == EINTR);
+    int found = neap_child_wait(process->pid, process->pidfd, WNOHANG, &status, &usage);
     if (found != 0) {
         process->has_ended = true;
         process->usage = usage;
@@ -332,7 +329,7 @@ static void ended(struct neap_wire *wire, int code) {
     neap_guard_lock(&process->guard);
     if (!process->has_ended) {
         process->unheard = code;
-        kill(process->pid, SIGKILL);
+        neap_child_kill(process->pid, process->pidfd, SIGKILL);
     }
     neap_guard_unlock(&process->guard);
 }
@@ -381,20 +378,14 @@ static int start_awaiting(struct neap_process *process) {
     return code;
 }
 
-static int open_pidfd(pid_t pid) {
-#ifdef SYS_pidfd_open
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-#else
-    (void)pid;
-    return -1;
-#endif
-}
-
 /* --- start --- */
 
 static int watch_exit(struct neap_process *process) {
-    process->pidfd = open_pidfd(process->pid);
-    if (process->pidfd < 0) return start_awaiting(process);
+    int pidfd = neap_child_open(process->pid);
+    if (pidfd < 0) return start_awaiting(process);
+    neap_guard_lock(&process->guard);
+    process->pidfd = pidfd;
+    neap_guard_unlock(&process->guard);
     int code = neap_watch_start(&process->exit_watch, process->hub, process->pidfd, exit_ready);
     if (code == 0) process->watching++;
     return code == 0 ? 0 : start_awaiting(process);
@@ -421,7 +412,7 @@ static void adopt(struct neap_runnable *runnable) {
     else
         neap_wire_close(process->wire); /* the child ends */
     if (watch_exit(process) == 0) return;
-    kill(process->pid, SIGKILL); /* nothing is left to watch it with */
+    neap_child_kill(process->pid, process->pidfd, SIGKILL); /* nothing is left to watch it with */
     while (!reap(process)) usleep(1000);
     finish(process);
 }
@@ -528,7 +519,7 @@ int neap_process_start(struct neap_process *process, const char *program,
 int neap_process_signal(struct neap_process *process, int number) {
     int code = UV_ESRCH;
     neap_guard_lock(&process->guard);
-    if (process->pid > 0 && !process->has_ended) code = kill(process->pid, number) == 0 ? 0 : -errno;
+    if (process->pid > 0 && !process->has_ended) code = neap_child_kill(process->pid, process->pidfd, number);
     if (code == 0 && number != 0) atomic_store_explicit(&process->is_stopped, true, memory_order_relaxed);
     neap_guard_unlock(&process->guard);
     return code;

@@ -39,7 +39,7 @@ struct neap_process {
     bool is_looked_at;            /* the wire, by the engine's lookout. Starter, then hub's thread */
     struct neap_session *session; /* over the wire; a reference; NULL likewise. Hub's thread */
     pid_t pid;                    /* 0: it is being started. Written under `guard`; constant once started */
-    int pidfd;                    /* readable when it has ended; -1: the system has none. Hub's thread */
+    int pidfd;                    /* readable when it has ended; -1: there is none. Written by the hub, under guard */
     struct neap_runnable posted;  /* to the hub: at its start, and at its end where there is no pidfd */
     struct neap_watch exit_watch, wire_watch; /* hub's thread */
     struct neap_drain *output, *error_output; /* hub's thread; NULL: finished */
@@ -51,7 +51,7 @@ struct neap_process {
     void (*on_failure)(struct neap_process *process);
     bool is_quiet;           /* not then. Constant once started */
     _Atomic bool is_stopped; /* by terminate or kill: its end will be no failure. Relaxed */
-    struct neap_guard guard; /* of what follows, and of the use of `pid` */
+    struct neap_guard guard; /* of what follows, and of the use of `pid` and `pidfd` */
     bool has_ended;          /* reaped: `pid` may be somebody else's */
     int unheard;             /* why its wire could not be read any more, and it was killed; 0: it was not. guard */
     int status;              /* of its exit; -N: signal N */

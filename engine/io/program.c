@@ -7,10 +7,10 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/child.h"
 #include "core/error.h"
 #include "core/memory.h"
 
@@ -52,26 +52,22 @@ static int spawn(const struct neap_program_plan *plan, pid_t *pid) {
     return -code;
 }
 
-static void reap(pid_t pid, int *status) {
-    while (waitpid(pid, status, 0) < 0 && errno == EINTR) {}
-}
-
 int neap_program_start(struct neap_loop *loop, const struct neap_program_plan *plan, struct neap_program **result) {
     struct neap_program *program = neap_alloc_zeroed(sizeof *program);
     if (program == NULL) return NEAP_NOMEM;
     int code = spawn(plan, &program->pid);
     if (code != 0) goto fail_record;
-    int fd = (int)syscall(SYS_pidfd_open, program->pid, 0);
-    code = fd < 0 ? -errno : neap_poll_init(&program->poll, &neap_program_class, loop, fd);
+    int fd = neap_child_open(program->pid);
+    code = fd < 0 ? fd : neap_poll_init(&program->poll, &neap_program_class, loop, fd);
     if (code != 0) goto fail_program;
     program->group = plan->group;
     program->kept = plan->group && plan->keep;
     *result = program;
     return 0;
 fail_program:
+    neap_child_kill(program->pid, fd, SIGKILL);
+    neap_child_wait(program->pid, fd, 0, &program->status, NULL);
     if (fd >= 0) close(fd);
-    kill(program->pid, SIGKILL);
-    reap(program->pid, NULL);
 fail_record:
     neap_free(program);
     return code;
@@ -79,59 +75,50 @@ fail_record:
 
 /* --- watching --- */
 
-/* What waitpid would say. */
-static int status_of(const siginfo_t *info) {
-    if (info->si_code == CLD_EXITED) return W_EXITCODE(info->si_status, 0);
-    return W_EXITCODE(0, info->si_status) | (info->si_code == CLD_DUMPED ? WCOREFLAG : 0);
+/* As neap_child_wait. Where somebody else has reaped it the status is 0, or what it was before. */
+static int await(struct neap_program *program, int options) {
+    return neap_child_wait(program->pid, program->poll.fd, options, &program->status, NULL);
 }
 
 /* Once it has ended too: somebody else in this process may have reaped it since. */
 static bool look_at_kept(struct neap_program *program) {
-    siginfo_t info = {.si_pid = 0};
-    int result;
-    do result = waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT);
-    while (result < 0 && errno == EINTR);
+    int result = await(program, WNOHANG | WNOWAIT);
     if (result < 0) program->kept = false;
-    if (program->ended) return true; /* how is known */
-    program->ended = result < 0 || info.si_pid != 0;
-    if (info.si_pid != 0) program->status = status_of(&info);
+    if (program->ended) return true;
+    program->ended = result != 0;
     return program->ended;
 }
 
 bool neap_program_look(struct neap_program *program) {
     if (program->ended) return true;
     if (program->kept) return look_at_kept(program);
-    pid_t pid;
-    do pid = waitpid(program->pid, &program->status, WNOHANG);
-    while (pid < 0 && errno == EINTR);
-    program->ended = pid != 0;
-    if (pid < 0) program->status = 0; /* somebody else in this process has reaped it */
+    program->ended = await(program, WNOHANG) != 0;
     return program->ended;
 }
 
 void neap_program_release(struct neap_program *program) {
     bool is_left = program->kept && program->ended;
     program->kept = false;
-    if (is_left) reap(program->pid, NULL);
+    if (is_left) await(program, 0);
 }
 
 void neap_program_reap(struct neap_program *program) {
     if (program->ended) return;
-    program->status = 0; /* should somebody else in this process have reaped it */
-    reap(program->pid, &program->status);
+    await(program, 0);
     program->ended = true;
 }
 
 int neap_program_kill(struct neap_program *program, int number) {
     bool ended = program->kept ? look_at_kept(program) : neap_program_look(program);
-    if (ended && !program->kept) return UV_ESRCH; /* the number may be somebody else's by now */
-    return kill(program->group ? -program->pid : program->pid, number) == 0 ? 0 : -errno;
+    if (ended && !program->kept) return UV_ESRCH;
+    if (!program->group) return neap_child_kill(program->pid, program->poll.fd, number);
+    return kill(-program->pid, number) == 0 ? 0 : -errno; /* nobody else has the number while it is not reaped */
 }
 
 static void destroy(struct neap_object *object) {
     struct neap_program *program = (struct neap_program *)object;
     if (neap_program_kill(program, SIGKILL) == 0)
-        reap(program->pid, NULL);
+        await(program, 0);
     else
         neap_program_release(program);
     neap_poll_close(&program->poll);

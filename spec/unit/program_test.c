@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "io/program.h"
@@ -70,6 +71,20 @@ static void nor_if_that_was_before_its_end_was_seen(void **state) {
     assert_is_gone();
 }
 
+/* Its number is another child's by now. */
+static void nor_is_who_has_got_its_number(void **state) {
+    (void)state;
+    siginfo_t info = {.si_pid = 0};
+    pid_t number = program->pid, other = fork();
+    if (other == 0) _exit(0);
+    await_end(true);
+    program->pid = other;
+    assert_is_gone();
+    assert_int_equal(waitid(P_PID, (id_t)other, &info, WEXITED), 0); /* nobody has reaped it */
+    assert_int_equal(info.si_pid, other);
+    program->pid = number;
+}
+
 #define PROGRAM_TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
 int main(void) {
@@ -77,6 +92,7 @@ int main(void) {
         PROGRAM_TEST(what_it_has_left_behind_is_killed_while_it_is_kept),
         PROGRAM_TEST(nothing_is_killed_once_somebody_has_reaped_it),
         PROGRAM_TEST(nor_if_that_was_before_its_end_was_seen),
+        PROGRAM_TEST(nor_is_who_has_got_its_number),
     };
     return run_once(program_tests);
 }
