@@ -131,8 +131,8 @@ static int rewind_body(void *context, curl_off_t offset, int whence) {
 
 /* --- the end --- */
 
-/* Of a connection that cannot be used any more. libcurl says the same of one that is reset, of a proxy that does not lead
- * on, and of a body whose chunks are malformed: that, only its words tell. */
+/* Of a connection that cannot be used any more. libcurl says the same of one that is reset, of a proxy that does not
+ * lead on, and of a body whose chunks are malformed: that, only its words tell. */
 static int code_of_break(const struct neap_transfer *transfer, long error) {
     long tunnel = 0;
     transfer->agent->curl.easy_getinfo(transfer->errand.easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
