@@ -155,6 +155,17 @@ describe("value", function()
       assert.are.equal(30, result)
     end)
 
+    it("calls the function again however often somebody has changed it", function()
+      local value, calls = neap.value("i32"), 0
+      value:update(function(old)
+        calls = calls + 1
+        if calls <= 200000 then value:add(1) end
+        return old
+      end)
+      assert.are.equal(200001, calls)
+      assert.are.equal(200000, value:get())
+    end)
+
     it("takes a function that waits", function()
       local value, go = neap.value("i32", 5), neap.channel()
       local updating = neap.spawn(function()

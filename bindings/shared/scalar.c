@@ -115,35 +115,35 @@ int neap_scalar_method_cas(lua_State *L, int index, enum neap_type type, void *a
 }
 
 /* The stack of an update, from the top: what the function returned, the value before, the type, the function. */
-static int updated(lua_State *L, int status, lua_KContext context);
-
-static int update(lua_State *L, enum neap_type type, void *at) {
+static void call_update(lua_State *L, enum neap_type type, void *at, lua_KFunction k) {
     neap_scalar_push(L, type, neap_scalar_load(type, at));
     lua_pushvalue(L, -3);
     lua_pushvalue(L, -2);
-    lua_callk(L, 1, 1, (lua_KContext)at, updated);
-    return updated(L, LUA_OK, (lua_KContext)at);
+    lua_callk(L, 1, 1, (lua_KContext)at, k);
 }
 
+/* Loops, for there is no limit to how often others may change the value while the function runs. */
 static int updated(lua_State *L, int status, lua_KContext context) {
     void *at = (void *)context;
     enum neap_type type = (enum neap_type)lua_tointeger(L, -3);
     union neap_scalar old, new;
     (void)status;
-    const char *complaint = neap_scalar_read(L, -1, type, &new);
-    if (complaint != NULL) return luaL_error(L, "what the function of an update returns: %s", complaint);
-    neap_scalar_read(L, -2, type, &old);
-    if (neap_scalar_swap(type, at, old, new)) {
-        neap_scalar_push(L, type, new);
-        return 1;
+    for (;;) {
+        const char *complaint = neap_scalar_read(L, -1, type, &new);
+        if (complaint != NULL) return luaL_error(L, "what the function of an update returns: %s", complaint);
+        neap_scalar_read(L, -2, type, &old);
+        if (neap_scalar_swap(type, at, old, new)) break;
+        lua_pop(L, 2);
+        call_update(L, type, at, updated);
     }
-    lua_pop(L, 2);
-    return update(L, type, at);
+    neap_scalar_push(L, type, new);
+    return 1;
 }
 
 int neap_scalar_method_update(lua_State *L, int index, enum neap_type type, void *at) {
     neap_argument_callable(L, index);
     lua_settop(L, index);
     lua_pushinteger(L, type);
-    return update(L, type, at);
+    call_update(L, type, at, updated);
+    return updated(L, LUA_OK, (lua_KContext)at);
 }
