@@ -127,6 +127,18 @@ for _, name in ipairs({ "map", "starmap" }) do
       assert.are.same(table.pack(nil, "timeout", "timeout"), results)
     end)
 
+    it_of_each_kind("gives up while it waits for a place in the queue, too", function(new)
+      local pool = new { workers = 1, queue_limit = 1 }
+      local gate, begun = neap.event(), neap.value("u8")
+      pool:submit(gate.wait, gate)
+      local results = table.pack(pool[name](pool, function() begun:add(1) end, items(numbers(9)),
+        { chunksize = 1, timeout = 0.001 }))
+      gate:set()
+      pool:join()
+      assert.are.same(table.pack(nil, "timeout", "timeout"), results)
+      assert.are.equal(0, begun:get())
+    end)
+
     it("is dropped when who waits for it is cancelled", function()
       local pool <close> = neap.pool(1)
       local gate, begun = neap.event(), neap.semaphore(0)
@@ -231,6 +243,15 @@ describe("pool:map_async", function()
     local future = pool:map_async(function(x) if x == 5 then error("five", 0) end end, numbers(20))
     assert.are.equal("five", raises("five", future.result, future))
     assert.are.equal("failed", future:status())
+  end)
+
+  it("has a future that tells when its timeout was over before all had a place in the queue", function()
+    local pool <close> = neap.pool { workers = 1, queue_limit = 1 }
+    local gate = neap.event()
+    pool:submit(gate.wait, gate)
+    local future = pool:map_async(print, numbers(9), { chunksize = 1, timeout = 0.001 })
+    assert.are.same(table.pack(nil, "timeout", "timeout"), table.pack(future:result()))
+    gate:set()
   end)
 
   it("is done though the pool is closed right after", function()
@@ -427,6 +448,13 @@ for _, name in ipairs({ "imap", "imap_unordered" }) do
         errors[index] = err or value
       end
       assert.are.same({ 1, "two", 3 }, errors)
+    end)
+
+    it("names what cannot be sent, by its place in the list", function()
+      local pool <close> = neap.pool(1)
+      raises("^cannot send list%[2%]: userdata", function()
+        for _ in pool[name](pool, function() end, { 1, io.stdout }) do end -- luacheck: ignore
+      end)
     end)
 
     it("raises timeout when a result takes longer", function()

@@ -83,7 +83,7 @@ function Pool:apply_async(fn, args, callback, error_callback) end
 
 ---@class neap.MapOptions
 ---@field chunksize? integer so many items travel and are done together; by default `ceil(n / (4 * workers))`, and 1 for `imap`
----@field timeout? number for all of it; for `imap`, for each result
+---@field timeout? number for all of it, waiting for places in the queue too; for `imap`, for each result
 ---@field progress? boolean draws a bar on stderr, if that is a terminal
 ---@field collect? boolean errors do not end it: they are results, too
 

@@ -175,17 +175,25 @@ local map_chunk = methods._map
 --- A bar where somebody looks, else nil.
 local function new_bar(total) return internal.is_terminal() and neap.progress(nil, { total = total }) or nil end
 
---- `spread`: how many arguments each item is. `batch`: as of engine.submit. An error in sending a chunk speaks of the
--- list, not of our arguments.
-local function submit_chunk(pool, batch, first, fn, items, count, spread, collect)
-  local sent, future = pcall(engine.submit, pool, batch, map_chunk, fn, items, count, spread, collect)
-  if sent then return future end
+local function remaining(deadline) return deadline and math.max(0, deadline - neap.now()) end
+
+--- What follows the pool are arguments of engine.submit; those after the batch: what to call, items, how many, how many
+-- arguments each of them is, whether errors are collected. An error in sending a chunk speaks of the list, from item
+-- `first` on, not of our arguments; it is raised at `level`. Returns what engine.submit does, or nil, "timeout".
+local function submit_chunk(level, first, deadline, pool, batch, ...)
+  local sent, future, message
+  if deadline then
+    sent, future, message = pcall(neap.timeout, remaining(deadline), engine.submit, pool, batch, map_chunk, ...)
+  else
+    sent, future = pcall(engine.submit, pool, batch, map_chunk, ...)
+  end
+  if sent then return future, message end
   if type(future) ~= "string" then error(future, 0) end
   future = future:gsub("cannot send args%[1%]", "cannot send function", 1)
   future = future:gsub("cannot send args%[2%]%[(%d+)%]", function(index)
     return ("cannot send list[%d]"):format(first + math.tointeger(index) - 1)
   end, 1)
-  error(future, 4)
+  error(future, level)
 end
 
 local dropping = {
@@ -235,7 +243,8 @@ local function count_arguments(items, count)
 end
 
 --- Submits all of a list. What has not ended is dropped when the batch is closed. `star`: items are lists of arguments.
-local function begin(pool, fn, list, options, star)
+-- nil: there was no place for all before the deadline.
+local function begin(pool, fn, list, options, deadline, star)
   local all, count = copy(list)
   if count == 0 then check_open(pool, 3) end -- otherwise the first chunk is refused
   local counts = star and count_arguments(all, count)
@@ -250,7 +259,9 @@ local function begin(pool, fn, list, options, star)
     local items = table.move(all, first, first + length - 1, 1, {})
     local spread = counts and table.move(counts, first, first + length - 1, 1, {})
     local lead = not options.collect and (batch[1] or true) or nil
-    local future = submit_chunk(pool, lead, first, fn, items, length, spread, options.collect)
+    local future, message =
+      submit_chunk(4, first, deadline, pool, lead, fn, items, length, spread, options.collect)
+    if message then return dropping.__close(batch) end
     if not future then break end -- one of the others has failed
     batch[#batch + 1] = future
   end
@@ -301,15 +312,15 @@ local function blame(batch, number, total)
 end
 
 --- Waits for all of a batch: the results; or nil, "timeout", "timeout"; raises the first failure.
-local function collect(batch, sizes, options, name)
+local function collect(batch, sizes, options, deadline, name)
+  if not batch then return nil, "timeout", "timeout" end
   local _ <close> = batch
-  local deadline = options.timeout and neap.now() + options.timeout
   local watch <close> = internal.watch(batch, name)
   local bar <close> = options.progress and new_bar(sizes.count) or nil
   local results, errors = {}, options.collect and {} or nil
   local total = #batch
   for _ = 1, total do
-    local ended, message, code = watch:wait("next", deadline and math.max(0, deadline - neap.now()))
+    local ended, message, code = watch:wait("next", remaining(deadline))
     if not ended then return nil, message, code end
     local number = watch:next()
     if not errors then number = blame(batch, number, total) end
@@ -322,8 +333,9 @@ end
 
 local function map(pool, name, fn, list, options, star)
   options = check_map(pool, name, fn, list, options)
-  local batch, sizes = begin(pool, fn, list, options, star)
-  return collect(batch, sizes, options, name)
+  local deadline = options.timeout and neap.now() + options.timeout
+  local batch, sizes = begin(pool, fn, list, options, deadline, star)
+  return collect(batch, sizes, options, deadline, name)
 end
 
 function methods:map(fn, list, options) return map(self, "map", fn, list, options, false) end
@@ -345,8 +357,9 @@ end
 
 function methods:map_async(fn, list, options)
   options = check_map(self, "map_async", fn, list, options)
-  local batch, sizes = begin(self, fn, list, options, false)
-  local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, "map_async")
+  local deadline = options.timeout and neap.now() + options.timeout
+  local batch, sizes = begin(self, fn, list, options, deadline, false)
+  local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, deadline, "map_async")
   local future, promise = engine.promise(self, task)
   internal.spawn_surely({ name = "map_async", quiet = true }, keep_promise, promise, task, batch)
   return future
@@ -396,7 +409,7 @@ local function feed(stream)
     stream.room:acquire()
     local items, count = stream.read(stream.size)
     if count == 0 then return end
-    local future = submit_chunk(stream.pool, nil, first, stream.fn, items, count, nil, stream.collect)
+    local future = submit_chunk(0, first, nil, stream.pool, nil, stream.fn, items, count, nil, stream.collect)
     if stream.closed then return engine.drop(future) end
     table.insert(stream.chunks, { future = future, first = first, count = count })
     first = first + count
