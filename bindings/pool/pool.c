@@ -26,17 +26,13 @@ static struct neap_object *check(lua_State *L) { return neap_box_check(L, 1, NEA
 
 uint32_t neap_pool_tag(struct neap_object *object) {
     const struct neap_proxy *proxy = neap_remote_test(object);
-    if (proxy != NULL) return NEAP_POOL_REMOTE | (uint32_t)proxy->constants.numbers[0];
-    return ~NEAP_POOL_REMOTE & (uint32_t)((const struct neap_pool *)object)->id;
+    return proxy != NULL ? (uint32_t)proxy->constants.numbers[0] : ((const struct neap_pool *)object)->tag;
 }
 
 uint32_t neap_pool_tag_of_future(struct neap_object *object) {
-    if (object->class == &neap_work_class) {
-        const struct neap_pool *pool = ((const struct neap_work *)object)->pool;
-        return (pool->elsewhere ? NEAP_POOL_REMOTE : 0) | (~NEAP_POOL_REMOTE & (uint32_t)pool->id);
-    }
-    if (object->class != &neap_mirror_future_class) return 0;
-    return NEAP_POOL_REMOTE | (uint32_t)((const struct neap_mirror *)object)->pid;
+    if (object->class == &neap_work_class) return ((const struct neap_work *)object)->pool->tag;
+    if (object->class == &neap_mirror_future_class) return (uint32_t)((const struct neap_mirror *)object)->pid;
+    return 0;
 }
 
 /* --- in other processes --- */

@@ -8,10 +8,9 @@
 
 #include "core/object.h"
 
-/* Numbers that tell the pools of this process and those of others apart; of what is no future of a pool: 0. */
+/* What a pool is known by in all processes, and the pool of a future; of what is no future of a pool: 0. */
 uint32_t neap_pool_tag(struct neap_object *object);
 uint32_t neap_pool_tag_of_future(struct neap_object *object);
-#define NEAP_POOL_REMOTE (UINT32_C(1) << 31)
 
 /* "?" when its process has gone. */
 void neap_pool_push_name(lua_State *L, struct neap_object *pool);

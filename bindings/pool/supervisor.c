@@ -131,11 +131,9 @@ static int promise_close(lua_State *L) {
 
 /* What a promise in this process is made of: a reference. NULL: no memory. */
 static struct neap_pool *pool_here(lua_State *L, struct neap_object *pool) {
-    const struct neap_proxy *proxy = neap_remote_test(pool);
-    if (proxy == NULL) return (struct neap_pool *)neap_object_ref(pool);
+    if (neap_remote_test(pool) == NULL) return (struct neap_pool *)neap_object_ref(pool);
     neap_pool_push_name(L, pool);
-    uint64_t id = (uint64_t)proxy->constants.numbers[0];
-    struct neap_pool *here = neap_pool_new_elsewhere(neap_vm_of(L)->engine, id, lua_tostring(L, -1));
+    struct neap_pool *here = neap_pool_new_elsewhere(neap_vm_of(L)->engine, neap_pool_tag(pool), lua_tostring(L, -1));
     lua_pop(L, 1);
     return here;
 }

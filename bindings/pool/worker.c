@@ -59,7 +59,7 @@ struct runner {
 };
 
 static const char worker_key, runner_key; /* registry: metatables */
-static const char workers_key;            /* registry: id of a pool -> its worker in this state */
+static const char workers_key;            /* registry: tag of a pool -> its worker in this state */
 
 enum { EXTRA = 1, WORKER_VALUES = EXTRA }; /* user values of a worker */
 

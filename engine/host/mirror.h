@@ -31,7 +31,7 @@ struct neap_mirror {
     bool watching;             /* it is, or its end is being taken over. guard */
     uint32_t lookers;          /* threads that are blocked until it has ended. guard */
     _Atomic uint32_t over;     /* 1: the future has ended; a futex */
-    int64_t pid;               /* of a process; of a future the id of its pool. Constant */
+    int64_t pid;               /* of a process; of a future the tag of its pool. Constant */
     int status;          /* of a process that has ended: exit status, or -N for signal N. Written before it ends */
     bool has_status;     /* it is known. Likewise */
     struct rusage usage; /* likewise */

@@ -34,6 +34,7 @@
 #include "host/pool.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -566,6 +567,13 @@ const struct neap_class neap_pool_class = {
     .remote = &neap_pool_remote,
 };
 
+/* No two pools of a process have the same, and of two processes' only those whose ids are far apart: golden steps spread
+ * the numbers of processes. */
+static uint32_t make_tag(uint64_t id) {
+    uint32_t tag = (uint32_t)id + (uint32_t)getpid() * UINT32_C(0x9E3779B1);
+    return tag != 0 ? tag : UINT32_MAX;
+}
+
 struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,
                                 const char *name) {
     struct neap_pool *pool = neap_alloc_zeroed(sizeof *pool);
@@ -574,6 +582,7 @@ struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind 
     neap_object_share(&pool->object);
     pool->engine = engine;
     pool->id = neap_engine_next_id(engine);
+    pool->tag = make_tag(pool->id);
     pool->limit = limit == 0 ? SIZE_MAX : limit;
     pool->workers = workers;
     pool->kind = kind;
@@ -591,10 +600,8 @@ struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind 
     return pool;
 }
 
-struct neap_pool *neap_pool_new_elsewhere(struct neap_engine *engine, uint64_t id, const char *name) {
+struct neap_pool *neap_pool_new_elsewhere(struct neap_engine *engine, uint32_t tag, const char *name) {
     struct neap_pool *pool = neap_pool_new(engine, NEAP_POOL_TASKS, 0, 0, name);
-    if (pool == NULL) return NULL;
-    pool->id = id;
-    pool->elsewhere = true;
+    if (pool != NULL) pool->tag = tag;
     return pool;
 }

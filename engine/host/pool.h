@@ -67,10 +67,10 @@ struct neap_pool {
     struct neap_outcome *broken; /* why no work can be done: with it all fails. NULL: it can. Owned */
     struct neap_engine *engine;  /* constant, as are the next ones */
     uint64_t id;                 /* no other pool, task or thread of the engine has it */
+    uint32_t tag;                /* what it is known by, in whatever process; never 0 */
     size_t limit;                /* of the queue; SIZE_MAX: none */
     uint32_t workers;            /* how many there are to be */
     enum neap_pool_kind kind;
-    bool elsewhere; /* stands for a pool of another process, and has its id: only promises are made of it */
     char name[NEAP_POOL_NAME_MAX + 1];           /* terminated, cut */
     struct neap_list running[NEAP_POOL_BUCKETS]; /* neap_work.node: by id; a reference each */
     /* The last batches that have failed, round and round: more of them may still come, and is refused. What comes of an
@@ -86,8 +86,8 @@ struct neap_pool {
 struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,
                                 const char *name);
 
-/* What promises are made of in a process where the pool does not live; of `id` and `name` like that. The same. */
-struct neap_pool *neap_pool_new_elsewhere(struct neap_engine *engine, uint64_t id, const char *name);
+/* What promises are made of in a process where the pool does not live; of `tag` and `name` like that. The same. */
+struct neap_pool *neap_pool_new_elsewhere(struct neap_engine *engine, uint32_t tag, const char *name);
 
 /* --- any thread, no guard held --- */
 

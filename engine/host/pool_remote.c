@@ -99,7 +99,7 @@ static void serve(struct neap_object *object, struct neap_call *call) {
 
 static void constants(struct neap_object *object, struct neap_constants *constants_) {
     const struct neap_pool *pool = (struct neap_pool *)object;
-    constants_->numbers[0] = (int64_t)pool->id;
+    constants_->numbers[0] = (int64_t)pool->tag;
     constants_->numbers[1] = (int64_t)pool->workers << 8 | (int64_t)pool->kind;
 }
 

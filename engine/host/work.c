@@ -25,7 +25,7 @@ static void destroy(struct neap_object *object) {
 static void constants(struct neap_object *object, struct neap_constants *constants_) {
     const struct neap_work *work = (struct neap_work *)object;
     constants_->numbers[0] = (int64_t)work->id;
-    constants_->numbers[1] = (int64_t)work->pool->id << 8; /* where a job has its pid */
+    constants_->numbers[1] = (int64_t)work->pool->tag << 8; /* where a job has its pid */
 }
 
 static void serve(struct neap_object *object, struct neap_call *call) {
