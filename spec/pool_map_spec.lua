@@ -195,6 +195,26 @@ describe("a map", function()
   end)
 end)
 
+describe("an item that cannot be sent", function()
+  it("raises, and what has not begun of those before it never does", function()
+    local pool <close> = neap.pool(1)
+    local begun, gate, ran = neap.event(), neap.event(), neap.value("i64")
+    local first = pool:submit(function()
+      begun:set()
+      gate:wait()
+    end)
+    begun:wait()
+    local list = { 1, 2, coroutine.create(print), 4 }
+    for _, name in ipairs({ "map", "map_async" }) do
+      raises("cannot send list%[3%]: coroutine", pool[name], pool, function() ran:add(1) end, list, { chunksize = 1 })
+    end
+    gate:set()
+    first:result()
+    pool:join()
+    assert.are.equal(0, ran:get())
+  end)
+end)
+
 describe("pool:starmap", function()
   it("spreads the arguments", function()
     local pool <close> = neap.pool(2)

@@ -93,6 +93,10 @@ function Pool:apply_async(fn, args, callback, error_callback) end
 ---errors, by index; both have gaps. A chunk that fails as a whole (its worker died, a result cannot be sent) is then the error of
 ---each of its items.
 ---
+---Errors: an item that cannot be sent (`cannot send list[7].conn: userdata`). Chunks are sent one after the other, so that work begins
+---at once and a queue with a limit holds no more than that: so, as in Python, of the items before it some may have been called; what has
+---not begun by then never does.
+---
 ---Cancelling, and a timeout: what has not begun never does.
 ---
 ---```lua
@@ -119,7 +123,7 @@ function Pool:map(fn, list, options) end
 ---As `map`, but each item is a list of arguments. It may have holes; where its field `n` says how many there are, as that of
 ---`table.pack` does, the last of them may be nil, too.
 ---
----Errors: raises if an item is no table, before anything is sent.
+---Errors: as `map`; and an item that is no table, which raises before anything is sent.
 ---
 ---```lua
 ---local pool <close> = neap.pool(2)
@@ -135,7 +139,7 @@ function Pool:map(fn, list, options) end
 ---@since 0.1
 function Pool:starmap(fn, list, options) end
 
----As `map`, but returns a future of its results.
+---As `map`, but returns a future of its results. It raises itself what `map` would raise of an item that cannot be sent.
 ---@param fn fun(item: any): any
 ---@param list any[]
 ---@param options? neap.MapOptions
