@@ -567,8 +567,8 @@ const struct neap_class neap_pool_class = {
     .remote = &neap_pool_remote,
 };
 
-/* No two pools of a process have the same, and of two processes' only those whose ids are far apart: golden steps spread
- * the numbers of processes. */
+/* No two pools of a process have the same; those of two processes, only if their ids are far apart: steps of the golden
+ * ratio spread the numbers of the processes. */
 static uint32_t make_tag(uint64_t id) {
     uint32_t tag = (uint32_t)id + (uint32_t)getpid() * UINT32_C(0x9E3779B1);
     return tag != 0 ? tag : UINT32_MAX;
