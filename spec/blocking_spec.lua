@@ -99,6 +99,17 @@ describe("neap.blocking", function()
     assert.matches("^problem 7 %(cannot send the error: table whose metatable", message)
   end)
 
+  it("says what an error that cannot be sent says, as a thread does, whatever its metatable shows", function()
+    local function fail()
+      error(setmetatable({}, { __metatable = {}, __tostring = function() return "locked" end }))
+    end
+    for _, call in ipairs({ neap.blocking, function(fn) return neap.thread({ quiet = true }, fn):join() end }) do
+      local ok, message = pcall(call, fail)
+      assert.is_false(ok)
+      assert.matches("^locked %(cannot send [%l ]*error: table whose metatable", message)
+    end
+  end)
+
   it("stops waiting when it is cancelled or its time is over, and the call goes on", function()
     local go, went = neap.channel(), neap.channel(2)
     local function call(it_, after)

@@ -2,8 +2,8 @@
 
 #include "bindings/handle/box.h"
 #include "bindings/neap.h"
-#include "bindings/report/failure.h"
 #include "bindings/state/restrict.h"
+#include "bindings/task/outcome.h"
 #include "host/engine.h"
 #include "sync/channel.h"
 
@@ -22,4 +22,5 @@ static int raise_remote(lua_State *L) {
     return lua_error(L);
 }
 
-const luaL_Reg neap_blocking_functions[] = {{"helpers", helpers}, {"raise", raise_remote}, {NULL, NULL}};
+const luaL_Reg neap_blocking_functions[] = {
+    {"helpers", helpers}, {"raise", raise_remote}, {"explain", neap_outcome_explain}, {NULL, NULL}};
