@@ -324,6 +324,23 @@ describe("process:cancel", function()
       assert.are.equal(0, process.exitcode)
     end
   end)
+
+  it("may be called by who finds it in the list while it is being started", function()
+    local starter = neap.thread(function()
+      local function join() neap.process({ name = "listed" }, function() neap.event():wait() end):join() end
+      for _ = 1, 10 do
+        local ok, err = pcall(join)
+        assert(not ok and neap.is_cancelled(err) and err.reason == "enough", err)
+      end
+    end)
+    while starter:is_alive() do
+      for _, process in ipairs(neap.processes()) do
+        if process.name == "listed" then process:cancel("enough") end
+      end
+      neap.yield()
+    end
+    starter:join()
+  end)
 end)
 
 describe("process:kill", function()

@@ -34,14 +34,17 @@ struct parts {
     const struct neap_object *obstacle; /* what cannot be sent; NULL */
 };
 
+/* It can be found in the engine's list by now, and be cancelled, by a thread that writes its reason. */
 static void pack(struct neap_packer *packer, void *argument) {
+    static const struct neap_message none = {.kind = NEAP_MESSAGE_EMPTY};
     struct parts *parts = argument;
+    bool is_cancelled = (parts->start->flags & NEAP_TASK_CANCELLED) != 0;
     char name[NEAP_JOB_NAME_MAX + 1];
     neap_job_get_name(&parts->process->job, name);
     neap_pack_text(packer, NEAP_VERSION);
     neap_pack_u64(packer, parts->process->job.id);
     neap_pack_text(packer, name);
-    neap_pack_message(packer, &parts->process->job.reason);
+    neap_pack_message(packer, is_cancelled ? &parts->process->job.reason : &none);
     neap_start_pack(packer, parts->start);
     parts->obstacle = packer->obstacle;
 }
