@@ -26,7 +26,6 @@ struct child {
     struct neap_start *start; /* owned; NULL before it has come */
     uint64_t id;              /* that the parent knows it by */
     char name[NEAP_JOB_NAME_MAX + 1];
-    struct neap_message reason; /* why it was cancelled before it started. Owned */
 };
 
 static bool read_start(struct neap_unpacker *unpacker, void *argument) {
@@ -38,8 +37,9 @@ static bool read_start(struct neap_unpacker *unpacker, void *argument) {
     }
     child->id = neap_unpack_u64(unpacker);
     snprintf(child->name, sizeof child->name, "%s", neap_unpack_text(unpacker));
-    neap_unpack_message(unpacker, &child->reason);
+    neap_unpack_message(unpacker, &child->parent.reason);
     child->start = neap_start_unpack(unpacker);
+    child->parent.is_cancelled = child->start != NULL && (child->start->flags & NEAP_TASK_CANCELLED) != 0;
     return child->start != NULL;
 }
 
@@ -53,10 +53,6 @@ static int open_child(struct neap_vm *vm, struct neap_task_options *options, voi
     neap_commons_inherit(vm->engine, &child->start->commons);
     options->job = &child->parent.self->job;
     neap_job_set_name(options->job, child->name);
-    if (child->start->flags & NEAP_TASK_CANCELLED) {
-        neap_message_move(&options->job->reason, &child->reason);
-        neap_job_cancel_early(options->job);
-    }
     return 0;
 }
 
@@ -119,7 +115,6 @@ static int run(void) {
         if (!neap_parent_await_start(&child.parent)) return VERSION_STATUS;
     int status = neap_program_run(&program);
     neap_start_free(child.start);
-    neap_message_fini(&child.reason);
     neap_parent_fini(&child.parent);
     return status;
 }
