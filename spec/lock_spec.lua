@@ -251,6 +251,29 @@ for _, kind in ipairs({ "lock", "rlock" }) do
       assert.is_false(lock:locked())
     end)
 
+    it_races("excludes threads of another process from each other, and from this one", function()
+      local lock, count, taken = neap[kind](), neap.value("i64", 0), neap.value("i64", 0)
+      local function step(times, l, counted, all)
+        local timeouts = { 0, 0.0003, 0.02 } -- what is not had at once is asked for, another time it is just taken
+        for round = 1, times do
+          if l:acquire(timeouts[round % 4]) then
+            counted:set(counted:get() + 1)
+            all:add(1)
+            if round % 20 == 0 then neap.sleep(0.0005) end
+            l:release()
+          end
+        end
+      end
+      local process = neap.process(function(...)
+        neap.gather({ neap.thread(...), neap.thread(...), neap.thread(...) })
+      end, step, 100 * support.stress, lock, count, taken)
+      step(100 * support.stress, lock, count, taken)
+      process:join()
+      assert.are.equal(taken:get(), count:get())
+      assert.is_true(taken:get() >= 4 * 25 * support.stress)
+      assert.is_false(lock:locked())
+    end)
+
     it("refuses what is not one", function()
       local lock = neap[kind]()
       assert.has_error(function() lock.acquire({}) end)

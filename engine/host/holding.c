@@ -62,13 +62,13 @@ static bool free_word(const struct neap_proxy *proxy, uint64_t holder, uint8_t m
 /* Over there, in the order of what is asked. */
 static void tell_let_go(struct neap_proxy *proxy, uint8_t method) {
     struct neap_owner *owner = holder_of(proxy);
-    uint64_t holder = neap_lock_word(proxy->holding.party, owner);
+    bool by_word = proxy->holding.by_word;
+    int64_t number = by_word ? (int64_t)neap_lock_word(proxy->holding.party, owner)
+                             : neap_clock_now() - proxy->holding.since;
+    if (by_word) method = method == NEAP_LOCK_ABANDON ? NEAP_LOCK_ABANDON_WORD : NEAP_LOCK_RELEASE_WORD;
     set_holder(proxy, NULL);
-    if (!proxy->holding.by_word)
-        neap_proxy_tell(proxy, method, owner, neap_clock_now() - proxy->holding.since);
-    else
-        neap_proxy_tell(proxy, method == NEAP_LOCK_ABANDON ? NEAP_LOCK_ABANDON_WORD : NEAP_LOCK_RELEASE_WORD, NULL,
-                        (int64_t)holder);
+    if (word_of(proxy) != NULL) NEAP_SENT(word_of(proxy)); /* where another thread of ours may find that it is free */
+    neap_proxy_tell(proxy, method, by_word ? NULL : owner, number);
 }
 
 static void let_go(struct neap_proxy *proxy, uint8_t method) {
@@ -216,11 +216,17 @@ static void take_lock(struct neap_proxy *proxy, struct neap_link *link, bool by_
     neap_owner_enter(neap_wait_owner(link->wait), &proxy->holding.hold);
 }
 
+/* Over there it may have been found free, in its word: as another thread of ours had left it. */
+static void take_given(struct neap_proxy *proxy, struct neap_link *link) {
+    if (word_of(proxy) != NULL) NEAP_ANSWERED(word_of(proxy));
+    take_lock(proxy, link, false);
+}
+
 void neap_holding_begin(struct neap_link *link) {
     if (is_reading(link))
         neap_owner_enter(neap_wait_owner(link->wait), link->hold);
     else
-        take_lock((struct neap_proxy *)link->object, link, false);
+        take_given((struct neap_proxy *)link->object, link);
 }
 
 /* --- by a word --- */
