@@ -325,13 +325,14 @@ describe("neap.on_error", function()
       seen:wait()]]))
   end)
 
-  it("may wait, and its own failure is printed", function()
+  it("may wait, and its own failure is printed, as is what it was told of", function()
     local result = run_script([[
       neap.on_error(function(handle, err) neap.sleep(0.01) print(err) error("handler", 0) end)
-      neap.spawn(error, "boom")]])
+      neap.spawn({ name = "t" }, error, "boom")]])
     assert.are.equal(1, result.status)
     assert.are.equal("boom\n", result.stdout)
-    assert.are.equal("neap: the function of on_error failed: handler\n", result.stderr)
+    assert_find(result.stderr, "neap: the function of on_error failed: handler\n" ..
+      "neap: task t (thread main) failed: boom\nstack traceback:\n")
   end)
 
   it("returns what was set before, and nil takes it away", function()

@@ -6,7 +6,8 @@
  * REPORTS     A failure that nobody waits for goes to the function of neap.on_error in its own state, else to that of
  *             the main state, else to stderr, as one write. The function runs in a task. The end waits for what is on
  *             its way to the main state (engine->reports), and lets each such task begin before it cancels it; one that
- *             is cancelled, or could not begin since the state is being closed, has its failure told on stderr. */
+ *             fails, is cancelled, or could not begin since the state is being closed, has its failure told on
+ *             stderr. */
 #include "bindings/report/failure.h"
 
 #include <lauxlib.h>
@@ -135,12 +136,11 @@ enum { TOLD_WHO = 1, TOLD_HANDLER, TOLD_HANDLE, TOLD_ERROR, TOLD_TRACEBACK };
 static int handler_done(lua_State *L, int status, lua_KContext context) {
     (void)context;
     if (status == LUA_OK || status == LUA_YIELD) return 0;
-    if (neap_task_current(L)->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1)) {
-        print_failure(L, lua_tostring(L, TOLD_WHO), TOLD_ERROR, TOLD_TRACEBACK);
-        return 0;
+    if (!(neap_task_current(L)->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, -1))) {
+        lua_pushnil(L);
+        print_failure(L, "the function of on_error", -2, -1);
     }
-    lua_pushnil(L);
-    print_failure(L, "the function of on_error", -2, -1);
+    print_failure(L, lua_tostring(L, TOLD_WHO), TOLD_ERROR, TOLD_TRACEBACK); /* perhaps nobody has heard of it */
     return 0;
 }
 

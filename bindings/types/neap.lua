@@ -80,7 +80,7 @@ function neap.register(name, metatable) end
 ---At once means: it does not wait to see whether somebody is about to join. What fails just before that is reported, and
 ---raised by the `join` too; spawn it with `quiet = true` where only the `join` is to tell.
 ---
----It runs as a task, so it may wait. An error in it is written to stderr.
+---It runs as a task, so it may wait. An error in it is written to stderr, and then what it was told of, too.
 ---
 ---Threads: set in the main thread, it hears of all threads and of child processes; set in another, of that thread's tasks only, and first.
 ---
