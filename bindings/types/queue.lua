@@ -59,7 +59,7 @@ function neap.priority_queue(options) end
 ---Errors: `value` is nil, or cannot be sent; a priority that is NaN, or given to a queue of another order.
 ---@param value any not nil
 ---@param timeout? number
----@param priority? number by default 0; lower comes first
+---@param priority? number by default 0; lower comes first; they are compared as floats
 ---@return true? put
 ---@return string? message
 ---@return string? code "timeout" or "closed"
