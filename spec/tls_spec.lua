@@ -484,6 +484,22 @@ describe("TLS", function()
     assert.are.same({ status = 0, stdout = "false\ntrue\n", stderr = "" }, result)
   end)
 
+  it("is loaded later when there was no descriptor left to load it with", function()
+    local result = support.run_with_few_descriptors([[
+      local port = select(2, neap.net.listen("127.0.0.1", 0):address())
+      local files = {}
+      repeat
+        local file = io.open("/dev/null")
+        files[#files + 1] = file
+      until not file
+      print(neap.net.connect("127.0.0.1", port, { tls = true }))
+      for _, open in ipairs(files) do open:close() end
+      print(neap.net.connect("127.0.0.1", port, { tls = true, timeout = 0.05 }))
+    ]])
+    local lines = "nil\tcannot load libssl.so.3: too many open files\tEMFILE\nnil\ttimeout\ttimeout\n"
+    assert.are.equal(lines, result.stdout .. result.stderr)
+  end)
+
   it("works from a plain lua5.4", function()
     local result = support.run_plain([[
       local listener = assert(neap.net.listen("127.0.0.1", 0, { tls = { cert = ..., key = select(2, ...) } }))

@@ -15,16 +15,23 @@
 
 /* --- the agent --- */
 
-/* internal.transfers.agent(): the connections of this state. nil, message: there is no libcurl. */
+/* internal.transfers.agent(): the connections of this state. nil, message: there is no libcurl. nil, message, code: it
+ * cannot be loaded now. */
 static int http_agent(lua_State *L) {
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_AGENT, sizeof *box, 0);
     struct neap_agent *agent;
     int code = neap_agent_new(&neap_vm_of(L)->loop, &agent);
     if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
+    if (code == NEAP_MISSING) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "the HTTP client needs libcurl (%s; in Debian the package libcurl4)", neap_curl_name);
+        return 2;
+    }
     if (code != 0) {
         lua_pushnil(L);
-        lua_pushliteral(L, "the HTTP client needs libcurl (libcurl.so.4; in Debian the package libcurl4)");
-        return 2;
+        lua_pushfstring(L, "cannot load %s: %s", neap_curl_name, neap_code_text(code));
+        lua_pushstring(L, neap_code_name(code));
+        return 3;
     }
     box->object = &agent->object;
     return 1;

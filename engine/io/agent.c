@@ -169,7 +169,8 @@ int neap_agent_new(struct neap_loop *loop, struct neap_agent **result) {
     if (agent == NULL) return NEAP_NOMEM;
     agent->loop = loop;
     neap_list_init(&agent->failed);
-    int code = neap_curl_load(&agent->curl) ? open_timer(agent) : NEAP_MISSING;
+    int code = neap_curl_load(&agent->curl);
+    if (code == 0) code = open_timer(agent);
     if (code != 0) {
         neap_free(agent);
         return code;

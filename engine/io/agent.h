@@ -30,7 +30,7 @@ struct neap_errand {
     void (*ended)(struct neap_errand *errand, CURLcode code);
 };
 
-/* One reference. NEAP_MISSING: there is no libcurl. */
+/* One reference. NEAP_MISSING: there is no libcurl; UV_EMFILE and the like: it cannot be loaded now. */
 int neap_agent_new(struct neap_loop *loop, struct neap_agent **result);
 
 /* `easy` and `ended` are set. False: no memory, and nothing follows. */

@@ -2,8 +2,14 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+
+#include "core/error.h"
+#include "io/library.h"
+
+const char neap_curl_name[] = "libcurl.so.4";
 
 /* Two threads that load it at once: libcurl's own start is not safe with itself before 7.84. */
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
@@ -31,11 +37,13 @@ static bool find_all(void *library, struct neap_curl *curl) {
     return true;
 }
 
-bool neap_curl_load(struct neap_curl *curl) {
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL || !find_all(library, curl)) return false;
+int neap_curl_load(struct neap_curl *curl) {
+    void *library;
+    int opened = neap_library_open(neap_curl_name, &library);
+    if (opened != 0) return opened;
+    if (!find_all(library, curl)) return NEAP_MISSING;
     pthread_mutex_lock(&starting);
     CURLcode code = curl->global_init(CURL_GLOBAL_DEFAULT);
     pthread_mutex_unlock(&starting);
-    return code == CURLE_OK;
+    return code == CURLE_OK ? 0 : NEAP_MISSING;
 }

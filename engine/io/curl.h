@@ -3,7 +3,6 @@
 #define NEAP_IO_CURL_H
 
 #include <curl/curl.h>
-#include <stdbool.h>
 
 /* The functions of libcurl that we use, typed as its header has them. */
 struct neap_curl {
@@ -26,8 +25,10 @@ struct neap_curl {
     __typeof__(&curl_slist_free_all) slist_free_all;
 };
 
-/* Any thread: fills in `curl`. False: there is no libcurl on this machine, or it will not
- * start. What is loaded stays loaded. */
-bool neap_curl_load(struct neap_curl *curl);
+extern const char neap_curl_name[]; /* the file that is loaded */
+
+/* Any thread: fills in `curl`. NEAP_MISSING: there is no libcurl on this machine, or it will not
+ * start; or what else there is (io/library.h). What is loaded stays loaded. */
+int neap_curl_load(struct neap_curl *curl);
 
 #endif

@@ -80,7 +80,8 @@ extern struct neap_openssl neap_openssl; /* constant once it is loaded */
 /* The file that is loaded. */
 extern const char neap_openssl_name[];
 
-/* Loads the functions, once; they stay until the process ends. False: it cannot be done. Any thread. */
-bool neap_openssl_load(void);
+/* Loads the functions, once; they stay until the process ends. NEAP_MISSING: it cannot be done; or what else there is
+ * (io/library.h). Any thread. */
+int neap_openssl_load(void);
 
 #endif

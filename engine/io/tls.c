@@ -170,13 +170,16 @@ static int set_up(struct neap_tls_context *context, const struct neap_tls_option
 
 int neap_tls_context_new(const struct neap_tls_options *options, struct neap_tls_context **result,
                          char problem[NEAP_TLS_PROBLEM_MAX]) {
+    int code = neap_openssl_load();
     problem[0] = '\0';
-    if (!neap_openssl_load()) {
+    if (code == NEAP_MISSING) {
         snprintf(problem, NEAP_TLS_PROBLEM_MAX,
                  "TLS needs OpenSSL, and %s cannot be loaded (of Debian's package libssl%d)", neap_openssl_name,
                  OPENSSL_SHLIB_VERSION);
-        return NEAP_MISSING;
+    } else if (code != 0) {
+        snprintf(problem, NEAP_TLS_PROBLEM_MAX, "cannot load %s: %s", neap_openssl_name, neap_code_text(code));
     }
+    if (code != 0) return code;
     struct neap_tls_context *context = neap_alloc_zeroed(sizeof *context);
     if (context == NULL) return NEAP_NOMEM;
     neap_object_init(&context->object, &neap_tls_context_class);
@@ -185,7 +188,7 @@ int neap_tls_context_new(const struct neap_tls_options *options, struct neap_tls
     context->verify = options->verify;
     lib->ERR_clear_error();
     context->ssl = lib->SSL_CTX_new(options->server ? lib->TLS_server_method() : lib->TLS_client_method());
-    int code = context->ssl != NULL ? set_up(context, options, problem) : NEAP_NOMEM;
+    code = context->ssl != NULL ? set_up(context, options, problem) : NEAP_NOMEM;
     if (code == 0)
         *result = context;
     else
