@@ -225,6 +225,25 @@ describe("an HTTP request", function()
     local message = "the HTTP client needs libcurl (libcurl.so.4; in Debian the package libcurl4)"
     assert.are.equal("false\t" .. message .. "\n", result.stdout)
   end)
+
+  it("tells that there is no descriptor left to load libcurl with, and loads it when there is one", function()
+    local server <close> = servers.raw(function(stream) stream:write(servers.answer("yes")) end)
+    local script <close> = support.temporary_file([[
+      local neap = require "neap"
+      local files = {}
+      repeat
+        local file = io.open("/dev/null")
+        files[#files + 1] = file
+      until not file
+      print(neap.http.get(...))
+      for _, open in ipairs(files) do open:close() end
+      print(neap.http.get(...).body)
+    ]])
+    local command = 'ulimit -n 64; exec "$0" "$@"'
+    local result = assert(neap.run { "sh", "-c", command, support.runner, script.path, server.url, timeout = 60 })
+    local message = ("GET %s: cannot load libcurl.so.4: too many open files"):format(server.url)
+    assert.are.equal("nil\t" .. message .. "\tEMFILE\nyes\n", result.stdout .. result.stderr)
+  end)
 end)
 
 describe("a request's body", function()
@@ -541,7 +560,8 @@ describe("an answer", function()
   it("cannot go where nothing can be written", function()
     local server <close> = servers.raw(function(stream) stream:write(servers.answer("body")) end)
     fails_with("ENOENT", http.get(server.url, { to = "/proc/nowhere/file" }))
-    fails_with("ENOSPC", http.get(server.url, { to = "/dev/full" }))
+    local message = fails_with("ENOSPC", http.get(server.url, { to = "/dev/full" }))
+    assert.are.equal(("GET %s: cannot write /dev/full: no space left on device"):format(server.url), message)
   end)
 
   it("goes to a function, piece by piece, in the task that asks", function()
@@ -629,7 +649,8 @@ describe("what goes wrong", function()
 
   it("may be an answer that ends before it is all there, or before it begins", function()
     local texts = {
-      "", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+      "", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf",
     }
     for _, text in ipairs(texts) do
@@ -639,8 +660,11 @@ describe("what goes wrong", function()
   end)
 
   it("may be an answer that is no HTTP", function()
-    local server <close> = servers.raw(function(stream) stream:write("220 welcome to mail\r\n") end)
-    fails_with("EPROTO", http.get(server.url))
+    for _, text in ipairs({ "220 welcome to mail\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n" }) do
+      local server <close> = servers.raw(function(stream) stream:write(text) end)
+      fails_with("EPROTO", http.get(server.url))
+    end
   end)
 
   it("may be a body whose chunks are malformed", function()

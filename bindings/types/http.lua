@@ -42,7 +42,8 @@ local neap = {}
 ---hundreds of requests at once; it keeps their connections for those that follow. An answer is an answer whatever its
 ---status. Where there is none, it is nil, a message, and a code: "ECONNREFUSED" (also by a proxy), "ECONNRESET", "EAI_NONAME" (no such
 ---host), "timeout", "certificate" (the other side's is not trusted, or the file has none), "tls" (no common TLS), "EOF" (it ends in the
----middle), "EMSGSIZE" (its head or body is too large), "ELOOP" (too many redirects), "EINVAL" (no such URL), "EPROTO" (that is no HTTP), and
+---middle), "EMSGSIZE" (its head or body is too large), "ELOOP" (too many redirects), "EINVAL" (no such URL), "EPROTO" (that is no HTTP), "EMFILE" (no
+---descriptor is left), and
 ---those of a file that cannot be read or written. The functions that are given run in the task that asks, and an error in one of them is raised there.
 ---@class neap.Http
 local Http = {}
@@ -149,7 +150,7 @@ local HttpWriter = {}
 
 ---What a handler returns, beside a string, which stands for `{ body = string }`.
 ---@class neap.HttpAnswer
----@field status? integer 200 by default
+---@field status? integer 200 by default; 200 to 999
 ---@field headers? table<string, string|number|(string|number)[]> a list stands for a header of that name for each
 ---@field body? string|fun(): string? a function is called for one piece after the other, until it returns nil
 

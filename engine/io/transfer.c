@@ -131,14 +131,20 @@ static int rewind_body(void *context, curl_off_t offset, int whence) {
 
 /* --- the end --- */
 
+static bool is_encrypted(const struct neap_transfer *transfer) {
+    char *scheme = NULL;
+    transfer->agent->curl.easy_getinfo(transfer->errand.easy, CURLINFO_SCHEME, &scheme);
+    return scheme != NULL && strcasecmp(scheme, "https") == 0;
+}
+
 /* Of a connection that cannot be used any more. libcurl says the same of one that is reset, of a proxy that does not
- * lead on, and of a body whose chunks are malformed: that, only its words tell. */
+ * lead on, and of a body whose chunks are malformed; and TLS that ends without a word is no error of the system. */
 static int code_of_break(const struct neap_transfer *transfer, long error) {
     long tunnel = 0;
     transfer->agent->curl.easy_getinfo(transfer->errand.easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
-    if (strcasestr(transfer->problem, "chunk") != NULL) return UV_EPROTO;
     if (tunnel >= 300) return UV_ECONNREFUSED;
-    return error > 0 ? (int)-error : UV_ECONNRESET;
+    if (error > 0) return (int)-error;
+    return is_encrypted(transfer) ? UV_ECONNRESET : UV_EPROTO;
 }
 
 /* 0, or the code for what libcurl says. */
@@ -148,11 +154,11 @@ static int code_of(const struct neap_transfer *transfer, CURLcode code) {
     curl->easy_getinfo(transfer->errand.easy, CURLINFO_OS_ERRNO, &error);
     curl->easy_getinfo(transfer->errand.easy, CURLINFO_REQUEST_SIZE, &asked);
     switch (code) {
-        case CURLE_OK: return 0;
+        case CURLE_OK: return transfer->head_ended ? 0 : UV_EOF; /* in the middle of a head it says nothing */
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_RESOLVE_PROXY: return UV_EAI_NONAME;
         case CURLE_COULDNT_CONNECT: return error > 0 ? (int)-error : UV_ECONNREFUSED;
-        case CURLE_SEND_ERROR:
+        case CURLE_SEND_ERROR: return error > 0 ? (int)-error : UV_ECONNRESET;
         case CURLE_RECV_ERROR: return code_of_break(transfer, error);
         case CURLE_GOT_NOTHING:
         case CURLE_PARTIAL_FILE: return UV_EOF;
@@ -178,7 +184,9 @@ static void say(struct neap_transfer *transfer, const char *problem) {
 static void ended(struct neap_errand *errand, CURLcode code) {
     struct neap_transfer *transfer = NEAP_CONTAINER_OF(errand, struct neap_transfer, errand);
     if (code == CURLE_OK || transfer->code == 0) transfer->code = code_of(transfer, code);
-    if (transfer->code == UV_EMSGSIZE)
+    if (transfer->code == UV_EOF && code == CURLE_OK)
+        say(transfer, "the answer ends in its head");
+    else if (transfer->code == UV_EMSGSIZE)
         say(transfer, transfer->head_ended ? "the body is larger than max_body" : "the head is too large");
     else if (code != CURLE_OK && transfer->problem[0] == '\0')
         say(transfer, transfer->agent->curl.easy_strerror(code));

@@ -145,19 +145,25 @@ end
 local Draft = {}
 Draft.__index = Draft
 
-local function draft_of(path)
-  local file, name, target = files.draft(path)
-  if not file then return nil, name, target end
-  return setmetatable({ file = file, name = name, target = target }, Draft)
+--- nil, message, code: the message says which file it is.
+local function tell_of(path, done, message, code)
+  if done then return done end
+  return nil, ("cannot write %s: %s"):format(path, message), code
 end
 
-function Draft:write(piece) return self.file:write(piece) end
+local function draft_of(path)
+  local file, name, target = files.draft(path)
+  if not file then return tell_of(path, nil, name, target) end
+  return setmetatable({ path = path, file = file, name = name, target = target }, Draft)
+end
+
+function Draft:write(piece) return tell_of(self.path, self.file:write(piece)) end
 
 function Draft:finish()
   local done, message, code = self.file:close()
   if done and self.name then done, message, code = files.rename(self.name, self.target) end
   if done then self.name = nil end
-  return done, message, code
+  return tell_of(self.path, done, message, code)
 end
 
 --- What was not finished never gets there.
@@ -186,9 +192,7 @@ function Call.__close() end
 
 local function sink_of(to)
   if type(to) == "function" then return setmetatable({ call = to }, Call) end
-  local draft, message, code = draft_of(to)
-  if not draft then return nil, ("cannot write %s: %s"):format(to, message), code end
-  return draft
+  return draft_of(to)
 end
 
 -- --- what is looked at meanwhile ---
@@ -277,10 +281,12 @@ end }
 
 local agent
 
+--- nil, message, code: there can be none now.
 local function own_agent()
-  local message
-  if not agent then agent, message = transfers.agent() end
-  return agent or error(message, 0)
+  local message, code
+  if not agent then agent, message, code = transfers.agent() end
+  if not agent and not code then error(message, 0) end
+  return agent, message, code
 end
 
 local function milliseconds(seconds) return seconds and math.ceil(math.min(seconds, 2 ^ 31) * 1000) or 0 end
@@ -332,7 +338,10 @@ local function ask(method, url, body, options, lines, length)
     source, plan.size = source_of(body)
     plan.size, plan.gives = length or plan.size, true
   end
-  local transfer <close>, problem, kind = transfers.begin(own_agent(), plan)
+  local own
+  own, message, code = own_agent()
+  if not own then return tell(method, url, message, code) end
+  local transfer <close>, problem, kind = transfers.begin(own, plan)
   if not transfer then return tell(method, url, problem, kind) end
   local done
   done, message, code = carry(transfer, options, { next = source, size = plan.size, given = 0 }, closing)
