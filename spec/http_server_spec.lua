@@ -358,7 +358,9 @@ describe("a handler that fails", function()
     local answer, told
     local server <close> = serve({ handler = function() return answer end, on_error = function(err) told = err end })
     for message, wrong in pairs({
-      ["status: an integer between 100 and 999 expected, got ok"] = { status = "ok" },
+      ["status: an integer between 200 and 999 expected, got ok"] = { status = "ok" },
+      ["status: an integer between 200 and 999 expected, got 103"] = { status = 103 },
+      ["the body's function: string or nil expected, got number"] = { body = function() return 1 end },
       ["headers: table expected, got string"] = { headers = "X: y" },
       ["header 'X': a value is one line"] = { headers = { X = "a\r\nb" } },
       ["header 'X': string or number expected, got boolean"] = { headers = { X = true } },
@@ -375,7 +377,7 @@ describe("a handler that fails", function()
     local server <close> = serve({ handler = function(request) request:respond({ status = 1 }) end,
       on_error = function(err) told = err end })
     assert.are.equal(500, ask(server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").status)
-    assert.matches("^[^[]+_spec%.lua:%d+: status: an integer between 100 and 999 expected, got 1$", told)
+    assert.matches("^[^[]+_spec%.lua:%d+: status: an integer between 200 and 999 expected, got 1$", told)
   end)
 
   it("is answered for with 500, and told to on_error, with its traceback", function()
@@ -481,6 +483,7 @@ describe("bad input to a server:", function()
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length: -1\r\n\r\nx",
+      "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       "POST / HTTP/1.1\r\n" .. host .. "Transfer-Encoding: chunked\r\n\r\nzz\r\n" }) do
       assert.are.equal(400, ask(server, bytes).status, bytes)
     end

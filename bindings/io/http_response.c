@@ -123,7 +123,7 @@ static const char *date(void) {
 }
 
 static bool has_no_body(lua_Integer status) {
-    return status < 200 || status == HTTP_STATUS_NO_CONTENT || status == HTTP_STATUS_NOT_MODIFIED;
+    return status == HTTP_STATUS_NO_CONTENT || status == HTTP_STATUS_NOT_MODIFIED;
 }
 
 static const char *reason(lua_Integer status) {
@@ -150,7 +150,7 @@ static bool compose(lua_State *L, struct sink *sink) {
     put_text(sink, reason(status));
     put(sink, "\r\n", 2);
     put_headers(L, sink, &said);
-    if (!said.date && status >= 200) put_text(sink, date());
+    if (!said.date) put_text(sink, date());
     put_framing(L, sink, &said, status);
     bool closes = said.closes || (old && lua_isnil(L, BODY) && !has_no_body(status));
     if (closes)
@@ -164,8 +164,8 @@ static bool compose(lua_State *L, struct sink *sink) {
 static lua_Integer check_status(lua_State *L) {
     int is_integer;
     lua_Integer status = lua_tointegerx(L, STATUS, &is_integer);
-    if (!is_integer || status < 100 || status > 999)
-        neap_refuse(L, "status: an integer between 100 and 999 expected, got %s", luaL_tolstring(L, STATUS, NULL));
+    if (!is_integer || status < 200 || status > 999)
+        neap_refuse(L, "status: an integer between 200 and 999 expected, got %s", luaL_tolstring(L, STATUS, NULL));
     return status;
 }
 

@@ -7,7 +7,7 @@
  * PIPELINE   The parser is paused behind a request, so that the next one stays in the inbox.
  * LIMITS     are looked at while bytes come: what is too much is never kept.
  * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks,
- *            a line that goes on in the next, an HTTP/1.1 without a host, any with two. */
+ *            chunks in HTTP/1.0, a line that goes on in the next, an HTTP/1.1 without a host, any with two. */
 #include "io/http_request.h"
 
 #include <string.h>
@@ -136,6 +136,7 @@ static int judge(const struct neap_http_request *request, const char *base) {
     if (parser->http_major != 1) return HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED;
     uint32_t hosts = count_hosts(request, base);
     if (hosts > 1 || (hosts == 0 && parser->http_minor > 0)) return HTTP_STATUS_BAD_REQUEST;
+    if (parser->uses_transfer_encoding && parser->http_minor == 0) return HTTP_STATUS_BAD_REQUEST;
     if (parser->uses_transfer_encoding && !(parser->flags & F_CHUNKED)) return HTTP_STATUS_NOT_IMPLEMENTED;
     if (neap_http_request_has_body(request) && !(parser->flags & F_CHUNKED) &&
         parser->content_length > request->body_max)

@@ -114,7 +114,7 @@ function Request:respond(response)
   local status = response.status or 200
   local head, closes = compose_for(connection, status, response.headers)
   connection.closes = closes
-  local has_body = status >= 200 and status ~= 204 and status ~= 304
+  local has_body = status ~= 204 and status ~= 304
   connection.writer = setmetatable({ connection = connection, head = head, is_chunked = self.minor > 0 and has_body,
     is_head = self.method == "HEAD" or not has_body }, Writer)
   return connection.writer
@@ -136,6 +136,9 @@ local function produce(connection, request)
   if kind == "function" then
     local writer <close> = request:respond(response)
     for piece in body do
+      if type(piece) ~= "string" then
+        error(("the body's function: string or nil expected, got %s"):format(type(piece)), 0)
+      end
       if not writer:write(piece) then return end
     end
   elseif kind == "string" then
