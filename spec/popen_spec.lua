@@ -50,6 +50,25 @@ describe("neap.run", function()
     assert.are.equal("1||" .. os.getenv("PATH") .. "\n", result.stdout)
   end)
 
+  it("looks for it in the PATH that it is given", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(neap.fs.mkdir(folder .. "/empty", { parents = true }))
+    local removing <close> = setmetatable({}, { __close = function()
+      neap.fs.remove(folder, { recursive = true })
+    end }) -- luacheck: ignore
+    assert(neap.fs.write(folder .. "/ls", "#!/bin/sh\necho mine\n", { mode = 493 })) -- 0755
+    local paths = { PATH = ("/nowhere::%s/empty:%s:/usr/bin"):format(folder, folder) }
+    assert.are.equal("mine\n", neap.run({ "ls", env = paths }).stdout)
+    assert.are.equal("mine\n", neap.run({ "./ls", cwd = folder, env = paths }).stdout)
+    assert.are.same(table.pack(nil, "cannot run ls: no such file or directory", "ENOENT"),
+      table.pack(neap.run({ "ls", env = { PATH = folder .. "/empty" } })))
+    assert(neap.fs.write(folder .. "/empty/ls", "not a program")) -- may not be run: it is not the last word
+    assert.are.equal("mine\n", neap.run({ "ls", env = paths }).stdout)
+    assert.are.equal("EACCES", select(3, neap.run({ "ls", env = { PATH = folder .. "/empty:/nowhere" } })))
+    assert.are.equal(0, neap.run({ "true", env = { PATH = false } }).code)
+  end)
+
   it("tells which folder it was to run in", function()
     local _, message, code = neap.run({ "echo", cwd = "spec/none" })
     assert.are.equal("ENOENT", code)

@@ -64,6 +64,13 @@ static int open_null(struct opened *opened, int i) {
     return opened->theirs[i] < 0 ? -errno : 0;
 }
 
+/* A copy of what is to be its stdout. */
+static int open_copy(struct opened *opened, int i) {
+    int fd = opened->theirs[STDOUT_FILENO] >= 0 ? opened->theirs[STDOUT_FILENO] : STDOUT_FILENO;
+    opened->theirs[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return opened->theirs[i] < 0 ? -errno : 0;
+}
+
 /* Opens what each of the three standard streams is to be. */
 static int open_streams(lua_State *L, struct opened *opened) {
     int code = 0;
@@ -75,7 +82,7 @@ static int open_streams(lua_State *L, struct opened *opened) {
         else if (strcmp(kind, "null") == 0)
             code = open_null(opened, i);
         else if (strcmp(kind, "stdout") == 0)
-            opened->theirs[i] = opened->theirs[1] >= 0 ? fcntl(opened->theirs[1], F_DUPFD_CLOEXEC, 0) : dup(1);
+            code = open_copy(opened, i);
         lua_pop(L, 1);
     }
     return code;

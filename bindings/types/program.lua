@@ -23,7 +23,8 @@ local Program = {}
 ---
 ---Options, in the same table: `stdin`, what it reads (by default nothing); `stdout`, `stderr`: "pipe" (by default: taken, and in
 ---the result), "inherit" or "null", `stderr` also "stdout"; `cwd`, the folder it runs in; `env`, changes to the environment
----(`false` takes a variable out); `timeout`, in seconds, after which it is killed, with all that it has started.
+---(`false` takes a variable out), in whose PATH the program is looked for; `timeout`, in seconds, after which it is killed, with all that
+---it has started.
 ---
 ---Waits for its end and for the end of what it writes. Being cancelled kills it in the same way.
 ---

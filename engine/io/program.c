@@ -4,9 +4,13 @@
 #include "io/program.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +39,32 @@ static int set_attributes(posix_spawnattr_t *attributes, const struct neap_progr
     return posix_spawnattr_setflags(attributes, flags);
 }
 
+/* The PATH that counts: what is started looks for programs in its own, too. */
+static const char *path_in(char *const *environment) {
+    for (; *environment != NULL; environment++)
+        if (strncmp(*environment, "PATH=", 5) == 0) return *environment + 5;
+    return "/bin:/usr/bin";
+}
+
+/* posix_spawnp looks in our PATH, whatever environment it is given. A folder without a name is the one that the program
+ * is to run in. A positive number is what the system says. */
+static int spawn_found(const struct neap_program_plan *plan, pid_t *pid, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes) {
+    const char *name = plan->arguments[0], *end;
+    char file[PATH_MAX];
+    int answer = ENOENT;
+    for (const char *folder = path_in(plan->environment); folder != NULL; folder = *end == ':' ? end + 1 : NULL) {
+        end = strchrnul(folder, ':');
+        int length =
+            snprintf(file, sizeof file, "%.*s%s%s", (int)(end - folder), folder, end > folder ? "/" : "", name);
+        if (length >= (int)sizeof file) continue;
+        int code = posix_spawn(pid, file, actions, attributes, plan->arguments, plan->environment);
+        if (code != ENOENT && code != ENOTDIR && code != EACCES) return code;
+        if (code == EACCES) answer = code; /* it may be further on; else it is that */
+    }
+    return answer;
+}
+
 static int spawn(const struct neap_program_plan *plan, pid_t *pid) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -45,8 +75,13 @@ static int spawn(const struct neap_program_plan *plan, pid_t *pid) {
     }
     int code = add_actions(&actions, plan);
     if (code == 0) code = set_attributes(&attributes, plan);
+    const char *name = plan->arguments[0];
+    bool is_found = plan->environment == NULL || name[0] == '\0' || strchr(name, '/') != NULL;
     char *const *environment = plan->environment != NULL ? plan->environment : environ;
-    if (code == 0) code = posix_spawnp(pid, plan->arguments[0], &actions, &attributes, plan->arguments, environment);
+    if (code == 0 && is_found)
+        code = posix_spawnp(pid, name, &actions, &attributes, plan->arguments, environment);
+    else if (code == 0)
+        code = spawn_found(plan, pid, &actions, &attributes);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return -code;

@@ -9,7 +9,7 @@
 
 /* How to start one. */
 struct neap_program_plan {
-    char *const *arguments;   /* the first is its name, looked for in PATH; ended by NULL */
+    char *const *arguments;   /* the first is its name, looked for in its PATH; ended by NULL */
     char *const *environment; /* "NAME=value", ended by NULL; NULL: ours */
     const char *directory;    /* where it runs; NULL: here */
     int streams[3];           /* descriptors that become its stdin, stdout and stderr; -1: ours */
