@@ -2,6 +2,7 @@
 
 #include "bindings/handle/box.h"
 #include "bindings/neap.h"
+#include "bindings/report/failure.h"
 #include "bindings/state/restrict.h"
 #include "bindings/task/outcome.h"
 #include "host/engine.h"
