@@ -74,9 +74,10 @@ local function cut(text, columns)
   return characters > columns and text:sub(1, utf8.offset(text, columns + 1) - 1) or text
 end
 
+--- Where there is not room for all, the figures come before the label.
 local function write_line(bar, now, columns)
-  local label = bar.label and bar.label .. " " or ""
   local figures = write_figures(bar, now)
+  local label = bar.label and cut(bar.label, math.max(0, columns - #figures - 2)) .. " " or ""
   local room = math.min(BAR_WIDTH, columns - (utf8.len(label) or #label) - #figures - 4)
   if not bar.total or room < BAR_LEAST then return cut(label .. figures, columns - 1) end
   local filled = math.floor(share_of(bar) * room)
