@@ -476,6 +476,19 @@ describe("connections", function()
     assert.are.equal(5, server.count)
   end)
 
+  it("are not left to programs that are started meanwhile", function()
+    local server <close> = servers.raw(function(stream)
+      stream:write(servers.answer("yes"))
+      stream:read("all")
+    end)
+    assert.are.equal("yes", http.get(server.url).body)
+    local ours = neap.fs.read("/proc/self/net/tcp"):match((":%04X 01 " .. ("%%S+ "):rep(3) .. " +%%d+ +%%d+ (%%d+)"):format(
+      server.port))
+    local theirs = neap.run({ "ls", "-l", "/proc/self/fd" }).stdout
+    assert.is_truthy(ours)
+    assert.is_nil(theirs:find(("socket:[%s]"):format(ours), 1, true))
+  end)
+
   it("reach python's server, whose backlog is small", function()
     local server <close> = servers.python()
     support.write_file(server.path .. "/file", ("line\n"):rep(20000))
@@ -639,6 +652,26 @@ describe("what goes wrong", function()
     fails_with("EAI_NONAME", http.get("http://nowhere.invalid/"))
     fails_with("EINVAL", http.get("gopher://127.0.0.1/"))
     fails_with("EINVAL", http.get("http://"))
+  end)
+
+  it("may be that there is no descriptor left", function()
+    local result = support.run_with_few_descriptors([[
+      local function try()
+        local _, message, code = neap.http.get("http://127.0.0.1:1/")
+        print(message, code)
+      end
+      try()
+      local files = {}
+      repeat
+        local file = io.open("/dev/null")
+        files[#files + 1] = file
+      until not file
+      try()
+    ]])
+    assert.are.equal("", result.stderr)
+    local first, second = result.stdout:match("^([^\n]*)\n([^\n]*)\n$")
+    assert.is_truthy(first:find("\tECONNREFUSED$"))
+    assert.are.equal("GET http://127.0.0.1:1/: too many open files\tEMFILE", second)
   end)
 
   it("may be a connection that is reset", function()

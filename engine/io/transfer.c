@@ -14,10 +14,12 @@
  *            turns out to be dead. A body that was given whole can be; of one in pieces, nothing may have gone yet. */
 #include "io/transfer.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -129,6 +131,15 @@ static int rewind_body(void *context, curl_off_t offset, int whence) {
     return CURL_SEEKFUNC_OK;
 }
 
+/* libcurl's own way leaves sockets to programs that are started meanwhile, and does not tell why there is none. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
+    struct neap_transfer *transfer = context;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0) transfer->unopened = -errno;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 /* --- the end --- */
 
 static bool is_encrypted(const struct neap_transfer *transfer) {
@@ -157,7 +168,9 @@ static int code_of(const struct neap_transfer *transfer, CURLcode code) {
         case CURLE_OK: return transfer->head_ended ? 0 : UV_EOF; /* in the middle of a head it says nothing */
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_RESOLVE_PROXY: return UV_EAI_NONAME;
-        case CURLE_COULDNT_CONNECT: return error > 0 ? (int)-error : UV_ECONNREFUSED;
+        case CURLE_COULDNT_CONNECT:
+            if (error > 0) return (int)-error;
+            return transfer->unopened != 0 ? transfer->unopened : UV_ECONNREFUSED;
         case CURLE_SEND_ERROR: return error > 0 ? (int)-error : UV_ECONNRESET;
         case CURLE_RECV_ERROR: return code_of_break(transfer, error);
         case CURLE_GOT_NOTHING:
@@ -186,6 +199,8 @@ static void ended(struct neap_errand *errand, CURLcode code) {
     if (code == CURLE_OK || transfer->code == 0) transfer->code = code_of(transfer, code);
     if (transfer->code == UV_EOF && code == CURLE_OK)
         say(transfer, "the answer ends in its head");
+    else if (transfer->unopened != 0 && transfer->code == transfer->unopened)
+        say(transfer, neap_code_text(transfer->code));
     else if (transfer->code == UV_EMSGSIZE)
         say(transfer, transfer->head_ended ? "the body is larger than max_body" : "the head is too large");
     else if (code != CURLE_OK && transfer->problem[0] == '\0')
@@ -252,6 +267,7 @@ static bool set_callbacks(struct neap_transfer *transfer) {
     CURL *easy = transfer->errand.easy;
     return SET(CURLOPT_HEADERFUNCTION, receive_head) && SET(CURLOPT_HEADERDATA, transfer) &&
            SET(CURLOPT_WRITEFUNCTION, receive_body) && SET(CURLOPT_WRITEDATA, transfer) &&
+           SET(CURLOPT_OPENSOCKETFUNCTION, open_socket) && SET(CURLOPT_OPENSOCKETDATA, transfer) &&
            SET(CURLOPT_ERRORBUFFER, transfer->problem);
 }
 

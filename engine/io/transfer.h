@@ -54,6 +54,7 @@ struct neap_transfer {
     bool streams;               /* as in the plan, until neap_transfer_collect */
     bool head_ended;            /* what comes of header lines begins another answer, or stands behind the body */
     bool ended;                 /* see code */
+    int unopened;               /* why a socket could not be made; 0: all could */
     int code;                   /* once ended: 0, or why it failed; before: what a callback has found wrong */
     char problem[CURL_ERROR_SIZE]; /* what libcurl says of it; may be empty */
 };
