@@ -196,9 +196,13 @@ invalid timeout mode
     local tcp = socket.tcp()
     print(tcp:connect("127.0.0.1", port))
     print(socket.tcp4():connect("nowhere.invalid", 1))
+    print(socket.connect("", 1))
+    print(socket.connect(("a"):rep(300), 1))
+    print(socket.tcp():bind("nowhere.invalid", 1))
+    print(socket.udp4():setpeername("nowhere.invalid", 1))
     local http = require "socket.http"
     print(http.request(("http://127.0.0.1:%d/"):format(port)))
-  ]], "nil\tconnection refused\nnil\tconnection refused\nnil\tconnection refused\nnil\thost not found\n" ..
+  ]], ("nil\tconnection refused\n"):rep(3) .. ("nil\thost or service not provided, or not known\n"):rep(5) ..
     "nil\tconnection refused\n")
 
   runs("select and sleep suspend the task alone", [[

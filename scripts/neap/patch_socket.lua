@@ -110,8 +110,11 @@ end
 
 -- --- names ---
 
+local UNKNOWN_NAME = "host or service not provided, or not known"
+
 local resolver_errors = {
-  EAI_NONAME = "host not found", EAI_NODATA = "host not found", EAI_AGAIN = "temporary failure in name resolution",
+  EAI_NONAME = UNKNOWN_NAME, EINVAL = UNKNOWN_NAME, -- libuv's, of what can be no name
+  EAI_NODATA = "No address associated with hostname", EAI_AGAIN = "temporary failure in name resolution",
   EAI_FAIL = "non-recoverable failure in name resolution", timeout = "timeout",
 }
 
@@ -246,7 +249,6 @@ end
 local function is_localhost(host) return ("." .. host:lower()):find("%.localhost%.?$") end
 
 local AT_ONCE = 0.05 -- seconds: longer only where a listener is behind
-local unknown_names = { ["host not found"] = true, ["host or service not provided, or not known"] = true }
 
 function methods.connect(original)
   return function(sock, host, ...)
@@ -264,7 +266,7 @@ function methods.connect(original)
       connected, problem = connect_to(original, sock, state, started, host, ...)
       original.settimeout(sock, 0)
       if connected then return connected end
-      if not unknown_names[problem] then return nil, problem end
+      if problem ~= UNKNOWN_NAME then return nil, problem end
     end
     local first
     for _, address in ipairs(addresses) do
