@@ -53,19 +53,20 @@ describe("neap.run", function()
   it("looks for it in the PATH that it is given", function()
     local folder = os.tmpname()
     os.remove(folder)
-    assert(neap.fs.mkdir(folder .. "/empty", { parents = true }))
-    local removing <close> = setmetatable({}, { __close = function()
-      neap.fs.remove(folder, { recursive = true })
-    end }) -- luacheck: ignore
+    local other = folder .. "/other"
+    assert(neap.fs.mkdir(other, { parents = true }))
+    local removing <close> = setmetatable({}, { -- luacheck: ignore
+      __close = function() neap.fs.remove(folder, { recursive = true }) end,
+    })
     assert(neap.fs.write(folder .. "/ls", "#!/bin/sh\necho mine\n", { mode = 493 })) -- 0755
-    local paths = { PATH = ("/nowhere::%s/empty:%s:/usr/bin"):format(folder, folder) }
+    local paths = { PATH = ("/nowhere::%s:%s:/usr/bin"):format(other, folder) }
     assert.are.equal("mine\n", neap.run({ "ls", env = paths }).stdout)
     assert.are.equal("mine\n", neap.run({ "./ls", cwd = folder, env = paths }).stdout)
     assert.are.same(table.pack(nil, "cannot run ls: no such file or directory", "ENOENT"),
-      table.pack(neap.run({ "ls", env = { PATH = folder .. "/empty" } })))
-    assert(neap.fs.write(folder .. "/empty/ls", "not a program")) -- may not be run: it is not the last word
+      table.pack(neap.run({ "ls", env = { PATH = other } })))
+    assert(neap.fs.write(other .. "/ls", "not a program")) -- may not be run: it is not the last word
     assert.are.equal("mine\n", neap.run({ "ls", env = paths }).stdout)
-    assert.are.equal("EACCES", select(3, neap.run({ "ls", env = { PATH = folder .. "/empty:/nowhere" } })))
+    assert.are.equal("EACCES", select(3, neap.run({ "ls", env = { PATH = other .. ":/nowhere" } })))
     assert.are.equal(0, neap.run({ "true", env = { PATH = false } }).code)
   end)
 
