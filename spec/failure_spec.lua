@@ -250,6 +250,39 @@ describe("errors of tasks and threads", function()
     end
   end)
 
+  it("that neap.timeout or neap.shield passes on still tell where they were raised", function()
+    for _, call in ipairs({
+      "neap.timeout(60, deep)", "neap.shield(deep)",
+      "neap.timeout(60, function() neap.shield(function() neap.timeout(60, deep) end) end)",
+      "neap.timeout(60, function() neap.sleep(0.001) deep() end)",
+    }) do
+      local result = run_script(([[
+        local function deep() error({}) end
+        local task = neap.spawn({ quiet = true }, function() %s end)
+        task:wait()
+        print(task:traceback())
+        pcall(task.join, task)]]):format(call))
+      assert.are.same({ 0, "" }, { result.status, result.stderr })
+      assert_find(result.stdout, "stack traceback:\n\t[C]: in function 'error'\n\tscript:1: in ")
+      assert_find(result.stdout, "\n\t[C]: in function 'neap.")
+      assert.are.equal(1, count(result.stdout, "stack traceback:"))
+    end
+  end)
+
+  it("that were passed on, and caught, are not taken for equal ones that are raised later", function()
+    local result = run_script([[
+      local function first() error("same", 0) end
+      local function second() error("same", 0) end
+      local task = neap.spawn({ quiet = true }, function()
+        pcall(neap.timeout, 60, first)
+        second()
+      end)
+      task:wait()
+      print(task:traceback())
+      pcall(task.join, task)]])
+    assert_find(result.stdout, "stack traceback:\n\t[C]: in function 'error'\n\tscript:2: in ")
+  end)
+
   it("go through three threads as they are", function()
     assert.are.same({ status = 0, stdout = "false\ttable\tdeep\ttrue\n", stderr = "" }, run_script([[
       local function level(depth)

@@ -2,7 +2,8 @@
  *
  * TRACEBACKS  The message handler of a task runs where the error was raised, before anything unwinds. It writes the
  *             stack, then the places where the task, and whoever spawned it, were spawned (site.c); for an error that a
- *             join raised, what the joined one had to say goes on below.
+ *             join raised, what the joined one had to say goes on below. neap.timeout and neap.shield catch errors and
+ *             pass them on: they have noted the stack before (note_stack), and that is the one that is written.
  * REPORTS     A failure that nobody waits for goes to the function of neap.on_error in its own state, else to that of
  *             the main state, else to stderr, as one write. The function runs in a task. The end waits for what is on
  *             its way to the main state (engine->reports), and lets each such task begin before it cancels it; one that
@@ -48,11 +49,45 @@ void neap_failure_push_cause(lua_State *L) {
     lua_settop(L, top + 1);
 }
 
+/* In a message handler: was the error raised before, caught by neap.timeout or neap.shield, and passed on? */
+static bool is_passed_on(lua_State *L) {
+    lua_Debug frame;
+    if (!lua_getstack(L, 1, &frame) || !lua_getinfo(L, "f", &frame)) return false;
+    lua_CFunction function = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    return function == neap_cancel_timeout || function == neap_cancel_shield;
+}
+
+void neap_failure_push_stack(lua_State *L) {
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 8, "traceback");
+    neap_task_push(L, neap_task_current(L));
+    if (!is_passed_on(L) || !neap_task_push_extras(L, -1, false) || lua_getfield(L, -1, "raised") == LUA_TNIL ||
+        !lua_rawequal(L, -1, 1) || lua_getfield(L, -2, "raised_at") != LUA_TSTRING)
+        luaL_traceback(L, L, NULL, 1);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+}
+
+int neap_failure_note_stack(lua_State *L) {
+    if (neap_cancel_is_error(L, 1)) return 1;
+    lua_settop(L, 1);
+    neap_failure_push_stack(L);
+    neap_task_push(L, neap_task_current(L));
+    neap_task_push_extras(L, -1, true);
+    lua_pushvalue(L, 1);
+    lua_setfield(L, -2, "raised");
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "raised_at");
+    lua_settop(L, 1);
+    return 1;
+}
+
 int neap_failure_handler(lua_State *L) {
     struct neap_task *task = neap_task_current(L);
     if (task->flags & NEAP_TASK_CANCELLED && neap_cancel_is_error(L, 1)) return 1;
     lua_settop(L, 1);
-    luaL_traceback(L, L, NULL, 1);
+    neap_failure_push_stack(L);
     neap_site_push(L, *neap_task_site(task));
     lua_pushstring(L, neap_task_vm(task)->origin != NULL ? neap_task_vm(task)->origin : "");
     neap_task_push(L, task);

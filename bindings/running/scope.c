@@ -425,7 +425,7 @@ static int body_ended(lua_State *L, int status, lua_KContext depth) {
 static int keep_traceback(lua_State *L) {
     if (neap_cancel_is_error(L, 1)) return 1;
     lua_settop(L, 1);
-    luaL_traceback(L, L, NULL, 1);
+    neap_failure_push_stack(L);
     neap_failure_push_cause(L);
     lua_concat(L, 2);
     lua_setiuservalue(L, lua_upvalueindex(1), TRACEBACK);

@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 
 #include "bindings/codec/codec.h"
+#include "bindings/report/failure.h"
 #include "bindings/task/await.h"
 #include "bindings/task/slice.h"
 #include "core/clock.h"
@@ -260,7 +261,7 @@ static int leave_region(lua_State *L, int status, lua_KContext depth) {
     neap_region_leave(task, region);
     if (region->shield) neap_slice_look_again(L, task);
     neap_cancel_leave(task, (uint16_t)depth, failed);
-    if (!failed) return lua_gettop(L) - 1;
+    if (!failed) return lua_gettop(L) - 2;
     if (!neap_cancel_is_error(L, -1)) return lua_error(L);
     if (region->timed_out && !neap_cancel_is_due(task)) return neap_push_code(L, NEAP_TIMEOUT);
     neap_cancel_check(L, task); /* outwards: the variables there may wait as well */
@@ -280,8 +281,10 @@ static int call_in_region(lua_State *L, int64_t deadline, bool shield) {
     *region = (struct neap_region){.deadline = deadline, .shield = shield};
     neap_region_enter(task, region);
     lua_insert(L, 1);
+    lua_pushcfunction(L, neap_failure_note_stack);
+    lua_insert(L, 2); /* region, handler, function, arguments */
     uint16_t depth = neap_cancel_enter(task);
-    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, depth, leave_region);
+    int status = lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, depth, leave_region);
     return leave_region(L, status, depth);
 }
 
