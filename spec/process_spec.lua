@@ -174,6 +174,14 @@ describe("process", function()
     assert.are.equal(1, process:join())
   end)
 
+  it("sees in itself whether it is daemon, as it is seen", function()
+    for _, daemon in ipairs({ true, false }) do
+      local process = neap.process({ daemon = daemon }, function() return require "neap".current().daemon end)
+      assert.are.equal(daemon, process.daemon)
+      assert.are.equal(daemon, process:join())
+    end
+  end)
+
   it("has a name, an id and a pid, and shows them", function()
     local process = start_waiting({ name = "worker" })
     assert.are.equal("worker", process.name)

@@ -86,7 +86,7 @@ void neap_start_fill(lua_State *L, struct neap_start *start, int function, int a
     neap_encode_all_leaving(L, function + 1, arguments, leaves, &start->arguments, "args");
     encode_paths(L, start);
     neap_context_encode(L, &start->context);
-    start->flags = options->flags & (NEAP_TASK_QUIET | NEAP_TASK_CANCELLED);
+    start->flags = options->flags & (NEAP_TASK_QUIET | NEAP_TASK_DAEMON | NEAP_TASK_CANCELLED);
     start->slice_signal = vm->slice.signal;
     start->slice = vm->slice.seconds;
     start->origin = copy_origin(L);

@@ -19,7 +19,7 @@ struct neap_start {
     struct neap_message context;   /* of the spawning task, see context.h. Owned */
     struct neap_message commons;   /* of a process, see commons.h. Owned */
     char *origin;                  /* where it was spawned, as lines of a traceback; goes to the vm. Owned */
-    uint16_t flags;                /* NEAP_TASK_QUIET; CANCELLED: it never runs */
+    uint16_t flags;                /* NEAP_TASK_QUIET, DAEMON; CANCELLED: it never runs */
     int slice_signal;              /* what the spawner has: see slice.h */
     double slice;                  /* likewise; seconds */
 };
