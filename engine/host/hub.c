@@ -90,8 +90,10 @@ int neap_hub_get(struct neap_engine *engine, struct neap_hub **hub) {
 void neap_hub_end(struct neap_engine *engine) {
     struct neap_hub *hub = engine->hub;
     if (hub == NULL) return;
+    struct neap_mailbox *mailbox = neap_mailbox_ref(hub->loop.mailbox); /* its loop may end before it is told to */
     atomic_store_explicit(&hub->stopping, true, memory_order_relaxed);
-    neap_mailbox_notify(hub->loop.mailbox);
+    neap_mailbox_notify(mailbox);
+    neap_mailbox_unref(mailbox);
     pthread_join(hub->thread, NULL);
     engine->hub = NULL;
     neap_free(hub);
