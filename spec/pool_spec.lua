@@ -277,6 +277,44 @@ describe("work that waits for its own pool", function()
     for _ = 1, 6 do assert.are.equal(1, (most:get())) end
   end)
 
+  --- Work that has its worker do something else meanwhile, and ends first; then the worker might end, too. What else
+  -- it does calls last(pool) in the end.
+  local function assert_done(pool, closes, last)
+    local go, began, gate = neap.event(), neap.event(), neap.event()
+    local first = pool:submit(function(p, event, ...)
+      local other = p:submit(...)
+      neap.select({ other, event })
+      return other
+    end, pool, go, function(p, b, g, call)
+      b:set()
+      g:wait()
+      return call(p)
+    end, pool, began, gate, last)
+    began:wait()
+    if closes then pool:close() end
+    go:set()
+    local other = first:result()
+    for _ = 1, 1000 do neap.yield() end
+    gate:set()
+    assert.are.equal("done", other:result())
+    assert.is_true(pool:join())
+    assert.are.equal(0, pool:stats().lost)
+  end
+
+  it_of_each_kind("does not end what its worker does meanwhile when the pool is closed", function(new)
+    assert_done(new(1), true, function() return "done" end)
+  end)
+
+  it_of_each_kind("nor when it was the last that its worker was to do", function(new)
+    assert_done(new { workers = 1, max_tasks = 1 }, false, function() return "done" end)
+  end)
+
+  it_of_each_kind("which may wait for the pool even then", function(new)
+    assert_done(new { workers = 1, max_tasks = 1 }, false, function(p)
+      return p:apply(function() return p:apply(function() return "done" end) end)
+    end)
+  end)
+
   it("cannot join it", function()
     local pool <close> = neap.pool(1)
     raises("the work of a pool cannot join it", pool.apply, pool, function(p) p:join() end, pool)

@@ -12,7 +12,8 @@
  *            worker can do. So for the time of such a wait one more runner takes work: as many pieces are under way as
  *            there are workers, those that wait in this manner not counted. It concerns the task of a runner and those
  *            that it has spawned (neap_task_pool). When the wait is over there is one too many: an idle extra runner
- *            ends, or a busy one as soon as it is idle.
+ *            ends, or a busy one as soon as it is idle. A worker that has no more to do waits for these; where they
+ *            wait for the pool once its own runners have ended, one more takes their place.
  * OWNER      What a piece has locked and not released is abandoned when it ends: its task goes on, but it does not.
  * LIFETIME   A runner refers to its worker by a user value; the worker's list of runners holds
  *            those only whose step is under way. */
@@ -42,8 +43,8 @@ struct worker {
     uint64_t left;            /* pieces of work that it still wants; UINT64_MAX: any number */
     struct neap_list runners; /* runner.node */
     uint64_t missed;          /* the work that no runner had when the listener was told of it; 0: none */
-    uint32_t lent;            /* waits of its work for its own pool: so many extra runners are needed */
-    uint32_t extras;          /* extra runners there are */
+    uint32_t lent;            /* waits of its work for its own pool */
+    uint32_t own, extras;     /* runners there are: its own, and extra ones */
 };
 
 struct runner {
@@ -193,7 +194,8 @@ static int work_ended(lua_State *L, int status, lua_KContext depth) {
     neap_owner_end(&task->wait.own);
     neap_list_remove(&runner->node);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
-    bool worker_ends = state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled; /* who buries it knows why */
+    /* who buries it knows why */
+    bool worker_ends = worker->pool == NULL || (state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled);
     if (!worker_ends) finish(L, runner, state);
     forget(runner);
     lua_settop(L, RUNNER);
@@ -203,9 +205,14 @@ static int work_ended(lua_State *L, int status, lua_KContext depth) {
 
 /* --- taking --- */
 
+/* So many extra runners are needed: see LENDING. */
+static uint32_t extras_wanted(const struct worker *worker) {
+    return worker->lent > 0 && worker->own == 0 ? worker->lent + 1 : worker->lent;
+}
+
 static bool wants_work(const struct runner *runner) {
     const struct worker *worker = runner->worker;
-    return runner->extra ? worker->extras <= worker->lent : worker->left > 0;
+    return runner->extra ? worker->extras <= extras_wanted(worker) : worker->left > 0;
 }
 
 /* Only an extra runner's wait is ended by other means. */
@@ -258,13 +265,21 @@ static int runner_step(lua_State *L) {
 
 /* --- runners --- */
 
+static void lend_one(lua_State *L, struct worker *worker);
+
 static int runner_collected(lua_State *L) {
     struct runner *runner = lua_touserdata(L, 1);
-    if (runner->worker == NULL) return 0;
+    struct worker *worker = runner->worker;
+    if (worker == NULL) return 0;
     neap_list_remove(&runner->node);
-    if (runner->extra) runner->worker->extras--;
+    if (runner->extra)
+        worker->extras--;
+    else
+        worker->own--;
     forget(runner);
     runner->worker = NULL;
+    lua_getiuservalue(L, 1, 1);
+    lend_one(L, worker);
     return 0;
 }
 
@@ -296,7 +311,10 @@ static void push_runner(lua_State *L, int index, bool extra) {
     lua_setiuservalue(L, -2, 1);
     runner->worker = lua_touserdata(L, index);
     runner->extra = extra;
-    if (extra) runner->worker->extras++;
+    if (extra)
+        runner->worker->extras++;
+    else
+        runner->worker->own++;
 }
 
 static int worker_runner(lua_State *L) {
@@ -377,6 +395,14 @@ static int spawn_extra(lua_State *L) {
     return 0;
 }
 
+/* The worker is on top of the stack: one more runner, if it needs one. */
+static void lend_one(lua_State *L, struct worker *worker) {
+    if (worker->pool == NULL || worker->extras >= extras_wanted(worker)) return;
+    lua_pushcfunction(L, spawn_extra);
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
 /* No finaliser may run meanwhile: the task's wait is open already. Without memory for another runner there is none: the
  * work may wait for ever, as anybody else's. */
 void neap_worker_lend(lua_State *L, struct neap_task *task) {
@@ -387,11 +413,7 @@ void neap_worker_lend(lua_State *L, struct neap_task *task) {
     if (worker != NULL) {
         worker->lent++;
         task->flags |= NEAP_TASK_LENDS;
-        if (worker->extras < worker->lent) {
-            lua_pushcfunction(L, spawn_extra);
-            lua_pushvalue(L, -2);
-            if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
-        }
+        lend_one(L, worker);
     }
     lua_pop(L, 1);
     if (collects) lua_gc(L, LUA_GCRESTART);
@@ -401,11 +423,13 @@ void neap_worker_take_back(struct neap_task *task) {
     task->flags &= (uint16_t)~NEAP_TASK_LENDS;
     if (!lua_checkstack(neap_task_vm(task)->main, 2)) return;
     struct worker *worker = find_worker(neap_task_vm(task)->main, *neap_task_pool(task));
-    if (worker == NULL || worker->lent == 0 || worker->lent-- > worker->extras) return;
-    for (struct neap_list *node = worker->runners.next; node != &worker->runners; node = node->next) {
+    if (worker == NULL || worker->lent == 0) return;
+    worker->lent--;
+    uint32_t wanted = extras_wanted(worker), spare = worker->extras > wanted ? worker->extras - wanted : 0;
+    for (struct neap_list *node = worker->runners.next; node != &worker->runners && spare > 0; node = node->next) {
         struct runner *runner = NEAP_CONTAINER_OF(node, struct runner, node);
         bool idle = runner->extra && runner->work == 0;
-        if (idle && neap_wait_interrupt(&runner->task->wait, NEAP_WAIT_INTERRUPTED)) return;
+        if (idle && neap_wait_interrupt(&runner->task->wait, NEAP_WAIT_INTERRUPTED)) spare--;
     }
 }
 
@@ -457,7 +481,8 @@ int neap_worker_open(lua_State *L) {
     worker->tag = neap_pool_tag(pool);
     worker->left = count == 0 ? UINT64_MAX : (uint64_t)count;
     neap_list_init(&worker->runners);
-    worker->lent = worker->extras = 0;
+    worker->missed = 0;
+    worker->lent = worker->own = worker->extras = 0;
     set_class(L, &worker_key, methods, metamethods);
     lua_pushvalue(L, 4);
     lua_setiuservalue(L, -2, EXTRA);

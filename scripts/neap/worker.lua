@@ -42,14 +42,39 @@ local function spawn_bound(...)
   })
 end
 
+--- What extra runners run (bindings/worker.c), and a function that waits until none of them has work any more.
+local function extra_runners()
+  local count, none = 0, neap.event()
+  local counted = setmetatable({}, {
+    __close = function()
+      count = count - 1
+      if count == 0 then none:set() end
+    end,
+  })
+  local function run_extra(runner)
+    count = count + 1
+    none:clear()
+    local _ <close> = counted
+    run(runner)
+  end
+  return run_extra, function()
+    while count > 0 do none:wait() end
+  end
+end
+
 return function(pool, id, options)
-  local worker <close> = internal.pool.worker(pool, id, options.count, run)
+  local run_extra, await_extras = extra_runners()
+  local worker <close> = internal.pool.worker(pool, id, options.count, run_extra)
   local preparing = { task = neap.current() }
   local _ <close> = spawn_bound(listen, worker, preparing)
   if not prepare(worker, options) then return end
   preparing.task = nil
-  if options.runners == 1 then return run(worker:runner()) end
-  neap.scope(function(scope)
-    for _ = 1, options.runners do scope:spawn(run, worker:runner()) end
-  end)
+  if options.runners == 1 then
+    run(worker:runner())
+  else
+    neap.scope(function(scope)
+      for _ = 1, options.runners do scope:spawn(run, worker:runner()) end
+    end)
+  end
+  await_extras()
 end
