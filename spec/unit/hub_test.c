@@ -113,6 +113,24 @@ static void who_reads_in_pieces_hears_of_the_end_after_an_error(void **state) {
     close(ends[0]);
 }
 
+/* Keeps the hub awake until it is to end. */
+static void await_end(struct neap_runnable *runnable) {
+    struct errand *errand = NEAP_CONTAINER_OF(runnable, struct errand, runnable);
+    while (!atomic_load_explicit(&errand->hub->stopping, memory_order_relaxed)) neap_relax();
+}
+
+static void it_may_end_before_it_is_told_to(void **state) {
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        struct errand errand = {.runnable = {.run = await_end}};
+        assert_int_equal(neap_hub_get(&engine, &errand.hub), 0);
+        neap_hub_post(errand.hub, &errand.runnable);
+        for (int i = 0; i < round * 100; i++) neap_relax();
+        neap_hub_end(&engine);
+        assert_null(engine.hub);
+    }
+}
+
 static void every_allocation_may_fail(void **state) {
     (void)state;
     for (long after = 0;; after++) {
@@ -133,6 +151,7 @@ int main(void) {
         HUB(an_engine_has_one_that_is_made_on_demand),
         HUB(it_looks_after_descriptors),
         HUB(who_reads_in_pieces_hears_of_the_end_after_an_error),
+        HUB(it_may_end_before_it_is_told_to),
         HUB(every_allocation_may_fail),
     };
     return run_once(hubs);
