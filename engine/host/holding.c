@@ -63,8 +63,8 @@ static bool free_word(const struct neap_proxy *proxy, uint64_t holder, uint8_t m
 static void tell_let_go(struct neap_proxy *proxy, uint8_t method) {
     struct neap_owner *owner = holder_of(proxy);
     bool by_word = proxy->holding.by_word;
-    int64_t number = by_word ? (int64_t)neap_lock_word(proxy->holding.party, owner)
-                             : neap_clock_now() - proxy->holding.since;
+    int64_t number =
+        by_word ? (int64_t)neap_lock_word(proxy->holding.party, owner) : neap_clock_now() - proxy->holding.since;
     if (by_word) method = method == NEAP_LOCK_ABANDON ? NEAP_LOCK_ABANDON_WORD : NEAP_LOCK_RELEASE_WORD;
     set_holder(proxy, NULL);
     if (word_of(proxy) != NULL) NEAP_SENT(word_of(proxy)); /* where another thread of ours may find that it is free */
