@@ -105,7 +105,6 @@ static void start_watching(struct neap_runnable *runnable) {
     struct neap_parent *parent = NEAP_CONTAINER_OF(runnable, struct neap_parent, attaching);
     uv_timer_init(parent->hub->loop.uv, &parent->patience);
     uv_unref((uv_handle_t *)&parent->patience);
-    if (parent->is_gone) ended(parent->wire, NEAP_BROKEN);
     if (neap_watch_start(&parent->watch, parent->hub, parent->wire->bell.socket, on_ready) != 0)
         neap_engine_exit(parent->engine, 1);
 }

@@ -23,7 +23,7 @@ struct neap_parent {
     struct neap_message reason;                         /* of a cancel that came before it is attached. Owned */
     bool is_cancelled;                                  /* such a cancel has come */
     bool is_detached;                                   /* hub's thread */
-    bool is_gone;                                       /* the parent. Before it is attached, then hub's thread */
+    bool is_gone;                                       /* the parent, before this one is attached */
     /* The first frame: what is to be run. False: it makes no sense. Constant */
     bool (*read_start)(struct neap_unpacker *unpacker, void *argument);
     void *argument; /* of read_start. Constant */
