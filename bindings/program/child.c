@@ -54,10 +54,6 @@ static int open_child(struct neap_vm *vm, struct neap_task_options *options, voi
     options->job = &child->parent.self->job;
     neap_job_set_name(options->job, child->name);
     atomic_store_explicit(&options->job->daemon, (child->start->flags & NEAP_TASK_DAEMON) != 0, memory_order_relaxed);
-    if (child->start->flags & NEAP_TASK_CANCELLED) {
-        neap_message_move(&options->job->reason, &child->reason);
-        neap_job_cancel_early(options->job);
-    }
     return 0;
 }
 
