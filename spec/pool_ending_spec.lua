@@ -77,6 +77,19 @@ describe("a worker process that dies", function()
     end
   end)
 
+  it("by os.exit in work that other work waits for costs both", function()
+    local pool <close> = neap.pool { workers = 1, kind = "process" }
+    local inner = neap.channel(1)
+    local outer = pool:submit(function(p, channel)
+      local future = p:submit(os.exit, 3)
+      channel:send(future)
+      future:wait()
+    end, pool, inner)
+    for _, future in ipairs({ outer, (inner:recv()) }) do
+      raises("^process pool%-%d+ worker 1 exited with status 3$", future.result, future)
+    end
+  end)
+
   it("while it is idle costs nothing", function()
     local pool <close> = neap.pool { workers = 1, kind = "process" }
     local first = pool:apply(neap.getpid)

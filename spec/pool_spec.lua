@@ -232,6 +232,39 @@ describe("work that waits for its own pool", function()
     assert.are.equal(9 + 1 + 1 + 3 + 4, result)
   end)
 
+  for name, max_tasks in pairs({ ["the pool is closed"] = false, ["its worker has done its duty"] = 1 }) do
+    it_of_each_kind("may end before what it has waited for, though " .. name, function(new)
+      local pool = new { workers = 1, max_tasks = max_tasks or nil }
+      local begun, gate = neap.event(), neap.event()
+      local future = pool:apply(function(p, e, g)
+        local slow = p:submit(function()
+          e:set()
+          g:wait()
+          return "kept"
+        end)
+        neap.select({ slow, e })
+        if not max_tasks then p:close() end
+        return slow
+      end, pool, begun, gate)
+      gate:set()
+      assert.are.equal("kept", future:result())
+      pool:join()
+    end)
+  end
+
+  it_of_each_kind("is told when that has cancelled its own task", function(new)
+    local pool <close> = new(1)
+    local status = pool:apply(function(p)
+      local future = p:submit(function()
+        neap.current():cancel()
+        neap.yield()
+      end)
+      future:wait(30)
+      return future:status()
+    end, pool)
+    assert.are.equal("cancelled", status)
+  end)
+
   it_of_each_kind("may wait in tasks that it spawns", function(new)
     local pool <close> = new(1)
     local results = pool:apply(function(p)

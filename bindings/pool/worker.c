@@ -34,6 +34,7 @@
 #include "bindings/task/outcome.h"
 #include "core/error.h"
 #include "core/remote.h"
+#include "host/engine.h"
 #include "host/pool_remote.h"
 
 struct worker {
@@ -180,6 +181,10 @@ static void leave_region(lua_State *L, struct neap_task *task, struct runner *ru
     if (runner->region.reason != 0) luaL_unref(L, LUA_REGISTRYINDEX, runner->region.reason);
 }
 
+static bool is_exiting(const struct neap_task *task) {
+    return atomic_load_explicit(&neap_task_vm(task)->engine->exit_status, memory_order_acquire) >= 0;
+}
+
 static int work_ended(lua_State *L, int status, lua_KContext depth) {
     struct neap_task *task = neap_task_current(L);
     struct runner *runner = lua_touserdata(L, RUNNER);
@@ -194,8 +199,9 @@ static int work_ended(lua_State *L, int status, lua_KContext depth) {
     neap_owner_end(&task->wait.own);
     neap_list_remove(&runner->node);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
+    bool runner_ends = state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled;
     /* who buries it knows why */
-    bool worker_ends = worker->pool == NULL || (state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled);
+    bool worker_ends = worker->pool == NULL || (runner_ends && (!runner->extra || is_exiting(task)));
     if (!worker_ends) finish(L, runner, state);
     forget(runner);
     lua_settop(L, RUNNER);

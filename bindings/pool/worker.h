@@ -11,7 +11,6 @@
  *   worker:runner()               a runner: runner:step() waits for work and does it; false: there is none any more
  *   worker:listen()               waits for something that the worker is asked, and sees to it;
  *                                 false: there is nothing any more
- *   worker:rest([timeout])        waits until the extra runners have ended
  *   worker:give_up(err, traceback)  it cannot be made ready: the pool is broken
  * A to-be-closed value: from then on it has no part in its pool. */
 int neap_worker_open(lua_State *L);
