@@ -79,13 +79,18 @@ describe("a worker process that dies", function()
 
   it("by os.exit in work that other work waits for costs both", function()
     local pool <close> = neap.pool { workers = 1, kind = "process" }
-    local inner = neap.channel(1)
-    local outer = pool:submit(function(p, channel)
-      local future = p:submit(os.exit, 3)
+    local inner, gate = neap.channel(1), neap.event()
+    local outer = pool:submit(function(p, channel, event)
+      local future = p:submit(function()
+        event:wait()
+        os.exit(3)
+      end)
       channel:send(future)
       future:wait()
-    end, pool, inner)
-    for _, future in ipairs({ outer, (inner:recv()) }) do
+    end, pool, inner, gate)
+    local futures = { outer, (inner:recv()) }
+    gate:set()
+    for _, future in ipairs(futures) do
       raises("^process pool%-%d+ worker 1 exited with status 3$", future.result, future)
     end
   end)
