@@ -163,16 +163,34 @@ static void move_on(struct neap_file *file, size_t size) {
     if (file->place >= 0) file->place += (off_t)size;
 }
 
-/* One's turn is the transfer's from now on: `after` ends it. */
+struct making {
+    int (*run)(struct neap_offload *offload);
+    struct transfer *made;
+};
+
+/* Protected: (making) -> its box */
+static int make_transfer(lua_State *L) {
+    struct making *making = lua_touserdata(L, 1);
+    making->made = neap_offload_push(L, sizeof *making->made, making->run, free_transfer);
+    return 1;
+}
+
+/* One's turn is the transfer's from now on: `after` ends it; so does an error here. */
 static struct transfer *push_transfer(lua_State *L, struct neap_file *file, size_t size,
                                       int (*run)(struct neap_offload *offload),
                                       void (*after)(struct neap_offload *offload)) {
+    struct making making = {run, NULL};
     char *bytes = neap_alloc(size);
-    if (bytes == NULL) {
+    lua_pushcfunction(L, make_transfer);
+    lua_pushlightuserdata(L, &making);
+    int status = lua_pcall(L, 1, 1, 0);
+    if (status != LUA_OK || bytes == NULL) {
+        neap_free(bytes);
         neap_file_end(file);
-        luaL_error(L, "not enough memory");
+        if (status == LUA_OK) luaL_error(L, "not enough memory");
+        lua_error(L);
     }
-    struct transfer *transfer = neap_offload_push(L, sizeof *transfer, run, free_transfer);
+    struct transfer *transfer = making.made;
     transfer->offload.after = after;
     transfer->bytes = bytes;
     transfer->file = (struct neap_file *)neap_object_ref(&file->object);

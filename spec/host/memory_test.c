@@ -71,6 +71,8 @@ static const struct {
     {"class", "local w = neap.Task { target = function() return 1 end } w:start() w:join()"},
     {"inspect", "neap.spawn(function() neap.sleep(0.001) end) neap.inspect('tasks')"},
     {"files", "local path = os.tmpname() neap.fs.write(path, 'text') neap.fs.read(path) os.remove(path)"},
+    {"open file", "local path = os.tmpname() local file = assert(neap.fs.open(path, 'w')) pcall(file.write, file, 'a')"
+                  " file:write('b', 60) file:close() os.remove(path)"},
     {"sockets", "local path = os.tmpname() os.remove(path) local l <close> = neap.net.listen('unix:' .. path)"
                 " local t = neap.spawn(function() return l:accept(1) end) local s = neap.net.connect('unix:' .. path)"
                 " local c = t:join() s:write('x\\n') c:read('line') s:close() c:close()"},
