@@ -67,6 +67,12 @@ for kind, Base in pairs({ task = neap.Task, thread = neap.Thread }) do
       assert_raises("the field 'id' cannot be set", function() object.id = 5 end)
     end)
 
+    it("is started by its method, and not spawned", function()
+      for _, start in ipairs { neap.spawn, neap.thread, neap.process } do
+        assert_raises("an object of a class has a method start", start, Base({ target = print }))
+      end
+    end)
+
     it("has the fields of its handle after its start", function()
       local object = start_waiting()
       assert.are.equal("waiting", grid.park(object):status())

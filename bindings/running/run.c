@@ -5,6 +5,7 @@
 
 #include "bindings/handle/classes.h"
 #include "bindings/handle/handle.h"
+#include "bindings/handle/instance.h"
 #include "bindings/running/thread.h"
 #include "bindings/state/options.h"
 #include "bindings/task/await.h"
@@ -19,6 +20,7 @@ static const char *const option_names[] = {"name", "quiet", "daemon", NULL};
 int neap_run_options(lua_State *L, int index, struct neap_task_options *options) {
     *options = (struct neap_task_options){.name = NULL};
     if (!lua_istable(L, index)) return index;
+    if (neap_instance_push_record(L, index)) neap_argument_error(L, index, "an object of a class has a method start");
     neap_options_check(L, index, option_names);
     options->name = neap_options_string(L, index, "name", NULL);
     if (neap_options_boolean(L, index, "quiet", false)) options->flags |= NEAP_TASK_QUIET;
