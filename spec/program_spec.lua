@@ -416,7 +416,7 @@ describe("in a plain lua5.4", function()
     assert.are.same({
       status = 0,
       stdout = "",
-      stderr = "neap: the state was closed while 1 tasks had not ended: wait for them, or make them daemon\n",
+      stderr = "neap: the state was closed while a task had not ended: wait for it, or make it daemon\n",
     }, run_plain([[neap.spawn(neap.sleep, 60) neap.spawn({ daemon = true }, neap.sleep, 60)]]))
   end)
 

@@ -153,6 +153,21 @@ static void free_with_state(lua_State *L, struct plain *plain) {
     lua_setallocf(L, allocate_last, last_words);
 }
 
+/* What the end of the state has cut off. */
+static void tell_dropped(const struct neap_vm *vm) {
+    static const char closed[] = "neap: the state was closed while";
+    if (vm->needed == 1)
+        neap_report_print("%s a task had not ended: wait for it, or make it daemon\n", closed);
+    else if (vm->needed > 1)
+        neap_report_print("%s %u tasks had not ended: wait for them, or make them daemon\n", closed,
+                          (unsigned)vm->needed);
+    if (vm->dropped == 1)
+        neap_report_print("%s a job of a pool had not ended: join the pool\n", closed);
+    else if (vm->dropped > 1)
+        neap_report_print("%s %llu jobs of pools had not ended: join the pools\n", closed,
+                          (unsigned long long)vm->dropped);
+}
+
 static int plain_collected(lua_State *L) {
     struct plain **keeper = lua_touserdata(L, 1), *plain = *keeper;
     if (plain == NULL) return 0;
@@ -163,13 +178,7 @@ static int plain_collected(lua_State *L) {
     }
     struct neap_vm *vm = plain->vm;
     neap_vm_close(vm);
-    if (vm->needed > 0 && !exit_was_asked(plain))
-        neap_report_print(
-            "neap: the state was closed while %u tasks had not ended: wait for them, or make them daemon\n",
-            (unsigned)vm->needed);
-    if (vm->dropped > 0 && !exit_was_asked(plain))
-        neap_report_print("neap: the state was closed while %llu jobs of pools had not ended: join the pools\n",
-                          (unsigned long long)vm->dropped);
+    if (!exit_was_asked(plain)) tell_dropped(vm);
     neap_loop_run(&vm->loop, needs_no_thread, plain);
     bool ended = neap_ending_run(vm);
     neap_failure_report_unread(vm);
