@@ -70,6 +70,7 @@ for kind, Base in pairs({ task = neap.Task, thread = neap.Thread }) do
     it("is started by its method, and not spawned", function()
       for _, start in ipairs { neap.spawn, neap.thread, neap.process } do
         assert_raises("an object of a class has a method start", start, Base({ target = print }))
+        assert_raises("a class is called, and its object started", start, Base:extend("Child"))
       end
     end)
 

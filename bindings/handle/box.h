@@ -27,11 +27,11 @@ static inline struct neap_object *neap_box_object(const struct neap_box *box, en
     return neap_box_is_in_place(kind) ? (struct neap_object *)&box->object : box->object;
 }
 
-/* How a kind of handle looks in Lua. One constant per kind, in the file of its class; listed in bindings.c. */
+/* How a kind of handle looks in Lua. One constant per kind, in the file of its class; listed in classes.c. */
 struct neap_binding {
     const char *name;               /* what scripts call it: "channel" */
     const struct neap_class *class; /* of the objects in its boxes */
-    const struct neap_class *proxy; /* of those that live in another process; NULL: none do. See remote.h */
+    const struct neap_class *proxy; /* of those that live in another process; NULL: none do. See core/remote.h */
     const luaL_Reg *methods;        /* of the metatable's __index, ended by {NULL, NULL} */
     const luaL_Reg *more_methods;   /* as well; may be NULL */
     const luaL_Reg *metamethods;    /* put beside __name, __tostring, __index; may be NULL */

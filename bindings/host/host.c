@@ -8,8 +8,8 @@
  *             finds it; outside it is what it was before: nothing, or the loop of another engine that the host is
  *             inside of. While the root waits (neap_engine_await) a task may call the host, and that call back: then
  *             another root stands in for it.
- * THE END     As the program's (program.c), but nothing ends the process: an engine whose
- *             threads do not end stays there. */
+ * THE END     As the program's (bindings/program/program.c), but nothing ends the process: an engine
+ *             whose threads do not end stays there. */
 #include "bindings/host/host.h"
 
 #include <lauxlib.h>

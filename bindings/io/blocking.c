@@ -4,7 +4,6 @@
 #include "bindings/neap.h"
 #include "bindings/report/failure.h"
 #include "bindings/state/restrict.h"
-#include "bindings/task/outcome.h"
 #include "host/engine.h"
 #include "sync/channel.h"
 
@@ -23,5 +22,4 @@ static int raise_remote(lua_State *L) {
     return lua_error(L);
 }
 
-const luaL_Reg neap_blocking_functions[] = {
-    {"helpers", helpers}, {"raise", raise_remote}, {"explain", neap_outcome_explain}, {NULL, NULL}};
+const luaL_Reg neap_blocking_functions[] = {{"helpers", helpers}, {"raise", raise_remote}, {NULL, NULL}};

@@ -5,8 +5,7 @@
 #include <lauxlib.h>
 
 /* For the Lua half: helpers() -> the engine's channel on which idle helper threads receive; raise(err, traceback)
- * raises an error that came from another thread, whose traceback goes on below that of the task; explain(err, reason)
- * -> what is sent in its place (outcome.h); it can be sent itself. */
+ * raises an error that came from another thread, whose traceback goes on below that of the task. */
 extern const luaL_Reg neap_blocking_functions[];
 
 #endif

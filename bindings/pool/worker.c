@@ -7,7 +7,7 @@
  *            then it asks to be told again.
  * STEP       take -> decode -> call -> encode what came out -> finish. Whatever goes wrong after take is the
  *            outcome of that piece: the pool hears of each piece once, at the latest when the worker's thread
- *            has ended (supervisor, pool.lua).
+ *            has ended (supervisor, scripts/neap/pool.lua).
  * LENDING    Work that waits for its own pool (a future of it, a place in its queue) might wait for what only its own
  *            worker can do. So for the time of such a wait one more runner takes work: as many pieces are under way as
  *            there are workers, those that wait in this manner not counted. It concerns the task of a runner and those

@@ -1,8 +1,9 @@
 /* report: lists of tasks.
  *
  * WHO MAY LOOK   At a deadlock all threads but the main one are parked, and only the main one could wake them: it alone
- *                looks into all states. (Signals are handled on the main thread, too: see program.c.) What is still
- *                running is looked at by its own thread only: it is sent a runnable that writes its part. */
+ *                looks into all states. (Signals are handled on the main thread, too: see bindings/program/program.c.)
+ *                What is still running is looked at by its own thread only: it is sent a runnable that writes its
+ *                part. */
 #include "bindings/report/report.h"
 
 #include <lauxlib.h>

@@ -1,5 +1,5 @@
 /* process: from neap.process to a handle. What happens in between is the engine's
- * (host/process.c); in the child see child.c. */
+ * (host/process.c); in the child see program/child.c. */
 #include "bindings/running/process.h"
 
 #include <signal.h>

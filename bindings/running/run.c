@@ -21,6 +21,9 @@ int neap_run_options(lua_State *L, int index, struct neap_task_options *options)
     *options = (struct neap_task_options){.name = NULL};
     if (!lua_istable(L, index)) return index;
     if (neap_instance_push_record(L, index)) neap_argument_error(L, index, "an object of a class has a method start");
+    lua_pushliteral(L, "__index");
+    if (lua_rawget(L, index) != LUA_TNIL) neap_argument_error(L, index, "a class is called, and its object started");
+    lua_pop(L, 1);
     neap_options_check(L, index, option_names);
     options->name = neap_options_string(L, index, "name", NULL);
     if (neap_options_boolean(L, index, "quiet", false)) options->flags |= NEAP_TASK_QUIET;

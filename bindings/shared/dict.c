@@ -1,5 +1,5 @@
 /* dict: a key is read from the stack and borrowed; a value is encoded before it goes in, and decoded when it has come
- * out. So no lock is held while Lua runs. What lives in another process is asked over there; see remote.h.
+ * out. So no lock is held while Lua runs. What lives in another process is asked over there; see handle/remote.h.
  *
  * What would change a key that somebody else updates takes the turn at it instead, which is to wait,
  * and then does it again. */
@@ -59,8 +59,8 @@ static struct neap_key check_key(lua_State *L, int index) {
         default: break;
     }
     if (!is_key)
-        luaL_error(L, "a key is a string, a number, a boolean or a handle; this is %s",
-                   lua_type(L, index) == LUA_TNUMBER ? "not a number" : luaL_typename(L, index));
+        luaL_error(L, "a key is a string, a number, a boolean or a handle, not %s",
+                   lua_type(L, index) == LUA_TNUMBER ? "NaN" : luaL_typename(L, index));
     return key;
 }
 

@@ -8,7 +8,6 @@
 #include "bindings/handle/classes.h"
 #include "bindings/handle/handle.h"
 #include "bindings/task/await.h"
-#include "bindings/task/outcome.h"
 #include "bindings/task/task.h"
 #include "host/mirror.h"
 #include "host/pool.h"
@@ -131,7 +130,6 @@ static const luaL_Reg methods[] = {{"result", neap_handle_join},
                                    {"running", future_running},
                                    {"cancelled", future_cancelled},
                                    {"on_done", future_on_done},
-                                   {"_explain", neap_outcome_explain}, /* a method, so that it has a name for others */
                                    {NULL, NULL}};
 
 const struct neap_binding neap_future_binding = {

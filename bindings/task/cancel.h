@@ -69,7 +69,7 @@ void neap_region_cut(struct neap_task *task, struct neap_region *resumer);
 int neap_cancel_timeout(lua_State *L);
 int neap_cancel_shield(lua_State *L);
 int neap_cancel_is_cancelled(lua_State *L);
-/* A region is entered and left around a protected call; scope.c does so too. */
+/* A region is entered and left around a protected call; running/scope.c does so too. */
 void neap_region_enter(struct neap_task *task, struct neap_region *region);
 void neap_region_leave(struct neap_task *task, struct neap_region *region);
 

@@ -35,8 +35,8 @@ static bool encode(lua_State *L, int count, bool list, struct neap_message *mess
     return lua_pcall(L, count + 2, 0, 0) == LUA_OK;
 }
 
-int neap_outcome_explain(lua_State *L) {
-    lua_settop(L, 2);
+/* Protected: (error, the reason why it cannot be sent): the text that can. */
+static int explain(lua_State *L) {
     if (!neap_failure_push_words(L, 1)) return 1;
     lua_pushliteral(L, " (");
     lua_pushvalue(L, 2);
@@ -53,7 +53,7 @@ static void encode_error(lua_State *L, struct neap_message *message) {
         lua_pop(L, 1);
         return;
     }
-    lua_pushcfunction(L, neap_outcome_explain);
+    lua_pushcfunction(L, explain);
     lua_insert(L, -3);
     lua_pcall(L, 2, 1, 0); /* what that raises is text, too */
     if (!encode(L, 1, false, message)) lua_pop(L, 1);

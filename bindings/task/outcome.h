@@ -13,9 +13,6 @@ void neap_outcome_write(lua_State *L, int count, enum neap_future_state *state, 
 /* The same for a new one. NULL, and FAILED: no memory. */
 struct neap_outcome *neap_outcome_make(lua_State *L, int count, enum neap_future_state *state);
 
-/* A function for Lua: (error, the reason why it cannot be sent) -> the text that can. */
-int neap_outcome_explain(lua_State *L);
-
 /* What becomes of an outcome that could not be sent to another process, for `code`: the failure that says so. NULL: no
  * memory, or `code` is nothing that another outcome would not end in as well. */
 struct neap_outcome *neap_outcome_refused(int code);

@@ -9,7 +9,8 @@
 ---- **Waiting** suspends the task, never the thread; other tasks of the thread go on. Where no task runs (the main
 ---  chunk of a stock `lua5.4`), the call turns the loop until it is done. It works inside `pcall`, metamethods,
 ---  iterators and coroutines of the script's own. In a `table.sort` comparator, a `string.gsub` callback, the reader of
----  `load`, a module that `require` runs and `__gc` Lua cannot suspend: there a call that must wait raises.
+---  `load`, a module that `require` runs, `__gc`, and the `<close>` variables of a coroutine that `coroutine.close`
+---  closes or that failed in `coroutine.wrap`, Lua cannot suspend: there a call that must wait raises.
 ---- **Results**: what was expected to be possible is returned as `nil, message, code`: `nil, "timeout", "timeout"`.
 ---  Compare codes only: `"timeout"`, `"closed"`, `"full"`, `"empty"`, `"broken"`.
 ---- **Errors**: misuse raises, as in `bad argument #1 to 'channel' (capacity must not be negative)`; unknown options

@@ -94,7 +94,7 @@ function Pool:apply_async(fn, args, callback, error_callback) end
 ---each of its items.
 ---
 ---Errors: an item that cannot be sent (`cannot send list[7].conn: userdata`). Chunks are sent one after the other, so that work begins
----at once and a queue with a limit holds no more than that: so, as in Python, of the items before it some may have been called; what has
+---at once and a queue with a limit never holds more. So some of the items before it may have been called already, as in Python; what has
 ---not begun by then never does.
 ---
 ---Cancelling, and a timeout: what has not begun never does.
@@ -139,7 +139,7 @@ function Pool:map(fn, list, options) end
 ---@since 0.1
 function Pool:starmap(fn, list, options) end
 
----As `map`, but returns a future of its results. It raises itself what `map` would raise of an item that cannot be sent.
+---As `map`, but returns a future of its results. An item that cannot be sent raises here, not in the future.
 ---@param fn fun(item: any): any
 ---@param list any[]
 ---@param options? neap.MapOptions

@@ -5,7 +5,7 @@ local neap = {}
 
 ---Many readers or one writer. First come, first served: who waits to write stops readers that come later, so that
 ---writers are not starved. A reader may acquire reading again, even then. The hold of a writer that ends without
----releasing is abandoned, as with `neap.Lock`: all who read are told, until somebody has acquired writing.
+---releasing is abandoned, as with `neap.Lock`: every reader is told, until a writer has acquired it, who is told too.
 ---@class neap.RWLock
 local RWLock = {}
 

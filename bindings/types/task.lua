@@ -20,7 +20,7 @@ local neap = {}
 ---assert(saved)
 ---```
 ---@class neap.Handle
----@field name string what reports call it, at most 63 bytes; writable
+---@field name string what reports call it, cut after 63 bytes; writable
 ---@field id integer positive; no other task, thread or process of the program has or had it
 ---@field daemon boolean the program does not wait for it; writable before the start
 local Handle = {}

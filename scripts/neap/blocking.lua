@@ -12,11 +12,17 @@ local neap, internal = ...
 local IDLE_SECONDS = 2
 local ENDED = "neap.blocking: the thread that was to call the function has ended"
 
-local explain = internal.blocking.explain
-
---- The body of a helper. It is sent, so it refers to globals, and what goes by a name.
+--- The body of a helper. It is sent, so it refers to nothing but globals.
 local function serve(helpers, idle_seconds, ended, work)
   local library = require "neap"
+
+  --- What an error that cannot be sent says of itself, if anything, and the reason.
+  local function explain(err, reason)
+    local meta = (debug and debug.getmetatable or getmetatable)(err) -- whatever it shows of itself
+    if meta == nil or type(meta) == "table" and not meta.__tostring then return reason end
+    local speaks, words = pcall(tostring, err)
+    return speaks and ("%s (%s)"):format(words, reason) or reason
+  end
 
   local function answer(channel, told)
     local sent, problem = pcall(channel.send, channel, told)

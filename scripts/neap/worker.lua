@@ -42,7 +42,7 @@ local function spawn_bound(...)
   })
 end
 
---- What extra runners run (bindings/worker.c), and a function that waits until none of them has work any more.
+--- What extra runners run (bindings/pool/worker.c), and a function that waits until none of them has work any more.
 local function extra_runners()
   local count, none = 0, neap.event()
   local counted = setmetatable({}, {

@@ -199,12 +199,14 @@ local function nearest(name)
   return best
 end
 
+local aliases = { quit = "q", exit = "q" }
+
 local M = {}
 
 --- Runs a line that is a command. Returns "quit" when the user wants to leave.
 function M.run(session, line)
   local name, argument = line:match("^%s*:(%a+)%s*(.-)%s*$")
-  local found = commands[name]
+  local found = commands[aliases[name] or name]
   if not found then
     return complain(session, ("no command ':%s'; did you mean :%s? :help lists them"):format(name, nearest(name)))
   end
