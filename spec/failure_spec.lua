@@ -269,6 +269,21 @@ describe("errors of tasks and threads", function()
     end
   end)
 
+  it("that were passed on, and caught, are not kept", function()
+    local result = run_script([[
+      local weak = setmetatable({}, { __mode = "v" })
+      local function fail()
+        weak[1] = {}
+        error(weak[1])
+      end
+      local function catch() pcall(neap.timeout, 60, fail) end
+      catch()
+      neap.yield()
+      collectgarbage()
+      print(weak[1])]])
+    assert.are.equal("nil\n", result.stdout)
+  end)
+
   it("that were passed on, and caught, are not taken for equal ones that are raised later", function()
     local result = run_script([[
       local function first() error("same", 0) end

@@ -252,6 +252,28 @@ describe("work that waits for its own pool", function()
     end)
   end
 
+  it_of_each_kind("does not look again and again for more of a pool that is closed", function(new)
+    local pool = new(2)
+    local submitted, closed = neap.event(), neap.event()
+    local future = pool:submit(function(p, s, c)
+      local function number() return neap.spawn(function() end).id end
+      local slow = p:submit(function()
+        c:wait()
+        neap.sleep(0.02)
+      end)
+      s:set()
+      c:wait()
+      local before = number()
+      slow:wait()
+      return number() - before
+    end, pool, submitted, closed)
+    submitted:wait()
+    pool:close()
+    closed:set()
+    local spawned = future:result()
+    assert.is_true(spawned < 100, "tasks since then: " .. spawned)
+  end)
+
   it_of_each_kind("is told when that has cancelled its own task", function(new)
     local pool <close> = new(1)
     local status = pool:apply(function(p)

@@ -238,8 +238,8 @@ static void after_read(struct neap_offload *offload) {
     neap_file_end(file);
 }
 
-/* In one's turn: reads what is there at once, and as much again for the next read. 0, UV_EOF, UV_EAGAIN: it must be
- * fetched, or what the system says. */
+/* In one's turn: reads what is there at once, and, within bounds, as much again for the next. 0, UV_EOF, UV_EAGAIN: it
+ * must be fetched, or what the system says. */
 static int read_now(struct neap_file *file, size_t wanted) {
     size_t room;
     char *bytes = neap_inbox_room(&file->inbox, 2 * wanted > LEAST ? 2 * wanted : LEAST, &room);

@@ -13,7 +13,8 @@
  *            there are workers, those that wait in this manner not counted. It concerns the task of a runner and those
  *            that it has spawned (neap_task_pool). When the wait is over there is one too many: an idle extra runner
  *            ends, or a busy one as soon as it is idle. A worker that has no more to do waits for these; where they
- *            wait for the pool once its own runners have ended, one more takes their place.
+ *            wait for the pool once its own runners have ended, one more takes their place. No more of them come once
+ *            the pool has said that it is closed and empty.
  * OWNER      What a piece has locked and not released is abandoned when it ends: its task goes on, but it does not.
  * LIFETIME   A runner refers to its worker by a user value; the worker's list of runners holds
  *            those only whose step is under way. */
@@ -46,6 +47,7 @@ struct worker {
     uint64_t missed;          /* the work that no runner had when the listener was told of it; 0: none */
     uint32_t lent;            /* waits of its work for its own pool */
     uint32_t own, extras;     /* runners there are: its own, and extra ones */
+    bool is_served;           /* the pool has no more work for it, and never will */
 };
 
 struct runner {
@@ -226,6 +228,7 @@ static int taken(lua_State *L, struct neap_task *task, int code) {
     struct runner *runner = lua_touserdata(L, RUNNER);
     if (code == NEAP_CANCELLED) neap_cancel_check(L, task);
     if (code < 0 || task->link.result != 0) {
+        if (code >= 0) runner->worker->is_served = true;
         neap_list_remove(&runner->node);
         lua_pushboolean(L, code < 0 && wants_work(runner)); /* by now it may be needed again */
         return 1;
@@ -403,7 +406,8 @@ static int spawn_extra(lua_State *L) {
 
 /* The worker is on top of the stack: one more runner, if it needs one. */
 static void lend_one(lua_State *L, struct worker *worker) {
-    if (worker->pool == NULL || worker->extras >= extras_wanted(worker)) return;
+    bool ends = worker->pool == NULL || worker->is_served || !neap_vm_of(L)->open;
+    if (ends || worker->extras >= extras_wanted(worker)) return;
     lua_pushcfunction(L, spawn_extra);
     lua_pushvalue(L, -2);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
@@ -489,6 +493,7 @@ int neap_worker_open(lua_State *L) {
     neap_list_init(&worker->runners);
     worker->missed = 0;
     worker->lent = worker->own = worker->extras = 0;
+    worker->is_served = false;
     set_class(L, &worker_key, methods, metamethods);
     lua_pushvalue(L, 4);
     lua_setiuservalue(L, -2, EXTRA);

@@ -69,8 +69,16 @@ void neap_failure_push_stack(lua_State *L) {
     lua_settop(L, top + 1);
 }
 
+/* Does nothing stand around the running code but regions, which pass errors on, to the handler of the task? A pcall
+ * would catch it, and nobody read the stack: that costs as much as a hundred errors do. */
+static bool is_for_the_task(const struct neap_task *task) {
+    unsigned regions = 0;
+    for (const struct neap_region *region = task->regions; region != NULL; region = region->outer) regions++;
+    return task->depth == regions + 1; /* one is the task's own */
+}
+
 int neap_failure_note_stack(lua_State *L) {
-    if (neap_cancel_is_error(L, 1)) return 1;
+    if (neap_cancel_is_error(L, 1) || !is_for_the_task(neap_task_current(L))) return 1;
     lua_settop(L, 1);
     neap_failure_push_stack(L);
     neap_task_push(L, neap_task_current(L));

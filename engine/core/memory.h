@@ -26,8 +26,8 @@ void neap_quota_lift(struct neap_quota *quota, bool lifted);
 /* As neap_alloc, but in that quota; NULL: in none. */
 void *neap_alloc_from(struct neap_quota *quota, size_t size);
 
-/* Whole pages, zeroed and present at once, that really go back to the system when they are given back: for
- * large memory that comes and goes. */
+/* Whole pages, zeroed, and present at once but for what remap adds. They really go back to the system when they are
+ * given back: for large memory that comes and goes. */
 void *neap_map(size_t size);
 /* With another size: what was in it stays, as far as it goes, somewhere. NULL: no memory, and all is as it was; when it
  * is to become smaller the rest just stays mapped then. Not for files. */

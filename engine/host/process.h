@@ -39,8 +39,8 @@ struct neap_process {
     bool is_looked_at;            /* the wire, by the engine's lookout. Starter, then hub's thread */
     struct neap_session *session; /* over the wire; a reference; NULL likewise. Hub's thread */
     pid_t pid;                    /* 0: it is being started. Written under `guard`; constant once started */
-    int pidfd;                    /* readable when it has ended; -1: there is none. Written by the hub, under guard */
-    struct neap_runnable posted;  /* to the hub: at its start, and at its end where there is no pidfd */
+    int pidfd; /* readable when it has ended; -1: there is none. Written by the hub, under guard until it has ended */
+    struct neap_runnable posted;              /* to the hub: at its start, and at its end where there is no pidfd */
     struct neap_watch exit_watch, wire_watch; /* hub's thread */
     struct neap_drain *output, *error_output; /* hub's thread; NULL: finished */
     int output_fd, error_output_fd;           /* until the drains have them; -1. Starter, then hub's thread */
