@@ -250,7 +250,7 @@ describe("a dict in another process", function()
       end
       return list
     end):join()
-    for i, pattern in ipairs({ "this is table", "is a method of dicts", "cannot send value: coroutine", "no",
+    for i, pattern in ipairs({ "not table", "is a method of dicts", "cannot send value: coroutine", "no",
       "updating it already", "updating it already" }) do
       assert.is_truthy(messages[i]:find(pattern))
     end
