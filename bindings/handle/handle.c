@@ -71,10 +71,7 @@ static struct target check_target(lua_State *L) {
         target.future = &target.task->future;
         return target;
     }
-    if (neap_instance_push_handle(L, 1)) {
-        if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
-        lua_replace(L, 1);
-    }
+    neap_instance_replace(L, 1);
     if (!find_target(L, 1, &target)) neap_argument_type_error(L, 1, "task, thread, process or future");
     return target;
 }

@@ -19,3 +19,9 @@ bool neap_instance_push_handle(lua_State *L, int index) {
     lua_remove(L, -2);
     return true;
 }
+
+void neap_instance_replace(lua_State *L, int index) {
+    if (!neap_instance_push_handle(L, index)) return;
+    if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
+    lua_replace(L, index);
+}

@@ -11,5 +11,7 @@
 bool neap_instance_push_record(lua_State *L, int index);
 /* The same for its handle, or nil before its start. */
 bool neap_instance_push_handle(lua_State *L, int index);
+/* Puts the handle in the place of such an object, of which `index` is an argument; raises before its start. */
+void neap_instance_replace(lua_State *L, int index);
 
 #endif

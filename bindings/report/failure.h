@@ -37,7 +37,7 @@ void neap_failure_report_unread(struct neap_vm *vm);
 /* In a message handler, with the error at index 1: pushes the stack, as it was where the error was raised. */
 void neap_failure_push_stack(lua_State *L);
 /* The message handler of who catches errors and passes them on: notes the stack for neap_failure_push_stack, unless the
- * error is a cancellation. */
+ * error is a cancellation, or a pcall is to catch it. */
 int neap_failure_note_stack(lua_State *L);
 /* In a message handler, with the error at index 1: pushes what the traceback goes on with below the stack, if the error
  * came from a join, or "". */

@@ -142,10 +142,7 @@ const luaL_Reg neap_process_functions[] = {{"process", run_process}, {"processes
 
 /* The process in argument 1, be it in an object of the class form. */
 static struct neap_job *check_job(lua_State *L) {
-    if (neap_instance_push_handle(L, 1)) {
-        if (lua_isnil(L, -1)) luaL_error(L, "it has not been started");
-        lua_replace(L, 1);
-    }
+    neap_instance_replace(L, 1);
     return (struct neap_job *)neap_box_check(L, 1, NEAP_HANDLE_PROCESS);
 }
 
