@@ -76,6 +76,10 @@ int64_t neap_timers_next(const struct neap_timers *timers) {
 struct neap_wait *neap_timers_pop(struct neap_timers *timers, int64_t now) {
     if (timers->count == 0 || timers->heap[0].deadline > now) return NULL;
     struct neap_wait *wait = timers->heap[0].wait;
-    neap_timers_remove(timers, wait);
+    struct neap_timer last = timers->heap[--timers->count];
+    wait->timer = NEAP_NO_TIMER; /* not looked at first: it may be on its way here */
+    if (timers->count > 0) sift_down(timers, 0, last);
+    /* One of these is next but one, and may have slept for long: they are fetched meanwhile. */
+    for (uint32_t at = 1; at <= ARITY && at < timers->count; at++) __builtin_prefetch(timers->heap[at].wait);
     return wait;
 }

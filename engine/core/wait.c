@@ -482,8 +482,17 @@ bool neap_wait_interrupt(struct neap_wait *wait, enum neap_wait_state outcome) {
     return true;
 }
 
+/* Claims for the owner's thread a wait on nothing, which nobody else can claim: without holding the processor up until
+ * it has the record of a long sleeper. */
+static bool claim_sleeping(struct neap_wait *wait, enum neap_wait_state outcome) {
+    if (atomic_load_explicit(&wait->state, memory_order_relaxed) != NEAP_WAIT_OPEN) return false;
+    atomic_store_explicit(&wait->state, outcome, memory_order_relaxed);
+    return true;
+}
+
 bool neap_wait_expire(struct neap_wait *wait) {
-    if (!claim(wait, NEAP_WAIT_TIMEDOUT)) return false;
+    bool claimed = wait->link_count == 0 ? claim_sleeping(wait, NEAP_WAIT_TIMEDOUT) : claim(wait, NEAP_WAIT_TIMEDOUT);
+    if (!claimed) return false;
     neap_loop_push_due(wait->loop, &wait->runnable);
     return true;
 }
