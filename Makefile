@@ -244,7 +244,7 @@ LINTS := lint-format lint-tidy lint-cppcheck lint-lua lint-layers lint-words lin
 lint: $(LINTS)  ## check format, layers, types and words; clang-tidy, cppcheck, luacheck
 
 lint-format: | $(BUILD)/ready/lint
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
 	@! grep -nE '^.{121,}' $(C_FILES)  # comments are laid out by hand
 
 # Lua does not declare that these never return; the analyzer is told. (gcc sees to signs; clang calls every enum unsigned.)

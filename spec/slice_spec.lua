@@ -502,6 +502,27 @@ describe("timeout #preempt", function()
 end)
 
 describe("cancel #preempt", function()
+  -- However long it has been computing before, with others waiting.
+  it("leaves a task the time of two beats to wait, or to end", function()
+    check("true\n", prelude .. [[
+      neap.slice(3600)
+      local shortest, tasks = math.huge, {}
+      local function be_stopped()
+        local began
+        compute(0.03)
+        pcall(function()
+          neap.current():cancel()
+          began = os.clock()
+          loop()
+        end)
+        shortest = math.min(shortest, os.clock() - began)
+      end
+      for i = 1, 10 do tasks[i] = neap.spawn(be_stopped) end
+      for _, task in ipairs(tasks) do task:wait() end
+      print(shortest > 0.002)
+    ]])
+  end)
+
   for name, code in pairs(endless) do
     it("stops a task: " .. name, function()
       check("false\tcancelled: enough\tcancelled\n", prelude .. ([[

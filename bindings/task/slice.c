@@ -11,8 +11,9 @@
  *             socket, hardly anybody asks for, and who does gets it too.
  * BEATS       The handler counts the beats since the running task was resumed, and somebody wanted something of it.
  *             They are half a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop, or a
- *             deadline that has passed, is looked at after STOP_BEATS, also where slices are off. The handler only
- *             guesses whether there is anything to do; what takes more than reading a few words is left to the hook.
+ *             deadline that has passed, is looked at STOP_BEATS after it came, also where slices are off: what the
+ *             task has just received it has time to put away. The handler only guesses whether there is anything to
+ *             do; what takes more than reading a few words is left to the hook.
  * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while
  *                true do pcall(work) end`) has swallowed a few when the hook stays from then on, and raises at
  *                every instruction outside of `<close>` handlers: so the error climbs, from one protected call
@@ -52,7 +53,7 @@
 #include "host/engine.h"
 
 enum {
-    STOP_BEATS = 2,     /* before a request to stop is looked at */
+    STOP_BEATS = 2,     /* before a request to stop is looked at; or `patience`, if that is less */
     SWALLOWED_MAX = 3,  /* cancellations raised by the hook before it stays */
     LONG_COUNT = 10000, /* instructions; see FOREIGN */
     BEAT_MAX_NS = 5 * NEAP_MILLISECOND,
@@ -108,10 +109,16 @@ static bool is_interrupted(const struct neap_vm *vm) {
 /* Must the loop have a turn, whatever waits for it? */
 static bool must_look_around(const struct neap_vm *vm) { return may_be_over(vm) || is_interrupted(vm); }
 
+/* Has the running task had the time that it gets to stop by itself, at a wait? Who gives way more often than that has
+ * been asked since it was resumed, at the latest. */
+static bool has_had_time(const struct neap_slice *slice) {
+    return slice->stop_beats >= STOP_BEATS || slice->stop_beats >= slice->patience;
+}
+
 /* Must the running task give way now? */
 static bool must_give_way(struct neap_vm *vm) {
     struct neap_slice *slice = &vm->slice;
-    if (must_look_around(vm)) return slice->beats >= STOP_BEATS;
+    if (must_look_around(vm)) return has_had_time(slice);
     if (is_awaited(vm)) return slice->seconds > 0 && slice->beats >= slice->patience;
     slice->beats = 0;
     return false;
@@ -191,6 +198,12 @@ static bool may_be_awaited(const struct neap_loop *loop) {
     return neap_loop_has_ready(loop) || loop->timers.count > 0 || loop->uv != NULL;
 }
 
+static void count(volatile sig_atomic_t *beats) {
+    if (*beats < INT_MAX) ++*beats;
+}
+
+static void start_anew(struct neap_slice *slice) { slice->beats = slice->stop_beats = 0; }
+
 /* A beat, in the signal handler. */
 static void on_beat(struct neap_loop *loop) {
     struct neap_vm *vm = loop->context;
@@ -201,12 +214,16 @@ static void on_beat(struct neap_loop *loop) {
     loop->cut = 1;
     if (slice->seen != slice->turn || !(stop || share)) {
         slice->seen = slice->turn;
-        slice->beats = 0;
+        start_anew(slice);
         return;
     }
-    if (slice->beats < INT_MAX) slice->beats++;
+    count(&slice->beats);
+    if (stop)
+        count(&slice->stop_beats);
+    else
+        slice->stop_beats = 0;
     if (vm->engine->overdue != NULL && is_overdue(vm, slice)) vm->engine->overdue(vm->engine);
-    if (L != NULL && ((stop && slice->beats >= STOP_BEATS) || (share && slice->beats >= slice->patience))) arm(vm, L);
+    if (L != NULL && ((stop && has_had_time(slice)) || (share && slice->beats >= slice->patience))) arm(vm, L);
 }
 
 /* --- taking it away --- */
@@ -263,11 +280,17 @@ static bool uses_force(const struct neap_vm *vm, const struct neap_task *task) {
     return vm->slice.hard_at != 0 && task->flags & NEAP_TASK_CANCELLED && neap_clock_now() >= vm->slice.hard_at;
 }
 
+/* Is a cancellation to be raised, here and now? */
+static bool must_stop(const struct neap_vm *vm, const struct neap_task *task) {
+    if (uses_force(vm, task)) return true;
+    return neap_cancel_is_due(task) && (has_had_time(&vm->slice) || swallows(task));
+}
+
 /* Raises the cancellation that is due; or any, by force. */
 static void stop(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
     bool force = uses_force(vm, task);
     if (task->swallowed < UINT8_MAX) task->swallowed++;
-    vm->slice.beats = 0;
+    start_anew(&vm->slice);
     if (!swallows(task)) restore(&vm->slice, L);
     if (force) task->unwinding = 0;
     neap_cancel_check(L, task);
@@ -297,7 +320,7 @@ static void note_shield(const struct neap_vm *vm, struct neap_task *task) {
     if (task->unwinding != 0) return;
     if (!is_asked(task)) {
         task->swallowed = 0;
-    } else if (shield != NULL && !shield->noted && vm->slice.beats >= STOP_BEATS && !swallows(task)) {
+    } else if (shield != NULL && !shield->noted && has_had_time(&vm->slice) && !swallows(task)) {
         shield->noted = true;
         task->swallowed++;
     }
@@ -314,7 +337,7 @@ static void watch_returns(lua_State *L, struct neap_foreign_hook *foreign) {
 static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *foreign) {
     struct neap_task *task = vm->current;
     look_around(L, vm, task);
-    if (neap_cancel_is_due(task) || uses_force(vm, task)) stop(L, vm, task);
+    if (must_stop(vm, task)) stop(L, vm, task);
     note_shield(vm, task);
     bool gives_way = must_give_way(vm), yields = gives_way && can_yield(L, task);
     if (!is_pressed(task)) {
@@ -324,7 +347,7 @@ static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_ho
             restore(&vm->slice, L);
     }
     if (!yields) return;
-    vm->slice.beats = 0;
+    start_anew(&vm->slice);
     vm->slice.preempted = true;
     task->flags |= NEAP_TASK_TURN;
     lua_yield(L, 0);
@@ -333,11 +356,11 @@ static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_ho
 /* Regions are stopped here as in a task: bodies of timeouts and scopes. */
 static void act_outside(lua_State *L, struct neap_vm *vm) {
     neap_cancel_expire(vm->root);
-    if (neap_cancel_is_due(vm->root)) stop(L, vm, vm->root);
+    if (must_stop(vm, vm->root)) stop(L, vm, vm->root);
     note_shield(vm, vm->root);
     if (!is_pressed(vm->root)) restore(&vm->slice, L);
     if (!neap_vm_may_turn(vm) || !must_give_way(vm)) return;
-    vm->slice.beats = 0;
+    start_anew(&vm->slice);
     neap_loop_give_way(&vm->loop);
 }
 

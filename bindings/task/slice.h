@@ -23,13 +23,14 @@ struct neap_foreign_hook {
 
 /* Part of neap_vm. "Handler": what runs in a signal handler on this thread. */
 struct neap_slice {
-    double seconds;              /* how long a task may run while others are ready; 0: until it waits */
-    int patience;                /* the same in beats of the pulse; see BEATS */
-    int signal;                  /* that interrupts this thread; 0: it may not be interrupted */
-    int64_t hard_at;             /* deadline after which tasks are stopped by force; 0: not asked to stop */
-    volatile uint32_t turn;      /* resumes of tasks so far */
-    uint32_t seen;               /* turn at the last beat. Handler only */
-    volatile sig_atomic_t beats; /* during the present resume */
+    double seconds;         /* how long a task may run while others are ready; 0: until it waits */
+    int patience;           /* the same in beats of the pulse; see BEATS */
+    int signal;             /* that interrupts this thread; 0: it may not be interrupted */
+    int64_t hard_at;        /* deadline after which tasks are stopped by force; 0: not asked to stop */
+    volatile uint32_t turn; /* resumes of tasks so far */
+    uint32_t seen;          /* turn at the last beat. Handler only */
+    /* During the present resume: since somebody wanted something of the task, and since it is to stop. */
+    volatile sig_atomic_t beats, stop_beats;
     volatile sig_atomic_t armed; /* some coroutine may carry our hook; cleared by neap_slice_settle */
     bool pulsing;                /* the pulse has been started from here */
     bool preempted;              /* the running task is just being put back: joins the late ones */

@@ -1,7 +1,6 @@
 --- Messages of a busy run. Each has a number, and what happens to it is noted in memory that outlives the processes.
 
 local neap = require "neap"
-local support = require "spec.support"
 
 local messages = {}
 
@@ -9,10 +8,6 @@ local LIMIT = 1 << 18 -- messages of one trade
 local SENT, REFUSED, GOT = 1, 2, 16 -- what is noted of a message; of one that is got twice, GOT twice
 
 local large = ("x"):rep(100000)
-
--- neap.timeout also stops what computes for some beats (10 ms of processor time). A sanitizer is so slow that it may do
--- so between a message's arrival and the note of it: then it was received, and nobody lost it but its receiver.
-local stops_the_slow = support.sanitizer ~= nil
 
 local function make_message(number, id, shared)
   if number % 64 == 0 then return { number, id, large } end
@@ -39,7 +34,7 @@ local function give(shared, run, id)
     local sent, _, code
     if number % 4 == 0 then
       sent, _, code = send(math.random() * 0.002)
-    elseif number % 4 == 1 and not stops_the_slow then
+    elseif number % 4 == 1 then
       sent, _, code = neap.timeout(math.random() * 0.002, send)
     else
       sent, _, code = send()
@@ -73,7 +68,7 @@ local function take(shared, _, id)
     note(message)
     return true
   end
-  local ways = { receive, choose, not stops_the_slow and neap.timeout or choose }
+  local ways = { receive, choose, neap.timeout }
   while true do
     local way, taken, _, code = ways[math.random(6)]
     if way == neap.timeout then
