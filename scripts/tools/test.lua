@@ -8,7 +8,7 @@
 --   script=SCRIPT      run it with runner=; it passes when its exit status is 0
 --   runner=PROGRAM     the neap that is being tested; specs and scripts find its path in NEAP
 --   modules=FOLDER     where a stock lua5.4 finds neap.so
---   jobs=COUNT         how many at a time (default: two for each processor, since tests wait half of their time)
+--   jobs=COUNT         how many at a time (default: four for each processor, since tests wait most of their time)
 --   limit=SECONDS      for each process (default 300)
 --   seconds=SECONDS    begin again from the first until so much time has passed; all run once at least
 --   tags=, exclude=    as busted has them
@@ -49,7 +49,7 @@ local function read_line_of(command)
   return pipe:read("l")
 end
 
-options.jobs = tonumber(options.jobs) or 2 * (tonumber(read_line_of("nproc")) or 1)
+options.jobs = tonumber(options.jobs) or 4 * (tonumber(read_line_of("nproc")) or 1)
 
 local environment = {
   -- For a stock lua5.4. The runner has the library inside and finds that one first.
@@ -157,6 +157,21 @@ local function run_all(list)
 end
 
 assert(os.execute("mkdir -p " .. quote(options.logs)))
+
+--- The largest first: by and large they take the longest, and none of these should be left for the end.
+local function sort_by_size(files)
+  local sizes = {}
+  for _, path in ipairs(files) do
+    local file <close> = assert(io.open(path))
+    sizes[path] = file:seek("end")
+  end
+  table.sort(files, function(a, b)
+    if sizes[a] ~= sizes[b] then return sizes[a] > sizes[b] end
+    return a < b
+  end)
+end
+
+sort_by_size(options.file)
 
 local runs = {}
 
