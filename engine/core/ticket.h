@@ -26,6 +26,7 @@ struct neap_ticket {
     atomic_uint tries;
     struct neap_board *board; /* whom it is given back to; NULL: the wait is another process's */
     struct neap_ticket *next; /* while it is spare: the next one. The board's guard */
+    uint32_t holder;          /* what this process goes by in a word that it holds; constant */
     bool spent;               /* the word is not used again: see RECEIPT. By who settles it; then the waiting thread */
 };
 
@@ -57,16 +58,15 @@ bool neap_ticket_find(struct neap_board *board, uint64_t place, uint64_t round, 
 
 /* False: somebody else was faster, or the round is over. */
 bool neap_ticket_claim(const struct neap_ticket *ticket, uint32_t by);
-/* Has it been claimed as `by`, or is open and now is? `unread`: what it was claimed for will not be received; whoever
- * might just hold it as `by` is dead, or further off. */
+/* Has it been claimed as `by`, or is open and now is? `unread`: what it was claimed for will not be received. */
 bool neap_ticket_settle(struct neap_ticket *ticket, uint32_t by, bool unread);
 bool neap_ticket_is_open(const struct neap_ticket *ticket);
 
 /* Holds an open ticket: it can be claimed by nobody until it is taken, or let go. Never wait for anything meanwhile but
  * a ticket of a higher place. False: gone. */
-bool neap_ticket_hold(const struct neap_ticket *ticket, uint32_t by);
+bool neap_ticket_hold(const struct neap_ticket *ticket);
 void neap_ticket_take(const struct neap_ticket *ticket, uint32_t by);
-void neap_ticket_let_go(const struct neap_ticket *ticket, uint32_t by);
+void neap_ticket_let_go(const struct neap_ticket *ticket);
 
 /* By a process in between, whose asker has died: from now on nobody claims it. False: it
  * has been claimed as `by` already. */

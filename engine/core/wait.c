@@ -189,14 +189,14 @@ bool neap_link_commit_foreign(struct neap_link *link) {
 }
 
 bool neap_link_hold(struct neap_link *link) {
-    if (neap_ticket_hold(link->wait->ticket, by_of(link))) return true;
+    if (neap_ticket_hold(link->wait->ticket)) return true;
     link->result = NEAP_GONE;
     return false;
 }
 
 void neap_link_settle(struct neap_link *link, bool served) {
     if (!served) {
-        neap_ticket_let_go(link->wait->ticket, by_of(link));
+        neap_ticket_let_go(link->wait->ticket);
         return;
     }
     neap_ticket_take(link->wait->ticket, by_of(link));
@@ -209,16 +209,16 @@ enum exchange { BOTH, OWN_GONE, OTHER_GONE };
 static enum exchange claim_both(struct neap_link *own, struct neap_link *other) {
     const struct neap_ticket *ticket = own->wait->ticket, *second = other->wait->ticket;
     if (second == NULL || ticket->place < second->place) {
-        if (!neap_ticket_hold(ticket, by_of(own))) return OWN_GONE;
+        if (!neap_ticket_hold(ticket)) return OWN_GONE;
         if (!neap_link_claim(other)) {
-            neap_ticket_let_go(ticket, by_of(own));
+            neap_ticket_let_go(ticket);
             return OTHER_GONE;
         }
         neap_ticket_take(ticket, by_of(own));
     } else {
-        if (!neap_ticket_hold(second, by_of(other))) return OTHER_GONE;
+        if (!neap_ticket_hold(second)) return OTHER_GONE;
         if (!neap_ticket_claim(ticket, by_of(own))) {
-            neap_ticket_let_go(second, by_of(other));
+            neap_ticket_let_go(second);
             return OWN_GONE;
         }
         neap_ticket_take(second, by_of(other));

@@ -56,14 +56,15 @@ static void a_round_that_is_over_cannot_be_claimed(void **state) {
     neap_ticket_close(ticket);
 }
 
-static void who_dies_holding_a_ticket_has_claimed_it(void **state) {
+static void who_holds_a_ticket_takes_it_or_lets_it_go(void **state) {
     (void)state;
     struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
-    assert_true(neap_ticket_hold(&other, 2));
+    assert_true(neap_ticket_hold(&other));
     assert_true(neap_ticket_is_open(ticket));
-    assert_true(neap_ticket_settle(ticket, 2, true));
-    neap_ticket_let_go(&other, 2); /* it was not dead, only late */
+    neap_ticket_take(&other, 2);
     assert_false(neap_ticket_is_open(ticket));
+    neap_ticket_let_go(&other); /* which he does not hold any more */
+    assert_true(neap_ticket_settle(ticket, 2, false));
     neap_ticket_close(ticket);
 }
 
@@ -78,8 +79,8 @@ static void only_its_own_process_counts_the_tries_of_a_ticket(void **state) {
 static void a_ticket_that_was_let_go_is_open_again(void **state) {
     (void)state;
     struct neap_ticket *ticket = neap_ticket_open(here_board, 0), other = seen_there(ticket);
-    assert_true(neap_ticket_hold(&other, 1));
-    neap_ticket_let_go(&other, 1);
+    assert_true(neap_ticket_hold(&other));
+    neap_ticket_let_go(&other);
     assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
     neap_ticket_close(ticket);
 }
@@ -175,64 +176,95 @@ static void what_the_dead_had_not_received_is_still_known_when_their_words_are_u
     assert_true(neap_ticket_revoke(&other, other.by));
 }
 
-/* A ticket of a process that has ended, and so has who held it for the second link. Nobody has reaped it yet. */
-static struct neap_ticket held_among_the_dead(void) {
-    struct neap_ticket ticket;
+/* --- the dead --- */
+
+static void reap_the_dead(void) { assert_true(wait(NULL) > 0); }
+
+/* What a process has opened that has ended, or if `ours` is not NULL has held; as it knew it. Nobody has reaped it. */
+static struct neap_ticket left_by_the_dead(const struct neap_ticket *ours) {
+    struct neap_ticket told;
     int pipe_ends[2];
     assert_int_equal(pipe(pipe_ends), 0);
     pid_t child = fork();
     if (child == 0) {
         struct neap_board *board;
-        int code = neap_board_join(neap_board_segment(here_board), &board);
-        struct neap_ticket *own = code == 0 ? neap_ticket_open(board, 0) : NULL;
-        bool told = own != NULL && neap_ticket_hold(own, own->by + 1) &&
-                    write(pipe_ends[1], own, sizeof *own) == (ssize_t)sizeof *own;
-        _exit(told ? 0 : 1);
+        if (neap_board_join(neap_board_segment(here_board), &board) != 0) _exit(1);
+        const struct neap_ticket *ticket = ours != NULL ? ours : neap_ticket_open(board, 0);
+        bool done = ticket != NULL && neap_ticket_find(board, ticket->place, ticket->round, 1, &told) &&
+                    (ours == NULL || neap_ticket_hold(&told));
+        _exit(done && write(pipe_ends[1], &told, sizeof told) > 0 ? 0 : 1);
     }
-    assert_int_equal(waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
-    assert_int_equal(read(pipe_ends[0], &ticket, sizeof ticket), sizeof ticket);
+    siginfo_t end;
+    assert_int_equal(waitid(P_PID, (id_t)child, &end, WEXITED | WNOWAIT), 0);
+    assert_int_equal(end.si_status, 0);
+    assert_int_equal(read(pipe_ends[0], &told, sizeof told), sizeof told);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
-    return seen_there(&ticket);
+    return told;
 }
 
-static void reap_the_dead(void) { assert_true(wait(NULL) > 0); }
-
-static void what_is_held_among_the_dead_is_claimed_by_nobody(void **state) {
+static void what_the_living_hold_among_the_dead_is_not_used_again(void **state) {
     (void)state;
-    struct neap_ticket ticket = held_among_the_dead();
-    assert_false(neap_ticket_claim(&ticket, ticket.by));
-    assert_false(neap_ticket_is_open(&ticket));
+    struct neap_ticket told = left_by_the_dead(NULL), other = seen_there(&told);
+    assert_true(neap_ticket_hold(&other));
+    reap_the_dead();
+    for (int i = 0; i < 1000; i++) assert_int_not_equal(neap_ticket_open(here_board, 0)->place, told.place);
+    neap_ticket_take(&other, other.by);
+    assert_true(neap_ticket_is_unread(&other, other.by));
+    assert_true(neap_ticket_revoke(&other, other.by));
+}
+
+static struct neap_ticket *held_by_the_dead(void) {
+    struct neap_ticket *ticket = neap_ticket_open(here_board, 0);
+    left_by_the_dead(ticket);
+    return ticket;
+}
+
+static void what_the_dead_hold_is_claimed_by_who_comes_next(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = held_by_the_dead(), other = seen_there(ticket);
+    assert_true(neap_ticket_claim(&other, other.by));
+    assert_true(neap_ticket_settle(ticket, ticket->by, false));
+    neap_ticket_close(ticket);
     reap_the_dead();
 }
 
-static void what_is_held_among_the_dead_is_forestalled_for_others_only(void **state) {
+static void a_deadline_claims_what_the_dead_hold(void **state) {
     (void)state;
-    struct neap_ticket ticket = held_among_the_dead();
-    assert_true(neap_ticket_forestall(&ticket, ticket.by));
-    assert_false(neap_ticket_forestall(&ticket, ticket.by + 1)); /* an answer will come, or the end of the link */
-    assert_false(neap_ticket_settle(&ticket, ticket.by, true));
-    assert_true(neap_ticket_settle(&ticket, ticket.by + 1, true));
+    struct neap_ticket *ticket = held_by_the_dead();
+    reap_the_dead();
+    assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
+    neap_ticket_close(ticket);
+}
+
+static void what_the_dead_hold_is_forestalled(void **state) {
+    (void)state;
+    struct neap_ticket *ticket = held_by_the_dead(), other = seen_there(ticket);
+    assert_true(neap_ticket_forestall(&other, other.by));
+    assert_true(neap_ticket_settle(ticket, other.by, true));
+    neap_ticket_close(ticket);
     reap_the_dead();
 }
 
-static void who_held_a_ticket_of_the_dead_and_lives_has_back_what_he_gave(void **state) {
+static void who_asked_the_dead_that_hold_is_broken(void **state) {
     (void)state;
-    struct neap_ticket ticket = held_among_the_dead();
-    assert_true(neap_ticket_forestall(&ticket, ticket.by));
-    neap_ticket_take(&ticket, ticket.by + 1); /* too late */
-    assert_true(neap_ticket_is_unread(&ticket, ticket.by + 1));
-    assert_true(neap_ticket_revoke(&ticket, ticket.by + 1));
+    struct neap_ticket *ticket = held_by_the_dead(), other = seen_there(ticket);
+    assert_true(neap_ticket_settle(ticket, ticket->by + 1, true));
+    assert_false(neap_ticket_claim(&other, other.by));
+    neap_ticket_close(ticket);
     reap_the_dead();
 }
 
-static void what_was_held_among_the_dead_is_not_used_again(void **state) {
+/* Else it would seem to be held by who lives. */
+static void who_takes_the_place_of_the_dead_does_not_hold_what_they_held(void **state) {
     (void)state;
-    struct neap_ticket ticket = held_among_the_dead();
+    struct neap_ticket *ticket = held_by_the_dead();
+    struct neap_board *next;
     reap_the_dead();
-    for (int i = 0; i < 512; i++) assert_int_not_equal(neap_ticket_open(there_board, 0)->place, ticket.place);
-    assert_false(neap_ticket_claim(&ticket, ticket.by)); /* though the page is of somebody who lives */
-    assert_true(neap_ticket_is_unread(&ticket, ticket.by + 1));
+    assert_int_equal(neap_board_join(neap_segment_ref(neap_board_segment(here_board)), &next), 0);
+    assert_true(neap_ticket_claim(ticket, NEAP_TICKET_SELF));
+    neap_ticket_close(ticket);
+    neap_board_free(next);
 }
 
 static void two_boards_never_give_out_the_same_word(void **state) {
@@ -390,13 +422,15 @@ int main(void) {
         RUN(what_is_forestalled_is_claimed_by_nobody),
         RUN(what_has_been_claimed_is_forestalled_for_others_only),
         RUN(what_the_dead_had_not_received_is_still_known_when_their_words_are_used_again),
-        RUN(what_is_held_among_the_dead_is_claimed_by_nobody),
-        RUN(what_is_held_among_the_dead_is_forestalled_for_others_only),
-        RUN(who_held_a_ticket_of_the_dead_and_lives_has_back_what_he_gave),
-        RUN(what_was_held_among_the_dead_is_not_used_again),
+        RUN(what_the_living_hold_among_the_dead_is_not_used_again),
+        RUN(what_the_dead_hold_is_claimed_by_who_comes_next),
+        RUN(a_deadline_claims_what_the_dead_hold),
+        RUN(what_the_dead_hold_is_forestalled),
+        RUN(who_asked_the_dead_that_hold_is_broken),
+        RUN(who_takes_the_place_of_the_dead_does_not_hold_what_they_held),
         RUN(a_ticket_is_claimed_once),
         RUN(a_round_that_is_over_cannot_be_claimed),
-        RUN(who_dies_holding_a_ticket_has_claimed_it),
+        RUN(who_holds_a_ticket_takes_it_or_lets_it_go),
         RUN(only_its_own_process_counts_the_tries_of_a_ticket),
         RUN(a_ticket_that_was_let_go_is_open_again),
         RUN(what_is_no_word_is_refused),
