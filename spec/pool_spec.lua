@@ -287,6 +287,46 @@ describe("work that waits for its own pool", function()
     assert.are.equal("cancelled", status)
   end)
 
+  it("is not told of a wait that had begun under the worker before", function()
+    local pool <close> = neap.pool { workers = 1, kind = "task" }
+    local events = {}
+    for _, name in ipairs { "taken", "waiting", "over", "ended" } do events[name] = neap.event() end
+
+    -- Two pieces, of which the one extra runner does the second after the first. Meanwhile the wait of before ends.
+    local function wait_for_two(p, e)
+      local first = p:submit(function(each)
+        each.over:set()
+        each.ended:wait()
+        return 1
+      end, e)
+      local second = p:submit(function() return 2 end)
+      e.waiting:set()
+      return second:result() + first:result()
+    end
+    -- Its worker dies with what it and its extra runner do; what its task waits for is for the next one.
+    local function die(p, e, wait)
+      p:submit(function(each)
+        each.taken:set()
+        neap.sleep(600)
+      end, e)
+      local left = p:submit(wait, p, e)
+      neap.spawn({ daemon = true }, function()
+        neap.select { left, e.over }
+        e.ended:set()
+      end)
+      e.taken:wait()
+      neap.current():cancel()
+      neap.yield()
+      return left
+    end
+
+    pool:submit(die, pool, events, wait_for_two)
+    assert.is_true(events.waiting:wait(60))
+    assert.is_true(events.ended:wait(60))
+    assert.are.equal(3, pool:submit(function() return 3 end):result(60))
+    assert.are.equal(4, pool:stats().done)
+  end)
+
   it_of_each_kind("may wait in tasks that it spawns", function(new)
     local pool <close> = new(1)
     local results = pool:apply(function(p)

@@ -443,6 +443,14 @@ void neap_worker_take_back(struct neap_task *task) {
     }
 }
 
+/* Waits of its work that go on after it. The next worker of the pool in this state has not counted them. */
+static void forget_waits(struct neap_vm *vm, uint32_t pool) {
+    for (struct neap_list *node = vm->tasks.next; node != &vm->tasks; node = node->next) {
+        struct neap_task *task = NEAP_CONTAINER_OF(node, struct neap_task, node);
+        if (*neap_task_pool(task) == pool) task->flags &= (uint16_t)~NEAP_TASK_LENDS;
+    }
+}
+
 /* --- a worker's life --- */
 
 static int worker_close(lua_State *L) {
@@ -451,6 +459,7 @@ static int worker_close(lua_State *L) {
     if (pool == NULL) return 0;
     worker->pool = NULL;
     if (push_worker_of(L, worker->tag) == worker) {
+        forget_waits(neap_vm_of(L), worker->tag);
         push_workers(L);
         lua_pushnil(L);
         lua_rawseti(L, -2, (lua_Integer)worker->tag);
