@@ -1,32 +1,44 @@
 --- Turns of a busy run: at locks, and permits.
 --
--- Who has the lock writes its id into `inside`. Whoever finds another's there has a suspicion: if both survive, two
--- were inside together. (What an orphan holds may be others' already.)
+-- Who has the lock writes its id into `inside`, and into `counted`, beside the count of turns. Whoever finds another's
+-- there has a suspicion: if both survive, two were inside together. (What an orphan holds may be others' already: so
+-- nobody may lose a count by overwriting it.)
 
 local neap = require "neap"
 
 local turns = {}
 
-local function look_inside(shared, run, id)
-  local other = shared.inside:get()
-  if other == 0 then return end
+local function suspect(run, id, other)
   local number = run.suspicion_count:add(1)
   if number <= #run.suspicions then run.suspicions[number] = id << 32 | other end
+end
+
+local function look_inside(shared, run, id)
+  local other = shared.inside:get()
+  if other ~= 0 then suspect(run, id, other) end
+end
+
+local function count_turn(shared, run, id)
+  local counted = shared.counted:get()
+  while not shared.counted:cas(counted, (counted >> 32) + 1 << 32 | id) do
+    counted = shared.counted:get()
+    suspect(run, id, counted & 0xffffffff)
+  end
 end
 
 local function have_turn(shared, run, id)
   look_inside(shared, run, id)
   shared.inside:set(id)
-  shared.counted:set(shared.counted:get() + 1)
+  count_turn(shared, run, id)
   shared.done:add(1)
   if id % 3 == 0 then neap.yield() end
   shared.inside:set(0)
 end
 
 local function account_for_turns(shared, deaths)
-  local difference = shared.counted:get() - shared.done:get()
-  if difference < 0 or difference > deaths then
-    return ("%d turns were counted, and %d were had"):format(shared.counted:get(), shared.done:get())
+  local counted, done = shared.counted:get() >> 32, shared.done:get()
+  if counted < done or counted > done + deaths then
+    return ("%d turns were counted, and %d were had"):format(counted, done)
   end
   for _, verb in ipairs(shared.verbs) do
     local acquired, how = shared.lock[verb](shared.lock, 10)
