@@ -38,7 +38,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -48,6 +47,7 @@
 #include <sys/syscall.h>
 #endif
 
+#include "core/child.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/futex.h"
@@ -65,6 +65,7 @@ struct neap_launcher {
     struct neap_guard guard;
     int nursery;            /* a socket to it; -1: there is none. guard */
     pid_t nursery_pid;      /* guard */
+    int nursery_pidfd;      /* see core/child.h. guard */
     uint64_t circumstances; /* of the nursery; see digest. guard */
     unsigned launches;      /* so far. guard */
     bool is_refused;        /* there can be no nursery. guard */
@@ -141,11 +142,13 @@ static uint64_t digest(const char *program) {
 }
 
 static void dismiss(struct neap_launcher *launcher) {
+    int status;
     if (launcher->nursery < 0) return;
     close(launcher->nursery);
     launcher->nursery = -1;
-    kill(launcher->nursery_pid, SIGKILL);
-    while (waitpid(launcher->nursery_pid, NULL, 0) < 0 && errno == EINTR) {}
+    neap_child_kill(launcher->nursery_pid, launcher->nursery_pidfd, SIGKILL);
+    neap_child_wait(launcher->nursery_pid, launcher->nursery_pidfd, 0, &status, NULL);
+    if (launcher->nursery_pidfd >= 0) close(launcher->nursery_pidfd);
 }
 
 static bool send_request(int socket, const struct neap_launch *launch) {
@@ -202,7 +205,10 @@ static void start_nursery(struct neap_launcher *launcher, const char *program) {
         int code = execute(program, NEAP_LAUNCH_NURSERY, fds, &launcher->nursery_pid);
         close(ends[1]);
         launcher->nursery = code == 0 ? ends[0] : -1;
-        if (code != 0) close(ends[0]);
+        if (code == 0)
+            launcher->nursery_pidfd = neap_child_open(launcher->nursery_pid);
+        else
+            close(ends[0]);
         launcher->circumstances = digest(program);
         if (code == 0 && (!receive_answer(ends[0], &greeting) || greeting != 0)) {
             launcher->is_refused = true;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -106,6 +107,14 @@ static int be_child(void) {
 }
 
 /* --- the parent --- */
+
+static _Atomic pid_t killed; /* the last one that was sent a signal by its number */
+
+/* Replaces the C library's: the number may be a stranger's. */
+int kill(pid_t pid, int number) {
+    atomic_store(&killed, pid);
+    return (int)syscall(SYS_kill, pid, number);
+}
 
 static struct neap_engine engine;
 static atomic_int failures;
@@ -338,6 +347,34 @@ static void it_may_be_killed_at_any_instant(void **state) {
     }
 }
 
+/* Of a child that is left when all processes have ended; 0: there is none. */
+static pid_t find_nursery(void) {
+    FILE *stream = popen("ps -o pid=,args= --ppid $PPID | awk '/nursery/ { print $1 }'", "r");
+    int pid = 0;
+    if (fscanf(stream, "%d", &pid) != 1) pid = 0;
+    pclose(stream);
+    return pid;
+}
+
+static void who_has_got_the_number_of_the_nursery_is_left_alone(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct neap_process *process = begin(RETURN, 1);
+        check(process, NEAP_FUTURE_DONE, 0);
+        let_go(process);
+    }
+    pid_t nursery = find_nursery(); /* with a sanitizer there is none */
+    if (nursery != 0) {
+        kill(nursery, SIGKILL);
+        assert_int_equal(waitpid(nursery, NULL, 0), nursery); /* the number is anybody's */
+    }
+    atomic_store(&killed, 0);
+    struct neap_process *process = begin(RETURN, 2);
+    check(process, NEAP_FUTURE_DONE, 0);
+    let_go(process);
+    assert_int_equal(atomic_load(&killed), 0);
+}
+
 #define PROCESS(function) cmocka_unit_test_setup_teardown(function, make, drop)
 
 int main(int argc, char **argv) {
@@ -361,6 +398,7 @@ int main(int argc, char **argv) {
         PROCESS(every_allocation_may_fail),
         PROCESS(all_that_it_prints_comes_first),
         PROCESS(it_may_be_killed_at_any_instant),
+        PROCESS(who_has_got_the_number_of_the_nursery_is_left_alone),
     };
     return run_once(processes);
 }
