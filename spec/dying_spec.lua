@@ -160,6 +160,19 @@ describe("what a process was given and had not received when it was killed", fun
     assert.are.equal(0, #one)
   end)
 
+  it("is in the process that the select had taken it from, of three", function()
+    local owners, channels = {}, {}
+    for i = 1, 3 do
+      owners[i], channels[i] = start_with(function(capacity) return require "neap".channel(capacity) end, i - 1)
+    end
+    die_with(function(...) neap.select { ... } end, channels, function()
+      assert.is_true(channels[2]:send("chosen", 60))
+    end)
+    assert.are.equal("chosen", channels[2]:recv(60))
+    for _, channel in ipairs(channels) do assert.are.same({ nil, "timeout", "timeout" }, { channel:recv(0) }) end
+    for _, owner in ipairs(owners) do kill(owner) end
+  end)
+
   it("is free again if it was a permit", function()
     local semaphore = neap.semaphore(0)
     die_with(function(each) each:acquire() end, { semaphore }, function()
@@ -425,6 +438,38 @@ describe("when a process dies", function()
     assert.are.same(table.pack(true, "abandoned"), table.pack(rwlock:acquire_write(0)))
     assert.are.same(table.pack(true, "abandoned"), table.pack(condition:acquire(0)))
     assert.are.equal(2, semaphore:value())
+  end)
+
+  it("others write what it was reading, and nothing is abandoned", function()
+    local lock = neap.rwlock()
+    local process = start_with(function(l)
+      return l:acquire_read(), l:acquire_read()
+    end, lock)
+    local writer = grid.parked_task(lock.acquire_write, lock)
+    kill(process)
+    assert.are.same(table.pack(true), table.pack(writer:join()))
+  end)
+
+  it("the next one is notified in its place", function()
+    local condition, inside = neap.condition(), neap.channel(1)
+    local process = start(function(c, i)
+      c:acquire()
+      i:send(true)
+      c:wait()
+    end, condition, inside)
+    inside:recv()
+    condition:acquire() -- which it has let go of, to wait
+    local waiter = neap.spawn(function()
+      condition:acquire()
+      return condition:wait(60)
+    end)
+    condition:release()
+    grid.park(waiter)
+    kill(process)
+    condition:acquire()
+    condition:notify(1)
+    condition:release()
+    assert.is_true(waiter:join())
   end)
 
   it("a barrier that it waits at breaks", function()

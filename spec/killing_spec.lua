@@ -109,8 +109,18 @@ local function kill_holders_at_random(kills)
   for i = 1, 2 do kill(workers[i]) end
 end
 
+-- A job is its number, or where it has a `size` a text of so many bytes, and more, that begins with it.
+local function make_job(number, size) return size and number .. ("."):rep(size) or number end
+
+local function number_of(job, size)
+  if not size then return job end
+  local number = math.tointeger(job:match("^%d+"))
+  assert.is_true(job == make_job(number, size), "a job is torn")
+  return number
+end
+
 -- Work that is handed out and answered through channels, under a lock, by processes that are killed at random instants.
-local function kill_receivers_at_random(kills, capacity)
+local function kill_receivers_at_random(kills, capacity, size)
   trial.seed()
   local jobs, done, lock, count = neap.channel(capacity), neap.queue(), neap.lock(), neap.channel(1)
   count:send(0)
@@ -126,7 +136,7 @@ local function kill_receivers_at_random(kills, capacity)
   local given, lost, workers = 0, 0, {}
   local giver = neap.spawn(function()
     while true do
-      jobs:send(given + 1)
+      jobs:send(make_job(given + 1, size))
       given = given + 1
     end
   end)
@@ -154,8 +164,9 @@ local function kill_receivers_at_random(kills, capacity)
   while true do
     local job = done:get(0)
     if not job then break end
-    assert.is_nil(seen[job], "a job was done twice")
-    seen[job] = true
+    local number = number_of(job, size)
+    assert.is_nil(seen[number], "a job was done twice")
+    seen[number] = true
   end
   local missing = 0
   for job = 1, given do
@@ -167,8 +178,12 @@ end
 describe("kill -9 at random instants", function()
   it("loses nothing but what the dead had in hand", function() kill_receivers_at_random(15, 4) end)
   it("loses nothing of what was under way to them", function() kill_receivers_at_random(15, 64) end)
+  it("loses nothing, and tears nothing, that is large", function() kill_receivers_at_random(15, 2, 1 << 20) end)
   it("leaves no lock with the dead", function() kill_holders_at_random(15) end)
   it("leaves no lock with the dead, often #stress", function() kill_holders_at_random(500) end)
   it("loses nothing but what the dead had in hand, often #stress", function() kill_receivers_at_random(500, 4) end)
   it("loses nothing of what was under way to them, often #stress", function() kill_receivers_at_random(500, 64) end)
+  it("loses nothing, and tears nothing, that is large, often #stress", function()
+    kill_receivers_at_random(300, 2, 1 << 20)
+  end)
 end)
