@@ -21,6 +21,8 @@
  *             he lets the word go for it. And who takes over the page that somebody dead went by lets go all that was
  *             held under its number, which is that of the living from then on. (He cannot hold any of those words
  *             himself: a round that was open before he came has asked others.)
+ *             So nothing may be given before the word is taken: who dies between the two has given nothing, and the wait
+ *             may well time out.
  * RECEIPT     Who has claimed a word keeps what he gave until the wait has ended: closing it is the receipt, without a
  *             message. A process that was killed before it came to that has left its word TAKEN, and whoever gave it
  *             something takes it back: one compare-and-swap again, between that and the closing. A waiting process that

@@ -42,6 +42,7 @@ static bool take_ahead(struct neap_proxy *proxy, struct neap_link *link) {
     struct neap_borrower *borrower = borrower_of(proxy);
     bool tell;
     if (is_awaited(proxy, link) || !neap_borrower_take(borrower, &link->message, &tell)) return false;
+    if (link->mode == NEAP_LINK_FOREIGN) neap_link_settle(link, true);
     link->priority = 0;
     if (tell) neap_borrower_tell(proxy->import.session, proxy->import.id);
     return true;
@@ -111,14 +112,14 @@ bool neap_ahead_hint(const struct neap_proxy *proxy, const struct neap_link *lin
     return !is_coming(link) || neap_wire_has_frames(proxy->import.session->wire);
 }
 
-/* `ahead`: take_ahead or send_ahead. For another process yet its wait is held, so that it is served, or
- * the message stays where it is. */
+/* `ahead`: take_ahead or send_ahead. For another process yet its wait is held, and settled by them, so that it is
+ * served, or the message stays where it is. */
 static bool serve(struct neap_proxy *proxy, struct neap_link *link,
                   bool (*ahead)(struct neap_proxy *proxy, struct neap_link *link)) {
     if (link->mode != NEAP_LINK_FOREIGN) return ahead(proxy, link);
     if (link->wait->ticket == NULL || !neap_link_hold(link)) return false;
     bool served = ahead(proxy, link);
-    neap_link_settle(link, served);
+    if (!served) neap_link_settle(link, false);
     return served;
 }
 

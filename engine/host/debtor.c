@@ -18,7 +18,20 @@ enum { SENT_SIZE = 16 * 1024 /* bytes of a message that is sent so, at most */ }
 
 bool neap_debtor_may_send(const struct neap_message *message) { return neap_message_is_plain(message, SENT_SIZE); }
 
-static bool use(void *slot) { return neap_credit_use(slot); }
+/* What is about to be sent. */
+struct offer {
+    struct neap_credit_slot *slot;
+    struct neap_link *link;
+};
+
+/* For another process its wait, which is held, is taken before anything is published: should we be killed in between,
+ * it learns that it is broken, instead of timing out though the message has arrived. */
+static bool use(void *argument) {
+    const struct offer *offer = argument;
+    if (!neap_credit_use(offer->slot)) return false;
+    if (offer->link->mode == NEAP_LINK_FOREIGN) neap_link_settle(offer->link, true);
+    return true;
+}
 
 bool neap_debtor_send(const struct neap_import *import, struct neap_credit_slot *slot, struct neap_link *link) {
     struct neap_packer packer;
@@ -29,7 +42,8 @@ bool neap_debtor_send(const struct neap_import *import, struct neap_credit_slot 
     neap_pack_u64(&packer, priority);
     neap_pack_message(&packer, &link->message);
     const struct iovec piece = {packer.bytes, packer.used};
-    bool sent = packer.code == 0 && neap_wire_send_if(packer.wire, NEAP_FRAME_SENT, &piece, use, slot) == 0;
+    struct offer offer = {slot, link};
+    bool sent = packer.code == 0 && neap_wire_send_if(packer.wire, NEAP_FRAME_SENT, &piece, use, &offer) == 0;
     neap_packer_fini(&packer);
     if (sent) neap_message_fini(&link->message);
     return sent;

@@ -1,7 +1,14 @@
 /* What is sent to a channel of another process without asking. */
 #include "processes.h"
 
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/ticket.h"
 #include "host/debtor.h"
+#include "host/wire_lane.h"
 #include "sync/channel_credit.h"
 #include "sync/pipe.h"
 
@@ -331,9 +338,59 @@ static void without_memory_it_is_asked_for_or_fails(void **state) {
     unref(channel);
 }
 
+/* --- a process in between, which may be killed at any instant --- */
+
+/* A copy of this process, which is about to pump the wire. */
+static pid_t stop_before_pumping(struct neap_wire *wire) {
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        neap_wire_pump(wire);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+/* One instruction; false: it has ended. */
+static bool step(pid_t pid) {
+    int status;
+    assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSTOPPED(status);
+}
+
+/* Else who had asked it would find his wait open, time out, and say that nothing was sent. */
+static void what_is_sent_for_another_is_claimed_before_it_is_published(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel), *next = farther(channel);
+    borrow(channel, proxy);
+    assert_int_equal(send_at_once(&a, next), NEAP_PARKED);
+    const struct neap_ticket *ticket = a.wait.ticket;
+    const struct neap_wire_ring *ring = wires[0][0]->in.ring;
+    uint64_t before = atomic_load(&ring->tail);
+    bool was_open = neap_ticket_is_open(ticket);
+    pid_t pid = stop_before_pumping(wires[1][0]);
+    bool published_first = false;
+    while (step(pid)) published_first |= atomic_load(&ring->tail) > before && neap_ticket_is_open(ticket);
+    assert_true(was_open);
+    assert_false(published_first);
+    assert_true(atomic_load(&ring->tail) > before);
+    kill_link(1); /* what it has answered is for a process that did not ask */
+    assert_int_equal(after(&a), 0);
+    unref(next);
+    unref(proxy);
+    unref(channel);
+}
+
 int main(void) {
     const struct CMUnitTest sent[] = {
         PROCESSES_TEST(who_keeps_sending_need_not_ask),
+        PROCESSES_TEST(what_is_sent_for_another_is_claimed_before_it_is_published),
         PROCESSES_TEST(who_receives_looks_for_what_is_on_its_way),
         PROCESSES_TEST(it_comes_to_who_waits),
         PROCESSES_TEST(order_is_kept_among_those_that_are_asked_for),
