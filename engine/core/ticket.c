@@ -15,14 +15,14 @@
  *             old one, and so fails, however late it comes.
  * PAIRS       A rendezvous claims two waits at once. It holds the one with the lower place, claims the other, and then
  *             takes the first or lets it go. Nobody waits for a lower place while holding a higher one, so no ring of
- *             holders can be; and between holding and taking lie a few instructions, no lock and no call. So who meets
+ *             holders can be; and between holding and taking lie a few instructions, and no waiting. So who meets
  *             a held word spins: longer than that it cannot be held, unless its holder has died there. Who spins may be
  *             the hub that would have to hear of that, so he looks for himself: if the holder does not live any more,
  *             he lets the word go for it. And who takes over the page that somebody dead went by lets go all that was
  *             held under its number, which is that of the living from then on. (He cannot hold any of those words
  *             himself: a round that was open before he came has asked others.)
- *             So nothing may be given before the word is taken: who dies between the two has given nothing, and the wait
- *             may well time out.
+ *             So nothing may be given before the word is taken: of who dies between the two it must be true that he has
+ *             given nothing, as the wait may well time out.
  * RECEIPT     Who has claimed a word keeps what he gave until the wait has ended: closing it is the receipt, without a
  *             message. A process that was killed before it came to that has left its word TAKEN, and whoever gave it
  *             something takes it back: one compare-and-swap again, between that and the closing. A waiting process that
