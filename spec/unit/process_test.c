@@ -349,7 +349,7 @@ static void it_may_be_killed_at_any_instant(void **state) {
 
 /* Of a child that is left when all processes have ended; 0: there is none. */
 static pid_t find_nursery(void) {
-    FILE *stream = popen("ps -o pid=,args= --ppid $PPID | awk '/nursery/ { print $1 }'", "r");
+    FILE *stream = popen("ps -o pid=,args= --ppid $PPID | awk '/[n]ursery/ { print $1 }'", "r");
     int pid = 0;
     if (fscanf(stream, "%d", &pid) != 1) pid = 0;
     pclose(stream);
