@@ -162,12 +162,20 @@ static struct neap_process *begin(enum order order, int number) {
     return process;
 }
 
+/* Also none that is just leaving. */
+static bool is_any_left(void) {
+    neap_guard_lock(&engine.guard);
+    bool any = atomic_load(&engine.process_count) > 0;
+    neap_guard_unlock(&engine.guard);
+    return any;
+}
+
 static void await_end(struct neap_process *process) {
     struct actor actor;
     actor_init(&actor, NULL);
     assert_int_equal(act(&actor, process, NEAP_FUTURE_END, NEAP_FOREVER), 0);
     actor_end(&actor);
-    while (atomic_load(&engine.process_count) > 0) usleep(100); /* and what comes after */
+    while (is_any_left()) usleep(100); /* and what comes after */
 }
 
 static const char *text_of(struct neap_process *process) {
@@ -261,7 +269,7 @@ static void one_that_talks_nonsense_is_killed(void **state) {
 static void a_failure_that_nobody_waits_for_is_told(void **state) {
     (void)state;
     struct neap_process *process = begin(FAIL, 0);
-    while (atomic_load(&engine.process_count) > 0) usleep(100);
+    while (is_any_left()) usleep(100);
     assert_int_equal(atomic_load(&failures), 1);
     assert_int_equal(atomic_load(&engine.failures), 1);
     let_go(process);
@@ -270,7 +278,7 @@ static void a_failure_that_nobody_waits_for_is_told(void **state) {
 static void the_last_handle_may_go_first(void **state) {
     (void)state;
     for (int i = 0; i < 5; i++) let_go(begin(RETURN, 0));
-    while (atomic_load(&engine.process_count) > 0) usleep(100);
+    while (is_any_left()) usleep(100);
 }
 
 static void what_cannot_be_started_leaves_nothing(void **state) {
