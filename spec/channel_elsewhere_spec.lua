@@ -7,7 +7,7 @@ local elsewhere = require "spec.elsewhere"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
-local start = elsewhere.start
+local start, start_with, stop, kill = elsewhere.start, elsewhere.start_with, elsewhere.stop, elsewhere.kill
 
 describe("what is sent to another process", function()
   it("arrives in order, however much is under way", function()
@@ -134,4 +134,60 @@ describe("what is sent to another process", function()
     assert.are.equal(16, #values)
     for _ = 1, 16 do assert.are.equal(1, (values:recv(0))) end
   end)
+
+  -- The home of the channel stands still meanwhile, and hears of the one who tries before it hears of what was sent.
+  local function it_is_found(what, make, send, receive, try, found)
+    it("is found by a third process that " .. what, function()
+      local turn = neap.value("i32", 0)
+      local home, object, other = start_with(function(new, put, get, said)
+        local n = require("neap")
+        local into, out = new(n)
+        local function sender(to, call, value)
+          local neap_there = require("neap")
+          for i = 1, 6 do call(to, i) end -- by now it need not ask any more
+          value:set(1)
+          repeat neap_there.yield() until value:get() == 2
+          call(to, "late")
+          value:set(3)
+          neap_there.event():wait()
+        end
+        n.process(sender, into, put, said)
+        for _ = 1, 6 do get(out or into) end
+        return out or into, n.queue()
+      end, make, send, receive, turn)
+      repeat neap.yield() until turn:get() == 1
+      stop(home.pid)
+      neap.spawn(function() other:put("asked before") end)
+      neap.yield()
+      turn:set(2)
+      repeat neap.yield() until turn:get() == 3
+      local tries = neap.spawn(try, object)
+      neap.yield()
+      assert(os.execute("kill -CONT " .. home.pid))
+      assert.are.same(found, table.pack(tries:join()))
+      kill(home)
+    end)
+  end
+
+  local function new_queue(n) return n.queue() end
+  local function new_pipe(n)
+    local reader, writer = n.pipe(false)
+    return writer, reader
+  end
+  local function put(q, value) assert(q:put(value)) end
+  local function get(q) return q:get() end
+  local function send(ch, value) assert(ch:send(value)) end
+  local function receive(ch) return ch:recv() end
+
+  local packed, late = table.pack, "late"
+  it_is_found("tries to receive", function(n) return n.channel(64) end, send, receive,
+    function(ch) return ch:recv(0) end, packed(late))
+  it_is_found("tries to get it from a queue", new_queue, put, get,
+    function(q) return q:get_nowait() end, packed(late))
+  it_is_found("tries to receive from a pipe", new_pipe, send, receive,
+    function(reader) return reader:recv(0) end, packed(late))
+  it_is_found("polls", new_pipe, send, receive,
+    function(reader) return reader:poll() end, packed(true))
+  it_is_found("tries a select", new_queue, put, get,
+    function(q) return neap.select({ neap.channel(), q }, 0) end, packed(2, late))
 end)

@@ -11,14 +11,8 @@ local trial = require "spec.trial"
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
-local broken, start, start_with, kill, await_arrivals =
-  elsewhere.broken, elsewhere.start, elsewhere.start_with, elsewhere.kill, elsewhere.await_arrivals
-
---- Stops all threads of a process, as they are.
-local function stop(pid)
-  assert(os.execute(([[kill -STOP %d
-    while grep -h '^State:' /proc/%d/task/*/status | grep -qv 'T (stopped)'; do :; done]]):format(pid, pid)))
-end
+local broken, start, start_with, stop, kill, await_arrivals =
+  elsewhere.broken, elsewhere.start, elsewhere.start_with, elsewhere.stop, elsewhere.kill, elsewhere.await_arrivals
 
 --- Runs `ask(...)` in `tasks` tasks of a child. When all of them wait the child is stopped, `give` is called, and the
 -- child is killed.

@@ -30,6 +30,12 @@ function elsewhere.kill(process)
   process:wait()
 end
 
+--- Stops all threads of a process, as they are.
+function elsewhere.stop(pid)
+  assert(os.execute(([[kill -STOP %d
+    while grep -h '^State:' /proc/%d/task/*/status | grep -qv 'T (stopped)'; do :; done]]):format(pid, pid)))
+end
+
 function elsewhere.await_arrivals(barrier, count)
   while barrier.waiting < count do neap.yield() end
 end

@@ -53,6 +53,10 @@ struct neap_class {
     enum neap_quick (*quick)(struct neap_object *object, struct neap_link *link);
     /* Guard held, after attempt said no: puts `link` into the list of its operation. */
     void (*enlist)(struct neap_object *object, struct neap_link *link);
+    /* Guard held, after attempt said no to a link of another process that is not to wait: may something that is under
+     * way already serve it? Then it is enlisted all the same, and dismissed (neap_waiters_dismiss, neap_link_refuse)
+     * when nothing is any more. NULL: nothing ever is. */
+    bool (*awaits)(struct neap_object *object, const struct neap_link *link);
     /* No guard, the wait's thread: `link` has been enlisted, and its wait may have been claimed since. May be NULL. */
     void (*enlisted)(struct neap_object *object, struct neap_link *link);
     const struct neap_remote *remote; /* how other processes use it; NULL: they cannot */

@@ -23,7 +23,8 @@
  *             (ticket.c). Who claims it there cannot write here: `state` follows when its word comes back
  *             (neap_link_complete). When such a request is served, a wait here stands for the one over there, under
  *             the same ticket. That one is open already when its operation is tried, so attempt commits: it claims it
- *             just before it changes anything.
+ *             just before it changes anything. If that one is not to wait, the wait here is TIMEDOUT when there is
+ *             nothing left to serve it, under the guard; the ticket, under which others may be tried, is left alone.
  *
  * INVARIANTS  1. A wait is claimed exactly once between begin and end; who claims it queues it, nobody else.
  *             2. A link that stands in an object's list belongs to a wait that has not ended.
@@ -275,9 +276,36 @@ static bool take_ticket(struct neap_wait *wait, const struct neap_link *links, u
     return wait->ticket != NULL;
 }
 
-/* The last one ends the wait. One that stands for another has just one link, and does not count. */
-bool neap_link_refuse(struct neap_link *link) {
+/* Guard held. */
+static void unlist(struct neap_link *link, struct neap_batch *batch) {
+    const struct neap_class *class = link->object->class;
+    if (!neap_list_is_linked(&link->node)) return;
+    neap_list_remove(&link->node);
+    if (class->withdrawn != NULL) class->withdrawn(link->object, link, batch);
+}
+
+/* Guard held: the wait, which stands for one of another process, ends here; that one goes on. */
+static void dismiss(struct neap_link *link, struct neap_batch *batch) {
+    unlist(link, batch);
+    atomic_store_explicit(&link->wait->state, NEAP_WAIT_TIMEDOUT, memory_order_release);
+    neap_batch_add(batch, link->wait);
+}
+
+void neap_waiters_dismiss(struct neap_list *waiters, struct neap_batch *batch) {
+    for (struct neap_list *node = waiters->next, *next; node != waiters; node = next) {
+        struct neap_link *link = NEAP_CONTAINER_OF(node, struct neap_link, node);
+        next = node->next;
+        if (link->mode == NEAP_LINK_TRYING) dismiss(link, batch);
+    }
+}
+
+/* The last one ends the wait; but one that stands for another does not know whether it is the last. */
+bool neap_link_refuse(struct neap_link *link, struct neap_batch *batch) {
     struct neap_ticket *ticket = link->wait->ticket;
+    if (link->mode == NEAP_LINK_TRYING) {
+        dismiss(link, batch);
+        return false;
+    }
     if (ticket == NULL || atomic_fetch_sub_explicit(&ticket->tries, 1, memory_order_relaxed) <= 1) return true;
     neap_list_remove(&link->node);
     return false;
@@ -449,6 +477,11 @@ int neap_wait_sleep(struct neap_wait *wait, int64_t deadline) {
     return NEAP_PARKED;
 }
 
+/* Guard held: attempt has refused a link of another process that is not to wait. */
+static bool is_awaiting(const struct neap_link *link) {
+    return link->object->class->awaits != NULL && link->object->class->awaits(link->object, link);
+}
+
 int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once) {
     struct neap_batch batch = {NULL, NULL};
     struct neap_object *object = link->object;
@@ -457,8 +490,8 @@ int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once) {
     open_wait(wait, link, 1);
     neap_object_lock(object);
     bool done = object->class->attempt(object, link, &batch);
-    bool gone = !done && link->result == NEAP_GONE, parked = !done && !gone && !once;
-    link->mode = NEAP_LINK_PLAIN;
+    bool gone = !done && link->result == NEAP_GONE, parked = !done && !gone && (!once || is_awaiting(link));
+    link->mode = once ? NEAP_LINK_TRYING : NEAP_LINK_PLAIN;
     if (parked) object->class->enlist(object, link);
     neap_object_unlock(object);
     if (batch.first != NULL) neap_batch_flush(&batch);
@@ -495,14 +528,6 @@ bool neap_wait_expire(struct neap_wait *wait) {
     if (!claimed) return false;
     neap_loop_push_due(wait->loop, &wait->runnable);
     return true;
-}
-
-/* Guard held. */
-static void unlist(struct neap_link *link, struct neap_batch *batch) {
-    const struct neap_class *class = link->object->class;
-    if (!neap_list_is_linked(&link->node)) return;
-    neap_list_remove(&link->node);
-    if (class->withdrawn != NULL) class->withdrawn(link->object, link, batch);
 }
 
 static void withdraw(struct neap_link *link) {

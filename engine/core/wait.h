@@ -34,6 +34,7 @@ enum neap_wait_state {
 enum neap_link_mode {
     NEAP_LINK_PLAIN,
     NEAP_LINK_FOREIGN, /* served for another process: to be committed, see neap_link_commit */
+    NEAP_LINK_TRYING,  /* enlisted for another process, though it is not to wait: see neap_class.awaits */
     NEAP_LINK_LOOKING  /* quick has said NEAP_QUICK_SOON: for the class */
 };
 
@@ -143,9 +144,10 @@ bool neap_wait_expire(struct neap_wait *wait);
 bool neap_wait_abandon(struct neap_wait *wait);
 
 /* On behalf of a wait of another process, whose ticket is `wait`'s (loop NULL): tries the operation of `link`, and
- * unless `once` leaves the wait open on it. Returns 0: served, run() does not follow; NEAP_TIMEOUT: not now; NEAP_GONE:
- * that wait has been claimed already; NEAP_PARKED: run() follows if it is served, and then neap_wait_end must be
- * called; or neap_wait_withdraw before. Any thread, no guard held. */
+ * leaves the wait open on it; `once`: only as long as something is under way that may serve it (neap_class.awaits).
+ * Returns 0: served, run() does not follow; NEAP_TIMEOUT: not now; NEAP_GONE: that wait has been claimed already;
+ * NEAP_PARKED: run() follows if it is served, or nothing is under way any more, and then neap_wait_end must be called,
+ * which says so (NEAP_TIMEOUT); or neap_wait_withdraw before. Any thread, no guard held. */
 int neap_wait_serve(struct neap_wait *wait, struct neap_link *link, bool once);
 /* What neap_wait_serve has left open is to be served no more: false when it has been,
  * and run() has been or will be called. */
@@ -184,8 +186,12 @@ void neap_link_settle(struct neap_link *link, bool served);
  * was claimed elsewhere. Takes the link out of its list; the caller fills in the results. */
 bool neap_link_complete(struct neap_link *link, bool unread);
 /* For proxies: the process that was asked whether `link` can be served now has said no. True: so have all, and the wait
- * is to be completed with NEAP_TIMEOUT; false: the link has been taken out of its list. */
-bool neap_link_refuse(struct neap_link *link);
+ * is to be completed with NEAP_TIMEOUT; false: the link has been taken out of its list, and dismissed if it stands for
+ * another process. */
+bool neap_link_refuse(struct neap_link *link, struct neap_batch *batch);
+/* Those in `waiters` that are not to wait (NEAP_LINK_TRYING) do so no longer: they leave the list unserved. Their
+ * tickets are left alone. */
+void neap_waiters_dismiss(struct neap_list *waiters, struct neap_batch *batch);
 /* Claims all, gives each `result`, and adds them to `batch`. */
 void neap_waiters_claim_all(struct neap_list *waiters, int result, struct neap_batch *batch);
 

@@ -87,6 +87,13 @@ static bool attempt(struct neap_object *object, struct neap_link *link, struct n
     return neap_ahead_attempt(proxy, link) || (neap_holding_decide(proxy, link) && neap_link_commit(link));
 }
 
+/* It is asked for over there, whether it is to wait or not. */
+static bool awaits(struct neap_object *object, const struct neap_link *link) {
+    (void)object;
+    (void)link;
+    return true;
+}
+
 static void enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_proxy *proxy = (struct neap_proxy *)object;
     neap_list_push_back(&proxy->waiters, &link->node);
@@ -283,6 +290,7 @@ static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
                  .attempt = attempt,          \
                  .quick = quick,              \
                  .hint = hint,                \
+                 .awaits = awaits,            \
                  .enlist = enlist,            \
                  .enlisted = enlisted,        \
                  .withdrawn = withdrawn,      \

@@ -134,7 +134,8 @@ static void complete(struct neap_session *session, struct neap_object *proxy, ui
     neap_message_clear(&before);
     neap_object_lock(proxy);
     struct neap_link *link = take_link(session, id);
-    bool refused = link != NULL && !answer->claimed && answer->result == NEAP_TIMEOUT && !neap_link_refuse(link);
+    bool refused =
+        link != NULL && !answer->claimed && answer->result == NEAP_TIMEOUT && !neap_link_refuse(link, &batch);
     if (link != NULL && !refused && neap_link_complete(link, answer->unread)) {
         link->result = answer->result;
         if (answer->result == 0 || answer->claimed) { /* else it may still be being sent */

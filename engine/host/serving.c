@@ -5,6 +5,9 @@
  *             that it has no loop and runs it at once: it writes the answer to the wire itself.
  *             When the object is a proxy itself, its process passes the request on, with the same ticket, and its
  *             answer back.
+ * TRIES       What is not to wait is refused; but not while something is under way that may serve it
+ *             (neap_class.awaits): whoever takes that in serves it or dismisses it, and so runs it in either case. A
+ *             refusal claims nothing: only the process that asked knows whether it has tried anything else.
  * GIVEN       An answer that gives something out of the object (neap_remote.taking: a message, a permit) may never be
  *             received: its process may be killed first. So the serving is kept, with what it gave, until the wait over
  *             there has ended, which its ticket says (RECEIPT in core/ticket.c). Nobody tells: each new request has two
@@ -259,16 +262,6 @@ static void finish(struct neap_serving *serving) {
     if (orphan) neap_owner_end(&delegate->owner);
 }
 
-static void run(struct neap_runnable *runnable) {
-    struct neap_wait *wait = NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable);
-    struct neap_serving *serving = NEAP_CONTAINER_OF(wait, struct neap_serving, wait);
-    struct neap_session *session = neap_session_ref(serving->session);
-    serving->link.mode = NEAP_LINK_FOREIGN; /* it is not received here */
-    neap_wait_end(wait);
-    finish(serving);
-    neap_session_unref(session);
-}
-
 /* It will not be served. */
 static void give_up(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
@@ -277,6 +270,24 @@ static void give_up(struct neap_serving *serving) {
     if (serving->link.hold != NULL) neap_delegate_drop_hold(session, serving->hold);
     leave(serving);
     if (orphan) neap_owner_end(&delegate->owner);
+}
+
+/* Not now, and the other side does not want to wait. */
+static void refuse(struct neap_serving *serving) {
+    neap_reply_refuse(serving->session, serving->id, false, NEAP_TIMEOUT);
+    give_up(serving);
+}
+
+static void run(struct neap_runnable *runnable) {
+    struct neap_wait *wait = NEAP_CONTAINER_OF(runnable, struct neap_wait, runnable);
+    struct neap_serving *serving = NEAP_CONTAINER_OF(wait, struct neap_serving, wait);
+    struct neap_session *session = neap_session_ref(serving->session);
+    serving->link.mode = NEAP_LINK_FOREIGN; /* it is not received here */
+    if (neap_wait_end(wait) == NEAP_TIMEOUT)
+        refuse(serving);
+    else
+        finish(serving);
+    neap_session_unref(session);
 }
 
 /* --- requests --- */
@@ -353,15 +364,15 @@ static void put_down(struct neap_serving *serving) {
 
 static void begin(struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
-    bool once = (link->op & NEAP_OP_TRY) != 0, passes = neap_object_is_proxy(link->object);
-    if (!passes) link->op &= NEAP_OP_MASK; /* a proxy passes it on */
-    int code = neap_wait_serve(&serving->wait, link, once && !passes);
-    if (code == 0) {
+    bool once = (link->op & NEAP_OP_TRY) != 0;
+    if (!neap_object_is_proxy(link->object)) link->op &= NEAP_OP_MASK; /* a proxy passes it on */
+    int code = neap_wait_serve(&serving->wait, link, once);
+    if (code == 0)
         finish(serving);
-    } else if (code != NEAP_PARKED) {
-        if (code == NEAP_TIMEOUT) neap_reply_refuse(serving->session, serving->id, false, NEAP_TIMEOUT);
+    else if (code == NEAP_TIMEOUT)
+        refuse(serving);
+    else if (code != NEAP_PARKED)
         give_up(serving);
-    }
     put_down(serving);
 }
 

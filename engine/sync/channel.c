@@ -182,6 +182,10 @@ static void on_share(struct neap_object *object) {
         neap_lanes_new(&channel->buffer, channel->capacity); /* without memory there is just no quick way */
 }
 
+bool neap_channel_awaits(struct neap_object *object, const struct neap_link *link) {
+    return link->op == NEAP_CHANNEL_RECV && neap_channel_await((struct neap_channel *)object);
+}
+
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_channel *channel = (struct neap_channel *)object;
     if (link->op == NEAP_CHANNEL_SEND)
@@ -208,6 +212,7 @@ void neap_channel_init(struct neap_channel *channel, const struct neap_class *cl
     channel->lanes = NULL;
     atomic_init(&channel->loan, NULL);
     channel->last_first = false;
+    channel->has_tries = false;
     channel->reserved = 0;
     atomic_init(&channel->is_credited, false);
     channel->idle = 0;
@@ -304,6 +309,7 @@ const struct neap_class neap_channel_class = {
     .verbs = verbs,
     .destroy = destroy,
     .attempt = neap_channel_attempt,
+    .awaits = neap_channel_awaits,
     .enlist = neap_channel_enlist,
     .hint = neap_channel_hint,
     .look = neap_channel_look_for,

@@ -39,6 +39,7 @@ struct neap_channel {
     uint64_t turns;           /* messages that have been handed over, or taken from the buffer under the guard. guard */
     struct neap_lanes *lanes; /* the quick way, once shared; NULL: none. Owned; written before the object is shared */
     bool last_first;          /* of the receivers that wait the one which came last is served first. Constant */
+    bool has_tries;           /* somebody may wait only for what is on its way: see channel_credit.c. guard */
     _Atomic(struct neap_loan *)
         loan;                 /* what is lent of the buffer's front; NULL: nothing. Written under the guard; relaxed */
     struct neap_list credits; /* neap_credit: of processes that send without asking. guard */
@@ -80,6 +81,7 @@ bool neap_channel_is_over(const struct neap_channel *channel);
 
 /* For classes that embed a channel: neap_class functions over `channel`. */
 bool neap_channel_attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch);
+bool neap_channel_awaits(struct neap_object *object, const struct neap_link *link);
 void neap_channel_enlist(struct neap_object *object, struct neap_link *link);
 bool neap_channel_hint(struct neap_object *object, const struct neap_link *link);
 void neap_channel_look_for(struct neap_object *object, const struct neap_link *link);

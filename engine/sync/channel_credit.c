@@ -8,7 +8,9 @@
  *   2. Who finds the channel full has what is not used recalled first; so nothing is refused for the sake of what
  *      nobody sends.
  *   3. What is on its way was sent: a channel that is closed has it received yet, and until it has come its receivers
- *      wait. Who wants to receive looks for it before he finds nothing (neap_channel_look).
+ *      wait. Who wants to receive looks for it before he finds nothing (neap_channel_look). Another process that tries
+ *      to is not answered before it has come: whoever reads its link can read no other one. But nobody waits for what
+ *      is sent later.
  *   4. More is granted once what has come is in, and as receivers make room; but not while the link is being read: else
  *      who reads it would never come to an end. Who waits to send comes first.
  *   5. While any place is reserved the quick way is closed; so what nobody uses is recalled after some sends of
@@ -78,6 +80,25 @@ size_t neap_channel_on_its_way(const struct neap_channel *channel) {
     return count;
 }
 
+/* For all of them: so that no count that is compared is an old one. */
+bool neap_channel_await(struct neap_channel *channel) {
+    bool awaited = false;
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next)
+        if (neap_credit_await(credit_of(node))) awaited = true;
+    if (awaited) channel->has_tries = true;
+    return awaited;
+}
+
+/* Something has come, or will not. Those that wait for it, and for nothing else, have it or are dismissed. */
+static void dismiss_tries(struct neap_channel *channel, struct neap_batch *batch) {
+    if (!channel->has_tries) return;
+    for (struct neap_list *node = channel->credits.next; node != &channel->credits; node = node->next)
+        if (neap_credit_is_awaited(credit_of(node))) return;
+    channel->has_tries = false;
+    neap_waiters_dismiss(&channel->receivers, batch);
+    neap_waiters_dismiss(&channel->pollers, batch);
+}
+
 void neap_channel_credit(struct neap_channel *channel, struct neap_credit *credit) {
     struct neap_batch batch = {NULL, NULL};
     if (quota_most(channel) == 0) return;
@@ -110,6 +131,7 @@ int neap_channel_accept(struct neap_channel *channel, struct neap_credit *credit
         neap_channel_deliver(channel, message, priority, &batch);
         neap_channel_admit_senders(channel, &batch);
         neap_channel_end_if_over(channel, &batch);
+        dismiss_tries(channel, &batch);
         *due = neap_credit_reserved(credit) <= credit->quota / 2;
         code = 0;
     }
@@ -137,6 +159,7 @@ void neap_channel_end_credit(struct neap_channel *channel, struct neap_credit *c
         neap_channel_use_room(channel, &batch);
         neap_channel_publish(channel);
         neap_channel_end_if_over(channel, &batch);
+        dismiss_tries(channel, &batch);
         if (channel->credit_ended != NULL) channel->credit_ended(channel, &batch);
     }
     neap_channel_end_change(channel, &batch);

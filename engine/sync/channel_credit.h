@@ -28,6 +28,8 @@ bool neap_channel_is_coming(struct neap_channel *channel);
 
 /* Messages that have been sent by credit, and have not come. */
 size_t neap_channel_on_its_way(const struct neap_channel *channel);
+/* Are there any? Then whoever tries to receive, and is enlisted now, is dismissed when they have come. */
+bool neap_channel_await(struct neap_channel *channel);
 
 /* --- guard held, for the channel itself --- */
 

@@ -33,7 +33,7 @@ void neap_credit_init(struct neap_credit *credit, const struct neap_credit_class
     credit->class = class;
     credit->slot = slot;
     neap_list_init(&credit->node);
-    credit->came = credit->limit = sent;
+    credit->came = credit->limit = credit->awaited = sent;
     credit->came_before = sent;
     credit->serial = 0;
     credit->quota = 0;
@@ -45,6 +45,11 @@ void neap_credit_init(struct neap_credit *credit, const struct neap_credit_class
 uint32_t neap_credit_on_its_way(const struct neap_credit *credit) {
     uint32_t coming = sent_in(atomic_load(&credit->slot->word)) - credit->came, reserved = neap_credit_reserved(credit);
     return coming < reserved ? coming : reserved;
+}
+
+bool neap_credit_await(struct neap_credit *credit) {
+    credit->awaited = credit->came + neap_credit_on_its_way(credit);
+    return neap_credit_is_awaited(credit);
 }
 
 void neap_credit_grant(struct neap_credit *credit, uint32_t count) {

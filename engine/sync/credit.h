@@ -41,6 +41,7 @@ struct neap_credit {
     uint32_t came;                         /* messages that have come by it, ever */
     uint32_t limit;                        /* so many may come: limit - came places are reserved */
     uint32_t quota;                        /* no more than so many are; grows while they are used */
+    uint32_t awaited;                      /* until so many have come: see neap_credit_await */
     uint32_t came_before;                  /* those that had when it was last told of the slot */
     bool told;                             /* of the slot */
     bool ended;                            /* nothing is granted any more, for good */
@@ -53,6 +54,11 @@ void neap_credit_init(struct neap_credit *credit, const struct neap_credit_class
 static inline uint32_t neap_credit_reserved(const struct neap_credit *credit) { return credit->limit - credit->came; }
 /* Those of them that have been sent: they come, unless the link ends. */
 uint32_t neap_credit_on_its_way(const struct neap_credit *credit);
+/* Whoever tries to receive waits until these have come. Are there any? */
+bool neap_credit_await(struct neap_credit *credit);
+static inline bool neap_credit_is_awaited(const struct neap_credit *credit) {
+    return (int32_t)(credit->awaited - credit->came) > 0;
+}
 /* So many more, which the caller has reserved before. */
 void neap_credit_grant(struct neap_credit *credit, uint32_t count);
 /* Nothing more can be sent by it: returns how many places are not reserved any more. What is on its way comes. */

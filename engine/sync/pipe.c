@@ -40,6 +40,10 @@ static void look(struct neap_object *object, const struct neap_link *link) {
     neap_channel_look_for(object, link->op == NEAP_STREAM_POLL ? &receiver : link);
 }
 
+static bool awaits(struct neap_object *object, const struct neap_link *link) {
+    return neap_channel_awaits(object, link->op == NEAP_STREAM_POLL ? &receiver : link);
+}
+
 static void close_stream(struct neap_stream *stream) {
     struct neap_message none;
     neap_message_clear(&none);
@@ -76,6 +80,7 @@ const struct neap_class neap_stream_class = {
     .verbs = verbs,
     .destroy = destroy_stream,
     .attempt = attempt,
+    .awaits = awaits,
     .enlist = enlist,
     .hint = hint,
     .look = look,

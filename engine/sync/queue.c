@@ -92,6 +92,7 @@ const struct neap_class neap_queue_class = {
     .verbs = verbs,
     .destroy = destroy,
     .attempt = attempt,
+    .awaits = neap_channel_awaits,
     .enlist = enlist,
     .hint = hint,
     .look = neap_channel_look_for,

@@ -109,6 +109,8 @@ void *farther(void *object) {
     return next;
 }
 
+void *beside(void *object) { return cross(sessions[1][0], sessions[1][1], object); }
+
 void *home(void *proxy) { return cross(sessions[0][1], sessions[0][0], proxy); }
 
 void unref(void *object) { neap_object_unref(object); }

@@ -29,6 +29,9 @@ void kill_link(int i);
 void *away(void *object);
 void *farther(void *object);
 void *home(void *proxy);
+/* `object` of the upper process of link 1 as the lower one sees it. With one of the topmost process, link 1 leads from
+ * that to a second process below it. */
+void *beside(void *object);
 
 void unref(void *object);
 struct neap_channel *new_channel(size_t capacity);

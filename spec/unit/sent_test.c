@@ -275,6 +275,186 @@ static void a_proxy_that_comes_anew_is_told_too(void **state) {
     unref(channel);
 }
 
+/* --- who tries from a third process, as this one hears before what is on its way has come --- */
+
+/* Asked for, and the request has arrived: link 0 is not read meanwhile. */
+static int try_from_beside(struct actor *actor, void *proxy, int op) {
+    start(actor, proxy, op | NEAP_OP_TRY, NEAP_FOREVER);
+    neap_wire_pump(wires[1][0]);
+    neap_wire_pump(wires[1][1]);
+    settle(&here);
+    if (actor->code == NEAP_PARKED) return NEAP_PARKED;
+    return outcome(actor);
+}
+
+static void who_tries_finds_what_is_on_its_way(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel), *third = beside(channel);
+    borrow(channel, proxy);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    assert_int_equal(try_from_beside(&c, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(received(&b), 1);
+    assert_int_equal(after(&c), NEAP_TIMEOUT);
+    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_TIMEOUT);
+    unref(third);
+    unref(proxy);
+    unref(channel);
+}
+
+static void who_tries_comes_after_who_waits(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel), *third = beside(channel);
+    borrow(channel, proxy);
+    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    assert_int_equal(after(&c), 0);
+    assert_int_equal(received(&c), 1);
+    assert_int_equal(after(&b), NEAP_TIMEOUT);
+    unref(third);
+    unref(proxy);
+    unref(channel);
+}
+
+static void who_tries_waits_for_all_that_was_sent_before(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel), *third = beside(channel);
+    borrow(channel, proxy);
+    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    for (int i = 1; i <= 2; i++) assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    assert_int_equal(after(&c), 0);
+    assert_int_equal(received(&c), 1);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(received(&b), 2);
+    unref(third);
+    unref(proxy);
+    unref(channel);
+}
+
+static void who_waits_goes_on_when_others_have_tried(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel), *third = beside(channel);
+    borrow(channel, proxy);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    assert_int_equal(start(&c, third, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    neap_wire_pump(wires[1][0]);
+    assert_int_equal(after(&b), 0);
+    assert_int_equal(received(&b), 1);
+    assert_int_equal(after(&c), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(after(&c), 0);
+    assert_int_equal(received(&c), 2);
+    unref(third);
+    unref(proxy);
+    unref(channel);
+}
+
+static void who_polls_tries_too(void **state) {
+    (void)state;
+    struct neap_pipe *first, *second;
+    assert_int_equal(neap_pipe_new(false, &first, &second), 0);
+    void *stream = made(first->in), *proxy = away(stream), *third = beside(stream);
+    borrow(stream, proxy);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_STREAM_POLL), NEAP_PARKED);
+    assert_int_equal(after(&b), 0);
+    take_now(stream, 1);
+    start(&c, stream, NEAP_STREAM_RECV, NEAP_FOREVER);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_STREAM_POLL), NEAP_PARKED);
+    assert_int_equal(after(&b), NEAP_TIMEOUT);
+    assert_int_equal(after(&c), 0);
+    unref(third);
+    unref(proxy);
+    unref(first);
+    unref(second);
+}
+
+/* What is counted, and never published: its process is about to send it, or has died there. */
+static void count_one(void *proxy) { assert_true(neap_credit_use(atomic_load(&neap_proxy_of(proxy)->ahead.credit))); }
+
+static void who_tries_waits_for_nothing_that_was_sent_later(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel), *third = beside(channel);
+    borrow(channel, proxy);
+    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    count_one(proxy);
+    assert_int_equal(after(&b), NEAP_TIMEOUT);
+    assert_int_equal(after(&c), 0);
+    unref(third);
+    unref(proxy);
+    unref(channel);
+}
+
+static void who_tries_does_not_wait_for_the_dead(void **state) {
+    (void)state;
+    for (int closes = 0; closes < 2; closes++) {
+        struct neap_channel *channel = new_channel(64);
+        struct neap_message reason = integer(77);
+        void *proxy = away(channel), *third = beside(channel);
+        borrow(channel, proxy);
+        count_one(proxy);
+        assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+        if (closes) assert_true(neap_channel_close(channel, &reason));
+        neap_message_fini(&reason);
+        assert_int_equal(after(&b), NEAP_PARKED);
+        if (closes) kill_link(0);
+        unref(proxy); /* else nobody sends any more */
+        assert_int_equal(after(&b), closes ? NEAP_CLOSED : NEAP_TIMEOUT);
+        if (closes) assert_int_equal(received(&b), 77);
+        unref(third);
+        unref(channel);
+    }
+}
+
+static void who_tries_may_die_meanwhile(void **state) {
+    (void)state;
+    struct neap_channel *channel = new_channel(64);
+    void *proxy = away(channel), *third = beside(channel);
+    borrow(channel, proxy);
+    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    neap_wire_close(wires[1][1]);
+    neap_wire_pump(wires[1][0]);
+    deliver();
+    take_now(channel, 1);
+    assert_int_equal(after(&b), NEAP_BROKEN);
+    unref(third);
+    unref(proxy);
+    unref(channel);
+}
+
+/* One lives next door, where something is on its way; the other in a process behind that. */
+static void who_tries_several_waits_for_all_of_them(void **state) {
+    (void)state;
+    struct neap_channel *near = new_channel(64), *far = new_channel(64);
+    void *sender = home(near), *third = beside(near), *fourth = farther(far);
+    borrow(near, sender);
+    count_one(sender);
+    add_link(&b, 0, fourth, NEAP_CHANNEL_RECV | NEAP_OP_TRY);
+    add_link(&b, 1, third, NEAP_CHANNEL_RECV | NEAP_OP_TRY);
+    assert_int_equal(start_links(&b, 2, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(after(&b), NEAP_PARKED);
+    kill_link(0);
+    assert_int_equal(after(&b), NEAP_TIMEOUT);
+    unref(fourth);
+    unref(third);
+    unref(sender);
+    unref(far);
+    unref(near);
+}
+
 /* --- what makes no sense --- */
 
 static void send_frame(uint8_t type, const uint32_t *numbers, size_t count) {
@@ -403,6 +583,15 @@ int main(void) {
         PROCESSES_TEST(another_process_is_not_kept_out),
         PROCESSES_TEST(who_polls_a_pipe_finds_it),
         PROCESSES_TEST(a_proxy_that_comes_anew_is_told_too),
+        PROCESSES_TEST(who_tries_finds_what_is_on_its_way),
+        PROCESSES_TEST(who_tries_comes_after_who_waits),
+        PROCESSES_TEST(who_tries_waits_for_all_that_was_sent_before),
+        PROCESSES_TEST(who_waits_goes_on_when_others_have_tried),
+        PROCESSES_TEST(who_polls_tries_too),
+        PROCESSES_TEST(who_tries_waits_for_nothing_that_was_sent_later),
+        PROCESSES_TEST(who_tries_does_not_wait_for_the_dead),
+        PROCESSES_TEST(who_tries_may_die_meanwhile),
+        PROCESSES_TEST(who_tries_several_waits_for_all_of_them),
         PROCESSES_TEST(what_was_not_granted_ends_the_link),
         PROCESSES_TEST(frames_that_make_no_sense_end_the_link),
         PROCESSES_TEST(without_memory_it_is_asked_for_or_fails),
