@@ -196,22 +196,33 @@ describe("a map", function()
 end)
 
 describe("an item that cannot be sent", function()
-  it("raises, and what has not begun of those before it never does", function()
-    local pool <close> = neap.pool(1)
-    local begun, gate, ran = neap.event(), neap.event(), neap.value("i64")
-    local first = pool:submit(function()
-      begun:set()
-      gate:wait()
-    end)
-    begun:wait()
-    local list = { 1, 2, coroutine.create(print), 4 }
+  it("raises before anything is sent, though there is no place for all of them in the queue", function()
+    local pool <close> = neap.pool { workers = 1, queue_limit = 1 }
+    local ran = neap.value("i64")
+    local list = { 1, 2, 3, 4, { at = coroutine.create(print) }, 6 }
     for _, name in ipairs({ "map", "map_async" }) do
-      raises("cannot send list%[3%]: coroutine", pool[name], pool, function() ran:add(1) end, list, { chunksize = 1 })
+      raises("^spec/pool_map_spec.lua:%d+: cannot send list%[5%].at: coroutine", function()
+        pool[name](pool, function() ran:add(1) end, list, { chunksize = 1 })
+      end)
     end
-    gate:set()
-    first:result()
+    raises("^spec/pool_map_spec.lua:%d+: cannot send list%[2%]%[1%]: userdata", function()
+      pool:starmap(function() ran:add(1) end, { { 1 }, { io.stdout } }, { chunksize = 1 })
+    end)
     pool:join()
     assert.are.equal(0, ran:get())
+  end)
+
+  it("does not keep the others from being sent the next time", function()
+    local pool <close> = neap.pool { workers = 1, queue_limit = 1 }
+    local function sum(item) return item.a + item.b end
+    local list = {}
+    for i = 1, 20 do list[i] = { a = i, b = i } end
+    list[21] = coroutine.create(print)
+    raises("cannot send list%[21%]: coroutine", pool.map, pool, sum, list, { chunksize = 3 })
+    list[21] = nil
+    local sums = pool:map(sum, list, { chunksize = 3, timeout = 60 })
+    assert.are.equal(20, #sums)
+    for i = 1, 20 do assert.are.equal(2 * i, sums[i]) end
   end)
 end)
 

@@ -11,6 +11,7 @@
 #include "bindings/handle/remote.h"
 #include "bindings/module.h"
 #include "bindings/pool/worker.h"
+#include "bindings/state/registry.h"
 #include "bindings/sync/future.h"
 #include "bindings/task/await.h"
 #include "bindings/task/ending.h"
@@ -74,6 +75,8 @@ static int tell(lua_State *L, uint8_t method) {
 
 /* --- submitting --- */
 
+static const char call_key; /* registry: the metatable of calls that have been encoded */
+
 enum { POOL = 1, FUTURE }; /* the stack of submit, once the function and its arguments have been encoded */
 
 /* Work that fails at once; the call is taken over. NULL: no memory, or the other process has gone. */
@@ -128,13 +131,20 @@ static int applied(lua_State *L, struct neap_task *task, int code) {
     return neap_handle_join(L);
 }
 
-/* Stack: pool, function, arguments. */
-static int submit(lua_State *L, int64_t flags, neap_finish finish) {
-    struct neap_object *pool = check(L);
+/* Does the work of the pool leave this process? */
+static bool leaves(struct neap_object *pool) {
+    return neap_remote_test(pool) != NULL || kind_of(pool) == NEAP_POOL_PROCESSES;
+}
+
+/* Stack: anything, function, arguments. */
+static void encode(lua_State *L, bool to_leave, struct neap_message *call) {
     neap_argument_type(L, 2, LUA_TFUNCTION);
-    struct neap_task *task = neap_await_begin(L);
-    bool leaves = neap_remote_test(pool) != NULL || kind_of(pool) == NEAP_POOL_PROCESSES;
-    neap_encode_call(L, 2, lua_gettop(L) - 2, leaves, &task->link.message);
+    neap_encode_call(L, 2, lua_gettop(L) - 2, to_leave, call);
+}
+
+/* Stack: pool, and the call that is in task->link.message, of a wait that has begun. */
+static int submit_encoded(lua_State *L, struct neap_task *task, int64_t flags, neap_finish finish) {
+    struct neap_object *pool = check(L);
     lua_settop(L, POOL);
     neap_future_push_empty(L);
     task->link.object = pool;
@@ -143,11 +153,48 @@ static int submit(lua_State *L, int64_t flags, neap_finish finish) {
     return neap_await(L, &task->link, 1, NEAP_FOREVER, finish);
 }
 
+/* Stack: pool, function, arguments. */
+static int submit(lua_State *L, int64_t flags, neap_finish finish) {
+    struct neap_task *task = neap_await_begin(L);
+    encode(L, leaves(check(L)), &task->link.message);
+    return submit_encoded(L, task, flags, finish);
+}
+
 /* pool:submit(fn, ...) */
 static int pool_submit(lua_State *L) { return submit(L, 0, submitted); }
 
 /* pool:apply(fn, ...) */
 static int pool_apply(lua_State *L) { return submit(L, 0, applied); }
+
+/* --- for the Lua half --- */
+
+static int call_collected(lua_State *L) {
+    neap_message_fini(lua_touserdata(L, 1));
+    return 0;
+}
+
+int neap_pool_encode(lua_State *L) {
+    bool to_leave = leaves(check(L));
+    struct neap_message *call = lua_newuserdatauv(L, sizeof *call, 0);
+    neap_message_clear(call);
+    neap_registry_set_end(L, &call_key, call_collected);
+    lua_replace(L, 1);
+    encode(L, to_leave, call);
+    lua_settop(L, 1);
+    return 1;
+}
+
+int neap_pool_are_plain(lua_State *L) {
+    lua_Integer count = lua_tointeger(L, 2);
+    bool plain = true;
+    for (lua_Integer at = 1; at <= count && plain; at++) {
+        int type = lua_rawgeti(L, 1, at);
+        plain = type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_TSTRING;
+        lua_pop(L, 1);
+    }
+    lua_pushboolean(L, plain);
+    return 1;
+}
 
 /* The id among the work of its pool. */
 static uint64_t id_of_future(struct neap_object *future) {
@@ -158,8 +205,12 @@ static uint64_t id_of_future(struct neap_object *future) {
 int neap_pool_submit_quiet(lua_State *L) {
     bool leads = lua_isboolean(L, 2) && lua_toboolean(L, 2);
     uint64_t batch = lua_isuserdata(L, 2) ? id_of_future(neap_box_check(L, 2, NEAP_HANDLE_FUTURE)) : 0;
+    struct neap_message *call = lua_touserdata(L, 3);
     lua_remove(L, 2);
-    return submit(L, neap_pool_flags(true, leads, batch), submitted);
+    if (call == NULL) return submit(L, neap_pool_flags(true, leads, batch), submitted);
+    struct neap_task *task = neap_await_begin(L);
+    neap_message_move(&task->link.message, call);
+    return submit_encoded(L, task, neap_pool_flags(true, leads, batch), submitted);
 }
 
 /* --- the end --- */

@@ -18,6 +18,10 @@ void neap_pool_push_name(lua_State *L, struct neap_object *pool);
 /* For the Lua half: (pool, batch, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. `batch`:
  * nil; true, it is the first of a batch; or the future of that one, and then it returns nil once one has failed. */
 int neap_pool_submit_quiet(lua_State *L);
+/* The same: (pool, fn, ...) -> call, which takes the place of fn, ... in submit. */
+int neap_pool_encode(lua_State *L);
+/* (items, count): are all of them such that there is nothing in them which cannot be sent? */
+int neap_pool_are_plain(lua_State *L);
 
 /* The same, of supervisor.c:
  *   open(kind, workers, limit, name) -> pool   without workers yet

@@ -184,6 +184,8 @@ const luaL_Reg neap_pool_internals[] = {{"open", open_pool},
                                         {"fulfil", fulfil},
                                         {"methods", methods},
                                         {"submit", neap_pool_submit_quiet},
+                                        {"encode", neap_pool_encode},
+                                        {"are_plain", neap_pool_are_plain},
                                         {"drop", neap_future_drop},
                                         {"worker", neap_worker_open},
                                         {NULL, NULL}};

@@ -93,9 +93,9 @@ function Pool:apply_async(fn, args, callback, error_callback) end
 ---errors, by index; both have gaps. A chunk that fails as a whole (its worker died, a result cannot be sent) is then the error of
 ---each of its items.
 ---
----Errors: an item that cannot be sent (`cannot send list[7].conn: userdata`). Chunks are sent one after the other, so that work begins
----at once and a queue with a limit never holds more. So some of the items before it may have been called already, as in Python; what has
----not begun by then never does.
+---Errors: an item that cannot be sent (`cannot send list[7].conn: userdata`), before any is sent. Chunks are sent one after the other,
+---so that work begins at once and a queue with a limit never holds more; but unless all items are booleans, numbers and strings, each
+---is copied before the first one is sent.
 ---
 ---Cancelling, and a timeout: what has not begun never does.
 ---

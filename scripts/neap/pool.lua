@@ -177,23 +177,23 @@ local function new_bar(total) return internal.is_terminal() and neap.progress(ni
 
 local function remaining(deadline) return deadline and math.max(0, deadline - neap.now()) end
 
---- What follows the pool are arguments of engine.submit; those after the batch: what to call, items, how many, how many
--- arguments each of them is, whether errors are collected. An error in sending a chunk speaks of the list, from item
--- `first` on, not of our arguments; it is raised at `level`. Returns what engine.submit does, or nil, "timeout".
-local function submit_chunk(level, first, deadline, pool, batch, ...)
-  local sent, future, message
-  if deadline then
-    sent, future, message = pcall(neap.timeout, remaining(deadline), engine.submit, pool, batch, map_chunk, ...)
-  else
-    sent, future = pcall(engine.submit, pool, batch, map_chunk, ...)
-  end
-  if sent then return future, message end
-  if type(future) ~= "string" then error(future, 0) end
-  future = future:gsub("cannot send args%[1%]", "cannot send function", 1)
-  future = future:gsub("cannot send args%[2%]%[(%d+)%]", function(index)
+--- What `take` returns, which is called with the rest. An error in sending a chunk speaks of the list, from item
+-- `first` on, not of the arguments of map_chunk; it is raised at `level`.
+local function with_chunk(level, first, take, ...)
+  local sent, result, message = pcall(take, ...)
+  if sent then return result, message end
+  if type(result) ~= "string" then error(result, 0) end
+  result = result:gsub("cannot send args%[1%]", "cannot send function", 1)
+  result = result:gsub("cannot send args%[2%]%[(%d+)%]", function(index)
     return ("cannot send list[%d]"):format(first + math.tointeger(index) - 1)
   end, 1)
-  error(future, level)
+  error(result, level)
+end
+
+--- What follows the deadline are arguments of engine.submit. Returns what that does, or nil, "timeout".
+local function submit_chunk(level, first, deadline, ...)
+  if not deadline then return with_chunk(level, first, engine.submit, ...) end
+  return with_chunk(level, first, neap.timeout, remaining(deadline), engine.submit, ...)
 end
 
 local dropping = {
@@ -225,6 +225,7 @@ end
 --- The items as they are now, and how many: others may change the list while we wait for a place in the queue.
 local function copy(list)
   local items, count = {}, #list
+  if type(list) == "table" and not getmetatable(list) then return table.move(list, 1, count, 1, items), count end
   for at = 1, count do items[at] = list[at] end
   return items, count
 end
@@ -242,6 +243,26 @@ local function count_arguments(items, count)
   return counts
 end
 
+--- What makes the call of the chunk from an item on: map_chunk, what that is to call, items, how many, how many
+-- arguments each of them is, whether errors are collected.
+local function slicer(fn, items, count, counts, size, collects)
+  return function(first)
+    local length = math.min(size, count - first + 1)
+    local slice = table.move(items, first, first + length - 1, 1, {})
+    local spread = counts and table.move(counts, first, first + length - 1, 1, {})
+    return map_chunk, fn, slice, length, spread, collects
+  end
+end
+
+--- The chunks, encoded, each under its first item: so one that cannot be sent is found before any is. nil: all can, and
+-- each is encoded when there is a place for it, while others are worked on already.
+local function encode_ahead(level, pool, chunk, items, count, size)
+  if engine.are_plain(items, count) then return nil end
+  local calls = {}
+  for first = 1, count, size do calls[first] = with_chunk(level + 1, first, engine.encode, pool, chunk(first)) end
+  return calls
+end
+
 --- Submits all of a list. What has not ended is dropped when the batch is closed. `star`: items are lists of arguments.
 -- nil: there was no place for all before the deadline.
 local function begin(pool, fn, list, options, deadline, star)
@@ -254,13 +275,16 @@ local function begin(pool, fn, list, options, deadline, star)
   local _ <close> = setmetatable({}, { -- a task that is cancelled here leaves nothing behind
     __close = function(_, err) if err ~= nil then dropping.__close(batch) end end,
   })
+  local chunk = slicer(fn, all, count, counts, size, options.collect)
+  local calls = encode_ahead(4, pool, chunk, all, count, size)
   for first = 1, count, size do
-    local length = math.min(size, count - first + 1)
-    local items = table.move(all, first, first + length - 1, 1, {})
-    local spread = counts and table.move(counts, first, first + length - 1, 1, {})
     local lead = not options.collect and (batch[1] or true) or nil
-    local future, message =
-      submit_chunk(4, first, deadline, pool, lead, fn, items, length, spread, options.collect)
+    local future, message
+    if calls then
+      future, message = submit_chunk(4, first, deadline, pool, lead, calls[first])
+    else
+      future, message = submit_chunk(4, first, deadline, pool, lead, chunk(first))
+    end
     if message then return dropping.__close(batch) end
     if not future then break end -- one of the others has failed
     batch[#batch + 1] = future
@@ -409,7 +433,8 @@ local function feed(stream)
     stream.room:acquire()
     local items, count = stream.read(stream.size)
     if count == 0 then return end
-    local future = submit_chunk(0, first, nil, stream.pool, nil, stream.fn, items, count, nil, stream.collect)
+    local future =
+      submit_chunk(0, first, nil, stream.pool, nil, map_chunk, stream.fn, items, count, nil, stream.collect)
     if stream.closed then return engine.drop(future) end
     table.insert(stream.chunks, { future = future, first = first, count = count })
     first = first + count
