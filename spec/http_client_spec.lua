@@ -713,6 +713,28 @@ describe("what goes wrong", function()
     end
   end)
 
+  it("may be an answer whose length is said in two ways, or is no number", function()
+    for _, lengths in ipairs({ "Content-Length: 5\r\ncontent-length: 7", "Content-Length: 5, 7", "Content-Length: 5x",
+      "Content-Length: +5", "Content-Length:", "Content-Length: 5,", "Content-Length: " .. ("9"):rep(20),
+      "Content-Length: 7\r\nX: y\r\nContent-Length: 5" }) do
+      local server <close> = servers.raw(function(stream)
+        stream:write("HTTP/1.1 200 OK\r\n" .. lengths .. "\r\n\r\nseven b")
+      end)
+      assert.matches("[Ll]ength", fails_with("EPROTO", http.get(server.url)), lengths)
+    end
+  end)
+
+  it("is not a length that is said twice alike, nor one of another answer", function()
+    local server <close> = servers.raw(function(stream, head)
+      if head[1]:find("/there", 1, true) then
+        stream:write("HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\nContent-Length: 4 \r\n\r\nbody")
+      else
+        stream:write("HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n")
+      end
+    end)
+    assert.are.equal("body", assert(http.get(server.url)).body)
+  end)
+
   it("may be a proxy that does not lead on", function()
     local proxy <close> = servers.raw(function(stream)
       stream:write("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")

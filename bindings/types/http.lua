@@ -43,7 +43,7 @@ local neap = {}
 ---status. Where there is none, it is nil, a message, and a code: "ECONNREFUSED" (a proxy that refuses to lead on, too), "ECONNRESET", "EAI_NONAME" (no such
 ---host), "timeout", "certificate" (the other side's is not trusted, or the file has none), "tls" (no common TLS), "EOF" (it ends in the
 ---middle), "EMSGSIZE" (its head or body is too large), "ELOOP" (too many redirects), "EINVAL" (no such URL), "EPROTO" (that is no HTTP,
----or its chunks are malformed), "EMFILE" (no descriptor is left), and those of a file that cannot be read or written. The functions that are given run in the task that asks, and an error in one of them is raised there.
+---its chunks are malformed, or it has two lengths), "EMFILE" (no descriptor is left), and those of a file that cannot be read or written. The functions that are given run in the task that asks, and an error in one of them is raised there.
 ---@class neap.Http
 local Http = {}
 

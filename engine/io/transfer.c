@@ -10,6 +10,8 @@
  *            Lines that stand behind a body are not kept.
  * BOUNDS     A head that is too long, or a body beyond its limit, fails the transfer where it is noticed: nothing that
  *            the other side sends can use up memory. Bodies are counted as unpacked.
+ * STRICT     A body whose length is said in two ways is nobody's: what one reader takes for its end is the middle of
+ *            it for another. A length beside chunks does not count, as RFC 9112 has it.
  * REWIND     A request may have to be sent once more: to where a redirect leads, or when a connection that was kept
  *            turns out to be dead. A body that was given whole can be; of one in pieces, nothing may have gone yet. */
 #include "io/transfer.h"
@@ -31,6 +33,8 @@ enum {
     HEAD_MAX = 256 * 1024     /* bytes of an answer's head */
 };
 
+static const char head_too_large[] = "the head is too large";
+
 /* --- news --- */
 
 enum neap_transfer_news neap_transfer_news(const struct neap_transfer *transfer) {
@@ -50,9 +54,10 @@ static void tell(struct neap_transfer *transfer) {
 
 /* --- callbacks of libcurl; each is given the transfer --- */
 
-/* What libcurl takes for an error of ours: `code` is the reason. */
-static size_t refuse(struct neap_transfer *transfer, int code) {
+/* What libcurl takes for an error of ours: `code` is why, and `reason`, which may be NULL. */
+static size_t refuse(struct neap_transfer *transfer, int code, const char *reason) {
     transfer->code = code;
+    transfer->reason = reason;
     return 0;
 }
 
@@ -76,7 +81,39 @@ static void begin_head(struct neap_transfer *transfer) {
     const struct neap_curl *curl = &transfer->agent->curl;
     neap_inbox_fini(&transfer->head);
     transfer->head_ended = false;
+    transfer->length = -1;
     if (neap_transfer_status(transfer) == 303) curl->easy_setopt(transfer->errand.easy, CURLOPT_CUSTOMREQUEST, NULL);
+}
+
+static void skip_blanks(const char **place, const char *end) {
+    while (*place < end && strchr(" \t\r\n", **place) != NULL) ++*place;
+}
+
+/* The number that stands at `place`, which is moved behind it and the blanks around it; -1: none, or one too large. */
+static int64_t take_number(const char **place, const char *end) {
+    int64_t number = -1;
+    skip_blanks(place, end);
+    for (; *place < end && **place >= '0' && **place <= '9'; ++*place) {
+        if (number > INT64_MAX / 10 - 1) return -1;
+        number = (number < 0 ? 0 : number * 10) + (**place - '0');
+    }
+    skip_blanks(place, end);
+    return number;
+}
+
+/* Looks whether a line of the head says how long the body is. False: it says no number, or another one than was said
+ * before. libcurl would believe the last one. */
+static bool check_length(struct neap_transfer *transfer, const char *line, size_t size) {
+    static const char name[] = "content-length:";
+    const char *place = line + sizeof name - 1, *end = line + size;
+    if (size < sizeof name - 1 || strncasecmp(line, name, sizeof name - 1) != 0) return true;
+    do {
+        int64_t length = take_number(&place, end);
+        if (length < 0 || (transfer->length >= 0 && length != transfer->length)) return false;
+        transfer->length = length;
+        if (place == end) return true;
+    } while (*place++ == ','); /* who joins headers that come more than once makes a list of them */
+    return false;
 }
 
 static size_t receive_head(char *line, size_t unit, size_t count, void *context) {
@@ -85,8 +122,9 @@ static size_t receive_head(char *line, size_t unit, size_t count, void *context)
     transfer->moved_at = neap_clock_now();
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) begin_head(transfer);
     if (transfer->head_ended) return size;
-    if (neap_inbox_size(&transfer->head) + size > HEAD_MAX) return refuse(transfer, UV_EMSGSIZE);
-    if (!put(&transfer->head, line, size)) return refuse(transfer, NEAP_NOMEM);
+    if (neap_inbox_size(&transfer->head) + size > HEAD_MAX) return refuse(transfer, UV_EMSGSIZE, head_too_large);
+    if (!check_length(transfer, line, size)) return refuse(transfer, UV_EPROTO, "the head says no one Content-Length");
+    if (!put(&transfer->head, line, size)) return refuse(transfer, NEAP_NOMEM, NULL);
     transfer->head_ended = size <= 2 && line[0] != ' ' && line[0] != '\t';
     return size;
 }
@@ -98,8 +136,8 @@ static size_t receive_body(char *bytes, size_t unit, size_t count, void *context
         transfer->paused |= CURLPAUSE_RECV;
         return CURL_WRITEFUNC_PAUSE;
     }
-    if (size > transfer->body_left) return refuse(transfer, UV_EMSGSIZE);
-    if (!put(&transfer->body, bytes, size)) return refuse(transfer, NEAP_NOMEM);
+    if (size > transfer->body_left) return refuse(transfer, UV_EMSGSIZE, "the body is larger than max_body");
+    if (!put(&transfer->body, bytes, size)) return refuse(transfer, NEAP_NOMEM, NULL);
     transfer->body_left -= size;
     transfer->received += size;
     transfer->moved_at = neap_clock_now();
@@ -201,8 +239,10 @@ static void ended(struct neap_errand *errand, CURLcode code) {
         say(transfer, "the answer ends in its head");
     else if (transfer->unopened != 0 && transfer->code == transfer->unopened)
         say(transfer, neap_code_text(transfer->code));
+    else if (code != CURLE_OK && transfer->reason != NULL)
+        say(transfer, transfer->reason);
     else if (transfer->code == UV_EMSGSIZE)
-        say(transfer, transfer->head_ended ? "the body is larger than max_body" : "the head is too large");
+        say(transfer, head_too_large);
     else if (code != CURLE_OK && transfer->problem[0] == '\0')
         say(transfer, transfer->agent->curl.easy_strerror(code));
     transfer->paused = 0;

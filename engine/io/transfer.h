@@ -54,8 +54,10 @@ struct neap_transfer {
     bool streams;               /* as in the plan, until neap_transfer_collect */
     bool head_ended;            /* what comes of header lines begins another answer, or stands behind the body */
     bool ended;                 /* see code */
+    int64_t length;             /* bytes of body that the head promises so far; -1: it has not said */
     int unopened;               /* why a socket could not be made; 0: all could */
     int code;                   /* once ended: 0, or why it failed; before: what a callback has found wrong */
+    const char *reason;         /* the same in words, static; NULL: libcurl's will do */
     char problem[CURL_ERROR_SIZE]; /* what libcurl says of it; may be empty */
 };
 
