@@ -483,12 +483,19 @@ describe("bad input to a server:", function()
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length: -1\r\n\r\nx",
+      "POST / HTTP/1.1\r\n" .. host .. "Content-Length : 1\r\n\r\nx",
+      "POST / HTTP/1.1\r\n" .. host .. "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
       "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       "POST / HTTP/1.1\r\n" .. host .. "Transfer-Encoding: chunked\r\n\r\nzz\r\n" }) do
       assert.are.equal(400, ask(server, bytes).status, bytes)
     end
     assert.are.equal(505, ask(server, "GET / HTTP/2.0\r\nHost: x\r\n\r\n").status)
-    assert.are.equal(501, ask(server, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\nx").status)
+    for _, coding in ipairs({ "gzip", "gzip, chunked", "chunked, chunked", "chunked\r\nTransfer-Encoding: chunked" }) do
+      local head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " .. coding
+      assert.are.equal(501, ask(server, head .. "\r\n\r\n0\r\n\r\n").status, coding)
+    end
+    local blanks = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:  Chunked \r\n\r\n0\r\n\r\n"
+    assert.are.equal(200, ask(server, blanks).status)
     assert_goes_on(server)
   end)
 

@@ -7,7 +7,8 @@
  * PIPELINE   The parser is paused behind a request, so that the next one stays in the inbox.
  * LIMITS     are looked at while bytes come: what is too much is never kept.
  * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks,
- *            chunks in HTTP/1.0, a line that goes on in the next, an HTTP/1.1 without a host, any with two. */
+ *            chunks in HTTP/1.0, a space in a header's name, a line that goes on in the next, an HTTP/1.1 without a
+ *            host, any with two. Of codings we know chunks alone, once: the rest is not implemented. */
 #include "io/http_request.h"
 
 #include <string.h>
@@ -119,25 +120,43 @@ bool neap_http_request_has_body(const struct neap_http_request *request) {
     return parser->flags & F_CHUNKED || (parser->content_length > 0 && parser->content_length != UINT64_MAX);
 }
 
-/* How many headers name the host that is meant. */
-static uint32_t count_hosts(const struct neap_http_request *request, const char *base) {
-    static const char host[] = "host";
+/* The parser leaves blanks behind a value with it. */
+static bool is_word(const char *base, struct neap_http_span span, const char *word) {
+    while (span.size > 0 && strchr(" \t", base[span.start + span.size - 1]) != NULL) span.size--;
+    return span.size == strlen(word) && strncasecmp(base + span.start, word, span.size) == 0;
+}
+
+/* How many headers have that name. `last` is set to the last one's value. */
+static uint32_t count_fields(const struct neap_http_request *request, const char *base, const char *name,
+                             struct neap_http_span *last) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < request->count; i++) {
-        const struct neap_http_span *name = &request->fields[i].name;
-        if (name->size == sizeof host - 1 && strncasecmp(base + name->start, host, name->size) == 0) count++;
+        if (!is_word(base, request->fields[i].name, name)) continue;
+        *last = request->fields[i].value;
+        count++;
     }
     return count;
+}
+
+/* Is there a space in a header's name? The parser lets it pass, as a name of which it knows nothing. */
+static bool has_space(const struct neap_http_request *request, const char *base) {
+    for (uint32_t i = 0; i < request->count; i++)
+        if (memchr(base + request->fields[i].name.start, ' ', request->fields[i].name.size) != NULL) return true;
+    return false;
 }
 
 /* 0, or the status to refuse a head with that can be read. */
 static int judge(const struct neap_http_request *request, const char *base) {
     const http_parser *parser = &request->parser;
     if (parser->http_major != 1) return HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED;
-    uint32_t hosts = count_hosts(request, base);
+    struct neap_http_span value;
+    if (has_space(request, base)) return HTTP_STATUS_BAD_REQUEST;
+    uint32_t hosts = count_fields(request, base, "host", &value);
     if (hosts > 1 || (hosts == 0 && parser->http_minor > 0)) return HTTP_STATUS_BAD_REQUEST;
-    if (parser->uses_transfer_encoding && parser->http_minor == 0) return HTTP_STATUS_BAD_REQUEST;
-    if (parser->uses_transfer_encoding && !(parser->flags & F_CHUNKED)) return HTTP_STATUS_NOT_IMPLEMENTED;
+    uint32_t codings = count_fields(request, base, "transfer-encoding", &value);
+    if (codings > 0 && parser->http_minor == 0) return HTTP_STATUS_BAD_REQUEST;
+    bool chunked = codings == 1 && is_word(base, value, "chunked") && parser->flags & F_CHUNKED;
+    if (codings > 0 && !chunked) return HTTP_STATUS_NOT_IMPLEMENTED;
     if (neap_http_request_has_body(request) && !(parser->flags & F_CHUNKED) &&
         parser->content_length > request->body_max)
         return HTTP_STATUS_PAYLOAD_TOO_LARGE;
