@@ -58,6 +58,22 @@ describe("without a descriptor", function()
     end
   end
 
+  it("a signal is refused with the reason, and waited for when there is one again, and ever after", function()
+    local result = support.run_with_few_descriptors(prelude .. [[
+      exhaust()
+      told(neap.signal("HUP"))
+      for _ = 1, 12 do
+        release(1)
+        neap.signal("HUP")
+      end
+      release()
+      assert(neap.signal("HUP")):close()
+      exhaust()
+      assert(neap.signal("HUP")):close()
+      print "well"]])
+    assert.are.same({ status = 0, stdout = "well\n", stderr = "" }, result)
+  end)
+
   it("threads and channels go on", function()
     local result = support.run_with_few_descriptors(prelude .. [[
       exhaust()

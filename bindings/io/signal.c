@@ -36,7 +36,7 @@ int neap_signal_open_handle(lua_State *L) {
     struct neap_signal *signal;
     int code = neap_signal_open(neap_vm_of(L)->engine, number, &signal);
     if (code == NEAP_CLOSED) neap_ending_refuse(L, "wait for a signal");
-    if (code != 0) return luaL_error(L, "cannot wait for signal %d: %s", number, neap_code_text(code));
+    if (code != 0) return neap_push_code(L, code);
     box->object = &signal->object;
     neap_box_register(L, -1, box->object);
     return 1;

@@ -19,8 +19,8 @@ local Signal = {}
 ---SIGILL), or that time slices use (SIGURG). Inside a host: `denied`, unless its config allows `signals`.
 ---
 ---```lua
----local reload <close> = neap.signal("HUP")
----local stop <close> = neap.signal("TERM")
+---local reload <close> = assert(neap.signal("HUP"))
+---local stop <close> = assert(neap.signal("TERM"))
 ---neap.timer(0.01, function() os.execute("kill -HUP " .. neap.getpid()) end)
 ---neap.timer(0.1, function() os.execute("kill -TERM " .. neap.getpid()) end)
 ---local seen = {}
@@ -32,7 +32,9 @@ local Signal = {}
 ---assert(table.concat(seen, " ") == "reloaded stopped")
 ---```
 ---@param signal string|integer
----@return neap.Signal
+---@return neap.Signal?
+---@return string? message
+---@return string? code "EMFILE" and "ENFILE": no descriptor is left
 ---@since 0.1
 function neap.signal(signal) end
 
