@@ -476,6 +476,17 @@ describe("connections", function()
     assert.are.equal(5, server.count)
   end)
 
+  it("leave no descriptor behind that programs would have", function()
+    local server <close> = servers.raw(function(stream) stream:write(servers.answer("yes")) end)
+    local result = run_beside([[
+      local function list() return neap.run({ "ls", "/proc/self/fd" }).stdout end
+      local before = list()
+      assert(neap.http.get(...).status == 200)
+      assert(neap.thread(function(url) return require "neap".http.get(url).status end, ...):join() == 200)
+      print(before == list() or before .. "then " .. list())]], server.url)
+    assert.are.same({ status = 0, stdout = "true\n", stderr = "" }, result)
+  end)
+
   it("are not left to programs that are started meanwhile", function()
     local server <close> = servers.raw(function(stream)
       stream:write(servers.answer("yes"))

@@ -14,7 +14,10 @@
  * IDLE       libcurl waits for no socket of a connection that nobody uses, so that these keep no loop alive. */
 #include "io/agent.h"
 
+#include <fcntl.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -152,9 +155,21 @@ static int open_timer(struct neap_agent *agent) {
     return 0;
 }
 
+/* libcurl opens a pair of sockets for a multi handle, which it does not tell us, and which programs would inherit.
+ * They are the first two descriptors that are free. Where another thread takes one meanwhile, it is marked in vain. */
+static CURLM *make_multi(const struct neap_curl *curl) {
+    int next[2] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
+    for (int i = 0; i < 2; i++)
+        if (next[i] >= 0) close(next[i]);
+    CURLM *multi = curl->multi_init();
+    for (int i = 0; i < 2; i++)
+        if (next[i] >= 0) fcntl(next[i], F_SETFD, FD_CLOEXEC);
+    return multi;
+}
+
 static int open_multi(struct neap_agent *agent) {
     const struct neap_curl *curl = &agent->curl;
-    agent->multi = curl->multi_init();
+    agent->multi = make_multi(curl);
     if (agent->multi == NULL) return NEAP_NOMEM;
     curl->multi_setopt(agent->multi, CURLMOPT_TIMERFUNCTION, set_timer);
     curl->multi_setopt(agent->multi, CURLMOPT_TIMERDATA, agent);
