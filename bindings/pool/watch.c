@@ -16,6 +16,7 @@
 #include "bindings/handle/handle.h"
 #include "bindings/handle/instance.h"
 #include "bindings/pool/pool.h"
+#include "bindings/state/argument.h"
 #include "bindings/task/await.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -300,6 +301,10 @@ int neap_watch_open(lua_State *L) {
         refuse(L, NAME);
     }
     int count = (int)lua_rawlen(L, LIST);
+    if (neap_argument_find_stray(L, LIST, count)) {
+        lua_pushfstring(L, "list of tasks, threads, processes or futures expected, got %s", lua_tostring(L, -1));
+        refuse(L, NAME);
+    }
     struct keeper *keeper = push_keeper(L);
     lua_createtable(L, count, 0);
     for (int i = 1; i <= count; i++) {

@@ -54,9 +54,8 @@ static void fill_from_list(lua_State *L, const struct neap_array *array) {
 /* neap.array(type, length | list) */
 int neap_array_open(lua_State *L) {
     enum neap_type type = neap_check_type(L, 1);
-    bool is_list = lua_istable(L, 2) || lua_isuserdata(L, 2);
-    if (!is_list && lua_type(L, 2) != LUA_TNUMBER) return neap_argument_type_error(L, 2, "length or list");
-    lua_Integer length = is_list ? luaL_len(L, 2) : neap_argument_integer(L, 2);
+    bool is_list = lua_type(L, 2) != LUA_TNUMBER;
+    lua_Integer length = is_list ? neap_argument_list(L, 2, "length or list") : neap_argument_integer(L, 2);
     neap_argument_check(L, length >= 0, 2, "a length must not be negative");
     lua_settop(L, 2);
     const struct neap_array *array = neap_shared_array(L, NEAP_HANDLE_ARRAY, type, (lua_Unsigned)length);

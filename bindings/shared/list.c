@@ -259,9 +259,8 @@ static int extend(lua_State *L) {
     return is_done(L, list, 0, code) ? 0 : await_turn(L, list, 0, extend);
 }
 
-/* Pushes a userdata that keeps the elements of the list at 2, whatever kind of list it is. */
-static void keep_elements(lua_State *L, bool leaves) {
-    lua_Integer count = luaL_len(L, 2);
+/* Pushes a userdata that keeps the `count` elements of the list at 2, whatever kind of list it is. */
+static void keep_elements(lua_State *L, lua_Integer count, bool leaves) {
     struct neap_message list;
     struct neap_message *items = neap_message_new_list(&list, (size_t)count);
     if (items == NULL) {
@@ -280,9 +279,9 @@ static void keep_elements(lua_State *L, bool leaves) {
 /* l:extend(list) */
 static int list_extend(lua_State *L) {
     bool leaves = neap_remote_test(check(L)) != NULL;
-    if (!lua_istable(L, 2) && !lua_isuserdata(L, 2)) return neap_argument_type_error(L, 2, "list");
+    lua_Integer count = neap_argument_list(L, 2, "list");
     lua_settop(L, 2);
-    keep_elements(L, leaves);
+    keep_elements(L, count, leaves);
     lua_replace(L, 2);
     return extend(L);
 }
@@ -328,8 +327,8 @@ static int list_update(lua_State *L) {
 
 /* neap.list([list]) */
 int neap_list_open(lua_State *L) {
-    bool is_list = lua_istable(L, 1) || lua_isuserdata(L, 1);
-    if (!is_list && !lua_isnoneornil(L, 1)) return neap_argument_type_error(L, 1, "list");
+    bool is_list = !lua_isnoneornil(L, 1);
+    lua_Integer count = is_list ? neap_argument_list(L, 1, "list") : 0;
     lua_settop(L, 1);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_LIST, sizeof *box, 0);
     struct neap_sequence *list = neap_sequence_new();
@@ -337,7 +336,7 @@ int neap_list_open(lua_State *L) {
     box->object = &list->object;
     if (!is_list) return 1;
     lua_insert(L, 1);
-    keep_elements(L, false);
+    keep_elements(L, count, false);
     lua_replace(L, 2);
     extend(L);
     lua_settop(L, 1);

@@ -104,6 +104,34 @@ lua_Number neap_argument_number(lua_State *L, int argument) {
     return value;
 }
 
+/* Is the key at the top of the stack, below its value, one of a list of that length? */
+static bool is_of_list(lua_State *L, lua_Integer length) {
+    if (lua_isinteger(L, -2)) return lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= length;
+    if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "n") != 0) return false;
+    return lua_isinteger(L, -1) && lua_tointeger(L, -1) == length;
+}
+
+bool neap_argument_find_stray(lua_State *L, int table, lua_Integer length) {
+    if (lua_getmetatable(L, table)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1))
+        if (!is_of_list(L, length)) {
+            lua_pushfstring(L, "a table with the key '%s'", luaL_tolstring(L, -2, NULL));
+            return true;
+        }
+    return false;
+}
+
+lua_Integer neap_argument_list(lua_State *L, int argument, const char *type) {
+    if (!lua_istable(L, argument) && !lua_isuserdata(L, argument)) neap_argument_type_error(L, argument, type);
+    lua_Integer length = luaL_len(L, argument);
+    if (lua_istable(L, argument) && neap_argument_find_stray(L, argument, length))
+        neap_argument_error(L, argument, lua_pushfstring(L, "%s expected, got %s", type, lua_tostring(L, -1)));
+    return length;
+}
+
 const char *neap_argument_string(lua_State *L, int argument, size_t *size) {
     const char *string = lua_tolstring(L, argument, size);
     if (string == NULL) neap_argument_type_error(L, argument, lua_typename(L, LUA_TSTRING));

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Raises "bad argument #1 to 'send' (message)". There is no result; it is for `return`. */
@@ -32,6 +33,13 @@ lua_Integer neap_argument_integer(lua_State *L, int argument);
 lua_Number neap_argument_number(lua_State *L, int argument);
 /* The string is Lua's. `size` may be NULL. */
 const char *neap_argument_string(lua_State *L, int argument, size_t *size);
+/* The length of a list: of a table, or of a userdata that has one. A table's keys must all be those of elements, for it
+ * would be taken for a list without what stands under another; a table with a metatable is asked for its length alone.
+ * `type` is what is expected, in words. */
+lua_Integer neap_argument_list(lua_State *L, int argument, const char *type);
+/* Pushes "a table with the key 'x'" for such a key, and returns true. `n` is none where it is the length, as
+ * table.pack has it. */
+bool neap_argument_find_stray(lua_State *L, int table, lua_Integer length);
 /* The index of the string in `names`, which NULL ends. `otherwise`: for nil or nothing; NULL: there must be one. */
 int neap_argument_option(lua_State *L, int argument, const char *otherwise, const char *const names[]);
 

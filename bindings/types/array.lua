@@ -26,7 +26,7 @@ local Array = {}
 ---assert(squares[7] == 49 and squares[100] == 10000)
 ---```
 ---
----Errors: the type is unknown; an element is not of the type; no memory or no descriptor is left.
+---Errors: the type is unknown; an element is not of the type, or the list has other keys than those of elements; no memory or no descriptor is left.
 ---@param type neap.Type
 ---@param contents integer|(number|boolean)[] how many zeros; or the elements
 ---@return neap.Array

@@ -31,7 +31,7 @@ local List = {}
 ---assert(#found == 2)
 ---```
 ---
----Errors: an element is nil, or cannot be sent.
+---Errors: an element is nil, or cannot be sent; a table has a key that is none of a list, and no metatable.
 ---@param contents? any[] what is in it at first; a table, or a shared list or array
 ---@return neap.List
 ---@since 0.1
