@@ -247,9 +247,19 @@ describe("a file", function()
     assert.is_false(exists("log.2"))
   end)
 
+  it("may be a pipe that nobody reads yet", function()
+    assert(os.execute("mkfifo " .. folder .. "/log"))
+    local result = run [[
+      print(log.configure({ file = path }))
+      log.info("a")
+      log.flush()
+      print((neap.run({ "head", "-n", "1", path }).stdout:gsub("^%S+ ", ""))) ]]
+    assert.are.same({ status = 0, stdout = "true\nINFO  a\n\n", stderr = "" }, result)
+  end)
+
   it("that cannot be written is refused, and nothing has changed", function()
     local result = run [[ print(log.configure({ file = path .. "s/new" })) log.info("a") ]]
-    local problem = "nil\tcannot append to %s/logs/new: no such file or directory\tENOENT\n"
+    local problem = "nil\tcannot open %s/logs/new: no such file or directory\tENOENT\n"
     assert.are.equal(problem:format(folder), result.stdout)
     assert.are.equal("INFO  a\n", without_times(result.stderr))
   end)

@@ -198,8 +198,9 @@ local function check_file(options)
   if not file then return nil end
   file = check.options(type(file) == "string" and { path = file } or file, file_options, 1, "configure")
   if not file.path then check.refuse(1, "configure", "option 'file': it needs a path") end
-  local opened, message, code = neap.fs.append(file.path, "")
+  local opened, message, code = neap.fs.open(file.path, "a+") -- as the writer does: a pipe is not waited for
   if not opened then return nil, message, code end
+  opened:close()
   file.format, file.keep = file.format or options.format or "text", file.keep or DEFAULT_KEEP
   return file
 end
