@@ -301,7 +301,7 @@ end)
 
 describe("who does not end in time", function()
   -- Each takes as long as the time of grace: so they run side by side.
-  local stubborn, unheard, asked
+  local stubborn, unheard, asked, offloaded
 
   setup(function()
     local before, after = meet(1)
@@ -320,6 +320,17 @@ describe("who does not end in time", function()
         io.popen("exec sleep 9 >/dev/null"):close()
       end)
       begun:wait()]])
+    offloaded = {}
+    for number, call in ipairs({ "read(path)", "neap.thread({ daemon = true }, read, path):wait()" }) do
+      offloaded[number] = support.start_script([[
+        local path = os.tmpname()
+        assert(os.remove(path) and os.execute("mkfifo " .. path)) -- opened to be read, it waits for a writer
+        local function read(name)
+          local neap = require "neap"
+          neap.timeout(0.01, neap.fs.read, name)
+        end
+        ]] .. call .. [[ os.remove(path)]])
+    end
     asked = support.start_script([[
       neap.spawn(function()
         neap.shield(function()
@@ -345,6 +356,13 @@ describe("who does not end in time", function()
     assert.are.equal(1, result.status)
     assert.is_truthy(result.stderr:find(
       "neap: thread reader was asked to end and does not answer: it runs what cannot be interrupted\n", 1, true))
+  end)
+
+  it("is named where it is a call that libuv's threads are to do, of any thread", function()
+    local told = "neap: a call for a file or a name was given up: the system has not answered\n"
+    for _, result in ipairs(offloaded) do
+      assert.are.same({ status = 1, stdout = "", stderr = told }, result())
+    end
   end)
 
   it("does not change the status that was asked for", function()

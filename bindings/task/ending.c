@@ -3,6 +3,9 @@
  * ORDER      1. no new work; 2. every task is cancelled, in every thread and process, and its `<close>` variables run;
  *            3. the threads are joined, processes are reaped. 2 and 3 take at most NEAP_GRACE_SECONDS together. A
  *            process that has not ended is sent SIGTERM in that time, and SIGKILL after it.
+ * OFFLOADS   What was begun in libuv's threads, as opening a pipe that nobody reads, cannot be broken off. A task that
+ *            is cancelled does not wait for it, but the loop does when it is closed: so it has the same time of grace,
+ *            and then its loop stays open. That is the end of the process, or what a host is told.
  * STRAGGLERS Who has not ended by then is named. The tasks of a parked thread, and of one that runs Lua which can be
  *            interrupted, are named by their own thread, which needs a moment for that (ANSWER_SECONDS); one that does
  *            not find the time runs a long call of C, and is named itself. */
@@ -60,7 +63,8 @@ bool neap_ending_is_near(const struct neap_vm *vm) {
 static bool has_settled(void *argument) {
     const struct neap_vm *vm = argument;
     struct neap_engine *engine = vm->engine;
-    return neap_list_is_empty(&vm->tasks) && atomic_load_explicit(&engine->alive, memory_order_acquire) == 0 &&
+    return neap_list_is_empty(&vm->tasks) && vm->loop.offloads == 0 &&
+           atomic_load_explicit(&engine->alive, memory_order_acquire) == 0 &&
            atomic_load_explicit(&engine->process_count, memory_order_acquire) == 0 &&
            atomic_load_explicit(&engine->reports, memory_order_relaxed) == 0;
 }
@@ -84,6 +88,20 @@ static void put_down(struct neap_job *job, void *argument) {
     neap_report_print("neap: process %s was asked to end and did not: it was killed\n", name);
 }
 
+/* A thread whose state is being closed waits for nothing else. */
+static bool is_closing_any(struct neap_engine *engine) {
+    uint32_t alive = atomic_load_explicit(&engine->alive, memory_order_acquire), open = 0;
+    neap_guard_lock(&engine->guard);
+    for (struct neap_list *node = engine->states.next; node != &engine->states; node = node->next) open++;
+    neap_guard_unlock(&engine->guard);
+    return alive + 1 > open; /* the main state is no thread's */
+}
+
+static void report_offloads(struct neap_vm *vm) {
+    if (vm->loop.offloads == 0 && !is_closing_any(vm->engine)) return;
+    neap_report_print("neap: a call for a file or a name was given up: the system has not answered\n");
+}
+
 bool neap_ending_run(struct neap_vm *vm) {
     struct neap_engine *engine = vm->engine;
     neap_vm_stop(vm);
@@ -99,8 +117,9 @@ bool neap_ending_run(struct neap_vm *vm) {
         neap_report_ask(vm);
         if (!neap_ending_wait(vm, ANSWER_SECONDS, have_answered, vm)) neap_report_name(vm);
         neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_no_processes, engine);
+        report_offloads(vm);
     }
-    return neap_engine_join(engine) == 0;
+    return neap_engine_join(engine) == 0 && vm->loop.offloads == 0;
 }
 
 static bool has_no_tasks(void *argument) { return neap_list_is_empty(&((struct neap_vm *)argument)->tasks); }

@@ -18,7 +18,7 @@ bool neap_ending_wait(struct neap_vm *vm, double seconds, bool (*done)(void *arg
 
 /* By the main state's thread, outside of tasks: starts nothing any more, asks all tasks and threads to end, and waits
  * for them for a time of grace. Who has not ended by then is named on stderr, with stacks. True when all threads have
- * ended: then the state can be closed, be it that tasks are left in it. */
+ * ended, and what was offloaded has come back: then the state can be closed, be it that tasks are left in it. */
 bool neap_ending_run(struct neap_vm *vm);
 
 /* By another state's thread, once its main task has ended: the same for its own tasks. */

@@ -84,6 +84,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->cut = 0;
     loop->context = NULL;
     loop->quota = NULL;
+    loop->offloads = 0;
     loop->uv = NULL;
     loop->guest = NULL;
 }

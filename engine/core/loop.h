@@ -86,6 +86,7 @@ struct neap_loop {
     int left;      /* runnables that this turn may still run. Own thread */
     void *context; /* of whoever made the loop */
     struct neap_quota *quota; /* that what it allocates counts in; NULL: none. Of whoever made the loop */
+    uint32_t offloads;        /* that libuv's threads have not done: see io/offload.h. Own thread */
     uv_loop_t *uv;            /* NULL until neap_loop_uv */
     struct neap_guest *guest; /* uv is somebody else's: what we have in it; NULL: it is ours. See guest.c. Owned */
     uv_async_t alarm;         /* of uv: another thread wakes us */
@@ -98,7 +99,8 @@ struct neap_loop {
 int neap_loop_init(struct neap_loop *loop, atomic_int *busy, void (*stuck)(struct neap_loop *));
 /* The same over a mailbox that others know already: takes over one reference to `mailbox`; cannot fail. */
 void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, void (*stuck)(struct neap_loop *));
-/* The queue is empty, no wait is open and every libuv handle of others is closed. Refuses posts from now on. */
+/* The queue is empty, no wait is open and every libuv handle of others is closed. Refuses posts from now on. Waits for
+ * `offloads`, however long that takes. */
 void neap_loop_fini(struct neap_loop *loop);
 
 /* The loop of the code that runs on this thread; NULL where none does. Set for the time of neap_loop_run, and by

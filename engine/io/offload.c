@@ -11,6 +11,7 @@ void neap_offload_init(struct neap_offload *offload, int (*run)(struct neap_offl
                        void (*fini)(struct neap_offload *offload)) {
     neap_object_init(&offload->object, &neap_offload_class);
     neap_list_init(&offload->waiting);
+    offload->loop = NULL;
     offload->run = run;
     offload->fini = fini;
     offload->after = NULL;
@@ -28,16 +29,20 @@ static void end(struct neap_offload *offload, int code) {
     neap_batch_flush(&batch);
 }
 
-static void begun(struct neap_offload *offload, int code) {
+static void begun(struct neap_offload *offload, struct neap_loop *loop, int code) {
     NEAP_ASSERT(!offload->begun && !offload->ended, "a offload is begun once");
     offload->begun = code == 0;
-    if (code != 0)
+    if (code != 0) {
         end(offload, code);
-    else
-        neap_object_ref(&offload->object);
+        return;
+    }
+    neap_object_ref(&offload->object);
+    offload->loop = loop;
+    loop->offloads++;
 }
 
 static void done(struct neap_offload *offload, int code) {
+    offload->loop->offloads--;
     end(offload, code);
     neap_object_unref(&offload->object);
 }
@@ -56,7 +61,7 @@ static void on_work(uv_work_t *work, int status) {
 
 void neap_offload_start(struct neap_offload *offload, struct neap_loop *loop) {
     int code = neap_loop_open_uv(loop);
-    begun(offload, code != 0 ? code : uv_queue_work(loop->uv, &offload->work, run_work, on_work));
+    begun(offload, loop, code != 0 ? code : uv_queue_work(loop->uv, &offload->work, run_work, on_work));
 }
 
 /* --- names --- */
@@ -69,7 +74,7 @@ static void on_names(uv_getaddrinfo_t *names, int status, struct addrinfo *found
 void neap_offload_resolve(struct neap_offload *offload, struct neap_loop *loop, const char *host, int family) {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     int code = neap_loop_open_uv(loop);
-    begun(offload, code != 0 ? code : uv_getaddrinfo(loop->uv, &offload->names, on_names, host, NULL, &hints));
+    begun(offload, loop, code != 0 ? code : uv_getaddrinfo(loop->uv, &offload->names, on_names, host, NULL, &hints));
 }
 
 void neap_offload_cancel(struct neap_offload *offload) {
