@@ -202,6 +202,12 @@ describe("completion", function()
     assert.are.equal("gath|gather", words "neap.gath")
   end)
 
+  it("knows the parts of the library that nobody has used yet, and what is in them", function()
+    assert.are.equal("ht|http", words "neap.ht")
+    assert.are.equal("ser|serve", words "neap.http.ser")
+    assert.are.equal("po|post", words "neap.http.po")
+  end)
+
   it("knows methods, of handles and strings too", function()
     assert.are.equal("be|bent", words "t.alpha:be")
     assert.are.equal("re|recv", words "channel:re")
@@ -412,6 +418,27 @@ describe("the prompt on a pipe", function()
       assert.is_truthy(result.stdout:find('worker was asked to stop\ntrue\n"cancelled"\n', 1, true))
       assert.are.equal("no task 'worker'; :tasks lists them\nwhich task? Its id or name is wanted; :tasks lists them\n",
         result.stderr)
+    end)
+
+    it(":bt and :kill take a variable, or local, that holds a task", function()
+      local result = run([[
+        function work() neap.sleep(1000) end
+        t = neap.spawn({ name = "one" }, work)
+        local other, five = neap.spawn({ name = "two" }, work), 5
+        neap.yield()
+        :bt t
+        :bt other
+        :kill other
+        other:wait()
+        :kill t
+        t:wait()
+        :bt t
+        :bt five
+      ]])
+      local _, count = result.stdout:gsub("stack traceback:\n\t%[C%]: in function 'neap.sleep'", "")
+      assert.are.equal(2, count, result.stdout)
+      assert.is_truthy(result.stdout:find("two was asked to stop\ntrue\none was asked to stop\ntrue\n", 1, true))
+      assert.are.equal("it has ended\nno task 'five'; :tasks lists them\n", result.stderr)
     end)
 
     it(":bt and :kill reach other threads", function()

@@ -13,6 +13,15 @@ local keywords = {
 }
 local links_at_most = 20 -- of a chain of __index
 
+--- Is it the library, or a part of it? Some of these is loaded when it is asked for, or walked through.
+local function is_ours(value)
+  if value == neap then return true end
+  for _, part in next, neap do
+    if part == value then return type(part) == "table" end
+  end
+  return false
+end
+
 --- Where the fields of a value are found, in order.
 local function sources_of(value)
   local sources = {}
@@ -29,7 +38,7 @@ local function sources_of(value)
 end
 
 local function field_of(value, name)
-  if value == neap then return neap[name] end -- some of it is loaded when it is asked for
+  if is_ours(value) then return value[name] end
   for _, source in ipairs(sources_of(value)) do
     local field = rawget(source, name)
     if field ~= nil then return field end
@@ -51,7 +60,7 @@ local function collect(value, prefix, only_callable, found)
       end
     end
   end
-  if value == neap then return add(neap, pairs(neap)) end
+  if is_ours(value) then return add(value, pairs(value)) end
   for _, source in ipairs(sources_of(value)) do add(source, next, source) end
 end
 
