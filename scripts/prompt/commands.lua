@@ -111,14 +111,23 @@ command("locks", ":locks", "what is held or waited for to be held, by whom", fun
   end)
 end)
 
---- The task that is meant by its id or name, of neap.inspect; nil when it has been said why there is none.
+--- Its id, if the value is the handle of a task.
+local function id_of(value)
+  local metatable = type(value) == "userdata" and debug.getmetatable(value)
+  return metatable and metatable.__name == "task" and value.id or nil
+end
+
+--- The task that is meant by its id, its name, or a variable that holds it, of neap.inspect; nil when it has been said
+-- why there is none.
 local function find_task(session, argument)
   if argument == "" then return complain(session, "which task? Its id or name is wanted; :tasks lists them") end
-  local found = {}
+  local found, held, held_id = {}, nil, id_of(session:lookup(argument))
   for _, task in ipairs(neap.inspect().tasks) do
     if tostring(task.id) == argument then return task end
     if task.name == argument then found[#found + 1] = task end
+    if task.id == held_id then held = task end
   end
+  if #found == 0 and held_id then return held or complain(session, "it has ended") end
   if #found == 1 then return found[1] end
   if #found == 0 then return complain(session, ("no task '%s'; :tasks lists them"):format(argument)) end
   local ids = {}
@@ -126,7 +135,7 @@ local function find_task(session, argument)
   complain(session, ("%d tasks are called '%s': use an id (%s)"):format(#found, argument, table.concat(ids, ", ")))
 end
 
-command("bt", ":bt TASK", "the stack of a task, by its id or name", function(session, argument)
+command("bt", ":bt TASK", "the stack of a task, by its id, its name or a variable", function(session, argument)
   run(session, function()
     local task = find_task(session, argument)
     if not task then return end

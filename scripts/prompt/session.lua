@@ -182,18 +182,21 @@ end
 
 -- --- completion ---
 
+--- What a local or global of that name holds. Nothing is called to find out.
+function Session:lookup(name)
+  local cell, env = locals_of(self).cells[name], self.front.env or _G
+  if cell then return cell() end
+  local value = rawget(env, name)
+  if value == nil then value = rawget(_G, name) end
+  if value == nil and name == "neap" then return neap end
+  return value
+end
+
 function Session:complete(text)
   if #self.lines == 0 and text:find("^%s*:[%a]*$") then return commands.complete(text) end
   local locals, env = locals_of(self), self.front.env or _G
   local scope = {}
-  function scope.lookup(name)
-    local cell = locals.cells[name]
-    if cell then return cell() end
-    local value = rawget(env, name)
-    if value == nil then value = rawget(_G, name) end
-    if value == nil and name == "neap" then return neap end
-    return value
-  end
+  function scope.lookup(name) return self:lookup(name) end
   function scope.names()
     local names = {}
     for _, name in ipairs(locals.names) do names[#names + 1] = name end
