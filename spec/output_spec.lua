@@ -81,6 +81,21 @@ describe("print and io.write", function()
   end)
 end)
 
+describe("io.stderr:write", function()
+  -- So that what is written to the same terminal as stdout meanwhile does not come in between.
+  it("writes all its arguments at once", function()
+    local neap = require "neap"
+    local ear <close> = neap.net.udp("127.0.0.1") -- hears each write as a packet of its own
+    local _, port = ear:address()
+    local code = [[print(io.stderr:write("a", 1, 2.5, "b\n") == io.stderr, io.stderr:write() == io.stderr)]]
+    local command = ("exec %s -e %s 2>/dev/udp/127.0.0.1/%d"):format(support.runner, support.quote(code), port)
+    local result = run_command("bash -c " .. support.quote(command))
+    assert.are.same(printed("true\ttrue\n"), result)
+    assert.are.equal("a12.5b\n", (ear:recv(10)))
+    assert.is_nil((ear:recv(0)))
+  end)
+end)
+
 describe("the output of a thread", function()
   it("is there although it exits, fails or is cancelled: 300 lines are 300 lines", function()
     local all = lines("line ", 1, 300) .. "tail"

@@ -253,6 +253,7 @@ static int write_to_stderr(lua_State *L) {
     int top = lua_gettop(L);
     for (int i = 2; i <= top; i++) last = neap_argument_string(L, i, &length); /* so nothing raises below */
     if (length > 0) last += length - 1;
+    if (top > 2) lua_concat(L, top - 1); /* it has no buffer */
     bool begun = neap_screen_begin(screen, stderr);
     int results = be_original(L);
     neap_screen_end(screen, stderr, begun, last[0]);

@@ -149,7 +149,7 @@ static bool has_space(const struct neap_http_request *request, const char *base)
 static int judge(const struct neap_http_request *request, const char *base) {
     const http_parser *parser = &request->parser;
     if (parser->http_major != 1) return HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED;
-    struct neap_http_span value;
+    struct neap_http_span value = {0, 0};
     if (has_space(request, base)) return HTTP_STATUS_BAD_REQUEST;
     uint32_t hosts = count_fields(request, base, "host", &value);
     if (hosts > 1 || (hosts == 0 && parser->http_minor > 0)) return HTTP_STATUS_BAD_REQUEST;
