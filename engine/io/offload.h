@@ -22,7 +22,7 @@ struct neap_offload {
         uv_work_t work;
         uv_getaddrinfo_t names;
     };
-    struct neap_loop *loop; /* where it was begun; it ends there */
+    struct neap_loop *loop;                     /* where it was begun; it ends there */
     int (*run)(struct neap_offload *offload);   /* in the pool: does the work, and returns 0 or a code. Constant */
     void (*fini)(struct neap_offload *offload); /* frees what it has beside this record; may be NULL. Constant */
     void (*after)(struct neap_offload
