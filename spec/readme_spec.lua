@@ -62,7 +62,7 @@ describe("the reference", function()
     local tag = program.text:find("neap.slice", 1, true) and " #preempt" or ""
     it("has an example that runs in silence: " .. program.name .. tag, function()
       local result = run(program.text)
-      result.stderr = result.stderr:gsub("[^\n]*%d/s [^\n]*\n", "") -- what a bar says on a machine that has no time for it
+      result.stderr = result.stderr:gsub("[^\n]*%d/s [^\n]*\n", "") -- of a bar, on a machine that has no time for it
       assert.are.same({ status = 0, stdout = "", stderr = "" }, result)
     end)
   end
