@@ -208,6 +208,21 @@ describe("pool:submit", function()
   end)
 end)
 
+describe("the traceback of work", function()
+  it_of_each_kind("goes from the error to the function, and on to where the pool was made", function(_, kind)
+    local pool, line = neap.pool { workers = 1, kind = kind }, debug.getinfo(1, "l").currentline
+    local _ <close> = pool
+    local function fail() error("x") end
+    local function work() fail() end
+    local future = pool:submit(work)
+    assert.is_false(pcall(future.result, future))
+    local traceback = future:traceback()
+    assert.matches("pool_spec.lua:%d+: in upvalue 'fail'\n\t[^\n]*pool_spec.lua:%d+: in function <[^\n]*>\n" ..
+      "\tspawned at [^\n]*pool_spec.lua:" .. line, traceback)
+    assert.is_nil(traceback:find("[neap.", 1, true), traceback)
+  end)
+end)
+
 describe("work that waits for its own pool", function()
   it_of_each_kind("gets what it waits for, however deep", function(new)
     local pool <close> = new(1)

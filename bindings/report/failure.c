@@ -58,13 +58,25 @@ static bool is_passed_on(lua_State *L) {
     return function == neap_cancel_timeout || function == neap_cancel_shield;
 }
 
+/* The traceback on top, if it is of work of a pool, ends with the work: below stands the runner
+ * (bindings/pool/worker.c). */
+static void cut_runner(lua_State *L) {
+    const char *text = lua_tostring(L, -1);
+    const char *end = strstr(text, "\n\t[C]: in ?\n\t[C]: in method 'step'\n\t[neap.worker]:");
+    if (end == NULL) return;
+    lua_pushlstring(L, text, (size_t)(end - text));
+    lua_replace(L, -2);
+}
+
 void neap_failure_push_stack(lua_State *L) {
     int top = lua_gettop(L);
     luaL_checkstack(L, 8, "traceback");
     neap_task_push(L, neap_task_current(L));
     if (!is_passed_on(L) || !neap_task_push_extras(L, -1, false) || lua_getfield(L, -1, "raised") == LUA_TNIL ||
-        !lua_rawequal(L, -1, 1) || lua_getfield(L, -2, "raised_at") != LUA_TSTRING)
+        !lua_rawequal(L, -1, 1) || lua_getfield(L, -2, "raised_at") != LUA_TSTRING) {
         luaL_traceback(L, L, NULL, 1);
+        cut_runner(L);
+    }
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);
 }

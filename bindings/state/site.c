@@ -1,6 +1,7 @@
 /* site: a place of spawning is kept once: (file, line, where the spawner was spawned). A small cache by function and
- * line makes finding it cheap. Chains are cut at a depth, so that a server whose handlers spawn each other for ever
- * does not grow. Tasks know their site by its number, since there are many tasks and few sites. */
+ * line makes finding it cheap. What the Lua half spawns counts as spawned by who has called it. Chains are cut at a
+ * depth, so that a server whose handlers spawn each other for ever does not grow. Tasks know their site by its number,
+ * since there are many tasks and few sites. */
 #include "bindings/state/site.h"
 
 #include <stdio.h>
@@ -79,6 +80,17 @@ static bool find_frame(lua_State *L, lua_Debug *frame) {
     return lua_getstack(L, 1, frame) && lua_getinfo(L, "fl", frame);
 }
 
+static bool is_of_lua_half(const lua_Debug *frame) { return strncmp(frame->source, "=[neap.", 7) == 0; }
+
+/* The innermost frame that has lines, and is not of the Lua half. */
+static bool find_caller(lua_State *L, lua_Debug *frame) {
+    for (int level = 1; lua_getstack(L, level, frame); level++) {
+        lua_getinfo(L, "Sl", frame);
+        if (frame->currentline >= 0 && !is_of_lua_half(frame)) return true;
+    }
+    return false;
+}
+
 uint16_t neap_site_here(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     struct site_store *store = get_store(vm);
@@ -94,6 +106,10 @@ uint16_t neap_site_here(lua_State *L) {
         cached->number != 0)
         return cached->number;
     lua_getinfo(L, "S", &frame);
+    if (is_of_lua_half(&frame)) {
+        if (!find_caller(L, &frame)) return *neap_task_site(vm->current); /* a task that is the Lua half's alone */
+        return find_site(store, frame.short_src, frame.currentline, parent);
+    }
     uint16_t number = find_site(store, frame.short_src, frame.currentline, parent);
     *cached = (struct cached){function, parent, frame.currentline, number};
     return number;
