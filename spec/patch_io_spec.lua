@@ -361,6 +361,27 @@ describe("neap.patch_all, files and programs:", function()
     assert.are.same({ status = 0, stdout = "collected\nafter\n", stderr = "" }, result)
   end)
 
+  it("misuse is told with the place of who called, in the words of the originals", function()
+    local calls = [==[
+      for _, code in ipairs {
+        "f:read('x')", "f:write({})", "f.write(5)", "f.flush({})", "f.close(5)", "f.lines(5)", "io.read('x')",
+        "for _ in io.lines(path, 'l', 'x') do end", "for _ in f:lines({}) do end", "for _ in f:lines(1.5) do end",
+        "for _ in io.lines(path, 'x') do end", "io.lines(nil, table.unpack({}, 1, 300))", "io.lines('/dev/null/none')",
+        "io.open(path, 'zz')", "io.close(5)", "io.popen({})", "io.popen('true', 'x')", "os.execute({})",
+        "io.output(io.tmpfile()):close() io.write('x')", "io.flush()", "io.close()",
+        "f:close() f:write('x')", "f:close() f:flush()", "f:close() f:lines()", "f:close() f:close()",
+      } do
+        f = io.type(f) == "file" and f or io.tmpfile()
+        print(code, select(2, pcall(assert(load(code, "=user")))))
+      end
+    ]==]
+    local with <close> = support.temporary_file("a\n")
+    local head = ("path = %q "):format(with.path)
+    local patched, plain = run_script(head .. "neap.patch_all() " .. calls), run_script(head .. calls)
+    assert.are.same(plain, patched)
+    assert.are.equal(25, select(2, patched.stdout:gsub("\tuser:1: ", "")))
+  end)
+
   it("takes options, and refuses others", function()
     assert.are.same({ status = 0, stderr = "", stdout = "true\ttrue\tfalse\n" }, run_script [[
       local read, lines, execute = io.read, io.lines, os.execute

@@ -39,6 +39,26 @@ local server = [[
 ]]
 
 describe("neap.patch_all, LuaSocket:", function()
+  it("misuse is told with the place of who called, in the words of the originals", function()
+    local calls = [==[
+      socket = require "socket"
+      server = socket.bind("127.0.0.1", 0)
+      client = socket.connect("127.0.0.1", (select(2, server:getsockname())))
+      udp = socket.udp()
+      for _, code in ipairs {
+        "client:receive({})", "client:receive('x')", "client:send({})", "client:settimeout({})",
+        "client:settimeout(1, 'x')", "client.settimeout(5)", "client.close(5)", "socket.tcp():connect({})",
+        "socket.tcp():connect('127.0.0.1', {})", "socket.tcp():bind({}, 1)", "udp:sendto({})", "udp:sendto('x', {})",
+        "udp:setsockname({}, 1)", "udp:setpeername({}, 1)", "udp:receivefrom({})", "udp:receive({})",
+        "socket.sleep({})", "socket.select({}, {}, {})", "socket.dns.toip({})", "socket.connect({}, 1)",
+        "socket.connect('127.0.0.1', 1, nil, nil, 'x')",
+      } do print(code, select(2, pcall(assert(load(code, "=user"))))) end
+    ]==]
+    local patched, original = run_script("neap.patch_all() " .. calls), run_script(calls)
+    assert.are.same(original, patched)
+    assert.are.equal(21, select(2, patched.stdout:gsub("\tuser:1: ", "")))
+  end)
+
   runs("twenty requests at once of socket.http are twenty at the server", server .. [[
     local http = require "socket.http"
     local port, tasks = serve(20), {}

@@ -19,6 +19,25 @@ function check.refuse(position, name, problem)
   error(("bad argument #%d to '%s' (%s)"):format(position, name, problem), level_outside())
 end
 
+--- What a call has returned, or its error, as check.pass raises it.
+local function passed(name, skipped, done, ...)
+  if done then return ... end
+  local err = ...
+  if type(err) ~= "string" then error(err, 0) end
+  error((err:gsub("^bad argument #(%d+) to '%?'", function(number)
+    return ("bad argument #%d to '%s'"):format(math.max(1, number - skipped), name)
+  end)), level_outside())
+end
+
+--- Calls `fn`, a function of C that does not wait, with what a script has given for it under the name `name`: what is
+--- wrong with that is said with the place where the script has called one of our functions.
+function check.pass(name, fn, ...) return passed(name, 0, pcall(fn, ...)) end
+
+--- A function that does so with a method, whose arguments are counted without what it is a method of.
+function check.passing(name, method)
+  return function(...) return passed(name, 1, pcall(method, ...)) end
+end
+
 -- --- what an option may be: true, or what is expected ---
 
 local function of_type(kind) return function(value) return type(value) == kind or kind end end

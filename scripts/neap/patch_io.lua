@@ -3,6 +3,7 @@
 
 local neap, internal = ...
 
+local check = internal.load("neap.check")
 local patch, stdio, programs = internal.patch, internal.stdio, internal.programs
 local can_wait = patch.can_wait
 
@@ -222,6 +223,16 @@ end
 
 local type_of = io.type
 
+--- What the original's iterator would say of a format.
+local function problem_of(format)
+  if math.type(format) == "float" then
+    return not math.tointeger(format) and "number has no integer representation" or nil
+  end
+  if type(format) == "number" then return nil end
+  if type(format) ~= "string" then return "string expected, got " .. type(format) end
+  return not format:find("^%*?[nlLa]") and "invalid format" or nil
+end
+
 --- The iterator over lines of `file`; `close` is called at the end.
 local function iterate(read, file, close, ...)
   local formats = table.pack(...)
@@ -232,6 +243,12 @@ local function iterate(read, file, close, ...)
     return nil
   end
 
+  for i = 1, formats.n do
+    local problem = problem_of(formats[i])
+    if problem then
+      return function() error(("bad argument #%d to 'for iterator' (%s)"):format(i + 1, problem), 2) end
+    end
+  end
   if formats.n <= 1 then
     local format = formats[1] or "l"
     return function()
@@ -273,8 +290,10 @@ local function write_piece(write, flush, file, piece)
 end
 
 --- Raises, for the caller of a method, what the original would.
-local function check_open(file)
-  if io.type(file) == "closed file" then error("attempt to use a closed file", 3) end
+local function check_open(file, name)
+  local kind = type_of(file)
+  if kind == "closed file" then error("attempt to use a closed file", 3) end
+  if not kind then check.refuse(1, name, "FILE* expected, got " .. type(file)) end
 end
 
 --- Raises, for the caller of write, what the original would.
@@ -315,7 +334,7 @@ local function make_write(write, flush)
   end
 
   return function(file, ...)
-    check_open(file)
+    check_open(file, "write")
     check_values(...)
     if not can_wait() or not is_stream(file) then return write(file, ...) end
     return in_turn(writing, file, write_each, ...)
@@ -378,6 +397,7 @@ return function()
   function library.write(...)
     local file = io.output()
     check_values(...)
+    if type_of(file) ~= "file" then return check.pass("write", std.write, ...) end
     if not can_wait() or not is_stream(file) then return std.write(...) end
     return methods.write(file, ...)
   end
@@ -385,33 +405,32 @@ return function()
   local function drain_in_turn(file) return in_turn(writing, file, function() return drain(flush, file) end) end
 
   function methods.flush(file)
-    check_open(file)
+    check_open(file, "flush")
     if not can_wait() or not is_stream(file) then return flush(file) end
     return drain_in_turn(file)
   end
 
   function library.flush()
     local file = io.output()
-    if not can_wait() or not is_stream(file) then return std.flush() end
+    if not can_wait() or not is_stream(file) then return check.pass("flush", std.flush) end
     return drain_in_turn(file)
   end
 
   function methods.close(file)
-    check_open(file)
+    check_open(file, "close")
     if can_wait() and is_stream(file) then drain_in_turn(file) end
     if io.type(file) == "file" then close_polls(file) end
     return close(file)
   end
 
   function library.close(file)
-    if file == nil then return std.close() end
-    if io.type(file) ~= "file" then return std.close(file) end
+    if file == nil then return check.pass("close", std.close) end
     return methods.close(file)
   end
 
   function methods.lines(file, ...)
-    check_open(file)
-    lines(file, ...) -- it checks the arguments
+    check_open(file, "lines")
+    check.pass("lines", lines, file, ...) -- there may be too many
     return iterate(methods.read, file, nil, ...)
   end
 
@@ -422,19 +441,18 @@ return function()
     if opens and stdio.awaited(name) then
       local file, message = open_awaited(name)
       if not file then error(message, 2) end
-      lines(file, ...) -- it checks the arguments
+        check.pass("lines", lines, file, ...)
       return iterate(methods.read, file, methods.close, ...), nil, nil, file
     end
-    local results = table.pack(pcall(std.lines, name, ...))
-    if not results[1] then error((results[2]:gsub("'%?'", "'lines'", 1)), 2) end
+    local file = select(4, check.pass("lines", std.lines, name, ...))
     if name == nil then return iterate(methods.read, io.input(), nil, ...) end
-    return iterate(methods.read, results[5], methods.close, ...), nil, nil, results[5]
+    return iterate(methods.read, file, methods.close, ...), nil, nil, file
   end
 
   function library.popen(command, mode)
     mode = mode or "r"
     if mode ~= "r" and mode ~= "w" then error("bad argument #2 to 'popen' (invalid mode)", 2) end
-    if type(command) ~= "string" or not can_wait() then return std.popen(command, mode) end
+    if type(command) ~= "string" or not can_wait() then return check.pass("popen", std.popen, command, mode) end
     return programs.open(command, mode)
   end
 end

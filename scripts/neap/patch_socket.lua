@@ -8,6 +8,7 @@
 
 local neap, internal = ...
 
+local check = internal.load("neap.check")
 local patch = internal.patch
 local can_wait, poll, wait_for = patch.can_wait, patch.poll, patch.wait
 
@@ -122,7 +123,7 @@ local function is_numeric(host) return host:find("^%d+%.%d+%.%d+%.%d+$") or host
 
 --- Numeric addresses, or nil and what LuaSocket would say.
 local function resolve(host, timeout)
-  if type(host) ~= "string" or is_numeric(host) then return { host } end
+  if is_numeric(host) then return { host } end
   local addresses, message, code = neap.dns.resolve(host, { timeout = timeout })
   if addresses then return addresses end
   return nil, resolver_errors[code] or message
@@ -252,7 +253,7 @@ local AT_ONCE = 0.05 -- seconds: longer only where a listener is behind
 
 function methods.connect(original)
   return function(sock, host, ...)
-    if not can_wait() then
+    if not can_wait() or type(host) ~= "string" then
       disarm(original, sock)
       return original.connect(sock, host, ...)
     end
@@ -283,7 +284,8 @@ end
 local function named(name)
   return function(original)
     return function(sock, host, ...)
-      if not original.getfamily or not can_wait() then return original[name](sock, host, ...) end
+      local is_name = original.getfamily and type(host) == "string"
+      if not is_name or not can_wait() then return original[name](sock, host, ...) end
       local addresses, problem = resolve(host)
       if not addresses then return nil, problem end
       return original[name](sock, addresses[1], ...)
@@ -300,7 +302,9 @@ local function patch_class(name)
   if not class or patched[name] then return end
   patched[name] = true
   local original = {}
-  for key, value in pairs(class) do original[key] = value end
+  for key, value in pairs(class) do
+    original[key] = type(value) == "function" and check.passing(key, value) or value
+  end
   for key, make in pairs(methods) do
     if original[key] then class[key] = make(original) end
   end
@@ -331,10 +335,12 @@ local function patch_select(socket)
   end
 
   function socket.select(receivers, senders, timeout)
-    if not can_wait() then return select(receivers, senders, timeout) end
+    if not can_wait() or timeout ~= nil and type(timeout) ~= "number" then
+      return check.pass("select", select, receivers, senders, timeout)
+    end
     local deadline = timeout and timeout >= 0 and neap.now() + timeout
     while true do
-      local readable, writable, problem = select(receivers, senders, 0)
+      local readable, writable, problem = check.pass("select", select, receivers, senders, 0)
       if problem ~= "timeout" then return readable, writable, problem end
       local left = deadline and math.max(0, deadline - neap.now())
       if left == 0 or not await(receivers, senders, left or nil) then return readable, writable, problem end
@@ -345,7 +351,9 @@ end
 local function patch_sleep(socket)
   local sleep = socket.sleep
   function socket.sleep(seconds)
-    if type(seconds) ~= "number" or seconds ~= seconds or not can_wait() then return sleep(seconds) end
+    if type(seconds) ~= "number" or seconds ~= seconds or not can_wait() then
+      return check.pass("sleep", sleep, seconds)
+    end
     neap.sleep(math.max(0, seconds))
   end
 end
@@ -361,7 +369,7 @@ local function patch_names(dns)
     local original = dns[name]
     dns[name] = original and function(...)
       local host = ...
-      if type(host) ~= "string" or not can_wait() then return original(...) end
+      if type(host) ~= "string" or not can_wait() then return check.pass(name, original, ...) end
       return neap.blocking(look_up, package.cpath, name, ...)
     end
   end
@@ -372,7 +380,9 @@ local function patch_connect(socket)
   local makers = { inet = "tcp4", inet6 = "tcp6", unspec = "tcp" }
   function socket.connect(host, port, local_host, local_port, family)
     local make = socket[makers[family or "unspec"]]
-    if not make or not can_wait() then return connect(host, port, local_host, local_port, family) end
+    if not make or not can_wait() then
+      return check.pass("connect", connect, host, port, local_host, local_port, family)
+    end
     local sock, problem = make()
     if not sock then return nil, problem end
     local done = true
