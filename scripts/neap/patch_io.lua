@@ -441,7 +441,7 @@ return function()
     if opens and stdio.awaited(name) then
       local file, message = open_awaited(name)
       if not file then error(message, 2) end
-        check.pass("lines", lines, file, ...)
+      check.pass("lines", lines, file, ...)
       return iterate(methods.read, file, methods.close, ...), nil, nil, file
     end
     local file = select(4, check.pass("lines", std.lines, name, ...))
