@@ -94,7 +94,8 @@ for name, case in pairs(waits) do
       end
       says("(list of tasks, threads, processes or futures expected, got nil)")
       says("(list of tasks, threads, processes or futures expected, got task)", neap.current())
-      says("(list of tasks, threads, processes or futures expected, got a table with the key 'timeout')", { neap.spawn(print), timeout = 1 })
+      says("(list of tasks, threads, processes or futures expected, got a table with the key 'timeout')",
+        { neap.spawn(print), timeout = 1 })
       says("(list[1]: task, thread, process or future expected, got number)", { 1 })
       says("(list[2]: task, thread, process or future expected, got channel)", { neap.spawn(print), neap.channel() })
       says("(list[1] is the task itself: it would never end)", { neap.current() })
