@@ -74,6 +74,27 @@ describe("without a descriptor", function()
     assert.are.same({ status = 0, stdout = "well\n", stderr = "" }, result)
   end)
 
+  it("a line is logged to stderr all the same, by the level that holds by default, and later as ever", function()
+    local result = support.run_with_few_descriptors(prelude .. [[
+      exhaust()
+      neap.log.debug("not shown")
+      neap.log.error("no descriptor", { at = "accept" })
+      release()
+      neap.log.set_level("debug")
+      neap.log.debug("shown")
+      neap.log.flush()
+      print "well"]])
+    assert.are.same({ 0, "well\n" }, { result.status, result.stdout })
+    assert.matches("^%S+ ERROR no descriptor at=accept\n%S+ DEBUG shown\n$", result.stderr)
+  end)
+
+  it("what the library needs shared memory for is refused at the place of who called", function()
+    local result = support.run_with_few_descriptors(prelude .. [[
+      exhaust()
+      print(select(2, pcall(function() neap.progress(5) end)))]])
+    assert.matches("^[^%[]%S*:12: no shared memory: too many open files %(EMFILE%)\n$", result.stdout)
+  end)
+
   it("threads and channels go on", function()
     local result = support.run_with_few_descriptors(prelude .. [[
       exhaust()

@@ -14,7 +14,8 @@
 --   parent   of a process that was started by one with a log: that one's channel, where the lines go
 --
 -- When the channel is closed there is another sink, or the program is ending and its writer has ended: then whoever
--- logs writes the line himself.
+-- logs writes the line himself. So he does where no sink can be made, be it that no descriptor is left: such a line is
+-- often about that.
 
 local neap, internal = ...
 
@@ -83,11 +84,25 @@ end
 
 -- --- logging ---
 
+--- As the default does it.
+local function write_without_sink(number, text, fields)
+  if number < numbers.info then return end
+  local bare = { stderr = { format = "text", colour = wants_colour() } }
+  internal.load("neap.log_writer").stderr:write({ format.item(bare, names[number], text, fields, internal.context()) })
+end
+
 --- Makes a line and puts it into the channel, if there is room. That is no wait: it goes there even in a task that was
 --- asked to stop, and so does the first line of a state, for which the sink is looked up, or made. True; or nil,
 --- "closed" or "timeout", and the line.
 local function try_line(number, text, fields)
-  if not sink and find_sink().level:get() > number then return true end
+  if not sink then
+    if not pcall(find_sink) then
+      write_without_sink(number, text, fields)
+      return true
+    elseif sink.level:get() > number then
+      return true
+    end
+  end
   local item = format.item(sink, names[number], text, fields, internal.context())
   local sent, problem = sink.lines:send(item, 0)
   return sent, problem, item

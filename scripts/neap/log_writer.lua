@@ -226,4 +226,4 @@ local function run(sink, begun)
   if not ended and not neap.is_cancelled(err) then error(err, 0) end
 end
 
-return { open = open, run = run }
+return { open = open, run = run, stderr = stderr_output }
