@@ -13,7 +13,7 @@
 
 int neap_shared_fail(lua_State *L, int code) {
     if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
-    return luaL_error(L, "no shared memory: %s (%s)", neap_code_text(code), neap_code_name(code));
+    return neap_refuse(L, "no shared memory: %s (%s)", neap_code_text(code), neap_code_name(code));
 }
 
 struct neap_array *neap_shared_array(lua_State *L, enum neap_handle kind, enum neap_type type, lua_Unsigned length) {
