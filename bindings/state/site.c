@@ -91,6 +91,19 @@ static bool find_caller(lua_State *L, lua_Debug *frame) {
     return false;
 }
 
+/* What is not in the cache yet. Not inlined: it is rare, and the rest is a part of each spawn. */
+static __attribute__((noinline)) uint16_t learn(lua_State *L, struct site_store *store, struct cached *cached,
+                                                lua_Debug *frame, const struct site *parent, const void *function) {
+    lua_getinfo(L, "S", frame);
+    if (is_of_lua_half(frame)) {
+        if (!find_caller(L, frame)) return *neap_task_site(neap_task_current(L)); /* the Lua half's alone */
+        return find_site(store, frame->short_src, frame->currentline, parent);
+    }
+    uint16_t number = find_site(store, frame->short_src, frame->currentline, parent);
+    *cached = (struct cached){function, parent, frame->currentline, number};
+    return number;
+}
+
 uint16_t neap_site_here(lua_State *L) {
     struct neap_vm *vm = neap_vm_of(L);
     struct site_store *store = get_store(vm);
@@ -105,14 +118,7 @@ uint16_t neap_site_here(lua_State *L) {
     if (cached->function == function && cached->line == frame.currentline && cached->parent == parent &&
         cached->number != 0)
         return cached->number;
-    lua_getinfo(L, "S", &frame);
-    if (is_of_lua_half(&frame)) {
-        if (!find_caller(L, &frame)) return *neap_task_site(vm->current); /* a task that is the Lua half's alone */
-        return find_site(store, frame.short_src, frame.currentline, parent);
-    }
-    uint16_t number = find_site(store, frame.short_src, frame.currentline, parent);
-    *cached = (struct cached){function, parent, frame.currentline, number};
-    return number;
+    return learn(L, store, cached, &frame, parent, function);
 }
 
 void neap_site_write(const struct neap_vm *vm, uint16_t number, char *text, size_t size) {
