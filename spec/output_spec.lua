@@ -94,6 +94,12 @@ describe("io.stderr:write", function()
     assert.are.equal("a12.5b\n", (ear:recv(10)))
     assert.is_nil((ear:recv(0)))
   end)
+
+  it("does not look at an argument that has been collected", function()
+    assert.are.same({ status = 0, stdout = "", stderr = ("a" .. ("x"):rep(64)):rep(1000) }, run_script([[
+      collectgarbage("incremental", 100, 1000, 40) -- each step goes round
+      for _ = 1, 1000 do io.stderr:write("a", ("x"):rep(64)) end]]))
+  end)
 end)
 
 describe("the output of a thread", function()

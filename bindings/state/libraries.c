@@ -249,14 +249,15 @@ static bool push_default_stdout(lua_State *L) {
 static int write_to_stderr(lua_State *L) {
     struct neap_screen *screen = &neap_vm_of(L)->engine->screen;
     size_t length = 0;
-    const char *last = "";
+    const char *text = "";
     int top = lua_gettop(L);
-    for (int i = 2; i <= top; i++) last = neap_argument_string(L, i, &length); /* so nothing raises below */
-    if (length > 0) last += length - 1;
-    if (top > 2) lua_concat(L, top - 1); /* it has no buffer */
+    for (int i = 2; i <= top; i++) text = neap_argument_string(L, i, &length); /* so nothing raises below */
+    char last = '\0';
+    if (length > 0) last = text[length - 1]; /* the text may go with the argument */
+    if (top > 2) lua_concat(L, top - 1);     /* it has no buffer */
     bool begun = neap_screen_begin(screen, stderr);
     int results = be_original(L);
-    neap_screen_end(screen, stderr, begun, last[0]);
+    neap_screen_end(screen, stderr, begun, last);
     return results;
 }
 
