@@ -34,6 +34,18 @@ describe("list", function()
     raises("cannot send value.x: coroutine", neap.list, { { x = coroutine.create(print) } })
   end)
 
+  it("refuses a length that cannot be", function()
+    local function of_length(length) return setmetatable({}, { __len = function() return length end }) end
+    for _, length in ipairs({ -1, math.mininteger }) do
+      raises("a length must not be negative", neap.list, of_length(length))
+      raises("a length must not be negative", function() neap.list():extend(of_length(length)) end)
+    end
+    for _, length in ipairs({ 1 << 58, 1 << 59, (1 << 59) - 1, 1 << 60, math.maxinteger }) do
+      raises("not enough memory", neap.list, of_length(length))
+      raises("not enough memory", function() neap.list():extend(of_length(length)) end)
+    end
+  end)
+
   it("sets and gives elements by index", function()
     local list = neap.list({ 1, 2, 3 })
     list[2] = "two"

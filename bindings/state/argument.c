@@ -127,6 +127,7 @@ bool neap_argument_find_stray(lua_State *L, int table, lua_Integer length) {
 lua_Integer neap_argument_list(lua_State *L, int argument, const char *type) {
     if (!lua_istable(L, argument) && !lua_isuserdata(L, argument)) neap_argument_type_error(L, argument, type);
     lua_Integer length = luaL_len(L, argument);
+    neap_argument_check(L, length >= 0, argument, "a length must not be negative"); /* __len may say anything */
     if (lua_istable(L, argument) && neap_argument_find_stray(L, argument, length))
         neap_argument_error(L, argument, lua_pushfstring(L, "%s expected, got %s", type, lua_tostring(L, -1)));
     return length;

@@ -104,6 +104,7 @@ _Static_assert(offsetof(struct neap_parcel, bytes) % _Alignof(struct neap_messag
                "messages may lie in a parcel");
 
 struct neap_message *neap_message_new_list(struct neap_message *list, size_t count) {
+    if (count > PTRDIFF_MAX / sizeof *list) return NULL;
     struct neap_parcel *parcel = neap_parcel_new(count * sizeof *list, 0);
     if (parcel == NULL) return NULL;
     struct neap_message *items = (void *)parcel->bytes;
