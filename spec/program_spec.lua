@@ -321,7 +321,9 @@ describe("who does not end in time", function()
       end)
       begun:wait()]])
     offloaded = {}
-    for number, call in ipairs({ "read(path)", "neap.thread({ daemon = true }, read, path):wait()" }) do
+    for number, call in ipairs({
+      "read(path)", "neap.thread({ daemon = true }, read, path):wait()", "neap.thread(read, path):wait()",
+    }) do
       offloaded[number] = support.start_script([[
         local path = os.tmpname()
         assert(os.remove(path) and os.execute("mkfifo " .. path)) -- opened to be read, it waits for a writer

@@ -105,6 +105,7 @@ static int run_thread(struct neap_thread *thread) {
     neap_crew_finish();
     end_job(thread->engine, thread->job, vm);
     if (L != NULL) neap_state_close(vm, L);
+    if (vm != NULL && vm->loop.offloads > 0) neap_thread_excuse(thread); /* see OFFLOADS in bindings/task/ending.c */
     if (vm != NULL) neap_state_free(vm);
     neap_start_free(start);
     return 0;

@@ -183,11 +183,10 @@ static void count_out(struct neap_engine *engine, bool needed) {
 /* The last words of a thread: its job has ended already. */
 static void depart(struct neap_thread *thread) {
     struct neap_engine *engine = thread->engine;
-    bool needed = !atomic_load_explicit(&thread->job->daemon, memory_order_relaxed);
     neap_guard_lock(&engine->guard);
     neap_list_remove(&thread->node);
     atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_release);
-    count_out(engine, needed);
+    count_out(engine, thread->needed);
     neap_guard_unlock(&engine->guard);
     neap_object_unref(&thread->job->future.object);
     neap_free(thread);
@@ -199,8 +198,19 @@ static void run(void *argument) {
     depart(thread);
 }
 
+void neap_thread_excuse(struct neap_thread *thread) {
+    struct neap_engine *engine = thread->engine;
+    neap_guard_lock(&engine->guard);
+    if (thread->needed) {
+        thread->needed = false;
+        atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_release);
+        if (engine->main != NULL) neap_mailbox_notify(engine->main);
+    }
+    neap_guard_unlock(&engine->guard);
+}
+
 /* 0, NEAP_DENIED or NEAP_CLOSED: there is to be no such thread. */
-static int enroll(struct neap_engine *engine, struct neap_thread *thread, bool needed) {
+static int enroll(struct neap_engine *engine, struct neap_thread *thread) {
     int code = 0;
     neap_guard_lock(&engine->guard);
     if (engine->threads_max != 0 && atomic_load_explicit(&engine->alive, memory_order_relaxed) >= engine->threads_max) {
@@ -210,7 +220,7 @@ static int enroll(struct neap_engine *engine, struct neap_thread *thread, bool n
     } else {
         neap_list_push_back(&engine->threads, &thread->node);
         atomic_fetch_add_explicit(&engine->alive, 1, memory_order_relaxed);
-        if (needed) atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
+        if (thread->needed) atomic_fetch_add_explicit(&engine->jobs_needed, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&engine->busy, 1, memory_order_acq_rel); /* on the thread's behalf, until depart */
     }
     neap_guard_unlock(&engine->guard);
@@ -218,25 +228,25 @@ static int enroll(struct neap_engine *engine, struct neap_thread *thread, bool n
 }
 
 /* It could not be created. */
-static void strike_off(struct neap_engine *engine, struct neap_thread *thread, bool needed) {
+static void strike_off(struct neap_engine *engine, struct neap_thread *thread) {
     neap_guard_lock(&engine->guard);
     neap_list_remove(&thread->node);
     atomic_fetch_sub_explicit(&engine->alive, 1, memory_order_relaxed);
-    count_out(engine, needed);
+    count_out(engine, thread->needed);
     neap_guard_unlock(&engine->guard);
 }
 
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
                       void *argument) {
-    bool needed = !atomic_load_explicit(&job->daemon, memory_order_relaxed);
     struct neap_thread *thread = neap_alloc(sizeof *thread);
     if (thread == NULL) return NEAP_NOMEM;
     thread->engine = engine;
     thread->job = job;
     thread->body = body;
     thread->argument = argument;
-    int code = enroll(engine, thread, needed);
-    if (code == 0 && (code = neap_crew_run(&engine->crew, run, thread)) != 0) strike_off(engine, thread, needed);
+    thread->needed = !atomic_load_explicit(&job->daemon, memory_order_relaxed);
+    int code = enroll(engine, thread);
+    if (code == 0 && (code = neap_crew_run(&engine->crew, run, thread)) != 0) strike_off(engine, thread);
     if (code == 0)
         atomic_store_explicit(&engine->spare_wanted, true, memory_order_relaxed);
     else

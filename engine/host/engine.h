@@ -115,6 +115,7 @@ struct neap_thread {
     struct neap_job *job;                    /* one reference */
     int (*body)(struct neap_thread *thread); /* runs on the new thread; ends the job */
     void *argument;                          /* body's */
+    bool needed;                             /* the program waits for it. The engine's guard */
 };
 
 int neap_engine_init(struct neap_engine *engine);
@@ -151,6 +152,8 @@ const struct neap_kept *neap_engine_find_kept(const struct neap_engine *engine, 
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
                       void *argument);
+/* By its body, which has ended the job: the program waits for it no longer than for a daemon. */
+void neap_thread_excuse(struct neap_thread *thread);
 
 /* Any thread: `need` counts from now on; and no longer, which must be before the engine ends. Its count is 0. */
 void neap_engine_add_need(struct neap_engine *engine, struct neap_need *need);
