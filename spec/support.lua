@@ -128,10 +128,13 @@ function support.run_with_few_descriptors(code)
   return support.run_command("sh -c " .. quote(command))
 end
 
---- The same in a plain lua5.4, with the module.
-function support.run_plain(code, arguments, options)
+--- As start_script, in a plain lua5.4, with the module.
+function support.start_plain(code, arguments, options)
   local path = os.getenv("LUA_CPATH") or "./build/?.so;;"
-  return start_file("env LUA_CPATH=" .. quote(path) .. " " .. support.lua, prelude .. code, arguments, options)()
+  return start_file("env LUA_CPATH=" .. quote(path) .. " " .. support.lua, prelude .. code, arguments, options)
 end
+
+--- The same, and waits for its end.
+function support.run_plain(code, arguments, options) return support.start_plain(code, arguments, options)() end
 
 return support

@@ -9,6 +9,8 @@
  * CLOSING     lua5.4 closes its state when the main chunk has ended, and finalises everything that a task could use: so
  *             tasks that have not ended, and work of pools, are dropped, which is said on stderr. Threads have states
  *             of their own: those that are not daemon are waited for, the others cancelled.
+ * GIVEN UP    What has not ended in time stays, and the state is closed without it. At the end of the process libuv's
+ *             destructor joins its threads, and would wait for what these do: so the process leaves before that.
  * SLICES      Are on if nobody in the process uses their signal.
  * NOT OURS    The exit status, the other signals and the error message of the main chunk are lua5.4's. */
 #include <lauxlib.h>
@@ -168,6 +170,22 @@ static void tell_dropped(const struct neap_vm *vm) {
                           (unsigned long long)vm->dropped);
 }
 
+#ifdef __GLIBC__
+
+static void leave_early(int status, void *vm) {
+    neap_libraries_flush_if_free(vm);
+    _exit(status);
+}
+
+/* See GIVEN UP. */
+static void arrange_to_leave(struct neap_vm *vm) { on_exit(leave_early, vm); }
+
+#else /* the status is not told */
+
+static void arrange_to_leave(struct neap_vm *vm) { (void)vm; }
+
+#endif
+
 static int plain_collected(lua_State *L) {
     struct plain **keeper = lua_touserdata(L, 1), *plain = *keeper;
     if (plain == NULL) return 0;
@@ -183,7 +201,10 @@ static int plain_collected(lua_State *L) {
     bool ended = neap_ending_run(vm);
     neap_failure_report_unread(vm);
     neap_libraries_flush_if_free(vm);
-    if (ended) free_with_state(L, plain);
+    if (ended)
+        free_with_state(L, plain);
+    else
+        arrange_to_leave(vm);
     return 0;
 }
 
