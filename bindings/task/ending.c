@@ -88,17 +88,20 @@ static void put_down(struct neap_job *job, void *argument) {
     neap_report_print("neap: process %s was asked to end and did not: it was killed\n", name);
 }
 
-/* A thread whose state is being closed waits for nothing else. */
-static bool is_closing_any(struct neap_engine *engine) {
+/* Is the state of any thread being closed? Such a one waits for nothing else. `vm` is the main state's, which may be
+ * closed already (bindings/program/plain.c). */
+static bool is_closing_any(const struct neap_vm *vm) {
+    struct neap_engine *engine = vm->engine;
     uint32_t alive = atomic_load_explicit(&engine->alive, memory_order_acquire), open = 0;
     neap_guard_lock(&engine->guard);
-    for (struct neap_list *node = engine->states.next; node != &engine->states; node = node->next) open++;
+    for (struct neap_list *node = engine->states.next; node != &engine->states; node = node->next)
+        if (node != &vm->node) open++;
     neap_guard_unlock(&engine->guard);
-    return alive + 1 > open; /* the main state is no thread's */
+    return alive > open;
 }
 
-static void report_offloads(struct neap_vm *vm) {
-    if (vm->loop.offloads == 0 && !is_closing_any(vm->engine)) return;
+static void report_offloads(const struct neap_vm *vm) {
+    if (vm->loop.offloads == 0 && !is_closing_any(vm)) return;
     neap_report_print("neap: a call for a file or a name was given up: the system has not answered\n");
 }
 
