@@ -408,8 +408,8 @@ NEAP_API const char *neap_config_check(const struct neap_config *config);
 NEAP_API int neap_engine_new(const struct neap_config *config, struct neap_engine **engine);
 /* Ends all that runs in it, in order: nothing new starts, every task and thread is cancelled and its `<close>`
  * variables run; then all is given back. NULL: nothing. NEAP_E_TIMEOUT: some thread has not ended after five seconds,
- * since it is in a long call of C; its stack was logged, and the engine is still there: try again later. Not from
- * inside the engine (NEAP_E_INVALID). */
+ * since it is in a long call of C, or the system has not answered a call for a file or a name. That was logged, and the
+ * engine is still there: try again later. Not from inside the engine (NEAP_E_INVALID). */
 NEAP_API int neap_engine_free(struct neap_engine *engine);
 /* Any thread, and signal handlers: asks the engine to end. What waits or runs in neap_engine_run and its kin is
  * cancelled, and they return NEAP_E_CANCELLED; what is begun later (neap_engine_call, _await, _run_string ...) does not
