@@ -8,6 +8,9 @@ local neap = {}
 ---The first failure in time is raised at once, as is a cancellation of one of them; the others go on. An empty list
 ---gives an empty list.
 ---
+---Errors, of this and the other three: something else than handles and futures in the list; a key that is none of a list
+---(`{ task, timeout = 1 }`), unless it has a metatable.
+---
 ---Cancelling: cancels none of the list.
 ---
 ---```lua

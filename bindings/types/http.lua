@@ -173,7 +173,8 @@ local HttpWriter = {}
 ---Limits: `max_head` bytes of request line and headers (16 KiB; 64 KiB at most): more is refused with 431. `max_body` bytes (8 MiB): 413.
 ---`max_connections` at once: more wait to be accepted. In seconds: `head_timeout` (10) from the first byte of a request to the end of its
 ---headers, `body_timeout` (60) for its body: else 408; `idle_timeout` (60) between requests, `write_timeout` (60) for a response, or each of
----its pieces: else the connection is closed. What is no HTTP, or could be read in two ways, is refused with 400.
+---its pieces: else the connection is closed. What is no HTTP, or could be read in two ways, is refused with 400, a
+---Transfer-Encoding other than "chunked" with 501.
 ---
 ---`stream`: the handler is called before the body has come, and reads it with `request:read`.
 ---

@@ -46,7 +46,7 @@ function List:append(value) end
 
 ---Adds the elements of a list behind the last one, all in one step.
 ---
----Errors: one of them is nil, or cannot be sent; then none is added.
+---Errors: one of them is nil, or cannot be sent, or a table is no list, as in `neap.list`; then none is added.
 ---@param list any[] a table, or a shared list or array
 ---@since 0.1
 function List:extend(list) end
