@@ -87,11 +87,11 @@ describe("io.stderr:write", function()
     local neap = require "neap"
     local ear <close> = neap.net.udp("127.0.0.1") -- hears each write as a packet of its own
     local _, port = ear:address()
-    local code = [[print(io.stderr:write("a", 1, 2.5, "b\n") == io.stderr, io.stderr:write() == io.stderr)]]
+    local code = [[print(io.stderr:write("a", 1, 2.5, 2.0, "b\n") == io.stderr, io.stderr:write() == io.stderr)]]
     local command = ("exec %s -e %s 2>/dev/udp/127.0.0.1/%d"):format(support.runner, support.quote(code), port)
     local result = run_command("bash -c " .. support.quote(command))
     assert.are.same(printed("true\ttrue\n"), result)
-    assert.are.equal("a12.5b\n", (ear:recv(10)))
+    assert.are.equal("a12.52b\n", (ear:recv(10)))
     assert.is_nil((ear:recv(0)))
   end)
 

@@ -245,16 +245,30 @@ static bool push_default_stdout(lua_State *L) {
     return false;
 }
 
+/* Turns what is to be written into strings, as io.write says them, so that nothing raises later. The last one's last
+ * byte; 0: it is empty. */
+static char make_strings(lua_State *L, int top) {
+    char last = '\0';
+    for (int i = 2; i <= top; i++) {
+        char buffer[NUMBER_MAX];
+        size_t length;
+        if (lua_type(L, i) == LUA_TNUMBER) {
+            const char *number = get_text(L, i, buffer, &length);
+            lua_pushlstring(L, number, length);
+            lua_replace(L, i);
+        }
+        const char *text = neap_argument_string(L, i, &length);
+        if (i == top) last = length > 0 ? text[length - 1] : '\0';
+    }
+    return last;
+}
+
 /* stderr:write(...), in one piece. */
 static int write_to_stderr(lua_State *L) {
     struct neap_screen *screen = &neap_vm_of(L)->engine->screen;
-    size_t length = 0;
-    const char *text = "";
     int top = lua_gettop(L);
-    for (int i = 2; i <= top; i++) text = neap_argument_string(L, i, &length); /* so nothing raises below */
-    char last = '\0';
-    if (length > 0) last = text[length - 1]; /* the text may go with the argument */
-    if (top > 2) lua_concat(L, top - 1);     /* it has no buffer */
+    char last = make_strings(L, top);
+    if (top > 2) lua_concat(L, top - 1); /* it has no buffer */
     bool begun = neap_screen_begin(screen, stderr);
     int results = be_original(L);
     neap_screen_end(screen, stderr, begun, last);
