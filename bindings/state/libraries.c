@@ -258,7 +258,7 @@ static char make_strings(lua_State *L, int top) {
             lua_replace(L, i);
         }
         const char *text = neap_argument_string(L, i, &length);
-        if (i == top) last = length > 0 ? text[length - 1] : '\0';
+        if (i == top && length > 0) last = text[length - 1];
     }
     return last;
 }
