@@ -287,74 +287,77 @@ static int try_from_beside(struct actor *actor, void *proxy, int op) {
     return outcome(actor);
 }
 
+/* A channel, what another process has of it, and sends by credit, and what a third one has. */
+struct trio {
+    struct neap_channel *channel;
+    void *proxy, *third;
+};
+
+static struct trio make_trio(void) {
+    struct neap_channel *channel = new_channel(64);
+    struct trio trio = {channel, away(channel), beside(channel)};
+    borrow(channel, trio.proxy);
+    return trio;
+}
+
+static void drop_trio(struct trio trio) {
+    unref(trio.third);
+    unref(trio.proxy);
+    unref(trio.channel);
+}
+
 static void who_tries_finds_what_is_on_its_way(void **state) {
     (void)state;
-    struct neap_channel *channel = new_channel(64);
-    void *proxy = away(channel), *third = beside(channel);
-    borrow(channel, proxy);
-    assert_int_equal(send_at_once(&a, proxy), 0);
-    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
-    assert_int_equal(try_from_beside(&c, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    struct trio trio = make_trio();
+    assert_int_equal(send_at_once(&a, trio.proxy), 0);
+    assert_int_equal(try_from_beside(&b, trio.third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    assert_int_equal(try_from_beside(&c, trio.third, NEAP_CHANNEL_RECV), NEAP_PARKED);
     assert_int_equal(after(&b), 0);
     assert_int_equal(received(&b), 1);
     assert_int_equal(after(&c), NEAP_TIMEOUT);
-    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_TIMEOUT);
-    unref(third);
-    unref(proxy);
-    unref(channel);
+    assert_int_equal(try_from_beside(&b, trio.third, NEAP_CHANNEL_RECV), NEAP_TIMEOUT);
+    drop_trio(trio);
 }
 
 static void who_tries_comes_after_who_waits(void **state) {
     (void)state;
-    struct neap_channel *channel = new_channel(64);
-    void *proxy = away(channel), *third = beside(channel);
-    borrow(channel, proxy);
-    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
-    assert_int_equal(send_at_once(&a, proxy), 0);
-    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    struct trio trio = make_trio();
+    assert_int_equal(start(&c, trio.channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, trio.proxy), 0);
+    assert_int_equal(try_from_beside(&b, trio.third, NEAP_CHANNEL_RECV), NEAP_PARKED);
     assert_int_equal(after(&c), 0);
     assert_int_equal(received(&c), 1);
     assert_int_equal(after(&b), NEAP_TIMEOUT);
-    unref(third);
-    unref(proxy);
-    unref(channel);
+    drop_trio(trio);
 }
 
 static void who_tries_waits_for_all_that_was_sent_before(void **state) {
     (void)state;
-    struct neap_channel *channel = new_channel(64);
-    void *proxy = away(channel), *third = beside(channel);
-    borrow(channel, proxy);
-    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
-    for (int i = 1; i <= 2; i++) assert_int_equal(send_at_once(&a, proxy), 0);
-    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    struct trio trio = make_trio();
+    assert_int_equal(start(&c, trio.channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    for (int i = 1; i <= 2; i++) assert_int_equal(send_at_once(&a, trio.proxy), 0);
+    assert_int_equal(try_from_beside(&b, trio.third, NEAP_CHANNEL_RECV), NEAP_PARKED);
     assert_int_equal(after(&c), 0);
     assert_int_equal(received(&c), 1);
     assert_int_equal(after(&b), 0);
     assert_int_equal(received(&b), 2);
-    unref(third);
-    unref(proxy);
-    unref(channel);
+    drop_trio(trio);
 }
 
 static void who_waits_goes_on_when_others_have_tried(void **state) {
     (void)state;
-    struct neap_channel *channel = new_channel(64);
-    void *proxy = away(channel), *third = beside(channel);
-    borrow(channel, proxy);
-    assert_int_equal(send_at_once(&a, proxy), 0);
-    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
-    assert_int_equal(start(&c, third, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    struct trio trio = make_trio();
+    assert_int_equal(send_at_once(&a, trio.proxy), 0);
+    assert_int_equal(try_from_beside(&b, trio.third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    assert_int_equal(start(&c, trio.third, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
     neap_wire_pump(wires[1][0]);
     assert_int_equal(after(&b), 0);
     assert_int_equal(received(&b), 1);
     assert_int_equal(after(&c), NEAP_PARKED);
-    assert_int_equal(send_at_once(&a, proxy), 0);
+    assert_int_equal(send_at_once(&a, trio.proxy), 0);
     assert_int_equal(after(&c), 0);
     assert_int_equal(received(&c), 2);
-    unref(third);
-    unref(proxy);
-    unref(channel);
+    drop_trio(trio);
 }
 
 static void who_polls_tries_too(void **state) {
@@ -383,18 +386,14 @@ static void count_one(void *proxy) { assert_true(neap_credit_use(atomic_load(&ne
 
 static void who_tries_waits_for_nothing_that_was_sent_later(void **state) {
     (void)state;
-    struct neap_channel *channel = new_channel(64);
-    void *proxy = away(channel), *third = beside(channel);
-    borrow(channel, proxy);
-    assert_int_equal(start(&c, channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
-    assert_int_equal(send_at_once(&a, proxy), 0);
-    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
-    count_one(proxy);
+    struct trio trio = make_trio();
+    assert_int_equal(start(&c, trio.channel, NEAP_CHANNEL_RECV, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(send_at_once(&a, trio.proxy), 0);
+    assert_int_equal(try_from_beside(&b, trio.third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    count_one(trio.proxy);
     assert_int_equal(after(&b), NEAP_TIMEOUT);
     assert_int_equal(after(&c), 0);
-    unref(third);
-    unref(proxy);
-    unref(channel);
+    drop_trio(trio);
 }
 
 static void who_tries_does_not_wait_for_the_dead(void **state) {
@@ -420,19 +419,15 @@ static void who_tries_does_not_wait_for_the_dead(void **state) {
 
 static void who_tries_may_die_meanwhile(void **state) {
     (void)state;
-    struct neap_channel *channel = new_channel(64);
-    void *proxy = away(channel), *third = beside(channel);
-    borrow(channel, proxy);
-    assert_int_equal(send_at_once(&a, proxy), 0);
-    assert_int_equal(try_from_beside(&b, third, NEAP_CHANNEL_RECV), NEAP_PARKED);
+    struct trio trio = make_trio();
+    assert_int_equal(send_at_once(&a, trio.proxy), 0);
+    assert_int_equal(try_from_beside(&b, trio.third, NEAP_CHANNEL_RECV), NEAP_PARKED);
     neap_wire_close(wires[1][1]);
     neap_wire_pump(wires[1][0]);
     deliver();
-    take_now(channel, 1);
+    take_now(trio.channel, 1);
     assert_int_equal(after(&b), NEAP_BROKEN);
-    unref(third);
-    unref(proxy);
-    unref(channel);
+    drop_trio(trio);
 }
 
 /* One lives next door, where something is on its way; the other in a process behind that. */
