@@ -117,8 +117,8 @@ void neap_wire_tell(struct neap_wire *wire, uint8_t type, const struct iovec *pi
 int neap_wire_offer(struct neap_wire *wire, uint8_t type, const struct iovec *piece);
 
 /* The same for what is to be sent only if `claim` agrees, which is asked just before it is published, with no room left
- * to be found: it changes a word, and does nothing else. UV_EAGAIN: it does not, or there is not much room left, and
- * nothing was sent. */
+ * to be found: it may change words of shared memory and take its wait out of a list, but waits for nothing and sends
+ * nothing. UV_EAGAIN: it does not, or there is not much room left, and nothing was sent. */
 int neap_wire_send_if(struct neap_wire *wire, uint8_t type, const struct iovec *piece, bool (*claim)(void *argument),
                       void *argument);
 

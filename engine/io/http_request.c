@@ -8,7 +8,8 @@
  * LIMITS     are looked at while bytes come: what is too much is never kept.
  * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks,
  *            chunks in HTTP/1.0, a space in a header's name, a line that goes on in the next, an HTTP/1.1 without a
- *            host, any with two. Of codings we know chunks alone, once: the rest is not implemented. */
+ *            host, any with two. Of codings we know chunks alone, once; another
+ *            is answered with 501, as RFC 9112 wants it from whoever does not understand one. */
 #include "io/http_request.h"
 
 #include <string.h>

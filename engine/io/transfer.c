@@ -11,7 +11,7 @@
  * BOUNDS     A head that is too long, or a body beyond its limit, fails the transfer where it is noticed: nothing that
  *            the other side sends can use up memory. Bodies are counted as unpacked.
  * STRICT     A body whose length is said in two ways is nobody's: what one reader takes for its end is the middle of
- *            it for another. A length beside chunks does not count, as RFC 9112 has it.
+ *            it for another. One length beside chunks does not count, as RFC 9112 has it.
  * REWIND     A request may have to be sent once more: to where a redirect leads, or when a connection that was kept
  *            turns out to be dead. A body that was given whole can be; of one in pieces, nothing may have gone yet. */
 #include "io/transfer.h"
