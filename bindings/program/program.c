@@ -324,5 +324,6 @@ int neap_program_run(const struct neap_program *what) {
         return 1;
     }
     engine->context = program.vm;
+    program.vm->loop.patient.patience = &engine->patience;
     return run(&program, L);
 }

@@ -94,6 +94,7 @@ static int run_thread(struct neap_thread *thread) {
     if (L != NULL) {
         neap_start_prepare(start, vm, start->slice_signal);
         vm->job = thread->job;
+        vm->loop.patient.patience = &thread->engine->patience;
         lua_pushcfunction(L, open_state);
         lua_pushlightuserdata(L, vm);
         lua_pushlightuserdata(L, start);

@@ -75,6 +75,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->idle_parks = 0;
     loop->probe_parks = PROBE_MIN;
     loop->parks_at_once = false;
+    loop->patient = (struct neap_patient){.patience = NULL};
     loop->busy = mailbox->busy;
     loop->stuck = stuck;
     loop->idle = NULL;
@@ -119,6 +120,7 @@ void neap_loop_fini(struct neap_loop *loop) {
     NEAP_ASSERT(loop->ready.first == NULL && loop->due.first == NULL && loop->late.first == NULL,
                 "a loop ends with empty queues");
     NEAP_ASSERT(loop->timers.count == 0, "a loop ends without open waits");
+    neap_patience_leave(&loop->patient);
     if (loop->guest != NULL)
         neap_guest_close(loop);
     else if (loop->uv != NULL)
@@ -272,15 +274,20 @@ static bool park(struct neap_loop *loop) {
     if (!neap_mailbox_retire(loop->mailbox)) return false;
     bool stuck = endless && neap_mailbox_leave(loop->mailbox);
     if (!stuck) {
-        if (loop->uv != NULL)
+        if (loop->uv != NULL) {
+            neap_patience_note_park(&loop->patient, loop->now);
             sleep_in_uv(loop, next);
-        else
+        } else
             neap_mailbox_sleep(loop->mailbox, next);
     }
     neap_mailbox_rise(loop->mailbox);
     bool posted = !neap_mailbox_is_empty(loop->mailbox);
     if (posted && neap_clock_now() - loop->now < SOON_NS) loop->probe_parks = PROBE_MIN;
     return stuck && !posted;
+}
+
+void neap_loop_lose_patience(void) {
+    if (neap_loop_here != NULL) neap_patience_lose(&neap_loop_here->patient);
 }
 
 /* --- turns --- */
@@ -334,6 +341,7 @@ static void turn(struct neap_loop *loop) {
     loop->left = RUNS_PER_TURN;
     collect(loop);
     while (may_go_on(loop)) run_first(loop);
+    loop->patient.runs += (uint32_t)(RUNS_PER_TURN - loop->left);
     fire(loop);
     if (loop->owes_look || neap_loop_has_ready(loop))
         look_at_uv(loop);

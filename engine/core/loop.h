@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "core/mailbox.h"
+#include "core/patience.h"
 #include "core/timer.h"
 #include "core/wait.h"
 
@@ -68,6 +69,7 @@ struct neap_loop {
     uint32_t idle_parks;               /* parks since spinning was last tried */
     uint32_t probe_parks;              /* as many until it is tried again; adapts, see IDLE. Own thread */
     bool parks_at_once;                /* never spins. Constant once it runs */
+    struct neap_patient patient;       /* of whoever made the loop, then the loop's */
     atomic_int *busy;                  /* the mailbox's. Constant */
     void (*stuck)(struct neap_loop *); /* every loop of the engine waits for another: called by the last. Constant */
     /* Own thread, nothing is ready: may do something useful in the meantime, and then
@@ -165,6 +167,10 @@ int64_t neap_loop_next(const struct neap_loop *loop);
 /* Own thread, outside of the loop: something may have been queued that the host has not
  * been told of. True as of step. */
 bool neap_loop_rest(struct neap_loop *loop);
+
+/* The OS thread is about to start something that inherits its policy, which is the usual one then, until the loop that
+ * runs here parks again: see core/patience.h. Any thread, one without a loop, too. */
+void neap_loop_lose_patience(void);
 
 /* Own thread: makes loop->uv, unless it is there; from then on the loop parks in libuv.
  * NEAP_NOMEM, or what the system said. */

@@ -33,6 +33,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/futex.h"
+#include "core/loop.h"
 #include "core/memory.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -299,6 +300,7 @@ static int create(struct member *member) {
     if (code != 0) return -code;
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     neap_guard_lock(&member->creating); /* it is not to be done, and join the ended, before `system` is there */
+    neap_loop_lose_patience();
     code = pthread_create(&member->system, &attributes, run, member);
     neap_guard_unlock(&member->creating);
     pthread_attr_destroy(&attributes);

@@ -37,6 +37,7 @@ int neap_engine_init(struct neap_engine *engine) {
     neap_guard_init(&engine->guard);
     neap_list_init(&engine->threads);
     neap_crew_init(&engine->crew);
+    neap_patience_init(&engine->patience);
     neap_list_init(&engine->needs);
     atomic_init(&engine->attended, false);
     neap_list_init(&engine->states);

@@ -64,6 +64,7 @@ struct neap_engine {
     uint32_t unread_count;              /* of unread; guard */
     struct neap_list unjoined;          /* neap_unjoined.node; guard */
     uint32_t unjoined_count;            /* of unjoined; guard */
+    struct neap_patience patience;      /* how its threads share processors */
     struct neap_rings rings;            /* who waits for a lock while holding others */
     void (*stuck)(struct neap_loop *loop); /* every loop waits for another; NULL: such waiting is the host's business */
     _Atomic bool forward_failures;         /* the main state wants to be told of failures in others; by its thread */

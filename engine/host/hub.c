@@ -45,6 +45,7 @@ static int create(struct neap_hub *hub) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    neap_loop_lose_patience();
     int code = pthread_create(&hub->thread, NULL, run, hub);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -code;

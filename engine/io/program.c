@@ -75,6 +75,7 @@ static int spawn(const struct neap_program_plan *plan, pid_t *pid) {
     int code = add_actions(&actions, plan);
     if (code == 0) code = set_attributes(&attributes, plan);
     const char *name = plan->arguments[0];
+    neap_loop_lose_patience();
     bool is_found = plan->environment == NULL || name[0] == '\0' || strchr(name, '/') != NULL;
     char *const *environment = plan->environment != NULL ? plan->environment : environ;
     if (code == 0 && is_found)

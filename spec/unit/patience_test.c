@@ -1,0 +1,217 @@
+#include "support.h"
+
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/patience.h"
+
+enum { OFTEN_NS = 20 * 1000, SELDOM_NS = NEAP_MILLISECOND, RUNS = 4 };
+
+static struct neap_patience patience;
+static struct neap_patient patient;
+static int64_t now;
+
+static int policy(void) { return sched_getscheduler(0); }
+
+/* For `span_ns`, a loop parks every `each_ns` with `runs` runnables between two parks. */
+static void park(struct neap_patient *whose, int64_t span_ns, int64_t each_ns, uint32_t runs) {
+    for (int64_t until = now + span_ns; now < until; now += each_ns) {
+        whose->runs += runs;
+        neap_patience_note_park(whose, now);
+    }
+}
+
+static void be_busy(void) { park(&patient, 30 * NEAP_MILLISECOND, OFTEN_NS, RUNS); }
+
+/* The same work in as much time. */
+static void prove_it(void) { park(&patient, 120 * NEAP_MILLISECOND, 4 * OFTEN_NS, 4 * RUNS); }
+
+/* The same work in ten times as much. */
+static void get_slow(void) { park(&patient, 70 * NEAP_MILLISECOND, 10 * OFTEN_NS, RUNS); }
+
+static int make(void **state) {
+    if (set_up(state) != 0) return -1;
+    neap_patience_init(&patience);
+    patient = (struct neap_patient){.patience = &patience};
+    now = NEAP_SECOND;
+    return 0;
+}
+
+static int drop(void **state) {
+    neap_patience_leave(&patient);
+    return tear_down(state);
+}
+
+static void who_parks_often_waits(void **state) {
+    (void)state;
+    assert_int_equal(policy(), SCHED_OTHER);
+    be_busy();
+    assert_int_equal(policy(), SCHED_BATCH);
+    prove_it();
+    assert_int_equal(policy(), SCHED_BATCH);
+}
+
+static void who_parks_seldom_does_not(void **state) {
+    (void)state;
+    park(&patient, NEAP_SECOND, SELDOM_NS, 100 * RUNS);
+    assert_int_equal(policy(), SCHED_OTHER);
+}
+
+static void what_costs_too_much_is_given_up_for_a_while(void **state) {
+    (void)state;
+    int64_t last = 0;
+    for (int i = 0; i < 4; i++) {
+        while (policy() != SCHED_BATCH) be_busy();
+        get_slow();
+        assert_int_equal(policy(), SCHED_OTHER);
+        int64_t from = now;
+        while (policy() != SCHED_BATCH) be_busy();
+        assert_in_range(now - from, last + last / 2, 60 * NEAP_SECOND); /* about twice as long each time */
+        last = now - from;
+        get_slow();
+        last = last > 0 ? last : now - from;
+    }
+}
+
+static void what_was_worth_it_may_be_so_again(void **state) {
+    (void)state;
+    be_busy();
+    prove_it();
+    get_slow(); /* there is less to do */
+    assert_int_equal(policy(), SCHED_OTHER);
+    be_busy();
+    assert_int_equal(policy(), SCHED_BATCH);
+}
+
+static void what_is_idle_is_not_worth_it(void **state) {
+    (void)state;
+    be_busy();
+    now += NEAP_SECOND;
+    neap_patience_note_park(&patient, now);
+    assert_int_equal(policy(), SCHED_OTHER);
+}
+
+static void adopt(void *argument) {
+    struct neap_patient *other = argument;
+    CHECK(policy() == SCHED_OTHER); /* not from who started us */
+    park(other, NEAP_MILLISECOND, OFTEN_NS, RUNS);
+    CHECK(other->waits && policy() == SCHED_BATCH);
+    neap_patience_leave(other);
+    CHECK(policy() == SCHED_OTHER);
+    neap_patience_note_park(other, now); /* after that nothing happens */
+    CHECK(policy() == SCHED_OTHER);
+}
+
+static void all_threads_do_it_together(void **state) {
+    (void)state;
+    struct neap_patient other = {.patience = &patience};
+    struct helper helper;
+    be_busy();
+    neap_patience_lose(&patient);
+    helper_start(&helper, adopt, &other);
+    helper_join(&helper);
+    neap_patience_note_park(&patient, now);
+    assert_int_equal(policy(), SCHED_BATCH);
+}
+
+static void who_is_not_ours_is_left_alone(void **state) {
+    (void)state;
+    patient.patience = NULL;
+    be_busy();
+    assert_int_equal(policy(), SCHED_OTHER);
+}
+
+static void run_with_a_policy(void *argument) {
+    struct sched_param none = {0};
+    struct neap_patient other = {.patience = argument};
+    CHECK(sched_setscheduler(0, SCHED_IDLE, &none) == 0);
+    park(&other, 30 * NEAP_MILLISECOND, OFTEN_NS, RUNS);
+    CHECK(policy() == SCHED_IDLE);
+    neap_patience_leave(&other);
+    CHECK(policy() == SCHED_IDLE);
+}
+
+static void a_policy_that_was_chosen_is_left_alone(void **state) {
+    (void)state;
+    struct helper helper;
+    helper_start(&helper, run_with_a_policy, &patience);
+    helper_join(&helper);
+}
+
+/* As who starts a program does. */
+static void what_is_started_does_not_inherit_it(void **state) {
+    (void)state;
+    int status = 0;
+    be_busy();
+    here.patient = patient;
+    neap_loop_here = &here;
+    neap_loop_lose_patience();
+    neap_loop_here = NULL;
+    patient = here.patient;
+    here.patient.patience = NULL;
+    pid_t child = fork();
+    if (child == 0) _exit(policy() == SCHED_OTHER ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    neap_patience_note_park(&patient, now);
+    assert_int_equal(policy(), SCHED_BATCH); /* again */
+}
+
+/* --- a loop --- */
+
+struct again {
+    struct neap_runnable runnable;
+    uv_timer_t timer;
+};
+
+static void on_again(uv_timer_t *timer) {
+    struct again *again = timer->data;
+    neap_loop_push(&here, &again->runnable);
+}
+
+static void run_again(struct neap_runnable *runnable) {
+    struct again *again = NEAP_CONTAINER_OF(runnable, struct again, runnable);
+    uv_timer_start(&again->timer, on_again, 0, 0);
+}
+
+static bool is_patient(void *argument) {
+    (void)argument;
+    return here.patient.waits;
+}
+
+static void a_loop_counts_its_parks(void **state) {
+    (void)state;
+    struct again again = {.runnable = {.run = run_again}};
+    uv_timer_init(neap_loop_uv(&here), &again.timer);
+    again.timer.data = &again;
+    here.parks_at_once = true;
+    here.patient.patience = &patience;
+    neap_loop_push(&here, &again.runnable);
+    neap_loop_run(&here, is_patient, NULL);
+    assert_int_equal(policy(), SCHED_BATCH);
+    uv_close((uv_handle_t *)&again.timer, NULL);
+    uv_run(here.uv, UV_RUN_NOWAIT);
+    settle(&here);
+}
+
+static int end_loop(void **state) {
+    int result = tear_down(state);
+    return policy() == SCHED_OTHER ? result : -1;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_parks_often_waits, make, drop),
+        cmocka_unit_test_setup_teardown(who_parks_seldom_does_not, make, drop),
+        cmocka_unit_test_setup_teardown(what_costs_too_much_is_given_up_for_a_while, make, drop),
+        cmocka_unit_test_setup_teardown(what_was_worth_it_may_be_so_again, make, drop),
+        cmocka_unit_test_setup_teardown(what_is_idle_is_not_worth_it, make, drop),
+        cmocka_unit_test_setup_teardown(all_threads_do_it_together, make, drop),
+        cmocka_unit_test_setup_teardown(who_is_not_ours_is_left_alone, make, drop),
+        cmocka_unit_test_setup_teardown(a_policy_that_was_chosen_is_left_alone, make, drop),
+        cmocka_unit_test_setup_teardown(what_is_started_does_not_inherit_it, make, drop),
+        cmocka_unit_test_setup_teardown(a_loop_counts_its_parks, make, end_loop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
