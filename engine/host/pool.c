@@ -497,7 +497,8 @@ static bool submit(struct neap_pool *pool, struct neap_link *link, struct neap_b
 }
 
 static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_batch *batch) {
-    if (link->mode == NEAP_LINK_LOOKING) {
+    bool was_looking = link->mode == NEAP_LINK_LOOKING;
+    if (was_looking) {
         atomic_fetch_sub_explicit(&pool->lookers, 1, memory_order_relaxed);
         link->mode = NEAP_LINK_PLAIN;
     }
@@ -510,7 +511,8 @@ static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_bat
     }
     struct neap_work *work = neap_work_at(neap_list_pop_front(&pool->queue));
     set_queued(pool, queued(pool) - 1);
-    hand_over(pool, work, link, neap_clock_now());
+    /* Who was looking for it has taken it at once, and need not ask for the time. */
+    hand_over(pool, work, link, was_looking && queued(pool) == 0 ? work->submitted : neap_clock_now());
     after_queue(pool, batch);
     return true;
 }
