@@ -86,6 +86,7 @@ void neap_loop_init_over(struct neap_loop *loop, struct neap_mailbox *mailbox, v
     loop->context = NULL;
     loop->quota = NULL;
     loop->offloads = 0;
+    loop->has_offloaded = false;
     loop->uv = NULL;
     loop->guest = NULL;
 }

@@ -89,6 +89,7 @@ struct neap_loop {
     void *context; /* of whoever made the loop */
     struct neap_quota *quota; /* that what it allocates counts in; NULL: none. Of whoever made the loop */
     uint32_t offloads;        /* that libuv's threads have not done: see io/offload.h. Own thread */
+    bool has_offloaded;       /* once that was more than 0. Own thread */
     uv_loop_t *uv;            /* NULL until neap_loop_uv */
     struct neap_guest *guest; /* uv is somebody else's: what we have in it; NULL: it is ours. See guest.c. Owned */
     uv_async_t alarm;         /* of uv: another thread wakes us */

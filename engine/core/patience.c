@@ -15,8 +15,8 @@
  *             of an engine try it together, and what they do together is what counts. Each adopts it when it parks.
  * WHOSE       Threads of ours only: how the threads of a host are scheduled is the host's to say, and a policy that
  *             somebody has chosen is left alone. Threads and programs inherit the policy of who starts them; so who
- *             starts one loses patience first (neap_loop_lose_patience), until it parks again. What libraries start
- *             may inherit it: it does no harm there. */
+ *             starts one loses patience first (neap_loop_lose_patience), until it parks again. So it is with libuv's
+ *             threads, which stay. What other libraries start (os.execute among them) may inherit it. */
 #include "core/patience.h"
 
 #include <sched.h>
@@ -45,7 +45,10 @@ static bool set_policy(int policy) {
 /* False: somebody has chosen another policy, or the system does not let us. */
 static bool begin_waiting(void) { return sched_getscheduler(0) == SCHED_OTHER && set_policy(SCHED_BATCH); }
 
-static void end_waiting(void) { set_policy(SCHED_OTHER); }
+/* Unless somebody has chosen another meanwhile. */
+static void end_waiting(void) {
+    if (sched_getscheduler(0) == SCHED_BATCH) set_policy(SCHED_OTHER);
+}
 
 #else
 
@@ -103,7 +106,8 @@ static void report(struct neap_patient *patient, int64_t now) {
     patience->parks += patient->parks;
     patience->runs += patient->runs;
     patient->parks = patient->runs = 0;
-    if (now - patience->since >= (patient->waits ? TRIAL_NS : SPAN_NS)) judge(patience, now);
+    bool waiting = atomic_load_explicit(&patience->wanted, memory_order_relaxed);
+    if (now - patience->since >= (waiting ? TRIAL_NS : SPAN_NS)) judge(patience, now);
     neap_guard_unlock(&patience->guard);
 }
 

@@ -47,6 +47,15 @@ static void done(struct neap_offload *offload, int code) {
     neap_object_unref(&offload->object);
 }
 
+/* As neap_loop_open_uv. The threads of libuv are made for the first offload, and stay: see WHOSE in core/patience.c. */
+static int open_uv(struct neap_loop *loop) {
+    int code = neap_loop_open_uv(loop);
+    if (code != 0 || loop->has_offloaded) return code;
+    neap_loop_lose_patience();
+    loop->has_offloaded = true;
+    return 0;
+}
+
 /* --- work --- */
 
 static void run_work(uv_work_t *work) {
@@ -60,7 +69,7 @@ static void on_work(uv_work_t *work, int status) {
 }
 
 void neap_offload_start(struct neap_offload *offload, struct neap_loop *loop) {
-    int code = neap_loop_open_uv(loop);
+    int code = open_uv(loop);
     begun(offload, loop, code != 0 ? code : uv_queue_work(loop->uv, &offload->work, run_work, on_work));
 }
 
@@ -73,7 +82,7 @@ static void on_names(uv_getaddrinfo_t *names, int status, struct addrinfo *found
 
 void neap_offload_resolve(struct neap_offload *offload, struct neap_loop *loop, const char *host, int family) {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    int code = neap_loop_open_uv(loop);
+    int code = open_uv(loop);
     begun(offload, loop, code != 0 ? code : uv_getaddrinfo(loop->uv, &offload->names, on_names, host, NULL, &hints));
 }
 

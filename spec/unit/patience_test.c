@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/patience.h"
+#include "io/offload.h"
 
 enum { OFTEN_NS = 20 * 1000, SELDOM_NS = NEAP_MILLISECOND, RUNS = 4 };
 
@@ -139,15 +140,32 @@ static void a_policy_that_was_chosen_is_left_alone(void **state) {
     helper_join(&helper);
 }
 
+static void get_a_policy_meanwhile(void *argument) {
+    struct sched_param none = {0};
+    struct neap_patient other = {.patience = argument};
+    park(&other, 30 * NEAP_MILLISECOND, OFTEN_NS, RUNS);
+    CHECK(policy() == SCHED_BATCH);
+    CHECK(sched_setscheduler(0, SCHED_IDLE, &none) == 0);
+    neap_patience_lose(&other);
+    CHECK(policy() == SCHED_IDLE);
+    park(&other, 30 * NEAP_MILLISECOND, OFTEN_NS, RUNS);
+    CHECK(policy() == SCHED_IDLE);
+}
+
+static void one_that_is_chosen_meanwhile_is_left_alone(void **state) {
+    (void)state;
+    struct helper helper;
+    helper_start(&helper, get_a_policy_meanwhile, &patience);
+    helper_join(&helper);
+}
+
 /* As who starts a program does. */
 static void what_is_started_does_not_inherit_it(void **state) {
     (void)state;
     int status = 0;
     be_busy();
     here.patient = patient;
-    neap_loop_here = &here;
     neap_loop_lose_patience();
-    neap_loop_here = NULL;
     patient = here.patient;
     here.patient.patience = NULL;
     pid_t child = fork();
@@ -156,6 +174,29 @@ static void what_is_started_does_not_inherit_it(void **state) {
     assert_int_equal(status, 0);
     neap_patience_note_park(&patient, now);
     assert_int_equal(policy(), SCHED_BATCH); /* again */
+}
+
+static int ask_for_the_policy(struct neap_offload *offload) {
+    (void)offload;
+    return policy();
+}
+
+/* Those of libuv, which stay: nothing in this program has needed them before. */
+static void threads_of_libuv_do_not_inherit_it(void **state) {
+    (void)state;
+    struct neap_offload *offload = neap_alloc_zeroed(sizeof *offload);
+    struct actor actor;
+    neap_offload_init(offload, ask_for_the_policy, NULL);
+    be_busy();
+    here.patient = patient;
+    neap_offload_start(offload, &here);
+    patient = here.patient;
+    here.patient.patience = NULL;
+    actor_init(&actor, &here);
+    assert_int_equal(act(&actor, offload, NEAP_OFFLOAD_END, NEAP_FOREVER), 0);
+    assert_int_equal(offload->code, SCHED_OTHER);
+    actor_end(&actor);
+    neap_object_unref(&offload->object);
 }
 
 /* --- a loop --- */
@@ -180,7 +221,7 @@ static bool is_patient(void *argument) {
     return here.patient.waits;
 }
 
-static void a_loop_counts_its_parks(void **state) {
+static void a_loop_counts_parks_and_runs(void **state) {
     (void)state;
     struct again again = {.runnable = {.run = run_again}};
     uv_timer_init(neap_loop_uv(&here), &again.timer);
@@ -190,6 +231,7 @@ static void a_loop_counts_its_parks(void **state) {
     neap_loop_push(&here, &again.runnable);
     neap_loop_run(&here, is_patient, NULL);
     assert_int_equal(policy(), SCHED_BATCH);
+    assert_true(patience.cost < NEAP_MILLISECOND);
     uv_close((uv_handle_t *)&again.timer, NULL);
     uv_run(here.uv, UV_RUN_NOWAIT);
     settle(&here);
@@ -198,6 +240,13 @@ static void a_loop_counts_its_parks(void **state) {
 static int end_loop(void **state) {
     int result = tear_down(state);
     return policy() == SCHED_OTHER ? result : -1;
+}
+
+/* From here on the policy is the usual one, whatever it was. False: the system lets nobody choose. */
+static bool may_choose(void) {
+    struct sched_param none = {0};
+    return sched_setscheduler(0, SCHED_OTHER, &none) == 0 && sched_setscheduler(0, SCHED_BATCH, &none) == 0 &&
+           sched_setscheduler(0, SCHED_OTHER, &none) == 0;
 }
 
 int main(void) {
@@ -210,8 +259,14 @@ int main(void) {
         cmocka_unit_test_setup_teardown(all_threads_do_it_together, make, drop),
         cmocka_unit_test_setup_teardown(who_is_not_ours_is_left_alone, make, drop),
         cmocka_unit_test_setup_teardown(a_policy_that_was_chosen_is_left_alone, make, drop),
+        cmocka_unit_test_setup_teardown(one_that_is_chosen_meanwhile_is_left_alone, make, drop),
+        cmocka_unit_test_setup_teardown(threads_of_libuv_do_not_inherit_it, make, drop),
         cmocka_unit_test_setup_teardown(what_is_started_does_not_inherit_it, make, drop),
-        cmocka_unit_test_setup_teardown(a_loop_counts_its_parks, make, end_loop),
+        cmocka_unit_test_setup_teardown(a_loop_counts_parks_and_runs, make, end_loop),
     };
+    if (!may_choose()) {
+        print_message("the system lets nobody choose a policy\n");
+        return 0;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
