@@ -88,6 +88,23 @@ describe("without a descriptor", function()
     assert.matches("^%S+ ERROR no descriptor at=accept\n%S+ DEBUG shown\n$", result.stderr)
   end)
 
+  it("luv is refused with the reason at the place of who called, and there when there are some again", function()
+    local result = support.run_with_few_descriptors(prelude .. [[
+      exhaust()
+      local ok, problem
+      repeat
+        ok, problem = pcall(function() assert(neap.luv()) end)
+        assert(ok or problem:find("^[^%[]%S*:14: no luv: too many open files %(EMFILE%)$"), problem)
+        release(1)
+      until ok
+      release()
+      local done = neap.event()
+      neap.luv().new_timer():start(1, 0, function() done:set() end)
+      done:wait()
+      print "well"]])
+    assert.are.same({ status = 0, stdout = "well\n", stderr = "" }, result)
+  end)
+
   it("what the library needs shared memory for is refused at the place of who called", function()
     local result = support.run_with_few_descriptors(prelude .. [[
       exhaust()

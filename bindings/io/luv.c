@@ -12,15 +12,20 @@
 #include "bindings/io/luv.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "bindings/report/failure.h"
+#include "bindings/state/argument.h"
 #include "bindings/state/vm.h"
 #include "bindings/task/task.h"
+#include "core/error.h"
 #include "core/memory.h"
+
+enum { ROOM = 8 }; /* descriptors: six of luv's loop, one of the bridge, one to load luv with */
 
 static const char REPORT[] = "neap.luv.report"; /* registry: the function that is told what a callback has raised */
 
@@ -179,13 +184,24 @@ static int luv_turn(lua_State *L) {
     luaL_ref(L, LUA_REGISTRYINDEX);
     int turn = luaL_ref(L, LUA_REGISTRYINDEX);
     struct bridge *bridge = open_bridge(neap_vm_of(L), fd);
-    if (bridge == NULL) return luaL_error(L, "not enough memory or descriptors for luv");
+    if (bridge == NULL) neap_refuse(L, "no luv: not enough memory or descriptors");
     bridge->turn = turn;
     *place = bridge;
     uv_prepare_start(&bridge->look, on_look);
     uv_unref((uv_handle_t *)&bridge->look);
     uv_unref((uv_handle_t *)&bridge->bell);
     uv_poll_start(&bridge->poll, UV_READABLE, on_ready);
+    return 0;
+}
+
+/* internal.luv.check_room(): raises if too few descriptors are left for luv and its loop, which would end the program, now
+ * or when the state is closed; and if there are none for our own. */
+static int luv_check_room(lua_State *L) {
+    int held[ROOM], count = 0, code = neap_loop_open_uv(&neap_vm_of(L)->loop);
+    while (count < ROOM && (held[count] = open("/", O_PATH | O_CLOEXEC)) >= 0) ++count;
+    if (count < ROOM) code = -errno;
+    while (count > 0) close(held[--count]);
+    if (code != 0) neap_refuse(L, "no luv: %s (%s)", neap_code_text(code), neap_code_name(code));
     return 0;
 }
 
@@ -225,4 +241,5 @@ static int luv_raise(lua_State *L) {
     return lua_error(L);
 }
 
-const luaL_Reg neap_luv_functions[] = {{"adopt", luv_adopt}, {"raise", luv_raise}, {"turn", luv_turn}, {NULL, NULL}};
+const luaL_Reg neap_luv_functions[] = {
+    {"adopt", luv_adopt}, {"check_room", luv_check_room}, {"raise", luv_raise}, {"turn", luv_turn}, {NULL, NULL}};

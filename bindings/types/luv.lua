@@ -22,7 +22,7 @@ local neap = {}
 ---more to do; nothing else needs it. The program does not wait for luv's handles when it ends, and while luv is in use nobody can tell that
 ---all tasks wait for nothing.
 ---
----Errors: there is no luv.
+---Errors: there is no luv; no descriptors are left for its loop.
 ---@return table luv
 ---@since 0.1
 function neap.luv() end

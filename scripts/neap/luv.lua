@@ -6,6 +6,7 @@ local neap, internal = ...
 local function report(raised) neap.spawn({ name = "callback of luv" }, internal.luv.raise, raised) end
 
 local function load()
+  if not package.loaded.luv then internal.luv.check_room() end
   local path = package.searchpath("luv", package.cpath)
   if not path then error("neap.luv needs luv; in Debian the package lua-luv", 0) end
   local luv = require "luv"
