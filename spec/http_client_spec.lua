@@ -735,6 +735,25 @@ describe("what goes wrong", function()
     end
   end)
 
+  it("may be an answer with a blank behind the name of its length, which not everybody takes for one", function()
+    for _, lines in ipairs({ "Content-Length : 7", "content-length\t: 7\r\nContent-Length: 5",
+      "Content-Length: 5\r\nContent-Length \t: 5", "Transfer-Encoding : chunked\r\nContent-Length: 7" }) do
+      local server <close> = servers.raw(function(stream)
+        stream:write("HTTP/1.1 200 OK\r\n" .. lines .. "\r\n\r\nseven b")
+      end)
+      assert.matches("blank", fails_with("EPROTO", http.get(server.url)), lines)
+    end
+  end)
+
+  it("is no blank behind another name, nor in what begins like a length", function()
+    local server <close> = servers.raw(function(stream)
+      stream:write("HTTP/1.1 200 OK\r\nServer : old\r\nContent-Length-Of-Old : 9\r\nContent-Length: 4\r\n\r\nbody")
+    end)
+    local answer = assert(http.get(server.url))
+    assert.are.equal("body", answer.body)
+    assert.are.equal("old", answer.headers.server)
+  end)
+
   it("is not a length that is said twice alike, nor one of another answer", function()
     local server <close> = servers.raw(function(stream, head)
       if head[1]:find("/there", 1, true) then

@@ -11,7 +11,8 @@
  * BOUNDS     A head that is too long, or a body beyond its limit, fails the transfer where it is noticed: nothing that
  *            the other side sends can use up memory. Bodies are counted as unpacked.
  * STRICT     A body whose length is said in two ways is nobody's: what one reader takes for its end is the middle of
- *            it for another. One length beside chunks does not count, as RFC 9112 has it.
+ *            it for another. One length beside chunks does not count, as RFC 9112 has it. A blank before the colon
+ *            hides a length from libcurl, and from others not.
  * REWIND     A request may have to be sent once more: to where a redirect leads, or when a connection that was kept
  *            turns out to be dead. A body that was given whole can be; of one in pieces, nothing may have gone yet. */
 #include "io/transfer.h"
@@ -116,6 +117,22 @@ static bool check_length(struct neap_transfer *transfer, const char *line, size_
     return false;
 }
 
+/* Is it a line of that name, with a blank before the colon? */
+static bool has_blank_behind(const char *name, const char *line, size_t size) {
+    size_t length = strlen(name);
+    if (size <= length || strncasecmp(line, name, length) != 0) return false;
+    const char *place = line + length, *end = line + size;
+    skip_blanks(&place, end);
+    return place > line + length && place < end && *place == ':';
+}
+
+/* NULL, or why nobody can tell where the body ends. */
+static const char *check_framing(struct neap_transfer *transfer, const char *line, size_t size) {
+    if (has_blank_behind("Content-Length", line, size) || has_blank_behind("Transfer-Encoding", line, size))
+        return "the head has a blank before a colon";
+    return check_length(transfer, line, size) ? NULL : "the head says no one Content-Length";
+}
+
 static size_t receive_head(char *line, size_t unit, size_t count, void *context) {
     struct neap_transfer *transfer = context;
     size_t size = unit * count;
@@ -123,7 +140,8 @@ static size_t receive_head(char *line, size_t unit, size_t count, void *context)
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) begin_head(transfer);
     if (transfer->head_ended) return size;
     if (neap_inbox_size(&transfer->head) + size > HEAD_MAX) return refuse(transfer, UV_EMSGSIZE, head_too_large);
-    if (!check_length(transfer, line, size)) return refuse(transfer, UV_EPROTO, "the head says no one Content-Length");
+    const char *problem = check_framing(transfer, line, size);
+    if (problem != NULL) return refuse(transfer, UV_EPROTO, problem);
     if (!put(&transfer->head, line, size)) return refuse(transfer, NEAP_NOMEM, NULL);
     transfer->head_ended = size <= 2 && line[0] != ' ' && line[0] != '\t';
     return size;
