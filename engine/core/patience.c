@@ -16,11 +16,19 @@
  * WHOSE       Threads of ours only: how the threads of a host are scheduled is the host's to say, and a policy that
  *             somebody has chosen is left alone. Threads and programs inherit the policy of who starts them; so who
  *             starts one loses patience first (neap_loop_lose_patience), until it parks again. So it is with libuv's
- *             threads, which stay. What other libraries start (os.execute among them) may inherit it. */
+ *             threads, which stay. What other libraries start (os.execute among them) may inherit it.
+ * FILTERS     A filter of system calls may end the process for asking for a policy. So where there is one, a copy of the
+ *             process asks first, once; if it does not survive that, nobody asks any more. */
 #include "core/patience.h"
 
 #include <sched.h>
 #include <stddef.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 #include "core/clock.h"
 
@@ -50,17 +58,35 @@ static void end_waiting(void) {
     if (sched_getscheduler(0) == SCHED_BATCH) set_policy(SCHED_OTHER);
 }
 
+enum { FILTERED = 2 }; /* what PR_GET_SECCOMP says then */
+
+/* The copy has a thread, this one, and tells nobody of its end: it makes system calls only. */
+static bool survives_asking(void) {
+    const struct sched_param none = {0};
+    int status;
+    pid_t copy = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (copy == 0) {
+        syscall(SYS_sched_getscheduler, 0);
+        syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none);
+        syscall(SYS_exit_group, 0);
+    }
+    return copy > 0 && waitpid(copy, &status, __WALL) == copy && WIFEXITED(status);
+}
+
+static bool may_ask(void) { return prctl(PR_GET_SECCOMP) != FILTERED || survives_asking(); }
+
 #else
 
 static bool begin_waiting(void) { return false; }
 static void end_waiting(void) {}
+static bool may_ask(void) { return false; }
 
 #endif
 
 void neap_patience_init(struct neap_patience *patience) {
     neap_guard_init(&patience->guard);
     atomic_init(&patience->wanted, false);
-    patience->trial = false;
+    patience->trial = patience->asked = patience->refused = false;
     patience->parks = patience->runs = 0;
     patience->since = patience->retry_at = 0;
     patience->pause_ns = PAUSE_NS;
@@ -68,8 +94,12 @@ void neap_patience_init(struct neap_patience *patience) {
 }
 
 /* The guard is held, and they do not wait. */
-static bool is_worth_a_trial(const struct neap_patience *patience, int64_t now) {
-    return now >= patience->retry_at && now - patience->since <= (int64_t)(patience->parks * OFTEN_NS);
+static bool is_worth_a_trial(struct neap_patience *patience, int64_t now) {
+    if (patience->refused || now < patience->retry_at) return false;
+    if (now - patience->since > (int64_t)(patience->parks * OFTEN_NS)) return false;
+    if (!patience->asked) patience->refused = !may_ask();
+    patience->asked = true;
+    return !patience->refused;
 }
 
 /* The guard is held. */

@@ -14,6 +14,7 @@ struct neap_patience {
     struct neap_guard guard; /* taken with any other held, and none under it */
     _Atomic bool wanted;     /* they are to wait. Written under the guard; relaxed */
     bool trial;              /* that has not proved to be worth it yet. This and the rest: guard */
+    bool asked, refused;     /* see FILTERS */
     uint64_t parks, runs;    /* for descriptors; of runnables: since `since` */
     int64_t since;           /* a time */
     int64_t retry_at;        /* a time: it is not tried before that */

@@ -1,6 +1,11 @@
 #include "support.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +204,52 @@ static void threads_of_libuv_do_not_inherit_it(void **state) {
     neap_object_unref(&offload->object);
 }
 
+/* --- filters of system calls --- */
+
+/* From here on who asks for a policy gets `action`. */
+static bool filter(uint32_t action) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setscheduler, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* What becomes of a process with such a filter: the policy that it has in the end, 99 if there is no such filter here,
+ * or the negative number of the signal that has killed it. */
+static int be_busy_under(uint32_t action) {
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        if (!filter(action)) _exit(99);
+        be_busy();
+        _exit(policy());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void a_filter_that_kills_is_not_provoked(void **state) {
+    (void)state;
+    int outcome = be_busy_under(SECCOMP_RET_KILL_PROCESS);
+    assert_true(outcome == SCHED_OTHER || outcome == 99);
+}
+
+static void one_that_refuses_is_obeyed(void **state) {
+    (void)state;
+    int outcome = be_busy_under(SECCOMP_RET_ERRNO | EPERM);
+    assert_true(outcome == SCHED_OTHER || outcome == 99);
+}
+
+static void one_that_lets_it_pass_changes_nothing(void **state) {
+    (void)state;
+    int outcome = be_busy_under(SECCOMP_RET_ALLOW);
+    assert_true(outcome == SCHED_BATCH || outcome == 99);
+}
+
 /* --- a loop --- */
 
 struct again {
@@ -262,6 +313,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(one_that_is_chosen_meanwhile_is_left_alone, make, drop),
         cmocka_unit_test_setup_teardown(threads_of_libuv_do_not_inherit_it, make, drop),
         cmocka_unit_test_setup_teardown(what_is_started_does_not_inherit_it, make, drop),
+        cmocka_unit_test_setup_teardown(a_filter_that_kills_is_not_provoked, make, drop),
+        cmocka_unit_test_setup_teardown(one_that_refuses_is_obeyed, make, drop),
+        cmocka_unit_test_setup_teardown(one_that_lets_it_pass_changes_nothing, make, drop),
         cmocka_unit_test_setup_teardown(a_loop_counts_parks_and_runs, make, end_loop),
     };
     if (!may_choose()) {
