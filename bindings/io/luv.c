@@ -194,8 +194,8 @@ static int luv_turn(lua_State *L) {
     return 0;
 }
 
-/* internal.luv.check_room(): raises if too few descriptors are left for luv and its loop, which would end the program, now
- * or when the state is closed; and if there are none for our own. */
+/* internal.luv.check_room(): raises if too few descriptors are left for luv and its loop, which would end the program,
+ * now or when the state is closed; and if there are none for our own. */
 static int luv_check_room(lua_State *L) {
     int held[ROOM], count = 0, code = neap_loop_open_uv(&neap_vm_of(L)->loop);
     while (count < ROOM && (held[count] = open("/", O_PATH | O_CLOEXEC)) >= 0) ++count;

@@ -17,8 +17,8 @@
  *             somebody has chosen is left alone. Threads and programs inherit the policy of who starts them; so who
  *             starts one loses patience first (neap_loop_lose_patience), until it parks again. So it is with libuv's
  *             threads, which stay. What other libraries start (os.execute among them) may inherit it.
- * FILTERS     A filter of system calls may end the process for asking for a policy. So where there is one, a copy of the
- *             process asks first, once; if it does not survive that, nobody asks any more. */
+ * FILTERS     A filter of system calls may end the process for asking for a policy. So where there is one, a copy of
+ *             the process asks first, once; if it does not survive that, nobody asks any more. */
 #include "core/patience.h"
 
 #include <sched.h>
