@@ -279,3 +279,84 @@ describe("what a process sends home", function()
     for i = 1, 100 do assert.are.equal(i, channel:recv()) end
   end)
 end)
+
+-- The bytes of these are lent by Lua for as long as the sender waits: see neap_encode_sent in bindings/codec/codec.h.
+describe("a long string", function()
+  --- One of `size` bytes that says everywhere which it is. What is garbage by now goes.
+  local function make_text(number, size)
+    collectgarbage()
+    return ("%08d"):format(number):rep(size // 8)
+  end
+
+  local sizes = { 32 * 1024 - 8, 32 * 1024, 64 * 1024, 200 * 1024, 1 << 20, 5 << 20 }
+
+  local function send_texts(to, make, count, all_sizes)
+    local send = to.send or to.put
+    for number = 1, count do assert(send(to, make(number, all_sizes[number % #all_sizes + 1]))) end
+  end
+
+  local function receive_texts(from, count)
+    local receive = from.recv or from.get
+    for number = 1, count do
+      local text = receive(from)
+      assert.is_true(text == make_text(number, sizes[number % #sizes + 1]), ("number %d has changed"):format(number))
+    end
+  end
+
+  for name, make in pairs {
+    ["a rendezvous"] = function() return neap.channel() end,
+    ["a channel of 2"] = function() return neap.channel(2) end,
+    ["a queue"] = neap.queue,
+    ["a pipe"] = function() return neap.pipe() end,
+  } do
+    it("arrives as it was from and in another process through " .. name, function()
+      local out, into = make()
+      local process = start(send_texts, into or out, make_text, 30, sizes)
+      receive_texts(out, 30)
+      process:join()
+      out, into = make()
+      process = start(function(from, call, make_one, all_sizes)
+        local receive = from.recv or from.get
+        for number = 1, 30 do
+          if receive(from) ~= make_one(number, all_sizes[number % #all_sizes + 1]) then return number end
+        end
+        return call
+      end, out, "all", make_text, sizes)
+      send_texts(into or out, make_text, 30, sizes)
+      assert.are.equal("all", process:join())
+    end)
+  end
+
+  it("that is given up, cancelled or sent to one that dies leaves nothing behind", function()
+    local full = neap.channel(1)
+    local process = start(function(to, make)
+      local n = require("neap")
+      to:send("first")
+      local counts = { timeout = 0, cancelled = 0 }
+      for number = 1, 40 do
+        local sent, _, code = to:send(make(number, 1 << 17), number % 3 * 0.0005)
+        if not sent then counts[code] = counts[code] + 1 end
+        local task = n.spawn(function() to:send(make(number, 1 << 18)) end)
+        n.yield()
+        task:cancel()
+        task:wait()
+        counts[task:status()] = counts[task:status()] + 1
+      end
+      return counts
+    end, full, make_text)
+    assert.are.same({ timeout = 40, cancelled = 40 }, process:join())
+    assert.are.equal("first", full:recv())
+    assert.are.same({ nil, "timeout", "timeout" }, { full:recv(0) })
+
+    local victim, theirs = elsewhere.start_with(function()
+      local channel = require("neap").channel(1)
+      channel:send("full")
+      return channel
+    end)
+    local sender = neap.spawn(function() return theirs:send(make_text(1, 1 << 20)) end)
+    neap.yield()
+    elsewhere.kill(victim)
+    assert.are.same(elsewhere.broken, table.pack(sender:join()))
+    collectgarbage()
+  end)
+end)

@@ -28,6 +28,11 @@ static inline void neap_encode_leaving(lua_State *L, int index, bool leaves, str
 void neap_encode_all_leaving(lua_State *L, int first, int count, bool leaves, struct neap_message *message,
                              const char *what);
 
+/* As neap_encode_leaving, for an argument of a function that waits until the message has been taken: the bytes of a
+ * long string that leaves are not copied, but lent by Lua for as long as that waits. */
+static inline void neap_encode_sent(lua_State *L, int argument, bool leaves, struct neap_message *message,
+                                    const char *what);
+
 /* Pushes the value of `message`, which stays as it is and may be decoded again. Raises when out of memory, when a
  * module that the value names cannot be loaded, and when the bytes are not what encode wrote. */
 void neap_decode(lua_State *L, const struct neap_message *message);
@@ -51,6 +56,7 @@ void neap_codec_close(struct neap_vm *vm);
 /* --- integers at the place of the call: nothing is sent as often, or costs as little --- */
 
 void neap_encode_other(lua_State *L, int index, bool leaves, struct neap_message *message, const char *what);
+void neap_encode_lent(lua_State *L, int argument, struct neap_message *message, const char *what);
 void neap_decode_take_other(lua_State *L, struct neap_message *message);
 
 static inline void neap_encode_leaving(lua_State *L, int index, bool leaves, struct neap_message *message,
@@ -61,6 +67,14 @@ static inline void neap_encode_leaving(lua_State *L, int index, bool leaves, str
     }
     neap_message_set_kind(message, NEAP_MESSAGE_INTEGER);
     message->integer = lua_tointeger(L, index);
+}
+
+static inline void neap_encode_sent(lua_State *L, int argument, bool leaves, struct neap_message *message,
+                                    const char *what) {
+    if (leaves && lua_type(L, argument) == LUA_TSTRING)
+        neap_encode_lent(L, argument, message, what);
+    else
+        neap_encode_leaving(L, argument, leaves, message, what);
 }
 
 static inline void neap_encode(lua_State *L, int index, struct neap_message *message, const char *what) {

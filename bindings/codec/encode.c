@@ -49,6 +49,7 @@
 #include "bindings/handle/box.h"
 #include "core/memory.h"
 #include "core/object.h"
+#include "host/packer.h"
 
 /* --- values without parts --- */
 
@@ -412,6 +413,27 @@ static void encode_string(lua_State *L, int index, struct neap_message *message,
     struct neap_parcel *parcel = neap_parcel_new(size, 0);
     if (parcel == NULL) luaL_error(L, "not enough memory");
     memcpy(parcel->bytes, text, size);
+    message->parcel = parcel;
+    neap_message_set_kind(message, NEAP_MESSAGE_BYTES);
+}
+
+/* A string of Lua, anchored by whoever lends it. */
+static void end_loan(struct neap_store *loan) { neap_free(loan); }
+
+void neap_encode_lent(lua_State *L, int argument, struct neap_message *message, const char *what) {
+    size_t size;
+    const char *text = lua_tolstring(L, argument, &size);
+    if (size < NEAP_PACKER_BULK || size > NEAP_FORMAT_SIZE_MAX) {
+        encode_string(L, argument, message, what);
+        return;
+    }
+    struct neap_store *loan = neap_alloc(sizeof *loan);
+    struct neap_parcel *parcel = loan == NULL ? NULL : neap_parcel_new_stored(size, loan);
+    if (parcel == NULL) {
+        neap_free(loan);
+        luaL_error(L, "not enough memory");
+    }
+    *loan = (struct neap_store){.bytes = text, .release = end_loan};
     message->parcel = parcel;
     neap_message_set_kind(message, NEAP_MESSAGE_BYTES);
 }

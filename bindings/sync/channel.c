@@ -119,7 +119,7 @@ static int channel_send(lua_State *L) {
     struct neap_object *channel = check(L);
     int64_t deadline = neap_check_timeout(L, 3);
     struct neap_task *task = neap_await_begin(L);
-    neap_encode_leaving(L, 2, neap_remote_test(channel) != NULL, &task->link.message, "value");
+    neap_encode_sent(L, 2, neap_remote_test(channel) != NULL, &task->link.message, "value");
     if (task->link.message.kind == NEAP_MESSAGE_EMPTY) neap_channel_check_value(L, 2); /* which raises */
     enum neap_quick met = neap_meeting_send((struct neap_channel *)channel, &task->link.message);
     if (met == NEAP_QUICK_DONE) {

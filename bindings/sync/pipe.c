@@ -56,7 +56,7 @@ static int pipe_send(lua_State *L) {
     neap_channel_check_value(L, 2);
     int64_t deadline = neap_check_timeout(L, 3);
     struct neap_task *task = neap_await_begin(L);
-    neap_encode_leaving(L, 2, neap_remote_test(out) != NULL, &task->link.message, "value");
+    neap_encode_sent(L, 2, neap_remote_test(out) != NULL, &task->link.message, "value");
     task->link.object = out;
     task->link.op = NEAP_STREAM_SEND;
     return neap_await(L, &task->link, 1, deadline, neap_finish_sent);

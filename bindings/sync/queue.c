@@ -88,7 +88,7 @@ static int put(lua_State *L, int64_t deadline, int priority_index, neap_finish f
     neap_channel_check_value(L, 2);
     double priority = check_priority(L, priority_index, queue);
     struct neap_task *task = neap_await_begin(L);
-    neap_encode_leaving(L, 2, neap_remote_test(queue) != NULL, &task->link.message, "value");
+    neap_encode_sent(L, 2, neap_remote_test(queue) != NULL, &task->link.message, "value");
     task->link.object = queue;
     task->link.op = NEAP_QUEUE_PUT;
     task->link.priority = priority;

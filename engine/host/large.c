@@ -1,8 +1,8 @@
 /* large: memory beside the rings.
  *
  * PURPOSE     A string of a MiB costs no system call and no page fault, and is copied as often as between two
- *             threads and once more: into a message, from there to memory that both processes have mapped, from
- *             there into the other Lua state.
+ *             threads: from where Lua has it, as far as its sender waits, to memory that both processes have mapped,
+ *             and from there into the other Lua state. Out of a message, such as a result, it is once more.
  *
  * PLACES      New memory costs more than copying to it: the kernel clears it and maps it, page by page, on both sides.
  *             So each direction has a few places, segments that both sides keep mapped and use again and again; only
