@@ -110,9 +110,10 @@ $(2)/libneap-bindings.a: $$(call objects_$(1),$$(BINDINGS)) $(2)/obj/embedded.o
 	@rm -f $$@
 	$$(call show,AR,$$@)$$(AR) rcs $$@ $$^
 
-# All of Lua is linked in and exported: modules in C look for it in the program.
+# All of Lua is linked in and exported: modules in C look for it in the program. Symbols are bound when it starts (a nursery),
+# not by each of its copies again.
 $(2)/neap: $$(call objects_$(1),bindings/program/runner.c $$(MORE_$(1))) $(2)/libneap-bindings.a $(2)/libneap-engine.a
-	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E -o $$@ $$^ \
+	$$(call show,LINK,$$@)$$(CC_$(1)) $$(FLAGS_$(1)) -pthread $$(LDFLAGS) $$(LINK_$(1)) -Wl,-E,-z,relro,-z,now -o $$@ $$^ \
 	  -Wl,--whole-archive $$(LUA_STATIC) -Wl,--no-whole-archive $$(UV_$(1)) $(HTTP_PARSER) -lm -ldl
 
 $(2)/unit/%: $(2)/obj/spec/unit/%.o $$(call objects_$(1),$$(UNIT_HELPERS)) $(2)/libneap-engine.a
