@@ -1,6 +1,7 @@
 -- Functions and modules that are sent.
 
 local neap = require "neap"
+local support = require "spec.support"
 local ways = require("spec.passage").ways
 
 -- What is sent to threads must have the globals for its _ENV, not busted's.
@@ -141,6 +142,21 @@ describe("a function that is sent", function()
     end
     inbox:close()
     thread:join()
+  end)
+end)
+
+describe("a function of Lua that neap has replaced", function()
+  it("goes by its name, where a script has kept it from before neap was loaded", function()
+    local script <close> = support.temporary_file([[
+      local print, pcall, write, traceback, yield = print, pcall, io.write, debug.traceback, coroutine.yield
+      local neap = require "neap"
+      neap.thread(function()
+        print(print == _G.print, pcall == _G.pcall, write == io.write, traceback == debug.traceback,
+          yield == coroutine.yield)
+      end):join()]])
+    local path = os.getenv("LUA_CPATH") or "./build/?.so;;"
+    assert.are.same({ status = 0, stdout = "true\ttrue\ttrue\ttrue\ttrue\n", stderr = "" }, support.run_command(
+      "env LUA_CPATH=" .. support.quote(path) .. " " .. support.lua .. " " .. support.quote(script.path)))
   end)
 end)
 

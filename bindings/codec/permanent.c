@@ -175,7 +175,7 @@ static void name_other_functions(lua_State *L) {
     if (lua_istable(L, MODULE) && !is_standard(lua_tostring(L, MODULE_NAME))) name_fields(L, false, OTHER_DEPTH);
 }
 
-static int name_functions(lua_State *L) {
+int neap_permanent_name_functions(lua_State *L) {
     neap_permanent_name_modules(L);
     each_module(L, name_standard_functions);
     each_module(L, name_other_functions);
@@ -240,7 +240,7 @@ static bool put_method(lua_State *L, struct neap_scratch *scratch) {
 
 bool neap_permanent_put_function(lua_State *L, struct neap_scratch *scratch) {
     if (neap_permanent_put(L, scratch) || put_method(L, scratch)) return true;
-    neap_scratch_apart(L, scratch, name_functions, 0, 0);
+    neap_scratch_apart(L, scratch, neap_permanent_name_functions, 0, 0);
     return neap_permanent_put(L, scratch);
 }
 

@@ -15,6 +15,8 @@ void neap_permanent_open(lua_State *L, struct neap_encoder *encoder);
 
 /* A Lua C function without arguments or results: names the modules that are loaded now. */
 int neap_permanent_name_modules(lua_State *L);
+/* Likewise: these, and the C functions in them. */
+int neap_permanent_name_functions(lua_State *L);
 
 /* Writes the name of the value on top of the stack, if it has one. Names of modules must be fresh. */
 bool neap_permanent_put(lua_State *L, struct neap_scratch *scratch);

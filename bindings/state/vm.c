@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bindings/codec/codec.h"
+#include "bindings/codec/permanent.h"
 #include "bindings/handle/box.h"
 #include "bindings/module.h"
 #include "bindings/report/failure.h"
@@ -33,6 +34,10 @@ static int open_registry(lua_State *L) {
     neap_anchors_open(L, &vm->handles);
     neap_anchors_open(L, &vm->pool);
     neap_codec_open(L);
+    if (vm->foreign) { /* a script may have kept what is replaced from here on: it goes by the same name */
+        lua_pushcfunction(L, neap_permanent_name_functions);
+        lua_call(L, 0, 0);
+    }
     neap_coroutine_open(L);
     vm->root = neap_task_new_root(L);
     vm->current = vm->root;
