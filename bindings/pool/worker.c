@@ -114,6 +114,8 @@ static int do_work(lua_State *L) {
     return work_returned(L, LUA_OK, 0);
 }
 
+static bool calls_work(lua_CFunction function) { return function == do_work || function == neap_worker_map; }
+
 /* Protected: (task, outcome): what the message handler has kept. */
 static int take_traceback(lua_State *L) {
     neap_task_push(L, lua_touserdata(L, 1));
@@ -503,6 +505,7 @@ int neap_worker_open(lua_State *L) {
     worker->missed = 0;
     worker->lent = worker->own = worker->extras = 0;
     worker->is_served = false;
+    neap_vm_of(L)->calls_work = calls_work;
     set_class(L, &worker_key, methods, metamethods);
     lua_pushvalue(L, 4);
     lua_setiuservalue(L, -2, EXTRA);

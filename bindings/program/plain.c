@@ -242,6 +242,7 @@ static void replace_libraries(lua_State *L) {
  * busted does between the files that it runs. */
 static int open_again(lua_State *L) {
     neap_coroutine_replace(L);
+    neap_failure_replace(L);
     neap_libraries_replace_print(L);
     return neap_module_open(L);
 }

@@ -4,6 +4,8 @@
  *             stack, then the places where the task, and whoever spawned it, were spawned (site.c); for an error that a
  *             join raised, what the joined one had to say goes on below. neap.timeout and neap.shield catch errors and
  *             pass them on: they have noted the stack before (note_stack), and that is the one that is written.
+ * WORK        of a pool stands on the frames of its runner (bindings/pool/worker.c), which are not the script's: its
+ *             tracebacks end with the work, those of debug.traceback too.
  * REPORTS     A failure that nobody waits for goes to the function of neap.on_error in its own state, else to that of
  *             the main state, else to stderr, as one write. The function runs in a task. The end waits for what is on
  *             its way to the main state (engine->reports), and lets each such task begin before it cancels it; one that
@@ -12,6 +14,7 @@
 #include "bindings/report/failure.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +34,8 @@
 #include "host/pool.h"
 #include "host/process.h"
 #include "host/unjoined.h"
+
+enum { RUNNER_LEVELS = 16 }; /* of a runner, and more */
 
 static const char handler_key; /* registry: the function of neap.on_error */
 
@@ -58,14 +63,84 @@ static bool is_passed_on(lua_State *L) {
     return function == neap_cancel_timeout || function == neap_cancel_shield;
 }
 
-/* The traceback on top, if it is of work of a pool, ends with the work: below stands the runner
- * (bindings/pool/worker.c). */
-static void cut_runner(lua_State *L) {
-    const char *text = lua_tostring(L, -1);
-    const char *end = strstr(text, "\n\t[C]: in ?\n\t[C]: in method 'step'\n\t[neap.worker]:");
-    if (end == NULL) return;
+/* As lauxlib's: 0 is the function that runs. */
+static int find_last_level(lua_State *L) {
+    lua_Debug frame;
+    int low = 1, high = 1;
+    while (lua_getstack(L, high, &frame)) {
+        low = high;
+        high *= 2;
+    }
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (lua_getstack(L, middle, &frame))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return high - 1;
+}
+
+/* See WORK. From the bottom, since it is there, and a search from above takes long where the stack is deep. */
+static int count_hidden_lines(lua_State *L) {
+    bool (*calls_work)(lua_CFunction) = neap_vm_of(L)->calls_work;
+    if (calls_work == NULL) return 0;
+    int last = find_last_level(L), lines = 0, hidden = 0;
+    for (int level = last; level > 0 && level > last - RUNNER_LEVELS; level--) {
+        lua_Debug frame;
+        lua_getstack(L, level, &frame);
+        lua_getinfo(L, "ft", &frame);
+        lines += frame.istailcall ? 2 : 1;
+        if (calls_work(lua_tocfunction(L, -1))) hidden = lines;
+        lua_pop(L, 1);
+    }
+    return hidden;
+}
+
+/* As luaL_traceback; L itself runs. */
+static void push_traceback_of(lua_State *L, const char *message, int level) {
+    luaL_checkstack(L, 4, "traceback");
+    int hidden = count_hidden_lines(L);
+    if (hidden == 0) {
+        luaL_traceback(L, L, message, level);
+        return;
+    }
+    luaL_traceback(L, L, NULL, level);
+    const char *text = lua_tostring(L, -1), *end = text + lua_rawlen(L, -1);
+    const char *first = strchr(text, '\n');
+    while (hidden > 0 && first != NULL && end > first)
+        if (*--end == '\n') hidden--;
+    if (message != NULL) lua_pushfstring(L, "%s\n", message);
     lua_pushlstring(L, text, (size_t)(end - text));
+    if (message != NULL) lua_concat(L, 2);
     lua_replace(L, -2);
+}
+
+/* debug.traceback */
+static int replaced_traceback(lua_State *L) {
+    lua_State *coroutine = lua_tothread(L, 1);
+    int message = coroutine != NULL ? 2 : 1;
+    if (coroutine == NULL) coroutine = L;
+    if (lua_tostring(L, message) == NULL && !lua_isnoneornil(L, message)) {
+        lua_pushvalue(L, message);
+        return 1;
+    }
+    int level = (int)luaL_optinteger(L, message + 1, coroutine == L ? 1 : 0);
+    if (coroutine == L)
+        push_traceback_of(L, lua_tostring(L, message), level);
+    else
+        luaL_traceback(L, coroutine, lua_tostring(L, message), level);
+    return 1;
+}
+
+void neap_failure_replace(lua_State *L) {
+    int top = lua_gettop(L);
+    if (lua_getglobal(L, LUA_DBLIBNAME) == LUA_TTABLE) {
+        lua_getfield(L, -1, "traceback");
+        lua_pushcfunction(L, replaced_traceback);
+        if (lua_iscfunction(L, -2)) lua_setfield(L, -3, "traceback");
+    }
+    lua_settop(L, top);
 }
 
 void neap_failure_push_stack(lua_State *L) {
@@ -73,10 +148,8 @@ void neap_failure_push_stack(lua_State *L) {
     luaL_checkstack(L, 8, "traceback");
     neap_task_push(L, neap_task_current(L));
     if (!is_passed_on(L) || !neap_task_push_extras(L, -1, false) || lua_getfield(L, -1, "raised") == LUA_TNIL ||
-        !lua_rawequal(L, -1, 1) || lua_getfield(L, -2, "raised_at") != LUA_TSTRING) {
-        luaL_traceback(L, L, NULL, 1);
-        cut_runner(L);
-    }
+        !lua_rawequal(L, -1, 1) || lua_getfield(L, -2, "raised_at") != LUA_TSTRING)
+        push_traceback_of(L, NULL, 1);
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);
 }

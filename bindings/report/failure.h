@@ -13,6 +13,9 @@ struct neap_process;
  * out. */
 bool neap_failure_push_words(lua_State *L, int error);
 
+/* Puts our debug.traceback in the place of Lua's, but of no script's: see WORK. */
+void neap_failure_replace(lua_State *L);
+
 /* The message handler of tasks: leaves the error value, and keeps the traceback in the task's extras. */
 int neap_failure_handler(lua_State *L);
 

@@ -41,6 +41,7 @@ static int open_registry(lua_State *L) {
     neap_coroutine_open(L);
     vm->root = neap_task_new_root(L);
     vm->current = vm->root;
+    neap_failure_replace(L);
     return 0;
 }
 

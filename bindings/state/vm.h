@@ -111,6 +111,9 @@ struct neap_vm {
     /* Outside tasks: the root's wait was interrupted, for a reason that is no cancellation (see
      * plain.c). Raises; NULL: never. */
     int (*interrupted)(lua_State *L);
+    /* Whether it is a function of ours that calls the work of a pool: see WORK in bindings/report/failure.c. NULL: no
+     * worker has been here. */
+    bool (*calls_work)(lua_CFunction function);
     bool limited;    /* its memory is accounted for, see state.c. Constant */
     bool host_turns; /* the loop is turned by its host, from within which it cannot be turned. Constant */
     bool calls_back; /* a callback of somebody else's library runs, from within which the loop cannot be turned */

@@ -15,6 +15,8 @@ local neap = {}
 ---A worker that dies costs the work that it was doing, which fails with the cause (`process pool-1 worker 2 was killed by
 ---signal 9`), and is replaced. A pool and its futures may be used in other processes, too.
 ---
+---Tracebacks of work end with its function, those of `debug.traceback` too: below that stands what calls it.
+---
 ---A program stays alive until what was submitted is done; idle workers do not keep it. A pool ends with the thread that made
 ---it. As a to-be-closed variable it waits for its work when the scope is left well; left by an error, it cancels the work and
 ---waits for that.

@@ -348,6 +348,7 @@ local function collect(batch, sizes, options, deadline, name)
     if not ended then return nil, message, code end
     local number = watch:next()
     if not errors then number = blame(batch, number, total) end
+    sizes.taken = batch[number]
     place(results, errors, sizes, number, batch[number])
     batch[number] = nil
     if bar then bar:add(math.min(sizes.chunk, sizes.count - (number - 1) * sizes.chunk)) end
@@ -366,8 +367,15 @@ function methods:map(fn, list, options) return map(self, "map", fn, list, option
 
 function methods:starmap(fn, list, options) return map(self, "starmap", fn, list, options, true) end
 
+--- Where the work failed that made a map fail; of another failure, where that was.
+local function traceback_of(task, sizes)
+  local taken = sizes.taken
+  if taken and taken:status() == "failed" then return taken:traceback() end
+  return task:traceback()
+end
+
 --- The body of the task that keeps the promise of a map, once `task` has the results.
-local function keep_promise(promise, task, batch)
+local function keep_promise(promise, task, batch, sizes)
   local _ <close> = promise
   local _ <close> = batch -- a task that was cancelled before it began has dropped nothing
   task:wait()
@@ -375,7 +383,7 @@ local function keep_promise(promise, task, batch)
   if status == "done" then
     engine.fulfil(promise, status, task:join())
   else
-    engine.fulfil(promise, neap.is_cancelled(err) and "cancelled" or status, err, task:traceback())
+    engine.fulfil(promise, neap.is_cancelled(err) and "cancelled" or status, err, traceback_of(task, sizes))
   end
 end
 
@@ -385,7 +393,7 @@ function methods:map_async(fn, list, options)
   local batch, sizes = begin(self, fn, list, options, deadline, false)
   local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, deadline, "map_async")
   local future, promise = engine.promise(self, task)
-  internal.spawn_surely({ name = "map_async", quiet = true }, keep_promise, promise, task, batch)
+  internal.spawn_surely({ name = "map_async", quiet = true }, keep_promise, promise, task, batch, sizes)
   return future
 end
 
