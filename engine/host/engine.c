@@ -172,13 +172,21 @@ void neap_engine_fini(struct neap_engine *engine) {
     neap_screen_fini(&engine->screen);
 }
 
-/* Guard held: a thread or process has been counted out. The main loop may be waiting for it; or everybody is idle now,
- * and it has to find that out. */
+static void notify_main(struct neap_engine *engine) {
+    if (engine->main != NULL) neap_mailbox_notify(engine->main);
+}
+
+/* Guard held: a thread or process, for which the main loop may be waiting. */
+static void need_one_less(struct neap_engine *engine) {
+    atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_release);
+    notify_main(engine);
+}
+
+/* Guard held: a thread or process has ended. Everybody may be idle now, and the main loop has to find that out. */
 static void count_out(struct neap_engine *engine, bool needed) {
-    if (needed) atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_release);
+    if (needed) need_one_less(engine);
     bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
-    if (engine->main != NULL && (needed || last || atomic_load_explicit(&engine->stopping, memory_order_relaxed)))
-        neap_mailbox_notify(engine->main);
+    if (last || atomic_load_explicit(&engine->stopping, memory_order_relaxed)) notify_main(engine);
 }
 
 /* The last words of a thread: its job has ended already. */
@@ -202,11 +210,8 @@ static void run(void *argument) {
 void neap_thread_excuse(struct neap_thread *thread) {
     struct neap_engine *engine = thread->engine;
     neap_guard_lock(&engine->guard);
-    if (thread->needed) {
-        thread->needed = false;
-        atomic_fetch_sub_explicit(&engine->jobs_needed, 1, memory_order_release);
-        if (engine->main != NULL) neap_mailbox_notify(engine->main);
-    }
+    if (thread->needed) need_one_less(engine);
+    thread->needed = false;
     neap_guard_unlock(&engine->guard);
 }
 
@@ -310,7 +315,7 @@ void neap_engine_remove_need(struct neap_engine *engine, struct neap_need *need)
  * one of us sees the other. */
 void neap_engine_relent(struct neap_engine *engine, struct neap_need *need, uint64_t count) {
     bool last = atomic_fetch_sub(&need->count, count) == count;
-    if (last && atomic_load(&engine->attended) && engine->main != NULL) neap_mailbox_notify(engine->main);
+    if (last && atomic_load(&engine->attended)) notify_main(engine);
 }
 
 bool neap_engine_is_needed(struct neap_engine *engine) {
@@ -342,7 +347,7 @@ void neap_engine_count_in(struct neap_engine *engine) {
 /* If everybody is idle now, the main loop has to find that out. */
 void neap_engine_count_out(struct neap_engine *engine) {
     bool last = atomic_fetch_sub_explicit(&engine->busy, 1, memory_order_acq_rel) == 1;
-    if (last && engine->main != NULL) neap_mailbox_notify(engine->main);
+    if (last) notify_main(engine);
 }
 
 static void cancel(struct neap_job *job, void *argument) {
@@ -356,7 +361,7 @@ void neap_engine_exit(struct neap_engine *engine, int status) {
     int none = -1;
     atomic_compare_exchange_strong_explicit(&engine->exit_status, &none, status, memory_order_release,
                                             memory_order_relaxed);
-    if (engine->main != NULL) neap_mailbox_notify(engine->main);
+    notify_main(engine);
 }
 
 void neap_engine_stop_threads(struct neap_engine *engine) {
