@@ -455,6 +455,21 @@ describe("the prompt on a pipe", function()
       assert.is_truthy(result.stdout:find('far was asked to stop\ntrue\n"cancelled"\n', 1, true))
     end)
 
+    it(":bt and :kill, of a thread or process, say where its tasks are", function()
+      local result = run([[
+        function stay() require "neap".sleep(1000) end
+        t = neap.thread({ name = 'far', daemon = true }, stay)
+        local p = neap.process({ daemon = true }, stay)
+        :bt t
+        :kill t
+        :bt p
+        t:is_alive() and p:is_alive()
+      ]])
+      local thread = "t is a thread: a task of it is wanted; :tasks lists them\n"
+      local process = "p is a process: its tasks are not to be seen from here\n"
+      assert.are.same({ status = 0, stdout = "true\n", stderr = thread .. thread .. process }, result)
+    end)
+
     it(":threads and :locks", function()
       local result = run([[
         l, ready = neap.lock(), neap.channel()

@@ -111,17 +111,25 @@ command("locks", ":locks", "what is held or waited for to be held, by whom", fun
   end)
 end)
 
---- Its id, if the value is the handle of a task.
-local function id_of(value)
+--- What kind of handle the value is; nil: none.
+local function kind_of(value)
   local metatable = type(value) == "userdata" and debug.getmetatable(value)
-  return metatable and metatable.__name == "task" and value.id or nil
+  return metatable and metatable.__name
 end
+
+--- Where to look for the tasks of what is no task itself.
+local where = {
+  thread = "a task of it is wanted; :tasks lists them",
+  process = "its tasks are not to be seen from here",
+}
 
 --- The task that is meant by its id, its name, or a variable that holds it, of neap.inspect; nil when it has been said
 -- why there is none.
 local function find_task(session, argument)
   if argument == "" then return complain(session, "which task? Its id or name is wanted; :tasks lists them") end
-  local found, held, held_id = {}, nil, id_of(session:lookup(argument))
+  local value = session:lookup(argument)
+  local kind = kind_of(value)
+  local found, held, held_id = {}, nil, kind == "task" and value.id or nil
   for _, task in ipairs(neap.inspect().tasks) do
     if tostring(task.id) == argument then return task end
     if task.name == argument then found[#found + 1] = task end
@@ -129,6 +137,9 @@ local function find_task(session, argument)
   end
   if #found == 0 and held_id then return held or complain(session, "it has ended") end
   if #found == 1 then return found[1] end
+  if #found == 0 and where[kind] then
+    return complain(session, ("%s is a %s: %s"):format(argument, kind, where[kind]))
+  end
   if #found == 0 then return complain(session, ("no task '%s'; :tasks lists them"):format(argument)) end
   local ids = {}
   for _, task in ipairs(found) do ids[#ids + 1] = tostring(task.id) end
