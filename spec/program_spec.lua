@@ -301,7 +301,7 @@ end)
 
 describe("who does not end in time", function()
   -- Each takes as long as the time of grace: so they run side by side.
-  local stubborn, unheard, asked, offloaded, offloaded_plainly
+  local stubborn, unheard, asked, finalising, offloaded, offloaded_plainly
 
   setup(function()
     local before, after = meet(1)
@@ -318,6 +318,15 @@ describe("who does not end in time", function()
       neap.thread({ daemon = true, name = "reader" }, function()
         begun:set()
         io.popen("exec sleep 9 >/dev/null"):close()
+      end)
+      begun:wait()]])
+    finalising = support.start_script([[
+      local begun = neap.event()
+      neap.thread({ daemon = true, name = "closer" }, function()
+        setmetatable({}, { __gc = function()
+          begun:set()
+          os.execute("exec sleep 9 >/dev/null")
+        end })
       end)
       begun:wait()]])
     offloaded, offloaded_plainly = {}, {}
@@ -374,6 +383,11 @@ describe("who does not end in time", function()
     for _, result in ipairs(offloaded_plainly) do -- the status is lua5.4's
       assert.are.same({ status = 0, stdout = "done", stderr = told }, result())
     end
+  end)
+
+  it("is named where it is a finaliser of a thread", function()
+    local told = "neap: thread closer was asked to end and has not: it still runs finalisers\n"
+    assert.are.same({ status = 1, stdout = "", stderr = told }, finalising())
   end)
 
   it("does not change the status that was asked for", function()

@@ -280,3 +280,19 @@ void neap_report_ask(struct neap_vm *vm) { each_silent(vm, ask); }
 int neap_report_silent(const struct neap_vm *vm) { return each_silent(vm, only_count); }
 
 void neap_report_name(const struct neap_vm *vm) { each_silent(vm, name); }
+
+/* The guard is held. Has the state been taken out of the list? Then it is being closed. */
+static bool is_closing(const struct neap_engine *engine, const struct neap_job *job) {
+    for (struct neap_list *node = engine->states.next; node != &engine->states; node = node->next)
+        if (vm_at(node)->job == job) return false;
+    return true;
+}
+
+static void name_finalising(struct neap_job *job, void *argument) {
+    char text[NEAP_JOB_NAME_MAX + 1];
+    if (!is_closing(argument, job)) return;
+    neap_job_get_name(job, text);
+    neap_report_print("neap: thread %s was asked to end and has not: it still runs finalisers\n", text);
+}
+
+void neap_report_finalising(struct neap_engine *engine) { neap_engine_each_thread(engine, name_finalising, engine); }

@@ -27,5 +27,7 @@ void neap_report_tasks(struct neap_vm *vm);
 void neap_report_ask(struct neap_vm *vm);
 int neap_report_silent(const struct neap_vm *vm);
 void neap_report_name(const struct neap_vm *vm);
+/* Any thread: says on stderr which threads have come to close their states, and not to the end of that. */
+void neap_report_finalising(struct neap_engine *engine);
 
 #endif

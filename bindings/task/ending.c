@@ -88,20 +88,8 @@ static void put_down(struct neap_job *job, void *argument) {
     neap_report_print("neap: process %s was asked to end and did not: it was killed\n", name);
 }
 
-/* Is the state of any thread being closed? Such a one waits for nothing else. `vm` is the main state's, which may be
- * closed already (bindings/program/plain.c). */
-static bool is_closing_any(const struct neap_vm *vm) {
-    struct neap_engine *engine = vm->engine;
-    uint32_t alive = atomic_load_explicit(&engine->alive, memory_order_acquire), open = 0;
-    neap_guard_lock(&engine->guard);
-    for (struct neap_list *node = engine->states.next; node != &engine->states; node = node->next)
-        if (node != &vm->node) open++;
-    neap_guard_unlock(&engine->guard);
-    return alive > open;
-}
-
 static void report_offloads(const struct neap_vm *vm) {
-    if (vm->loop.offloads == 0 && !is_closing_any(vm)) return;
+    if (vm->loop.offloads == 0 && !neap_engine_has_excused(vm->engine)) return;
     neap_report_print("neap: a call for a file or a name was given up: the system has not answered\n");
 }
 
@@ -120,6 +108,7 @@ bool neap_ending_run(struct neap_vm *vm) {
         neap_report_ask(vm);
         if (!neap_ending_wait(vm, ANSWER_SECONDS, have_answered, vm)) neap_report_name(vm);
         neap_ending_wait(vm, NEAP_GRACE_SECONDS, has_no_processes, engine);
+        neap_report_finalising(vm->engine);
         report_offloads(vm);
     }
     return neap_engine_join(engine) == 0 && vm->loop.offloads == 0;

@@ -36,6 +36,7 @@ int neap_engine_init(struct neap_engine *engine) {
     engine->main_job = NULL;
     neap_guard_init(&engine->guard);
     neap_list_init(&engine->threads);
+    neap_list_init(&engine->excused);
     neap_crew_init(&engine->crew);
     neap_patience_init(&engine->patience);
     neap_list_init(&engine->needs);
@@ -212,7 +213,16 @@ void neap_thread_excuse(struct neap_thread *thread) {
     neap_guard_lock(&engine->guard);
     if (thread->needed) need_one_less(engine);
     thread->needed = false;
+    neap_list_remove(&thread->node);
+    neap_list_push_back(&engine->excused, &thread->node);
     neap_guard_unlock(&engine->guard);
+}
+
+bool neap_engine_has_excused(struct neap_engine *engine) {
+    neap_guard_lock(&engine->guard);
+    bool has = !neap_list_is_empty(&engine->excused);
+    neap_guard_unlock(&engine->guard);
+    return has;
 }
 
 /* 0, NEAP_DENIED or NEAP_CLOSED: there is to be no such thread. */

@@ -48,6 +48,7 @@ struct neap_engine {
     struct neap_job *main_job;
     struct neap_guard guard;            /* of the lists */
     struct neap_list threads;           /* neap_thread.node: started, not ended */
+    struct neap_list excused;           /* neap_thread.node: but for its loop, which waits for libuv's threads */
     struct neap_crew crew;              /* the OS threads that they run on; it has a guard of its own */
     struct neap_list processes;         /* neap_process.node: started, not ended */
     struct neap_list needs;             /* neap_need.node */
@@ -111,7 +112,7 @@ struct neap_kept {
 
 /* A body, and the job that stands for it. */
 struct neap_thread {
-    struct neap_list node;                   /* in engine->threads; its guard */
+    struct neap_list node;                   /* in engine->threads or `excused`; its guard */
     struct neap_engine *engine;              /* constant */
     struct neap_job *job;                    /* one reference */
     int (*body)(struct neap_thread *thread); /* runs on the new thread; ends the job */
@@ -153,8 +154,10 @@ const struct neap_kept *neap_engine_find_kept(const struct neap_engine *engine, 
  * `job` on success. Any thread. 0, NEAP_NOMEM, NEAP_CLOSED (the engine is stopping), or what the system said. */
 int neap_thread_start(struct neap_engine *engine, struct neap_job *job, int (*body)(struct neap_thread *),
                       void *argument);
-/* By its body, which has ended the job: the program waits for it no longer than for a daemon. */
+/* By its body, which has ended the job and closed its state: the program waits for it no longer than for a daemon. */
 void neap_thread_excuse(struct neap_thread *thread);
+/* Is there such a thread? Any thread. */
+bool neap_engine_has_excused(struct neap_engine *engine);
 
 /* Any thread: `need` counts from now on; and no longer, which must be before the engine ends. Its count is 0. */
 void neap_engine_add_need(struct neap_engine *engine, struct neap_need *need);
