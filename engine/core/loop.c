@@ -278,8 +278,10 @@ static bool park(struct neap_loop *loop) {
         if (loop->uv != NULL) {
             neap_patience_note_park(&loop->patient, loop->now);
             sleep_in_uv(loop, next);
-        } else
+            if (loop->patient.waits) neap_patience_note_wake(&loop->patient, neap_clock_now() - loop->now);
+        } else {
             neap_mailbox_sleep(loop->mailbox, next);
+        }
     }
     neap_mailbox_rise(loop->mailbox);
     bool posted = !neap_mailbox_is_empty(loop->mailbox);

@@ -12,7 +12,8 @@
  *             take much longer to come after the other than before. After a trial that fails there is none for a while,
  *             and for twice as long the next time.
  * TOGETHER    A thread that waits while the others of its port do not serves less, and they serve more. So all threads
- *             of an engine try it together, and what they do together is what counts. Each adopts it when it parks.
+ *             of an engine try it together, and what they do together is what counts. Each adopts it when it parks, and
+ *             has lost it when it comes back from a long sleep: so what an idle thread then starts does not inherit it.
  * WHOSE       Threads of ours only: how the threads of a host are scheduled is the host's to say, and a policy that
  *             somebody has chosen is left alone. Threads and programs inherit the policy of who starts them; so who
  *             starts one loses patience first (neap_loop_lose_patience), until it parks again. So it is with libuv's
@@ -143,14 +144,19 @@ static void report(struct neap_patient *patient, int64_t now) {
 
 void neap_patience_note_park(struct neap_patient *patient, int64_t now) {
     if (patient->patience == NULL) return;
-    if (++patient->parks >= PARKS || patient->waits) report(patient, now);
     bool wanted = atomic_load_explicit(&patient->patience->wanted, memory_order_relaxed);
+    if (++patient->parks >= PARKS || wanted) report(patient, now);
+    wanted = atomic_load_explicit(&patient->patience->wanted, memory_order_relaxed);
     if (wanted == patient->waits) return;
     patient->waits = wanted && begin_waiting();
     if (!wanted)
         end_waiting();
     else if (!patient->waits)
         patient->patience = NULL;
+}
+
+void neap_patience_note_wake(struct neap_patient *patient, int64_t slept_ns) {
+    if (slept_ns >= TRIAL_NS) neap_patience_lose(patient);
 }
 
 void neap_patience_lose(struct neap_patient *patient) {

@@ -32,6 +32,8 @@ struct neap_patient {
 void neap_patience_init(struct neap_patience *patience);
 /* On the OS thread of the loop, which is about to wait for descriptors at `now`. It looks more closely now and then. */
 void neap_patience_note_park(struct neap_patient *patient, int64_t now);
+/* Likewise, when it has come back after `slept_ns`: if that is long, it does not wait until it parks again. */
+void neap_patience_note_wake(struct neap_patient *patient, int64_t slept_ns);
 /* Likewise: it does not wait until it parks again. */
 void neap_patience_lose(struct neap_patient *patient);
 /* Likewise, for good. */

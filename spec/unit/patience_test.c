@@ -98,6 +98,22 @@ static void what_is_idle_is_not_worth_it(void **state) {
     assert_int_equal(policy(), SCHED_OTHER);
 }
 
+static void who_has_slept_long_does_not_wait_until_it_parks(void **state) {
+    (void)state;
+    be_busy();
+    neap_patience_note_wake(&patient, NEAP_MILLISECOND);
+    assert_int_equal(policy(), SCHED_BATCH);
+    neap_patience_note_wake(&patient, NEAP_SECOND);
+    assert_int_equal(policy(), SCHED_OTHER);
+    now += OFTEN_NS; /* others have not slept */
+    neap_patience_note_park(&patient, now);
+    assert_int_equal(policy(), SCHED_BATCH);
+    neap_patience_note_wake(&patient, NEAP_SECOND);
+    now += NEAP_SECOND; /* others have: one park is enough to tell */
+    neap_patience_note_park(&patient, now);
+    assert_int_equal(policy(), SCHED_OTHER);
+}
+
 static void adopt(void *argument) {
     struct neap_patient *other = argument;
     CHECK(policy() == SCHED_OTHER); /* not from who started us */
@@ -255,6 +271,7 @@ static void one_that_lets_it_pass_changes_nothing(void **state) {
 struct again {
     struct neap_runnable runnable;
     uv_timer_t timer;
+    uint64_t pause_ms;
 };
 
 static void on_again(uv_timer_t *timer) {
@@ -264,7 +281,7 @@ static void on_again(uv_timer_t *timer) {
 
 static void run_again(struct neap_runnable *runnable) {
     struct again *again = NEAP_CONTAINER_OF(runnable, struct again, runnable);
-    uv_timer_start(&again->timer, on_again, 0, 0);
+    uv_timer_start(&again->timer, on_again, again->pause_ms, 0);
 }
 
 static bool is_patient(void *argument) {
@@ -272,7 +289,9 @@ static bool is_patient(void *argument) {
     return here.patient.waits;
 }
 
-static void a_loop_counts_parks_and_runs(void **state) {
+static bool is_not(void *argument) { return !is_patient(argument); }
+
+static void a_loop_counts_parks_and_runs_and_notes_long_sleeps(void **state) {
     (void)state;
     struct again again = {.runnable = {.run = run_again}};
     uv_timer_init(neap_loop_uv(&here), &again.timer);
@@ -283,6 +302,11 @@ static void a_loop_counts_parks_and_runs(void **state) {
     neap_loop_run(&here, is_patient, NULL);
     assert_int_equal(policy(), SCHED_BATCH);
     assert_true(patience.cost < NEAP_MILLISECOND);
+    patience.cost = (double)NEAP_FOREVER; /* it stays wanted, however long this takes */
+    again.pause_ms = 60;
+    neap_loop_run(&here, is_not, NULL);
+    assert_int_equal(policy(), SCHED_OTHER);
+    assert_true(patience.wanted);
     uv_close((uv_handle_t *)&again.timer, NULL);
     uv_run(here.uv, UV_RUN_NOWAIT);
     settle(&here);
@@ -307,6 +331,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_costs_too_much_is_given_up_for_a_while, make, drop),
         cmocka_unit_test_setup_teardown(what_was_worth_it_may_be_so_again, make, drop),
         cmocka_unit_test_setup_teardown(what_is_idle_is_not_worth_it, make, drop),
+        cmocka_unit_test_setup_teardown(who_has_slept_long_does_not_wait_until_it_parks, make, drop),
         cmocka_unit_test_setup_teardown(all_threads_do_it_together, make, drop),
         cmocka_unit_test_setup_teardown(who_is_not_ours_is_left_alone, make, drop),
         cmocka_unit_test_setup_teardown(a_policy_that_was_chosen_is_left_alone, make, drop),
@@ -316,7 +341,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_filter_that_kills_is_not_provoked, make, drop),
         cmocka_unit_test_setup_teardown(one_that_refuses_is_obeyed, make, drop),
         cmocka_unit_test_setup_teardown(one_that_lets_it_pass_changes_nothing, make, drop),
-        cmocka_unit_test_setup_teardown(a_loop_counts_parks_and_runs, make, end_loop),
+        cmocka_unit_test_setup_teardown(a_loop_counts_parks_and_runs_and_notes_long_sleeps, make, end_loop),
     };
     if (!may_choose()) {
         print_message("the system lets nobody choose a policy\n");
