@@ -239,6 +239,13 @@ describe("the traceback of work", function()
     assert.matches("^stack traceback:\n\t%[C%]: in function 'error'\n\t" .. own .. "\n\tspawned at ", cause)
   end)
 
+  it_of_each_kind("of an initializer ends with that", function(_, kind)
+    local pool = neap.pool { workers = 1, kind = kind, initializer = function() error("x") end }
+    local future = pool:submit(function() end)
+    assert.is_false(pcall(future.result, future))
+    assert.matches("^stack traceback:\n\t%[C%]: in function 'error'\n\t" .. own .. "$", future:traceback())
+  end)
+
   it_of_each_kind("ends there where it is asked for, too", function(new)
     local pool <close> = new(1)
     local function work(depth)

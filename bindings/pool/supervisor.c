@@ -188,4 +188,5 @@ const luaL_Reg neap_pool_internals[] = {{"open", open_pool},
                                         {"are_plain", neap_pool_are_plain},
                                         {"drop", neap_future_drop},
                                         {"worker", neap_worker_open},
+                                        {"call", neap_worker_call},
                                         {NULL, NULL}};

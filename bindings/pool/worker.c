@@ -114,7 +114,20 @@ static int do_work(lua_State *L) {
     return work_returned(L, LUA_OK, 0);
 }
 
-static bool calls_work(lua_CFunction function) { return function == do_work || function == neap_worker_map; }
+static int called(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    (void)context;
+    return lua_gettop(L);
+}
+
+int neap_worker_call(lua_State *L) {
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called);
+    return called(L, LUA_OK, 0);
+}
+
+static bool calls_work(lua_CFunction function) {
+    return function == do_work || function == neap_worker_map || function == neap_worker_call;
+}
 
 /* Protected: (task, outcome): what the message handler has kept. */
 static int take_traceback(lua_State *L) {

@@ -15,6 +15,9 @@
  * A to-be-closed value: from then on it has no part in its pool. */
 int neap_worker_open(lua_State *L);
 
+/* For the Lua half: (fn, ...) -> what it returns. Tracebacks end with it, as those of work do. */
+int neap_worker_call(lua_State *L);
+
 /* What the work of a map is: (function, items, count, spread, collect) -> results [, errors]. Calls
  * the function for each item, with the item's elements as arguments where `spread` is true. Where
  * `collect` is true errors do not end it. */

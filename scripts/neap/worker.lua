@@ -25,7 +25,7 @@ local function prepare(worker, options)
     return err
   end
   local args = options.initargs or {}
-  local prepared, err = xpcall(options.initializer, handler, table.unpack(args, 1, args.n or #args))
+  local prepared, err = xpcall(internal.pool.call, handler, options.initializer, table.unpack(args, 1, args.n or #args))
   if not prepared then
     if neap.is_cancelled(err) then error(err, 0) end
     worker:give_up(err, traceback)
