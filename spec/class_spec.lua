@@ -52,6 +52,21 @@ for kind, Base in pairs({ task = neap.Task, thread = neap.Thread }) do
       assert.are.equal(0, Base({ target = target }):start():join())
     end)
 
+    it("refuses to start with arguments that would be lost", function()
+      local function refuses(problem, args)
+        local object = Base { target = print, args = args }
+        assert_raises(problem, function() object:start() end)
+        assert.are.equal("new", object:status())
+      end
+      refuses("args: list of arguments expected, got a table with the key 'a'", { 1, a = 2 })
+      refuses("args: list of arguments expected, got a table with the key 'n'", { 1, n = -5 })
+      refuses("args: list of arguments expected, got a table with the key 'n'", { 1, n = 0.5 })
+      refuses("args: list of arguments expected, got a table with the key '2'", { 1, 2, n = 1 })
+      for _, count in ipairs({ 0x7fffffff, 0x100000001, math.maxinteger }) do
+        refuses("too many arguments", { 1, n = count })
+      end
+    end)
+
     it("is new before its start", function()
       local object = Base { target = print, name = "n", daemon = true }
       assert.are.equal("new", object:status())

@@ -250,6 +250,17 @@ describe("pool:starmap", function()
     assert.are.equal(0, pool:stats().submitted)
   end)
 
+  it("refuses arguments that would be lost, before any is sent", function()
+    local pool <close> = neap.pool(1)
+    raises("bad argument #2 to 'starmap' %(list%[2%]: list of arguments expected, got a table with the key 'a'%)",
+      pool.starmap, pool, print, { { 1 }, { 2, a = 3 } })
+    raises("list%[1%]: list of arguments expected, got a table with the key 'n'",
+      pool.starmap, pool, print, { { n = -1 } })
+    raises("list%[1%]: list of arguments expected, got a table with the key '2'",
+      pool.starmap, pool, print, { { 1, 2, n = 1 } })
+    assert.are.equal(0, pool:stats().submitted)
+  end)
+
   it("reads its list once, so it does not matter who changes that meanwhile", function()
     local pool <close> = neap.pool(1)
     local reads = 0
@@ -341,8 +352,56 @@ describe("pool:map_async", function()
   end)
 end)
 
+for _, name in ipairs({ "map", "starmap", "map_async", "imap", "imap_unordered" }) do
+  describe("pool:" .. name, function()
+    it("refuses what is no list, instead of taking it for a part of itself", function()
+      local pool <close> = neap.pool(1)
+      local function refuses(what, list)
+        local expected = ("^spec/pool_map_spec.lua:%%d+: bad argument #2 to '%s' %%(list expected, got %s%%)")
+          :format(name, what)
+        raises(expected, function() return pool[name](pool, print, list), nil end)
+      end
+      refuses("nil", nil)
+      refuses("a table with the key 'a'", { a = 1 })
+      refuses("a table with the key 'n'", { { 1 }, n = 3 })
+      refuses("a table with the key '0'", { [0] = { 1 }, { 2 } })
+      refuses("dict", neap.dict({ a = 1 }))
+      refuses("channel", neap.channel(1))
+      refuses("userdata", io.stdout)
+      refuses("number", 3)
+      assert.are.equal(0, pool:stats().submitted)
+    end)
+
+    it("takes a table with a metatable at its word, and what table.pack has packed", function()
+      local pool <close> = neap.pool(1)
+      local count = neap.value("u8")
+      local function work(word) return word == "there" and count:add(1) end
+      local item = name == "starmap" and { "there" } or "there"
+      local meta = { __len = function() return 2 end, __index = function() return item end }
+      local list = setmetatable({ other = 1 }, meta)
+      for _, items in ipairs({ list, table.pack(item, item) }) do
+        count:set(0)
+        local results, _, _, closer = pool[name](pool, work, items)
+        if name == "map_async" then results:wait() end
+        if type(results) == "function" then
+          while results() do end
+          getmetatable(closer).__close(closer)
+        end
+        assert.are.equal(2, count:get())
+      end
+    end)
+  end)
+end
+
 for _, name in ipairs({ "imap", "imap_unordered" }) do
   describe("pool:" .. name, function()
+    it("calls the function for the holes of a list, too, as map does", function()
+      local pool <close> = neap.pool(1)
+      local seen = {}
+      for value, at in pool[name](pool, function(x) return x == nil end, { 1, nil, 3 }) do seen[at] = value end
+      assert.are.same({ false, true, false }, seen)
+    end)
+
     local function collect(...)
       local results = {}
       for value in ... do results[#results + 1] = value end

@@ -541,6 +541,9 @@ describe("pool:apply_async", function()
     local pool <close> = neap.pool(1)
     local message = "bad argument #2 to 'apply_async' %(table of arguments expected, got number%)"
     raises(message, pool.apply_async, pool, print, 1)
+    message = "bad argument #2 to 'apply_async' %(list of arguments expected, got a table with the key 'a'%)"
+    raises(message, pool.apply_async, pool, print, { 1, a = 2 })
+    raises("too many results to unpack$", pool.apply_async, pool, print, { n = math.maxinteger })
     message = "bad argument #3 to 'apply_async' %(function expected, got number%)"
     raises(message, pool.apply_async, pool, print, {}, 1)
   end)
@@ -567,6 +570,13 @@ describe("an initializer", function()
       raises(here .. "initializer:upvalue%(file%): userdata", function()
         neap.pool { workers = 1, kind = kind, initializer = function() return file end }
       end)
+    end
+  end)
+
+  it("is given a list of arguments", function()
+    for _, args in ipairs({ { a = 1 }, { n = -1 }, { 1, 2, n = 1 } }) do
+      raises("bad argument #1 to 'pool' %(option 'initargs': list of arguments expected, got table%)", neap.pool,
+        { workers = 1, initializer = print, initargs = args })
     end
   end)
 

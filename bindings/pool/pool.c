@@ -196,6 +196,34 @@ int neap_pool_are_plain(lua_State *L) {
     return 1;
 }
 
+int neap_pool_why_no_list(lua_State *L) {
+    luaL_checkany(L, 1);
+    const struct neap_box *box = neap_box_at(L, 1);
+    enum neap_handle kind;
+    if (lua_istable(L, 1)) {
+        if (!neap_argument_find_stray(L, 1, (lua_Integer)lua_rawlen(L, 1))) return 0;
+    } else if (box != NULL && neap_box_test_any(L, 1, &kind) != NULL) {
+        if (kind == NEAP_HANDLE_LIST || kind == NEAP_HANDLE_ARRAY || kind == NEAP_HANDLE_BUFFER) return 0;
+        lua_pushstring(L, box->binding->name);
+    } else {
+        if (lua_isuserdata(L, 1) && luaL_getmetafield(L, 1, "__len") != LUA_TNIL) return 0;
+        lua_pushstring(L, luaL_typename(L, 1));
+    }
+    return 1;
+}
+
+int neap_pool_count_arguments(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_Integer count = neap_argument_count(L, 1);
+    if (count >= 0) {
+        lua_pushinteger(L, count);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
 /* The id among the work of its pool. */
 static uint64_t id_of_future(struct neap_object *future) {
     const struct neap_mirror *mirror = neap_mirror_of(future);

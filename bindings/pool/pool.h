@@ -22,6 +22,10 @@ int neap_pool_submit_quiet(lua_State *L);
 int neap_pool_encode(lua_State *L);
 /* (items, count): are all of them such that there is nothing in them which cannot be sent? */
 int neap_pool_are_plain(lua_State *L);
+/* (value) -> nothing if it can be a list of items, else what it is instead: "a table with the key 'x'" */
+int neap_pool_why_no_list(lua_State *L);
+/* (table) -> how many arguments it holds; or nil, what it is instead of a list */
+int neap_pool_count_arguments(lua_State *L);
 
 /* The same, of supervisor.c:
  *   open(kind, workers, limit, name) -> pool   without workers yet

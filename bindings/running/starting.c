@@ -1,12 +1,14 @@
 #include "bindings/running/starting.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <string.h>
 
 #include "bindings/handle/handle.h"
 #include "bindings/handle/instance.h"
 #include "bindings/running/process.h"
 #include "bindings/running/thread.h"
+#include "bindings/state/argument.h"
 #include "bindings/state/options.h"
 #include "bindings/task/task.h"
 
@@ -56,13 +58,13 @@ static int push_call(lua_State *L) {
         lua_pop(L, 1);
         return 0;
     }
-    int arguments = lua_gettop(L), count = (int)lua_rawlen(L, arguments);
-    if (get_raw(L, arguments, "n") == LUA_TNUMBER) count = (int)lua_tointeger(L, -1); /* of table.pack */
-    lua_pop(L, 1);
-    luaL_checkstack(L, count + 8, "arguments");
-    for (int i = 1; i <= count; i++) lua_rawgeti(L, arguments, i);
+    int arguments = lua_gettop(L);
+    lua_Integer count = neap_argument_count(L, arguments);
+    if (count < 0) luaL_error(L, "args: list of arguments expected, got %s", lua_tostring(L, -1));
+    if (count > INT_MAX - 8 || !lua_checkstack(L, (int)count + 8)) luaL_error(L, "too many arguments");
+    for (lua_Integer i = 1; i <= count; i++) lua_rawgeti(L, arguments, i);
     lua_remove(L, arguments);
-    return count;
+    return (int)count;
 }
 
 static void read_options(lua_State *L, struct neap_task_options *options) {

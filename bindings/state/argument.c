@@ -124,6 +124,15 @@ bool neap_argument_find_stray(lua_State *L, int table, lua_Integer length) {
     return false;
 }
 
+lua_Integer neap_argument_count(lua_State *L, int table) {
+    lua_Integer count = (lua_Integer)lua_rawlen(L, table);
+    lua_pushliteral(L, "n");
+    lua_rawget(L, table);
+    if (lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 0) count = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return neap_argument_find_stray(L, table, count) ? -1 : count;
+}
+
 lua_Integer neap_argument_list(lua_State *L, int argument, const char *type) {
     if (!lua_istable(L, argument) && !lua_isuserdata(L, argument)) neap_argument_type_error(L, argument, type);
     lua_Integer length = luaL_len(L, argument);

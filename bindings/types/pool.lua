@@ -69,6 +69,8 @@ function Pool:apply(fn, ...) end
 
 ---Submits, and calls back. Callbacks run as tasks of the thread that called, and may wait.
 ---
+---Errors: as `submit`; `args` has a key that is none of a list, unless it has a metatable.
+---
 ---```lua
 ---local pool <close> = neap.pool(2)
 ---local sums = neap.channel(1)
@@ -95,7 +97,10 @@ function Pool:apply_async(fn, args, callback, error_callback) end
 ---errors, by index; both have gaps. A chunk that fails as a whole (its worker died, a result cannot be sent) is then the error of
 ---each of its items.
 ---
----Errors: an item that cannot be sent (`cannot send list[7].conn: userdata`), before any is sent. Chunks are sent one after the other,
+---The list is a table, or a shared list, array or buffer.
+---
+---Errors: it is no list, but a dict, say, or a table with a key that is none of a list (unless it has a metatable); an item that
+---cannot be sent (`cannot send list[7].conn: userdata`), before any is sent. Chunks are sent one after the other,
 ---so that work begins at once and a queue with a limit never holds more; but unless all items are booleans, numbers and strings, each
 ---is copied before the first one is sent.
 ---
@@ -125,7 +130,7 @@ function Pool:map(fn, list, options) end
 ---As `map`, but each item is a list of arguments. It may have holes; where its field `n` says how many there are, as that of
 ---`table.pack` does, the last of them may be nil, too.
 ---
----Errors: as `map`; and an item that is no table, which raises before anything is sent.
+---Errors: as `map`; and an item that is no table, or has a key that is none of a list, which raises before anything is sent.
 ---
 ---```lua
 ---local pool <close> = neap.pool(2)
@@ -156,7 +161,7 @@ function Pool:map_async(fn, list, options) end
 ---Beside the result it gives the index of the item, and with `collect` the error, if there was one. In the place of nil, which would
 ---end the loop, there is `neap.null`. A failure is raised where its result would come. Leaving the loop drops what has not begun.
 ---
----Errors: raises "timeout".
+---Errors: as `map`, but an item that cannot be sent is raised where its result would come; raises "timeout".
 ---
 ---```lua
 ---local pool <close> = neap.pool(2)

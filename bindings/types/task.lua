@@ -142,7 +142,7 @@ function neap.Task:init(options) end
 
 ---Starts it and returns it. What was cancelled before ends at once, as cancelled.
 ---
----Errors: starting twice; there is neither a `target` nor a method `run`.
+---Errors: starting twice; there is neither a `target` nor a method `run`; `args` has a key that is none of a list.
 ---
 ---Threads: the one that made it.
 ---@return neap.Task self
@@ -206,7 +206,7 @@ function neap.Thread:start() end
 
 ---@class neap.StartOptions
 ---@field target? fun(...): ... what runs, unless there is a method `run`
----@field args? any[] its arguments
+---@field args? any[] its arguments; also what `table.pack` returns
 ---@field name? string
 ---@field daemon? boolean
 ---@field quiet? boolean

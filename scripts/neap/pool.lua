@@ -21,6 +21,17 @@ local function check_self(pool, level, name)
   error(("calling '%s' on bad self (pool expected, got %s)"):format(name, type(pool)), level + 1)
 end
 
+--- How many arguments are in the table; nil, and what it is instead, if it is no list of them. One with a metatable is
+-- asked.
+local function count_arguments(args)
+  if getmetatable(args) then return math.tointeger(args.n) or #args end
+  return engine.count_arguments(args)
+end
+
+local function arguments(value)
+  return type(value) == "table" and count_arguments(value) ~= nil or "list of arguments"
+end
+
 local function count_of(what, most)
   return function(value)
     return math.type(value) == "integer" and value > 0 and value <= (most or math.maxinteger) or "a number of " .. what
@@ -29,7 +40,7 @@ end
 
 local pool_options = {
   workers = count_of("workers, 1 to 10000", 10000), kind = check.one_of("thread", "process", "task"),
-  initializer = check.callable, initargs = check.table, max_tasks = count_of("tasks, 1 or more"), name = check.string,
+  initializer = check.callable, initargs = arguments, max_tasks = count_of("tasks, 1 or more"), name = check.string,
   queue_limit = count_of("tasks, 1 or more"),
 }
 
@@ -154,10 +165,12 @@ function methods:apply_async(fn, args, callback, error_callback)
   check_self(self, 2, "apply_async")
   if args == nil then args = {} end
   if type(args) ~= "table" then refuse(2, "apply_async", "table of arguments expected, got " .. type(args)) end
+  local count, instead = count_arguments(args)
+  if not count then refuse(2, "apply_async", "list of arguments expected, got " .. instead) end
   for position, value in pairs({ [3] = callback, [4] = error_callback }) do
     if type(value) ~= "function" then refuse(position, "apply_async", "function expected, got " .. type(value)) end
   end
-  local future = self:submit(fn, table.unpack(args, 1, args.n or #args))
+  local future = self:submit(fn, check.pass("apply_async", table.unpack, args, 1, count))
   if not callback and not error_callback then return future end
   return future:on_done(function(ended)
     if ended:status() == "done" then
@@ -211,9 +224,8 @@ end
 local function check_map(pool, name, fn, list, options)
   check_self(pool, 3, name)
   if type(fn) ~= "function" then refuse(1, name, "function expected, got " .. type(fn)) end
-  if type(list) ~= "table" and type(list) ~= "userdata" then
-    refuse(2, name, "list expected, got " .. type(list))
-  end
+  local instead = engine.why_no_list(list)
+  if instead then refuse(2, name, "list expected, got " .. instead) end
   return check.options(options, map_options, 3, name)
 end
 
@@ -226,19 +238,24 @@ end
 local function copy(list)
   local items, count = {}, #list
   if type(list) == "table" and not getmetatable(list) then return table.move(list, 1, count, 1, items), count end
-  for at = 1, count do items[at] = list[at] end
+  for at = 1, count do
+    items[at] = list[at]
+    if items[at] == nil and type(list) == "userdata" then return items, at - 1 end -- others have made it shorter
+  end
   return items, count
 end
 
 --- How many arguments each item of a starmap is. A copy of a list with holes might tell otherwise.
-local function count_arguments(items, count)
+local function count_all_arguments(items, count)
   local counts = {}
   for at = 1, count do
     local item = items[at]
     if type(item) ~= "table" then
       refuse(2, "starmap", ("list[%d]: table of arguments expected, got %s"):format(at, type(item)))
     end
-    counts[at] = math.tointeger(item.n) or #item
+    local instead
+    counts[at], instead = count_arguments(item)
+    if instead then refuse(2, "starmap", ("list[%d]: list of arguments expected, got %s"):format(at, instead)) end
   end
   return counts
 end
@@ -268,7 +285,7 @@ end
 local function begin(pool, fn, list, options, deadline, star)
   local all, count = copy(list)
   if count == 0 then check_open(pool, 3) end -- otherwise the first chunk is refused
-  local counts = star and count_arguments(all, count)
+  local counts = star and count_all_arguments(all, count)
   local size = options.chunksize or math.max(1, math.ceil(count / (4 * count_workers(pool))))
   local batch = setmetatable({}, dropping)
   local sizes = { count = count, chunk = size }
@@ -410,7 +427,7 @@ local function read_list(list)
   return function(size)
     local items, count = {}, 0
     local last = math.min(at + size, #list) -- beyond its end an array raises
-    while at < last and list[at + 1] ~= nil do
+    while at < last and (type(list) == "table" or list[at + 1] ~= nil) do -- others make a shared one shorter
       at, count = at + 1, count + 1
       items[count] = list[at]
     end
