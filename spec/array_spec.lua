@@ -80,6 +80,7 @@ describe("array", function()
     assert.is_nil(array["1"])
     raises("an array has no field 'size' to set", function() array.size = 3 end)
     raises("an array has no field '1.5' to set", function() array[1.5] = 3 end)
+    raises("index 1.5 is no integer", function() return array[1.5] end)
   end)
 
   it("refuses elements that are beyond its type", function()

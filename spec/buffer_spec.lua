@@ -45,6 +45,7 @@ describe("buffer", function()
       raises("a byte is an integer from 0 to 255, not", function() buffer[1] = byte end)
     end
     raises("no field 'x' to set", function() buffer.x = 1 end)
+    raises("index 1.5 is no integer", function() return buffer[1.5] end)
     assert.is_nil(buffer.x)
   end)
 

@@ -130,6 +130,7 @@ static int array_item(lua_State *L) {
     int is_integer;
     lua_Integer index = lua_tointegerx(L, 2, &is_integer);
     if (!is_integer || lua_type(L, 2) != LUA_TNUMBER) {
+        if (lua_type(L, 2) == LUA_TNUMBER) return luaL_error(L, "index %f is no integer", lua_tonumber(L, 2));
         lua_settop(L, 2);
         lua_rawget(L, lua_upvalueindex(1));
         return 1;

@@ -214,6 +214,7 @@ static int buffer_item(lua_State *L) {
         lua_pushinteger(L, (unsigned char)neap_bytes_at(bytes)[offset]);
         return 1;
     }
+    if (lua_type(L, 2) == LUA_TNUMBER) return luaL_error(L, "index %f is no integer", lua_tonumber(L, 2));
     lua_settop(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
     return 1;
