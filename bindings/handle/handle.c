@@ -190,15 +190,8 @@ static int joined(lua_State *L, struct neap_task *task, int code) {
     return lua_error(L);
 }
 
-/* A process that was sent its own handle sees itself as it sees others. */
-static bool is_own_process(const struct target *target) {
-    return target->kind == NEAP_HANDLE_PROCESS && target->mirror != NULL && target->mirror->pid == uv_os_getpid();
-}
-
 static bool is_current(lua_State *L, const struct target *target) {
     const struct neap_task *current = neap_task_current(L);
-    const struct neap_vm *vm = neap_vm_of(L);
-    if (is_own_process(target)) return current->flags & NEAP_TASK_MAIN && vm == vm->engine->context;
     return target->task != NULL ? target->task == current : own_task(L, target) == current;
 }
 

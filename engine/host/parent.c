@@ -24,7 +24,8 @@ static bool cancel(struct neap_parent *parent, const struct neap_wire_frame *fra
     struct neap_unpacker unpacker;
     neap_unpacker_init(&unpacker, parent->wire, frame);
     neap_unpack_message(&unpacker, &reason);
-    if (unpacker.code != 0) return false;
+    if (unpacker.code != 0 && parent->self != NULL)
+        return false;           /* before that, it may mention what is not there yet */
     if (parent->self == NULL) { /* it has not begun yet */
         neap_message_fini(&parent->reason);
         neap_message_move(&parent->reason, &reason);
@@ -123,8 +124,9 @@ int neap_parent_attach(struct neap_parent *parent, struct neap_engine *engine, s
                        uint64_t id) {
     int code = neap_hub_get(engine, &parent->hub);
     if (code != 0) return code;
-    parent->self = neap_process_new_self(engine, mailbox, id);
+    parent->self = neap_process_new_self(engine, mailbox, parent->wire, id);
     if (parent->self == NULL) return NEAP_NOMEM;
+    neap_session_set_child(parent->session, &parent->self->job.future.object);
     parent->engine = engine;
     parent->session->cells = neap_engine_cells(engine);
     parent->session->alarms = &parent->hub->alarms;
@@ -157,6 +159,7 @@ void neap_parent_detach(struct neap_parent *parent) {
 
 void neap_parent_fini(struct neap_parent *parent) {
     if (parent->self != NULL) neap_job_watch(&parent->self->job, NULL);
+    neap_session_set_child(parent->session, NULL);
     if (parent->self != NULL) neap_object_unref(&parent->self->job.future.object);
     neap_message_fini(&parent->reason);
     neap_session_unref(parent->session);

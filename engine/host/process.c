@@ -124,11 +124,16 @@ int neap_process_new(struct neap_engine *engine, struct neap_process **process) 
     return 0;
 }
 
-struct neap_process *neap_process_new_self(struct neap_engine *engine, struct neap_mailbox *mailbox, uint64_t id) {
+struct neap_process *neap_process_new_self(struct neap_engine *engine, struct neap_mailbox *mailbox,
+                                           struct neap_wire *wire, uint64_t id) {
     struct neap_process *process = make(engine, mailbox, id);
-    if (process != NULL) process->pid = getpid();
+    if (process == NULL) return NULL;
+    process->pid = getpid();
+    process->wire = neap_wire_ref(wire);
     return process;
 }
+
+static bool is_self(const struct neap_process *process) { return process->hub == NULL; }
 
 /* --- how it ended --- */
 
@@ -240,6 +245,7 @@ static void drop_wire(struct neap_process *process, const char *cause) {
     process->is_looked_at = false;
     if (process->session != NULL) {
         neap_session_end(process->session, cause);
+        neap_session_set_child(process->session, NULL);
         neap_session_unref(process->session);
     }
     if (process->wire != NULL) neap_wire_unref(process->wire);
@@ -319,7 +325,8 @@ static bool read_outcome(struct neap_process *process, const struct neap_wire_fr
 static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame) {
     struct neap_process *process = wire->context;
     if (frame->type >= NEAP_FRAME_BOARD) return neap_session_receive(process->session, frame);
-    return frame->type == NEAP_FRAME_OUTCOME && read_outcome(process, frame);
+    if (frame->type == NEAP_FRAME_STOPPED) atomic_store_explicit(&process->is_stopped, true, memory_order_relaxed);
+    return frame->type == NEAP_FRAME_STOPPED || (frame->type == NEAP_FRAME_OUTCOME && read_outcome(process, frame));
 }
 
 /* A child that talks nonsense, or that we have no means to listen to, is no use. */
@@ -442,6 +449,7 @@ static int start_session(struct neap_process *process) {
     if (process->session == NULL) return NEAP_NOMEM;
     process->session->cells = neap_engine_cells(process->engine);
     process->session->alarms = &process->hub->alarms;
+    neap_session_set_child(process->session, &process->job.future.object);
     return neap_session_give_board(process->session);
 }
 
@@ -516,8 +524,17 @@ int neap_process_start(struct neap_process *process, const char *program,
 
 /* --- through its handle --- */
 
+static void tell_parent(struct neap_process *process) {
+    struct neap_packer packer;
+    neap_packer_init(&packer, process->wire);
+    neap_pack_u8(&packer, 0);
+    neap_packer_tell(&packer, NEAP_FRAME_STOPPED);
+    neap_packer_fini(&packer);
+}
+
 int neap_process_signal(struct neap_process *process, int number) {
     int code = UV_ESRCH;
+    if (is_self(process) && number != 0) tell_parent(process); /* there may be no time for it afterwards */
     neap_guard_lock(&process->guard);
     if (process->pid > 0 && !process->has_ended) code = neap_child_kill(process->pid, process->pidfd, number);
     if (code == 0 && number != 0) atomic_store_explicit(&process->is_stopped, true, memory_order_relaxed);

@@ -19,7 +19,8 @@ struct neap_engine;
 enum neap_frame_type {
     NEAP_FRAME_START = 1, /* to the child, the first one: what it is to run; the bindings' */
     NEAP_FRAME_CANCEL,    /* to the child: a message, the reason */
-    NEAP_FRAME_OUTCOME    /* to the parent, the last one: see neap_process_pack_outcome */
+    NEAP_FRAME_OUTCOME,   /* to the parent, the last one: see neap_process_pack_outcome */
+    NEAP_FRAME_STOPPED    /* to the parent: u8 0; the child sends itself a signal, through its handle */
 };
 
 /* What the child has told of its end, before that came. */
@@ -31,14 +32,16 @@ struct neap_report {
 };
 
 struct neap_process {
-    struct neap_job job;          /* first; its mailbox is the hub's, in the child its own */
-    struct neap_engine *engine;   /* constant */
-    struct neap_hub *hub;         /* constant */
-    struct neap_list node;        /* in engine->processes; its guard */
-    struct neap_wire *wire;       /* a reference; NULL once it has ended, or it is this very process. Hub's thread */
-    bool is_looked_at;            /* the wire, by the engine's lookout. Starter, then hub's thread */
-    struct neap_session *session; /* over the wire; a reference; NULL likewise. Hub's thread */
-    pid_t pid;                    /* 0: it is being started. Written under `guard`; constant once started */
+    struct neap_job job;        /* first; its mailbox is the hub's, in the child its own */
+    struct neap_engine *engine; /* constant */
+    struct neap_hub *hub;       /* constant */
+    struct neap_list node;      /* in engine->processes; its guard */
+    struct neap_wire *wire;     /* a reference; NULL once it has ended. Hub's thread. Of this very process: to its
+                                     parent; constant */
+    bool is_looked_at;          /* the wire, by the engine's lookout. Starter, then hub's thread */
+    struct neap_session
+        *session; /* over the wire; a reference; NULL likewise, or it is this very process. Hub's thread */
+    pid_t pid;    /* 0: it is being started. Written under `guard`; constant once started */
     int pidfd; /* readable when it has ended; -1: there is none. Written by the hub, under guard until it has ended */
     struct neap_runnable posted;              /* to the hub: at its start, and at its end where there is no pidfd */
     struct neap_watch exit_watch, wire_watch; /* hub's thread */
@@ -63,8 +66,9 @@ extern const struct neap_class neap_process_job_class;
 /* A child that has not been started: one reference; `hub` is made if need be.
  * 0, NEAP_NOMEM, or what the system said. */
 int neap_process_new(struct neap_engine *engine, struct neap_process **process);
-/* This very process, in a child: its handle there. `mailbox`: of the main loop. NULL: no memory. */
-struct neap_process *neap_process_new_self(struct neap_engine *engine, struct neap_mailbox *mailbox, uint64_t id);
+/* This very process, in a child: its handle there. `mailbox`: of the main loop; `wire`: to its parent. NULL: no memory. */
+struct neap_process *neap_process_new_self(struct neap_engine *engine, struct neap_mailbox *mailbox,
+                                           struct neap_wire *wire, uint64_t id);
 
 /* Starts it: `program` is the runner's path. `pack` writes what it is to run (NEAP_FRAME_START). Any thread but the
  * hub's. 0; NEAP_CLOSED: the engine is stopping; UV_ENOTSUP: packer->obstacle cannot be sent; NEAP_NOMEM, or what the

@@ -8,7 +8,7 @@
 #include "host/mapping.h"
 #include "host/passing.h"
 
-enum { HOME, AWAY, WHOLE, KNOWN, MAPPED, PASSED };
+enum { HOME, AWAY, WHOLE, KNOWN, MAPPED, PASSED, CHILD };
 
 enum { VALUES_PER_LOOK = 256 };
 
@@ -91,10 +91,22 @@ static void put_reference(struct neap_packer *packer, struct neap_object *object
     }
 }
 
+static bool is_child(struct neap_session *session, const struct neap_object *object) {
+    const struct neap_remote *remote = object->class->remote;
+    if (remote == NULL || remote->kind != NEAP_KIND_PROCESS) return false;
+    neap_guard_lock(&session->guard);
+    bool is_so = session->child == object;
+    neap_guard_unlock(&session->guard);
+    return is_so;
+}
+
 void neap_reference_pack(struct neap_packer *packer, struct neap_object *object) {
     const struct neap_class *class = object->class;
     const struct neap_import *import = class->import != NULL ? class->import(object) : NULL;
-    if (import != NULL && import->session == packer->wire->session) {
+    if (is_child(packer->wire->session, object)) {
+        neap_pack_u8(packer, CHILD);
+        neap_pack_u32(packer, 0);
+    } else if (import != NULL && import->session == packer->wire->session) {
         neap_pack_u8(packer, HOME);
         neap_pack_u32(packer, import->id);
     } else if (class->remote != NULL && packer->wire->session->makers->make[class->remote->kind] != NULL) {
@@ -146,6 +158,14 @@ static struct neap_object *get_whole(struct neap_unpacker *unpacker, uint32_t id
 static struct neap_object *get_known(struct neap_session *session, uint32_t id) {
     neap_guard_lock(&session->guard);
     struct neap_object *object = neap_idmap_get(&session->received, id);
+    if (object != NULL) neap_object_ref(object);
+    neap_guard_unlock(&session->guard);
+    return object;
+}
+
+static struct neap_object *get_child(struct neap_session *session) {
+    neap_guard_lock(&session->guard);
+    struct neap_object *object = session->child;
     if (object != NULL) neap_object_ref(object);
     neap_guard_unlock(&session->guard);
     return object;
@@ -225,6 +245,7 @@ struct neap_object *neap_reference_unpack(struct neap_unpacker *unpacker) {
         case KNOWN: return get_known(session, id);
         case MAPPED: return neap_mapping_unpack(unpacker);
         case PASSED: return neap_passing_unpack(unpacker);
+        case CHILD: return get_child(session);
         default: return NULL;
     }
 }

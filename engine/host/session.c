@@ -6,6 +6,7 @@
  *             object, and its process passes on what is asked of it; one that is sent back home arrives as what it
  *             stands for. Processes are a tree, so between two of them there is one way, and in each an object has one
  *             proxy.
+ * CHILD       What stands for the child process on either side is one and the same: it has no number and no proxy.
  * COUNTING    The exporter counts how often it has sent a reference, the importer how often one has come. A proxy that
  *             ends says how often (DROP), and the exporter lets go when all it has sent are accounted for: a reference
  *             that is under way meanwhile is not. So an exported object can be named by its number for as long as its
@@ -72,6 +73,12 @@ struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board 
     session->looked_at = &session->given;
     wire->session = session;
     return session;
+}
+
+void neap_session_set_child(struct neap_session *session, struct neap_object *object) {
+    neap_guard_lock(&session->guard);
+    session->child = object;
+    neap_guard_unlock(&session->guard);
 }
 
 struct neap_session *neap_session_ref(struct neap_session *session) {

@@ -79,6 +79,7 @@ struct neap_session {
     struct neap_list *looked_at; /* the last of `given` that was looked at, or its head */
     struct neap_idmap owners;    /* id of an owner over there -> neap_delegate; owned. See delegate.c */
     struct neap_idmap holds;     /* number of a hold over there -> what is held by it; owned. See delegate.c */
+    struct neap_object *child;   /* see CHILD. Borrowed; NULL: there is none, or no more */
     bool ended;                  /* nothing can be sent or will be received */
     char *cause;                 /* why, for people; owned. Written before `ended` */
 };
@@ -87,6 +88,9 @@ struct neap_session {
  * Before the wire is pumped. */
 struct neap_session *neap_session_new(struct neap_wire *wire, struct neap_board *board,
                                       const struct neap_makers *makers);
+/* What stands for the child: by its parent before it is started, in the child before it does anything; NULL before that
+ * ends. */
+void neap_session_set_child(struct neap_session *session, struct neap_object *object);
 /* To a child that has not been started yet, before anything else: its board. 0, or why it could not be sent. */
 int neap_session_give_board(struct neap_session *session);
 struct neap_session *neap_session_ref(struct neap_session *session);

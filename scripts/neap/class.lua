@@ -74,7 +74,7 @@ end
 
 local function process_newindex(self, key, value)
   if key == "pid" or key == "exitcode" then error(("the field '%s' cannot be set"):format(key), 2) end
-  newindex(self, key, value)
+  return newindex(self, key, value) -- errors count the levels up to who has called us
 end
 
 -- --- methods ---
