@@ -7,6 +7,7 @@ local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
 
 local finish = grid.finish
+local raises = require "spec.trial".raises
 
 local SIGKILL, SIGTERM = 9, 15
 
@@ -586,6 +587,16 @@ describe("neap.Process", function()
     assert.are.same(table.pack(42, true, "w1"), table.pack(worker:join()))
     assert.are.equal(21, worker.n)
     assert.has_error(function() worker.pid = 1 end)
+  end)
+
+  it("has fields that cannot be set, and says so where it was tried", function()
+    local here = "^spec/process_spec.lua:%d+: "
+    local process = neap.Process({ target = print })
+    raises(here .. "the field 'id' cannot be set", function() process.id = 1 end)
+    raises(here .. "the field 'pid' cannot be set", function() process.pid = 1 end)
+    raises(here .. "name: string expected, got number", function() process.name = 1 end)
+    process:start():join()
+    raises(here .. "daemon can be set before the start only", function() process.daemon = true end)
   end)
 
   it("can be killed and terminated", function()

@@ -66,7 +66,8 @@ extern const struct neap_class neap_process_job_class;
 /* A child that has not been started: one reference; `hub` is made if need be.
  * 0, NEAP_NOMEM, or what the system said. */
 int neap_process_new(struct neap_engine *engine, struct neap_process **process);
-/* This very process, in a child: its handle there. `mailbox`: of the main loop; `wire`: to its parent. NULL: no memory. */
+/* This very process, in a child: its handle there. `mailbox`: of the main loop; `wire`: to its parent.
+ * NULL: no memory. */
 struct neap_process *neap_process_new_self(struct neap_engine *engine, struct neap_mailbox *mailbox,
                                            struct neap_wire *wire, uint64_t id);
 
