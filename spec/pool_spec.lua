@@ -548,6 +548,20 @@ describe("pool:apply_async", function()
     raises(message, pool.apply_async, pool, print, {}, 1)
   end)
 
+  it("says what is wrong with the place of whoever calls it", function()
+    local pool <close> = neap.pool(1)
+    local file = io.stdout
+    local here = "^spec/pool_spec.lua:%d+: "
+    raises(here .. "bad argument #1 to 'apply_async' %(function expected, got nil%)", function()
+      return pool:apply_async(nil, {}), nil
+    end)
+    raises(here .. "cannot send args%[2%]%.a: userdata", function()
+      return pool:apply_async(print, { 1, { a = file } }), nil
+    end)
+    pool:close()
+    raises(here .. ".* is closed", function() return pool:apply_async(print), nil end)
+  end)
+
   it("runs the callbacks as tasks, which may wait", function()
     local pool <close> = neap.pool(1)
     local result = neap.channel()

@@ -29,7 +29,7 @@ local function passed(name, skipped, done, ...)
   end)), level_outside())
 end
 
---- Calls `fn`, a function of C that does not wait, with what a script has given for it under the name `name`: what is
+--- Calls `fn`, a function of C, with what a script has given for it under the name `name`: what is
 --- wrong with that is said with the place where the script has called one of our functions.
 function check.pass(name, fn, ...) return passed(name, 0, pcall(fn, ...)) end
 

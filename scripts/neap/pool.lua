@@ -163,6 +163,7 @@ end
 
 function methods:apply_async(fn, args, callback, error_callback)
   check_self(self, 2, "apply_async")
+  if type(fn) ~= "function" then refuse(1, "apply_async", "function expected, got " .. type(fn)) end
   if args == nil then args = {} end
   if type(args) ~= "table" then refuse(2, "apply_async", "table of arguments expected, got " .. type(args)) end
   local count, instead = count_arguments(args)
@@ -170,7 +171,8 @@ function methods:apply_async(fn, args, callback, error_callback)
   for position, value in pairs({ [3] = callback, [4] = error_callback }) do
     if type(value) ~= "function" then refuse(position, "apply_async", "function expected, got " .. type(value)) end
   end
-  local future = self:submit(fn, check.pass("apply_async", table.unpack, args, 1, count))
+  local future = check.pass("apply_async", methods.submit, self, fn,
+    check.pass("apply_async", table.unpack, args, 1, count))
   if not callback and not error_callback then return future end
   return future:on_done(function(ended)
     if ended:status() == "done" then
