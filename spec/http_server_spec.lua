@@ -190,6 +190,22 @@ describe("neap.http.serve", function()
     end
   end)
 
+  it("calls no function for a body that is not sent", function()
+    local calls = 0
+    local server <close> = serve(function(request)
+      return { status = tonumber(request.path:sub(2)), body = function() -- has no end
+        calls = calls + 1
+        return "piece"
+      end }
+    end)
+    local stream <close> = connect(server)
+    for _, line in ipairs({ "GET /204", "HEAD /200", "GET /304" }) do
+      stream:write(line .. " HTTP/1.1\r\nHost: x\r\n\r\n")
+      assert.are.equal(line:sub(-3), tostring(read_response(stream, true).status))
+    end
+    assert.are.equal(0, calls)
+  end)
+
   it("gives leave to send a body to who waits for it", function()
     local server <close> = serve(function(request) return request.body end)
     local stream <close> = connect(server)
@@ -197,6 +213,12 @@ describe("neap.http.serve", function()
     assert.are.equal(100, read_response(stream).status)
     stream:write("text")
     assert.are.equal("text", read_response(stream).body)
+  end)
+
+  it("sends no leave to a client of HTTP/1.0, which would take it for the answer", function()
+    local server <close> = serve(function(request) return request.body end)
+    local head = "PUT / HTTP/1.0\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+    assert.are.equal("text", ask(server, head .. "text").body)
   end)
 
   it("listens at a path", function()
@@ -312,7 +334,8 @@ describe("a body that is read in pieces", function()
     local server <close> = serve({ stream = true, handler = hello })
     local stream <close> = connect(server)
     stream:write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-    assert.are.equal("hello", read_response(stream).body)
+    local response = read_response(stream)
+    assert.are.same({ "hello", "close" }, { response.body, response.headers.connection })
     assert.are.same(closed, table.pack(stream:read()))
   end)
 
@@ -358,8 +381,9 @@ describe("a handler that fails", function()
     local answer, told
     local server <close> = serve({ handler = function() return answer end, on_error = function(err) told = err end })
     for message, wrong in pairs({
-      ["status: an integer between 200 and 999 expected, got ok"] = { status = "ok" },
+      ["status: an integer between 200 and 999 expected, got 'ok'"] = { status = "ok" },
       ["status: an integer between 200 and 999 expected, got 103"] = { status = 103 },
+      ["status: an integer between 200 and 999 expected, got '204'"] = { status = "204", body = function() end },
       ["the body's function: string or nil expected, got number"] = { body = function() return 1 end },
       ["headers: table expected, got string"] = { headers = "X: y" },
       ["header 'X': a value is one line"] = { headers = { X = "a\r\nb" } },
@@ -486,6 +510,10 @@ describe("bad input to a server:", function()
       "POST / HTTP/1.1\r\n" .. host .. "Content-Length : 1\r\n\r\nx",
       "POST / HTTP/1.1\r\n" .. host .. "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
       "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x y\r\n\r\n", "GET / HTTP/1.1\r\nHost: x, y\r\n\r\n",
+      "GET / HTTP/1.0\r\nHost: x/y\r\n\r\n",
+      "CONNECT x:1 HTTP/1.1\r\n" .. host .. "Content-Length: 1\r\n\r\nx",
+      "CONNECT x:1 HTTP/1.1\r\n" .. host .. "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       "POST / HTTP/1.1\r\n" .. host .. "Transfer-Encoding: chunked\r\n\r\nzz\r\n" }) do
       assert.are.equal(400, ask(server, bytes).status, bytes)
     end
@@ -496,6 +524,9 @@ describe("bad input to a server:", function()
     end
     local blanks = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:  Chunked \r\n\r\n0\r\n\r\n"
     assert.are.equal(200, ask(server, blanks).status)
+    for _, name in ipairs({ "", "a_b.example:80", "[::1]:80", "xn--nxa.example \t" }) do
+      assert.are.equal(200, ask(server, "GET / HTTP/1.1\r\nHost: " .. name .. "\r\n\r\n").status, name)
+    end
     assert_goes_on(server)
   end)
 

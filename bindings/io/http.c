@@ -177,7 +177,8 @@ static int push_request(lua_State *L, struct incoming *incoming) {
         neap_http_request_take_head(request, inbox);
         return 1;
     }
-    bool waits = lua_getfield(L, -1, "expect") == LUA_TSTRING && strcasecmp(lua_tostring(L, -1), "100-continue") == 0;
+    bool waits = lua_getfield(L, -1, "expect") == LUA_TSTRING && strcasecmp(lua_tostring(L, -1), "100-continue") == 0 &&
+                 request->parser.http_minor > 0; /* an older client does not know what 100 is */
     lua_pop(L, 1);
     lua_setfield(L, -2, "headers");
     lua_pushstring(L, waits ? "continue" : "body");

@@ -164,6 +164,8 @@ static bool compose(lua_State *L, struct sink *sink) {
 static lua_Integer check_status(lua_State *L) {
     int is_integer;
     lua_Integer status = lua_tointegerx(L, STATUS, &is_integer);
+    if (lua_type(L, STATUS) == LUA_TSTRING) /* the Lua half would take "204" for another one than 204 */
+        neap_refuse(L, "status: an integer between 200 and 999 expected, got '%s'", lua_tostring(L, STATUS));
     if (!is_integer || status < 200 || status > 999)
         neap_refuse(L, "status: an integer between 200 and 999 expected, got %s", luaL_tolstring(L, STATUS, NULL));
     return status;

@@ -151,7 +151,7 @@ local HttpWriter = {}
 ---@class neap.HttpAnswer
 ---@field status? integer 200 by default; 200 to 999
 ---@field headers? table<string, string|number|(string|number)[]> a list stands for a header of that name for each
----@field body? string|fun(): string? a function is called for one piece after the other, until it returns nil
+---@field body? string|fun(): string? a function is called for one piece after the other, until it returns nil; not at all where no body is sent (HEAD, 204, 304)
 
 ---Serves HTTP/1.1 and 1.0, until it is closed. Each connection is a task of the thread that has called it; the handler may wait.
 ---

@@ -8,8 +8,8 @@
  * LIMITS     are looked at while bytes come: what is too much is never kept.
  * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks,
  *            chunks in HTTP/1.0, a space in a header's name, a line that goes on in the next, an HTTP/1.1 without a
- *            host, any with two. Of codings we know chunks alone, once; another
- *            is answered with 501, as RFC 9112 wants it from whoever does not understand one. */
+ *            host, any with two or with what is none, a CONNECT with a body, which has none. Of codings we know chunks
+ *            alone, once; another is answered with 501, as RFC 9112 wants it from whoever does not understand one. */
 #include "io/http_request.h"
 
 #include <string.h>
@@ -115,10 +115,12 @@ static int refusal(const struct neap_http_request *request) {
     return too_large ? HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE : HTTP_STATUS_BAD_REQUEST;
 }
 
-bool neap_http_request_has_body(const struct neap_http_request *request) {
-    const http_parser *parser = &request->parser;
-    if (parser->method == HTTP_CONNECT) return false;
+static bool says_body(const http_parser *parser) {
     return parser->flags & F_CHUNKED || (parser->content_length > 0 && parser->content_length != UINT64_MAX);
+}
+
+bool neap_http_request_has_body(const struct neap_http_request *request) {
+    return request->parser.method != HTTP_CONNECT && says_body(&request->parser);
 }
 
 /* The parser leaves blanks behind a value with it. */
@@ -146,6 +148,19 @@ static bool has_space(const struct neap_http_request *request, const char *base)
     return false;
 }
 
+/* May it be a host, with or without a port? Two that a proxy has joined are none. */
+static bool is_host(const char *base, struct neap_http_span span) {
+    static const char others[] = "!$%&'()*+-.:;=[]_~";
+    while (span.size > 0 && strchr(" \t", base[span.start + span.size - 1]) != NULL) span.size--;
+    for (uint32_t i = 0; i < span.size; i++) {
+        char c = base[span.start + i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c > 127;
+        bool plain = letter || (c >= '0' && c <= '9');
+        if (!plain && (c == '\0' || strchr(others, c) == NULL)) return false;
+    }
+    return true;
+}
+
 /* 0, or the status to refuse a head with that can be read. */
 static int judge(const struct neap_http_request *request, const char *base) {
     const http_parser *parser = &request->parser;
@@ -154,6 +169,8 @@ static int judge(const struct neap_http_request *request, const char *base) {
     if (has_space(request, base)) return HTTP_STATUS_BAD_REQUEST;
     uint32_t hosts = count_fields(request, base, "host", &value);
     if (hosts > 1 || (hosts == 0 && parser->http_minor > 0)) return HTTP_STATUS_BAD_REQUEST;
+    if (hosts == 1 && !is_host(base, value)) return HTTP_STATUS_BAD_REQUEST;
+    if (parser->method == HTTP_CONNECT && says_body(parser)) return HTTP_STATUS_BAD_REQUEST;
     uint32_t codings = count_fields(request, base, "transfer-encoding", &value);
     if (codings > 0 && parser->http_minor == 0) return HTTP_STATUS_BAD_REQUEST;
     bool chunked = codings == 1 && is_word(base, value, "chunked") && parser->flags & F_CHUNKED;

@@ -102,8 +102,9 @@ end
 
 --- The bytes of a response, or of its head if there is no body; and whether the connection ends with it.
 local function compose_for(connection, status, headers, body)
-  local request = connection.request
-  local closes = not request.keeps_alive or connection.server.closing
+  local request, server = connection.request, connection.server
+  local closes = not request.keeps_alive or server.closing
+  if server.stream and body and not connection.incoming:is_done() then closes = true end -- its rest is in the way
   return compose(status, headers, body, request.minor, request.method == "HEAD", closes)
 end
 
@@ -135,6 +136,7 @@ local function produce(connection, request)
   local kind = type(body)
   if kind == "function" then
     local writer <close> = request:respond(response)
+    if writer.is_head then return end
     for piece in body do
       if type(piece) ~= "string" then
         error(("the body's function: string or nil expected, got %s"):format(type(piece)), 0)
