@@ -181,7 +181,7 @@ function Net.udp(host, port, options) end
 function Dns.resolve(host, options) end
 
 ---Reads. `what` is "some", what has come, at least a byte (the default); a number of bytes; "line", without its end, be
----that "\n" or "\r\n"; or "all", until the other side ends. When that comes first, what is left is returned (the last
+---that "\n" or "\r\n"; or "all", until the other side ends ("": it had said all). When that comes first, what is left is returned (the last
 ---bytes, a line without an end); after it "closed".
 ---
 ---Waits until there is enough. A read that times out or is cancelled takes nothing: what has come is there for the next.

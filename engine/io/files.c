@@ -278,6 +278,14 @@ static int make_folder(const char *path, mode_t mode, bool may_be_there) {
     return code;
 }
 
+/* A folder on the way to another. What is there and leads to none is why there is no way. */
+static int make_parent(const char *path) {
+    struct stat info;
+    int code = make_folder(path, 0777, true);
+    if (code != UV_EEXIST) return code;
+    return stat(path, &info) == 0 ? UV_ENOTDIR : -errno;
+}
+
 int neap_files_mkdir(const char *path, mode_t mode, bool parents) {
     char part[PATH_MAX];
     size_t length = strlen(path);
@@ -286,7 +294,7 @@ int neap_files_mkdir(const char *path, mode_t mode, bool parents) {
         if (path[i] != '/') continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        int code = make_folder(part, 0777, true);
+        int code = make_parent(part);
         if (code != 0) return code;
     }
     return make_folder(path, mode, parents);
