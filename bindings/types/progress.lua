@@ -18,7 +18,7 @@ local neap = {}
 ---
 ---On a terminal bars stand below everything that is printed, by whatever thread or child process, several below one another;
 ---while the last line printed is not complete, or a line is edited at the prompt, they are away. Elsewhere there are lines, few:
----when a tenth more is done, or ten seconds have passed.
+---when a tenth more is done and a second has passed, or ten seconds have.
 ---
 ---Options: `total`, how many items there are, where the source does not know; `label`, the text before the bar; `unit`, a word
 ---behind the numbers, or "B": they are bytes; `keep` (true by default): the line stays when the bar is closed.

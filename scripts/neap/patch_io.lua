@@ -276,8 +276,7 @@ end
 --- Writes what is in the buffer.
 local function drain(flush, file)
   local _, pending = stdio.fits(file, 0)
-  if pending == 0 then return file end
-  await(file, WRITE)
+  if pending > 0 then await(file, WRITE) end
   return flush(file)
 end
 
