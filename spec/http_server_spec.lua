@@ -240,7 +240,8 @@ describe("neap.http.serve", function()
 
   it("refuses options that make no sense", function()
     for _, bad in ipairs({ {}, { handler = 1 }, { handler = hello, port = 70000 }, { handler = hello, nonsense = true },
-      { handler = hello, max_head = 2 ^ 20 }, { handler = hello, idle_timeout = -1 } }) do
+      { handler = hello, max_head = 2 ^ 20 },
+      { handler = hello, listener = io.stdout }, { handler = hello, idle_timeout = -1 } }) do
       assert.has_error(function() neap.http.serve(bad) end)
     end
     assert.has_error(function() neap.http.serve() end,
@@ -422,6 +423,21 @@ describe("a handler that fails", function()
     assert.are.equal(500, read_response(stream).status)
     assert.is_truthy(told[1]:find("a handler returns a string or a table with a body, not nil", 1, true))
     assert_goes_on(server)
+  end)
+
+  it("is answered for even if on_error fails too, which is a failure of its task", function()
+    local heard, problem = neap.event(), nil
+    local before = neap.on_error(function(_, err)
+      problem = err
+      heard:set()
+    end)
+    local server <close> = serve({ on_error = function(err) error({ told = err }) end, handler = function()
+      error(setmetatable({ "first" }, { __tostring = function() error("second") end }))
+    end })
+    assert.are.equal(500, get(server).status)
+    heard:wait()
+    neap.on_error(before)
+    assert.are.equal("first", problem.told[1])
   end)
 
   it("is told to the standard error of the program, not to the client", function()

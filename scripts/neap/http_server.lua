@@ -151,21 +151,31 @@ local function produce(connection, request)
   end
 end
 
-local function with_traceback(err) return { err = err, traceback = debug.traceback(tostring(err), 2) } end
+local function with_traceback(err)
+  local told, text = pcall(tostring, err)
+  return { err = err, traceback = debug.traceback(told and text or type(err) .. " (its __tostring failed)", 2) }
+end
 
 local function tell(_, traceback, request)
   io.stderr:write(("neap.http: %s %s: %s\n"):format(request.method, request.target, traceback))
 end
 
---- The handler has failed. Raises what is none of its failures.
-local function fail(connection, request, failure)
-  if neap.is_cancelled(failure.err) then error(failure.err, 0) end
-  connection.server.on_error(failure.err, failure.traceback, request)
+--- Answers for a handler that has failed. True: the connection is good for another request.
+local function apologise(connection)
   local writer = connection.writer
   if writer and writer.begun then return false end -- the client sees that it is cut off
   connection.writer = nil
   local bytes, closes = compose_for(connection, 500, nil, "Internal Server Error\n")
   return connection.stream:write(bytes, connection.server.write_timeout) and not closes
+end
+
+--- The handler has failed. Raises what is none of its failures.
+local function fail(connection, request, failure)
+  if neap.is_cancelled(failure.err) then error(failure.err, 0) end
+  local told, problem = pcall(connection.server.on_error, failure.err, failure.traceback, request)
+  local goes_on = apologise(connection)
+  if not told then error(problem, 0) end
+  return goes_on
 end
 
 --- True: the connection is good for another request.
@@ -338,10 +348,15 @@ local function head_size(value)
     ("a number of bytes between 1 and %d"):format(HEAD_MAX)
 end
 
+local function is_listener(value)
+  local metatable = type(value) == "userdata" and getmetatable(value)
+  return type(metatable) == "table" and metatable.__name == "listener" or "listener"
+end
+
 local serve_options = {
   handler = check.callable, host = check.string, port = port_number, backlog = check.count, reuseport = check.boolean,
   tls = tls.option,
-  listener = function(value) return type(value) == "userdata" or "listener" end,
+  listener = is_listener,
   max_head = head_size, max_body = check.count, max_connections = check.count, stream = check.boolean,
   idle_timeout = check.seconds, head_timeout = check.seconds, body_timeout = check.seconds,
   write_timeout = check.seconds, grace = check.seconds, on_error = check.callable,
