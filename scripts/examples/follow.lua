@@ -1,4 +1,5 @@
--- Prints what is added to log files, as it is added, like `tail -F`: also when one is rotated meanwhile.
+-- Prints what is added to log files, as it is added, like `tail -F`: also when one is rotated or cut short
+-- meanwhile.
 --
 --   neap follow.lua                here: a log that is rotated at every hundred bytes
 --   neap follow.lua FILE...        these files, from their ends on
@@ -41,6 +42,9 @@ local function follow(path, from_start, take, ended)
         file:close()
       end
       open()
+    elseif stat and file and stat.size < file:seek() then -- it was cut short
+      file:seek("set", 0)
+      rest = ""
     elseif over then
       return
     else
