@@ -204,13 +204,16 @@ static bool is_encrypted(const struct neap_transfer *transfer) {
     return scheme != NULL && strcasecmp(scheme, "https") == 0;
 }
 
+/* Who writes to a connection that was reset may be told that it is a broken pipe. */
+static int code_of_reset(long error) { return error == EPIPE ? UV_ECONNRESET : (int)-error; }
+
 /* Of a connection that cannot be used any more. libcurl says the same of one that is reset, of a proxy that does not
  * lead on, and of a body whose chunks are malformed; and TLS that ends without a word is no error of the system. */
 static int code_of_break(const struct neap_transfer *transfer, long error) {
     long tunnel = 0;
     transfer->agent->curl.easy_getinfo(transfer->errand.easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
     if (tunnel >= 300) return UV_ECONNREFUSED;
-    if (error > 0) return (int)-error;
+    if (error > 0) return code_of_reset(error);
     return is_encrypted(transfer) ? UV_ECONNRESET : UV_EPROTO;
 }
 
@@ -227,7 +230,7 @@ static int code_of(const struct neap_transfer *transfer, CURLcode code) {
         case CURLE_COULDNT_CONNECT:
             if (error > 0) return (int)-error;
             return transfer->unopened != 0 ? transfer->unopened : UV_ECONNREFUSED;
-        case CURLE_SEND_ERROR: return error > 0 ? (int)-error : UV_ECONNRESET;
+        case CURLE_SEND_ERROR: return error > 0 ? code_of_reset(error) : UV_ECONNRESET;
         case CURLE_RECV_ERROR: return code_of_break(transfer, error);
         case CURLE_GOT_NOTHING:
         case CURLE_PARTIAL_FILE: return UV_EOF;
