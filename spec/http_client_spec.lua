@@ -9,11 +9,6 @@ local _ENV = _G -- luacheck: ignore
 
 local http = neap.http
 
-local function code_of(answer, _, code)
-  assert.is_nil(answer)
-  return code
-end
-
 local function fails_with(code, ...)
   local answer, message, got = ...
   assert.is_nil(answer)
