@@ -175,6 +175,7 @@ describe("an HTTP request", function()
       { http.request, "url", "bad argument #1 to 'request' %(table expected, got string" },
       { http.request, { method = "GET" }, "option 'url' is needed" },
       { http.request, { url = url, method = "GET / HTTP/1.1" }, "option 'method': a word such as 'GET' expected" },
+      { http.request, { url = url, method = "head", body = "b" }, "option 'body': a HEAD request has none" },
     }
     for number, case in ipairs(cases) do
       local ok, problem = pcall(case[1], table.unpack(case, 2, #case - 1))
@@ -426,6 +427,21 @@ describe("a redirect", function()
       assert(http.request { method = method, url = server.url .. "/from", body = body })
       local first = method .. " /from HTTP/1.1" .. (body and " body" or "")
       assert.are.same({ first, "GET /to HTTP/1.1" }, asked)
+    end
+  end)
+
+  it("to see something else leaves behind a body in pieces, and that it was one", function()
+    local server <close> = neap.http.serve({ handler = function(request)
+      if request.path == "/to" then return request.method .. tostring(request.headers["transfer-encoding"]) end
+      return { status = tonumber(request.path:sub(2)), headers = { Location = "/to" } }
+    end })
+    local url = ("http://%s:%d/"):format(server:address())
+    for _, way in ipairs({ { "POST", 303 }, { "PUT", 303 }, { "PATCH", 303 }, { "POST", 301 }, { "POST", 302 } }) do
+      local given = { "x", "y" }
+      local function give() return table.remove(given, 1) end
+      local answer = assert(http.request({ method = way[1], url = url .. way[2], body = give, timeout = 10 }))
+      assert.are.equal("GETnil", answer.body)
+      assert.are.equal(0, #given)
     end
   end)
 

@@ -120,7 +120,7 @@ function Http.put(url, body, options) end
 ---@since 0.1
 function Http.patch(url, body, options) end
 
----A request with any method, "GET" by default.
+---A request with any method, "GET" by default. "HEAD" takes no body: that raises.
 ---@param request neap.HttpOptions | { url: string, method?: string, body?: neap.HttpBody }
 ---@return neap.HttpReply?
 ---@return string? message

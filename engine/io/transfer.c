@@ -292,8 +292,9 @@ static bool has_header(const struct neap_transfer_plan *plan, const char *name) 
     return false;
 }
 
-/* What libcurl would add of its own to a request with a body: a type that is a guess, and a question that few servers
- * answer before a second has passed. */
+/* What libcurl would add of its own to a request with a body, and is not to: a type that is a guess, and a question
+ * that few servers answer before a second has passed. That it comes in chunks must be said by libcurl itself: what
+ * stands among the headers is said again where a redirect leads to, by a request without a body. */
 static bool set_headers(struct neap_transfer *transfer, const struct neap_transfer_plan *plan) {
     const struct neap_curl *curl = &transfer->agent->curl;
     CURL *easy = transfer->errand.easy;
@@ -302,8 +303,6 @@ static bool set_headers(struct neap_transfer *transfer, const struct neap_transf
     bool sends = plan->gives || plan->body != NULL;
     if (sends && !has_header(plan, "Expect:") && !add_header(transfer, "Expect:")) return false;
     if (sends && !has_header(plan, "Content-Type:") && !add_header(transfer, "Content-Type:")) return false;
-    bool chunked = sends && plan->body_size < 0 && !has_header(plan, "Transfer-Encoding:");
-    if (chunked && !add_header(transfer, "Transfer-Encoding: chunked")) return false;
     return transfer->headers == NULL || SET(CURLOPT_HTTPHEADER, transfer->headers);
 }
 

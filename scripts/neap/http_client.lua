@@ -389,6 +389,8 @@ function http.request(options)
   if type(options) ~= "table" then check.refuse(1, "request", "table expected, got " .. type(options)) end
   options = check.options(options, request_known, 1, "request")
   if not options.url then check.refuse(1, "request", "option 'url' is needed") end
+  local method = (options.method or "GET"):upper()
+  if method == "HEAD" and options.body then check.refuse(1, "request", "option 'body': a HEAD request has none") end
   local lines, length = lines_of(options.headers, 1, "request")
-  return ask((options.method or "GET"):upper(), options.url, options.body, options, lines, length)
+  return ask(method, options.url, options.body, options, lines, length)
 end
