@@ -134,6 +134,14 @@ describe("an HTTP request", function()
     assert.are.equal("Basic bWU6b3BlbiBzZXNhbWU=", header_of(asked, "authorization"))
   end)
 
+  it("tells no password when it fails, be it that the URL is none for it", function()
+    for _, password in ipairs({ "secret", "p@secret", ":secret", "" }) do
+      local message = select(2, http.get(("http://me:%s@127.0.0.1:1/a@b"):format(password)))
+      assert.matches("^GET http://127%.0%.0%.1:1/a@b: ", message)
+    end
+    assert.matches("^GET http://127%.0%.0%.1:1%?a@b: ", (select(2, http.get("http://127.0.0.1:1?a@b"))))
+  end)
+
   it("goes through a proxy, or through none", function()
     local proxy <close>, asked = echo_server()
     assert(http.get("http://somewhere.invalid/path", { proxy = proxy.url }))

@@ -319,7 +319,7 @@ end
 --- nil, message, code: the message says what was asked for, without a password.
 local function tell(method, url, message, code)
   if message == code then return nil, message, code end
-  return nil, ("%s %s: %s"):format(method, url:gsub("//[^/@]*@", "//", 1), message), code
+  return nil, ("%s %s: %s"):format(method, url:gsub("//[^/?#]*@", "//", 1), message), code
 end
 
 local function ask(method, url, body, options, lines, length)
