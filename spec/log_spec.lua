@@ -224,6 +224,18 @@ describe("a file", function()
       '","level":"info","message":"a","n":1}\n$'))
   end)
 
+  it("is not left to programs that are started, which would keep it when it is rotated", function()
+    local result = run [[
+      log.configure({ file = { path = path, size = 10, keep = 1 } })
+      for _ = 1, 3 do
+        log.info("a")
+        log.flush()
+        io.write(neap.run({ "ls", "-l", "/proc/self/fd" }).stdout:match(path) or "none", " ")
+        io.write((select(3, os.execute("ls -l /proc/self/fd | grep -q " .. path))), " ")
+      end ]]
+    assert.are.same({ status = 0, stdout = ("none 1 "):rep(3), stderr = "" }, result)
+  end)
+
   it("is rotated by its size, and so many old ones are kept", function()
     run [[
       log.configure({ file = { path = path, size = 200, keep = 2 } })

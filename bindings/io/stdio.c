@@ -211,6 +211,13 @@ static int descriptor(lua_State *L) {
     return 1;
 }
 
+/* keep(file): programs that are started from now on do not have it. */
+static int keep(lua_State *L) {
+    int fd = fileno(check(L)), flags = fcntl(fd, F_GETFD);
+    if (flags >= 0) fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+    return 0;
+}
+
 /* at_hand(file) -> how many bytes are in the buffer, and whether a line is. */
 static int at_hand(lua_State *L) {
     size_t held;
@@ -467,20 +474,9 @@ int neap_stdio_fill_program(lua_State *L, int fd, const char *mode) {
     return 0;
 }
 
-const luaL_Reg neap_stdio_functions[] = {{"make_read", make_read},
-                                         {"make_open", make_open},
-                                         {"open_fifo", open_fifo},
-                                         {"awaited", awaited},
-                                         {"on_disk", on_disk},
-                                         {"descriptor", descriptor},
-                                         {"at_hand", at_hand},
-                                         {"look", look},
-                                         {"is_ready", is_ready},
-                                         {"fill", fill},
-                                         {"unread", unread},
-                                         {"show", show},
-                                         {"fits", fits},
-                                         {"cached", cached},
-                                         {"place", place_of},
-                                         {"fetch", fetch},
-                                         {NULL, NULL}};
+const luaL_Reg neap_stdio_functions[] = {{"make_read", make_read}, {"make_open", make_open}, {"open_fifo", open_fifo},
+                                         {"awaited", awaited},     {"on_disk", on_disk},     {"descriptor", descriptor},
+                                         {"keep", keep},           {"at_hand", at_hand},     {"look", look},
+                                         {"is_ready", is_ready},   {"fill", fill},           {"unread", unread},
+                                         {"show", show},           {"fits", fits},           {"cached", cached},
+                                         {"place", place_of},      {"fetch", fetch},         {NULL, NULL}};

@@ -35,6 +35,7 @@ local function today() return os.date("%Y-%m-%d") end
 function file_output:open()
   local file, message = io.open(self.path, "a+b")
   if not file then return self:fail(message) end
+  internal.stdio.keep(file)
   file:setvbuf("no") -- a line that is not written is not written later, in pieces
   self.size = file:seek("end") or 0
   if self.size > 0 and file:seek("end", -1) and file:read(1) ~= "\n" then file:write("\n") end
