@@ -135,11 +135,16 @@ describe("an HTTP request", function()
   end)
 
   it("tells no password when it fails, be it that the URL is none for it", function()
-    for _, password in ipairs({ "secret", "p@secret", ":secret", "" }) do
-      local message = select(2, http.get(("http://me:%s@127.0.0.1:1/a@b"):format(password)))
-      assert.matches("^GET http://127%.0%.0%.1:1/a@b: ", message)
+    local function assert_told(url, asked)
+      local message = select(2, http.get(asked))
+      assert.are.equal("GET " .. url .. ": ", message:sub(1, #url + 6))
     end
-    assert.matches("^GET http://127%.0%.0%.1:1%?a@b: ", (select(2, http.get("http://127.0.0.1:1?a@b"))))
+    local url = "http://127.0.0.1:1/a@b"
+    for _, password in ipairs({ "secret", "p@secret", ":secret", "" }) do
+      assert_told(url, (url:gsub("//", "//me:" .. password .. "@")))
+    end
+    url = "http://127.0.0.1:1?a@b"
+    assert_told(url, url)
   end)
 
   it("goes through a proxy, or through none", function()
