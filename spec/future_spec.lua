@@ -98,6 +98,17 @@ describe("a future", function()
     assert.matches("running%)$", tostring(running))
   end)
 
+  it("tells in another process how it stands", function()
+    local function ask(future) return { future:status(), future:done(), future:running(), future:is_alive() } end
+    local queued = queued_future()
+    assert.are.same({ "new", false, false, true }, neap.process(ask, queued):join())
+    local running = next(gates)
+    assert.are.same({ "running", false, true, true }, neap.process(ask, running):join())
+    let_all_end()
+    queued:wait()
+    assert.are.same({ "done", true, false, false }, neap.process(ask, queued):join())
+  end)
+
   it("has its result as often as it is asked for", function()
     local future = pool:submit(function() return 1, { 2 } end)
     assert.are.same({ 1, { 2 } }, { future:result() })

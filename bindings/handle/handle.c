@@ -323,6 +323,7 @@ static const char *status_of(const struct target *target) {
         case NEAP_FUTURE_RUNNING: break;
     }
     if (target->work != NULL) return "running";
+    if (target->mirror != NULL && seen == NEAP_FUTURE_NEW) return "new"; /* a mirror itself never is */
     bool waiting = (seen & NEAP_JOB_WAITING) != 0;
     if (task != NULL)
         waiting = atomic_load_explicit(&task->wait.state, memory_order_relaxed) == NEAP_WAIT_OPEN;
