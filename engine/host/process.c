@@ -360,6 +360,7 @@ static void cancel_arrived(struct neap_job *job) {
         neap_packer_send(&packer, NEAP_FRAME_CANCEL);
     }
     neap_packer_fini(&packer);
+    neap_message_fini(&job->reason); /* its own handle may be in it */
 }
 
 /* --- waiting without a pidfd --- */
