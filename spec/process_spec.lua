@@ -253,6 +253,20 @@ describe("process", function()
     assert.are.same(table.pack(true, "result"), table.pack(middle:join()))
   end)
 
+  it("may name itself", function()
+    local named = neap.channel()
+    local process = neap.process({ name = "before" }, function()
+      neap.current().name = "after"
+      named:send(true)
+      named:recv()
+    end)
+    named:recv()
+    assert.are.equal("after", process.name)
+    assert.matches("^process: after %(", tostring(process))
+    process:kill()
+    raises("^process after was killed by signal 9$", process.join, process)
+  end)
+
   for _, how in ipairs({ "kill", "terminate" }) do
     it(("that ends itself through its handle by %s has not failed"):format(how), function()
       local process = neap.process(function(name)

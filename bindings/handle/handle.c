@@ -18,6 +18,7 @@
 #include "host/engine.h"
 #include "host/mirror.h"
 #include "host/pool.h"
+#include "host/process.h"
 #include "host/unjoined.h"
 
 /* What a handle refers to: a task of this state, or a job (a task may have both), or work of a pool. */
@@ -441,6 +442,7 @@ static int handle_newindex(lua_State *L) {
     if (lua_type(L, 3) != LUA_TSTRING) return luaL_error(L, "name: string expected, got %s", luaL_typename(L, 3));
     if (target.mirror != NULL) return set_name_there(L, target.mirror);
     if (target.job != NULL) neap_job_set_name(target.job, lua_tostring(L, 3));
+    if (target.kind == NEAP_HANDLE_PROCESS) neap_process_named((struct neap_process *)target.job);
     if (target.task == NULL) return 0;
     neap_task_push_extras(L, 1, true);
     lua_pushvalue(L, 3);

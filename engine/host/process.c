@@ -322,11 +322,23 @@ static bool read_outcome(struct neap_process *process, const struct neap_wire_fr
     return true;
 }
 
+static bool read_name(struct neap_process *process, const struct neap_wire_frame *frame) {
+    struct neap_unpacker unpacker;
+    neap_unpacker_init(&unpacker, process->wire, frame);
+    const char *name = neap_unpack_text(&unpacker);
+    if (unpacker.code == 0) neap_job_set_name(&process->job, name);
+    return unpacker.code == 0;
+}
+
 static bool receive(struct neap_wire *wire, const struct neap_wire_frame *frame) {
     struct neap_process *process = wire->context;
     if (frame->type >= NEAP_FRAME_BOARD) return neap_session_receive(process->session, frame);
-    if (frame->type == NEAP_FRAME_STOPPED) atomic_store_explicit(&process->is_stopped, true, memory_order_relaxed);
-    return frame->type == NEAP_FRAME_STOPPED || (frame->type == NEAP_FRAME_OUTCOME && read_outcome(process, frame));
+    switch (frame->type) {
+        case NEAP_FRAME_OUTCOME: return read_outcome(process, frame);
+        case NEAP_FRAME_NAME: return read_name(process, frame);
+        case NEAP_FRAME_STOPPED: atomic_store_explicit(&process->is_stopped, true, memory_order_relaxed); return true;
+        default: return false;
+    }
 }
 
 /* A child that talks nonsense, or that we have no means to listen to, is no use. */
@@ -530,6 +542,17 @@ static void tell_parent(struct neap_process *process) {
     neap_packer_init(&packer, process->wire);
     neap_pack_u8(&packer, 0);
     neap_packer_tell(&packer, NEAP_FRAME_STOPPED);
+    neap_packer_fini(&packer);
+}
+
+void neap_process_named(struct neap_process *process) {
+    char name[NEAP_JOB_NAME_MAX + 1];
+    struct neap_packer packer;
+    if (!is_self(process)) return;
+    neap_job_get_name(&process->job, name);
+    neap_packer_init(&packer, process->wire);
+    neap_pack_text(&packer, name);
+    neap_packer_tell(&packer, NEAP_FRAME_NAME);
     neap_packer_fini(&packer);
 }
 

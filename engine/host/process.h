@@ -20,6 +20,7 @@ enum neap_frame_type {
     NEAP_FRAME_START = 1, /* to the child, the first one: what it is to run; the bindings' */
     NEAP_FRAME_CANCEL,    /* to the child: a message, the reason */
     NEAP_FRAME_OUTCOME,   /* to the parent, the last one: see neap_process_pack_outcome */
+    NEAP_FRAME_NAME,      /* to the parent: text; what the child calls itself */
     NEAP_FRAME_STOPPED    /* to the parent: u8 0; the child sends itself a signal, through its handle */
 };
 
@@ -79,6 +80,8 @@ int neap_process_start(struct neap_process *process, const char *program,
 
 /* Any thread: sends it a signal, through its handle. 0; UV_ESRCH: it has ended; UV_EINVAL: there is no such signal. */
 int neap_process_signal(struct neap_process *process, int number);
+/* Any thread: it has been given a name. If it is this very process its parent is told. */
+void neap_process_named(struct neap_process *process);
 /* Any thread: has it ended? Then how: its exit status, or -N for the signal N, and what it has used. */
 bool neap_process_exit_status(struct neap_process *process, int *status, struct rusage *usage);
 
