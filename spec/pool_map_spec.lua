@@ -352,6 +352,28 @@ describe("pool:map_async", function()
   end)
 end)
 
+describe("collect", function()
+  it_of_each_kind("has neap.null in the place of an error that is nil", function(new)
+    local pool <close> = new(1)
+    local function work(x)
+      if x == 1 then error() end
+      if x == 2 then
+        neap.yield()
+        error(nil)
+      end
+      return x
+    end
+    local results, errors = pool:map(work, { 1, 2, 3 }, { collect = true })
+    assert.are.same({ [3] = 3 }, results)
+    assert.are.equal(neap.null, errors[1])
+    assert.are.equal(neap.null, errors[2])
+    assert.is_nil(errors[3])
+    for _, at, err in pool:imap(work, { 1, 2, 3 }, { collect = true }) do
+      assert.are.equal(at < 3 and neap.null or nil, err)
+    end
+  end)
+end)
+
 for _, name in ipairs({ "map", "starmap", "map_async", "imap", "imap_unordered" }) do
   describe("pool:" .. name, function()
     it("refuses what is no list, instead of taking it for a part of itself", function()

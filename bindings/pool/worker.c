@@ -568,6 +568,15 @@ static int push_item(lua_State *L, lua_Integer at) {
     return lua_gettop(L) - list + 1;
 }
 
+/* Keeps what the call for item `at` has left on top of the stack. An error may be nil, too. */
+static void keep_tried(lua_State *L, bool failed, lua_Integer at) {
+    if (failed && lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        neap_codec_push_null(L);
+    }
+    lua_rawseti(L, failed ? MAP_ERRORS : MAP_RESULTS, at);
+}
+
 static int map_called(lua_State *L, int status, lua_KContext at);
 static int map_tried(lua_State *L, int status, lua_KContext context);
 
@@ -589,7 +598,7 @@ static int map_on(lua_State *L, lua_Integer at) {
         lua_KContext context = (lua_KContext)at << 16 | depth;
         int status = lua_pcallk(L, arguments, 1, 0, context, map_tried);
         neap_cancel_leave(task, depth, status != LUA_OK);
-        lua_rawseti(L, status == LUA_OK ? MAP_RESULTS : MAP_ERRORS, at);
+        keep_tried(L, status != LUA_OK, at);
         if (status != LUA_OK) neap_cancel_check(L, task);
     }
     lua_settop(L, MAP_TOP);
@@ -607,7 +616,7 @@ static int map_tried(lua_State *L, int status, lua_KContext context) {
     lua_Integer at = context >> 16;
     bool failed = status != LUA_YIELD;
     neap_cancel_leave(task, (uint16_t)(context & 0xffff), failed);
-    lua_rawseti(L, failed ? MAP_ERRORS : MAP_RESULTS, at);
+    keep_tried(L, failed, at);
     if (failed) neap_cancel_check(L, task);
     return map_on(L, at + 1);
 }

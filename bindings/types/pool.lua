@@ -94,7 +94,7 @@ function Pool:apply_async(fn, args, callback, error_callback) end
 ---Calls the function for each item, and returns the results in the order of the items.
 ---
 ---The first failure in time is raised at once; what has not begun by then never does. With `collect` there is a second list, the
----errors, by index; both have gaps. A chunk that fails as a whole (its worker died, a result cannot be sent) is then the error of
+---errors, by index; both have gaps. In the place of an error that is nil there is `neap.null`. A chunk that fails as a whole (its worker died, a result cannot be sent) is then the error of
 ---each of its items.
 ---
 ---The list is a table, or a shared list, array or buffer.
