@@ -97,7 +97,8 @@ function neap.register(name, metatable) end
 ---@since 0.1
 function neap.on_error(fn) end
 
----The task that calls; in the main task of a thread or a child process, that thread or process. In the main chunk of a
+---The task that calls; in the main task of a thread or a child process, that thread or process: sent to whoever started
+---it, this is the handle that is there already. In the main chunk of a
 ---stock `lua5.4` it stands for that chunk. Where an object of a class runs, this is the plain handle, as in
 ---`neap.tasks()` and its kin: their `id` is the same.
 ---@return neap.Task|neap.Thread|neap.Process
