@@ -98,6 +98,15 @@ describe("neap.http.serve", function()
     assert.are.equal("some text", seen.body)
   end)
 
+  it("gives headers and query that may be sent to other threads and processes", function()
+    local server <close> = serve(function(request)
+      local function join(headers, query) return headers["X-Name"] .. headers.host .. query.a end
+      return neap.thread(join, request.headers, request.query):join() ..
+        neap.process(join, request.headers, request.query):join()
+    end)
+    assert.are.equal("vx1vx1", get(server, "/?a=1", "x-NAME: v\r\n").body)
+  end)
+
   it("sends the status and headers of a table, and each of a list", function()
     local server <close> = serve(function()
       return { status = 404, headers = { ["Content-Type"] = "text/html", ["X-N"] = 5, ["Set-Cookie"] = { "a=1", "b=2" },

@@ -43,23 +43,12 @@ static struct incoming *check(lua_State *L) { return luaL_checkudata(L, SELF, IN
 
 /* --- headers --- */
 
-/* __index of a table of headers, whose names are in lower case: (headers, name). */
-static int find_header(lua_State *L) {
-    luaL_Buffer buffer;
-    size_t size;
-    if (lua_type(L, 2) != LUA_TSTRING) return 0;
-    const char *name = lua_tolstring(L, 2, &size);
-    char *lower = luaL_buffinitsize(L, &buffer, size);
-    for (size_t i = 0; i < size; i++) lower[i] = (char)tolower((unsigned char)name[i]);
-    luaL_pushresultsize(&buffer, size);
-    lua_rawget(L, 1);
-    return 1;
-}
-
-static void push_headers_type(lua_State *L) {
-    if (!luaL_newmetatable(L, HEADERS_TYPE)) return;
-    lua_pushcfunction(L, find_header);
-    lua_setfield(L, -2, "__index");
+/* headers_type(metatable): of tables of headers, whose names are in lower case, from now on. */
+static int set_headers_type(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, HEADERS_TYPE);
+    return 0;
 }
 
 static void push_lower(lua_State *L, const char *bytes, size_t size) {
@@ -95,8 +84,7 @@ static void push_headers(lua_State *L, const struct neap_http_request *request, 
         push_trimmed(L, base + field->value.start, field->value.size);
         set_header(L);
     }
-    push_headers_type(L);
-    lua_setmetatable(L, -2);
+    luaL_setmetatable(L, HEADERS_TYPE);
 }
 
 /* --- the target --- */
@@ -177,7 +165,8 @@ static int push_request(lua_State *L, struct incoming *incoming) {
         neap_http_request_take_head(request, inbox);
         return 1;
     }
-    bool waits = lua_getfield(L, -1, "expect") == LUA_TSTRING && strcasecmp(lua_tostring(L, -1), "100-continue") == 0 &&
+    lua_pushliteral(L, "expect");
+    bool waits = lua_rawget(L, -2) == LUA_TSTRING && strcasecmp(lua_tostring(L, -1), "100-continue") == 0 &&
                  request->parser.http_minor > 0; /* an older client does not know what 100 is */
     lua_pop(L, 1);
     lua_setfield(L, -2, "headers");
@@ -343,5 +332,8 @@ static int make_incoming(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg neap_http_functions[] = {
-    {"decode", http_decode}, {"incoming", make_incoming}, {"response", neap_http_response}, {NULL, NULL}};
+const luaL_Reg neap_http_functions[] = {{"decode", http_decode},
+                                        {"headers_type", set_headers_type},
+                                        {"incoming", make_incoming},
+                                        {"response", neap_http_response},
+                                        {NULL, NULL}};

@@ -137,7 +137,7 @@ local HttpServer = {}
 ---@field target string as it stands in the request: "/a%20b?c=d"
 ---@field path string the target's path, decoded: "/a b"
 ---@field query table<string, string> the parameters behind the question mark, decoded; of those with one name the last
----@field headers table<string, string> by name, in whatever case; walked over, their names are in lower case. Of one name: joined by ", "
+---@field headers table<string, string> by name, in whatever case; walked over, their names are in lower case. Of one name: joined by ", ". They may be sent to other threads
 ---@field body string all of it, "" where there is none; nil if the server was asked to `stream`
 ---@field minor integer of the version: HTTP/1.0 or 1.1
 ---@field keeps_alive boolean the client wants the connection for more requests

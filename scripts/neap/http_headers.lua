@@ -2,7 +2,7 @@
 -- are written. What comes more than once is joined with ", ", as HTTP says, but for Set-Cookie, whose values have
 -- commas of their own.
 
-local neap = ...
+local neap, internal = ...
 
 local Headers = {}
 
@@ -13,6 +13,7 @@ function Headers.__newindex(headers, name, value)
 end
 
 neap.register("neap.http.Headers", Headers)
+internal.http.headers_type(Headers) -- those of requests have it too
 
 local module = {}
 

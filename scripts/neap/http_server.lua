@@ -8,6 +8,7 @@ local neap, internal = ...
 
 local http = neap.http
 local check, tls = internal.load("neap.check"), internal.load("neap.tls")
+internal.load("neap.http_headers") -- what the tables of headers are
 local compose, decode = internal.http.response, internal.http.decode
 
 local KIB <const>, MIB <const> = 1024, 1024 * 1024
