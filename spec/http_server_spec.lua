@@ -153,6 +153,19 @@ describe("neap.http.serve", function()
     for i = 0, 9 do assert.are.equal(("/%db%02d"):format(i, i), read_response(stream).body) end
   end)
 
+  it("ends the connection behind its last answer, whatever the client has sent besides", function()
+    local server <close> = serve(function(request)
+      return { headers = { Connection = request.path == "/last" and "close" or nil }, body = ("b"):rep(100000) }
+    end)
+    local asks = "GET / HTTP/1.1\r\nConnection: close\r\n"
+    for _, head in ipairs({ "GET /last HTTP/1.1\r\n", asks, "GET / HTTP/1.0\r\n" }) do
+      local stream <close> = connect(server)
+      stream:write(head .. "Host: x\r\n\r\n" .. ("GET / HTTP/1.1\r\nHost: x\r\n\r\n"):rep(10000))
+      assert.are.equal(100000, #read_response(stream).body)
+      assert.are.same(closed, table.pack(stream:read()))
+    end
+  end)
+
   it("takes a request in whatever pieces it comes", function()
     local server <close> = serve(function(request) return request.headers["X-Long"] .. request.body end)
     local stream <close> = connect(server)
@@ -304,6 +317,23 @@ describe("a response in pieces", function()
     assert.are.equal("part", result.stdout)
     assert.are_not.equal(0, result.code)
     assert.are.same({ "in the middle" }, messages)
+  end)
+
+  it("is cut off also where the handler catches that failure, and nothing else is taken for its rest", function()
+    local server <close> = serve(function(request)
+      if request.path == "/next" then return "next" end
+      pcall(function()
+        local writer <close> = request:respond()
+        if request.path == "/begun" then writer:write("a") end
+        error("caught")
+      end)
+    end)
+    for path, text in pairs({ ["/begun"] = "\r\n\r\n1\r\na\r\n$", ["/new"] = "^$" }) do
+      local stream <close> = connect(server)
+      stream:write(("GET %s HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n"):format(path))
+      assert.matches(text, (assert(stream:read("all", 10))))
+    end
+    assert.are.equal("next", get(server, "/next").body)
   end)
 
   it("tells the handler that the client has gone", function()

@@ -95,9 +95,10 @@ function Writer:close()
   return write(self, self.is_chunked and not self.is_head and "0\r\n\r\n" or "")
 end
 
---- What fails in the middle does not end well: the client is to see that.
+--- What fails in the middle does not end well: the client is to see that, even if the handler goes on.
 function Writer:__close(err)
   if err == nil then self:close() end
+  if not self.ended then self.connection.closes, self.connection.cut = true, true end
   self.ended = true
 end
 
@@ -164,7 +165,8 @@ end
 --- Answers for a handler that has failed. True: the connection is good for another request.
 local function apologise(connection)
   local writer = connection.writer
-  if writer and writer.begun then return false end -- the client sees that it is cut off
+  connection.cut = writer and writer.begun
+  if connection.cut then return false end -- the client sees that
   connection.writer = nil
   local bytes, closes = compose_for(connection, 500, nil, "Internal Server Error\n")
   return connection.stream:write(bytes, connection.server.write_timeout) and not closes
@@ -250,7 +252,11 @@ local function serve_requests(connection)
     local goes_on = answer(connection, request)
     connection.request = nil
     if more and not incoming:is_done() then return linger(stream) end
-    if not goes_on then return end
+    if not goes_on then
+      local ends_well = not connection.cut and not stream:is_closed()
+      if ends_well and stream:read("some", 0) then linger(stream) end -- there is more, and nobody answers it
+      return
+    end
   end
 end
 
