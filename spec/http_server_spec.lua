@@ -336,6 +336,38 @@ describe("a response in pieces", function()
     assert.are.equal("next", get(server, "/next").body)
   end)
 
+  it("has nothing behind a piece that has not got through", function()
+    local big = ("x"):rep(2 ^ 24)
+    local function assert_cut(options, write)
+      local begun, results = neap.event(), nil
+      options.handler = function(request)
+        local writer <close> = request:respond()
+        write(writer, begun)
+        results = { table.pack(writer:write("more")), table.pack(writer:close()) }
+      end
+      local server <close> = serve(options)
+      local stream <close> = connect(server)
+      stream:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+      stream:read(1)
+      begun:set()
+      while not results do neap.yield() end
+      local text = assert(stream:read("all", 10))
+      assert.are.equal("x", text:sub(-1))
+      assert.is_true(#text < #big)
+      return results
+    end
+    local late = table.pack(nil, "timeout", "timeout")
+    assert.are.same({ late, late }, assert_cut({ write_timeout = 0.05 }, function(writer)
+      assert.are.same(late, table.pack(writer:write(big)))
+    end))
+    assert.are.same({ closed, closed }, assert_cut({}, function(writer, begun)
+      local task = neap.spawn({ quiet = true }, writer.write, writer, big)
+      begun:wait()
+      task:cancel()
+      task:wait()
+    end))
+  end)
+
   it("tells the handler that the client has gone", function()
     local codes = neap.channel(1)
     local server <close> = serve(function(request)

@@ -70,12 +70,23 @@ function Request:peer() return self[connection_of].stream:peer() end
 local Writer = {}
 Writer.__index, Writer.__name = Writer, "neap.HttpWriter"
 
+--- Of a write that has failed or was cancelled a part may have gone out: nothing may follow it.
+local attempt_metatable = { __close = function(attempt)
+  if attempt.done then return end
+  local writer = attempt.writer
+  if not writer.problem then writer.problem, writer.code = "closed", "closed" end
+  writer.connection.closes, writer.connection.cut = true, true
+end }
+
 local function write(writer, bytes)
+  if writer.problem then return nil, writer.problem, writer.code end
   local connection = writer.connection
+  local attempt <close> = setmetatable({ writer = writer, done = false }, attempt_metatable)
   if writer.head then bytes, writer.head = writer.head .. bytes, nil end
   writer.begun = true
   local ok, message, code = connection.stream:write(bytes, connection.server.write_timeout)
-  if not ok then connection.closes = true end
+  attempt.done = ok
+  if not ok then writer.problem, writer.code = message, code end
   return ok, message, code
 end
 
