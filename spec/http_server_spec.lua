@@ -402,6 +402,20 @@ describe("a body that is read in pieces", function()
     assert.are.equal("0", curl(server, {}).stdout)
   end)
 
+  it("is not called for in the middle of a response", function()
+    local server <close> = serve({ stream = true, handler = function(request)
+      local writer <close> = request:respond()
+      if request.path == "/begun" then writer:write("got ") end
+      writer:write(request:read("all"))
+    end })
+    local text = " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\ntext"
+    assert.are.same({ "got ", "text" }, ask(server, "POST /begun" .. text).pieces)
+    local stream <close> = connect(server)
+    stream:write("POST /new" .. text)
+    assert.are.equal(100, read_response(stream).status)
+    assert.are.equal("text", read_response(stream).body)
+  end)
+
   it("ends the connection when it is not read", function()
     local server <close> = serve({ stream = true, handler = hello })
     local stream <close> = connect(server)

@@ -49,10 +49,12 @@ local request_metatable = {
 
 local connection_of <const> = {} -- the key of a request's connection; no script has it
 
---- The client that waits for leave to send its body is given it.
+--- The client that waits for leave to send its body is given it, unless it is being answered already.
 local function call_for_body(connection)
+  local writer = connection.writer
   if not connection.waits then return end
   connection.waits = false
+  if writer and writer.begun then return end
   connection.stream:write("HTTP/1.1 100 Continue\r\n\r\n", connection.server.write_timeout)
 end
 
