@@ -288,7 +288,7 @@ describe("a long string", function()
     return ("%08d"):format(number):rep(size // 8)
   end
 
-  local sizes = { 32 * 1024 - 8, 32 * 1024, 64 * 1024, 200 * 1024, 1 << 20, 5 << 20 }
+  local sizes = { 32 * 1024 - 8, 32 * 1024, 64 * 1024, 200 * 1024, 1 << 20, 3 << 20 }
 
   local function send_texts(to, make, count, all_sizes)
     local send = to.send or to.put
@@ -311,18 +311,18 @@ describe("a long string", function()
   } do
     it("arrives as it was from and in another process through " .. name, function()
       local out, into = make()
-      local process = start(send_texts, into or out, make_text, 30, sizes)
-      receive_texts(out, 30)
+      local process = start(send_texts, into or out, make_text, 12, sizes)
+      receive_texts(out, 12)
       process:join()
       out, into = make()
       process = start(function(from, call, make_one, all_sizes)
         local receive = from.recv or from.get
-        for number = 1, 30 do
+        for number = 1, 12 do
           if receive(from) ~= make_one(number, all_sizes[number % #all_sizes + 1]) then return number end
         end
         return call
       end, out, "all", make_text, sizes)
-      send_texts(into or out, make_text, 30, sizes)
+      send_texts(into or out, make_text, 12, sizes)
       assert.are.equal("all", process:join())
     end)
   end
@@ -333,7 +333,7 @@ describe("a long string", function()
       local n = require("neap")
       to:send("first")
       local counts = { timeout = 0, cancelled = 0 }
-      for number = 1, 40 do
+      for number = 1, 20 do
         local sent, _, code = to:send(make(number, 1 << 17), number % 3 * 0.0005)
         if not sent then counts[code] = counts[code] + 1 end
         local task = n.spawn(function() to:send(make(number, 1 << 18)) end)
@@ -344,7 +344,7 @@ describe("a long string", function()
       end
       return counts
     end, full, make_text)
-    assert.are.same({ timeout = 40, cancelled = 40 }, process:join())
+    assert.are.same({ timeout = 20, cancelled = 20 }, process:join())
     assert.are.equal("first", full:recv())
     assert.are.same({ nil, "timeout", "timeout" }, { full:recv(0) })
 
