@@ -321,6 +321,37 @@ describe("a request's body", function()
     assert.are.equal("first second", received)
   end)
 
+  it("is sent anew where a redirect comes after its function has begun to wait", function()
+    local asking, asked_again, received = neap.event(), neap.event(), nil
+    local server <close> = servers.raw(function(stream, head)
+      if head[1]:find("/from", 1, true) then
+        asking:wait()
+        stream:write(servers.answer("moved", "307 Moved", "Location: /to", "Connection: close"))
+        stream:shutdown()
+        stream:read("all")
+        return
+      end
+      asked_again:set()
+      received = {}
+      for line in stream:lines() do
+        if line == "0" then break end
+        received[#received + 1] = stream:read(tonumber(line, 16))
+        stream:read("line")
+      end
+      stream:write(servers.answer("here", nil, "Connection: close"))
+    end)
+    local given = { "first ", "second" }
+    local answer = assert(http.post(server.url .. "/from", function()
+      if #given == 1 then
+        asking:set()
+        asked_again:wait()
+      end
+      return table.remove(given, 1)
+    end))
+    assert.are.equal("here", answer.body)
+    assert.are.equal("first second", table.concat(received))
+  end)
+
   it("of a known length is not sent in chunks", function()
     local server <close>, asked = echo_server()
     local left = { "abc", "", "de" }

@@ -11,6 +11,8 @@
  *            would find nothing to do, and not ask for it again.
  * FAILED     A socket that cannot be watched fails the errand that it belongs to. libcurl
  *            itself would give up all of them.
+ * HUNGRY     An answer may be complete while its request still waits for more to send. libcurl 7.88 does not see that
+ *            before it asks for more: so it is made to ask, whenever a socket has had something, or something has come.
  * IDLE       libcurl waits for no socket of a connection that nobody uses, so that these keep no loop alive. */
 #include "io/agent.h"
 
@@ -39,6 +41,7 @@ static void end(struct neap_agent *agent, struct neap_errand *errand, CURLcode c
     agent->curl.multi_remove_handle(agent->multi, errand->easy);
     errand->under_way = false;
     neap_list_remove(&errand->node);
+    neap_list_remove(&errand->hunger);
     errand->ended(errand, code);
 }
 
@@ -65,9 +68,32 @@ static void move_on(struct neap_agent *agent, curl_socket_t fd, int events) {
     settle(agent);
 }
 
+/* See HUNGRY. Each once: who goes on being hungry is in the list again. `all`: not only those for whom something has
+ * come. */
+static void look_again(struct neap_agent *agent, bool all) {
+    struct neap_list hungry;
+    neap_list_init(&hungry);
+    for (struct neap_list *node; (node = neap_list_pop_front(&agent->hungry)) != NULL;)
+        neap_list_push_back(&hungry, node);
+    for (struct neap_list *node; (node = neap_list_pop_front(&hungry)) != NULL;) {
+        struct neap_errand *errand = NEAP_CONTAINER_OF(node, struct neap_errand, hunger);
+        if (!all && !errand->has_news) {
+            neap_list_push_back(&agent->hungry, node);
+            continue;
+        }
+        errand->has_news = false;
+        errand->look_again(errand);
+    }
+}
+
 /* --- time --- */
 
-static void on_time(uv_timer_t *timer) { move_on(timer->data, CURL_SOCKET_TIMEOUT, 0); }
+/* It may have found that a socket was ready, too. */
+static void on_time(uv_timer_t *timer) {
+    struct neap_agent *agent = timer->data;
+    move_on(agent, CURL_SOCKET_TIMEOUT, 0);
+    look_again(agent, false);
+}
 
 /* For libcurl. */
 static int set_timer(CURLM *multi, long milliseconds, void *context) {
@@ -86,6 +112,7 @@ static void on_socket(uv_poll_t *poll, int status, int events) {
     if (uv_fileno((uv_handle_t *)poll, &fd) != 0) return;
     int ready = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
     move_on(agent, fd, status < 0 ? CURL_CSELECT_ERR : ready);
+    look_again(agent, true);
 }
 
 static struct socket_watch *open_watch(struct neap_agent *agent, curl_socket_t fd) {
@@ -122,6 +149,8 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, v
 
 bool neap_agent_begin(struct neap_agent *agent, struct neap_errand *errand) {
     neap_list_init(&errand->node);
+    neap_list_init(&errand->hunger);
+    errand->has_news = false;
     if (agent->curl.easy_setopt(errand->easy, CURLOPT_PRIVATE, errand) != CURLE_OK) return false;
     errand->under_way = agent->curl.multi_add_handle(agent->multi, errand->easy) == CURLM_OK;
     return errand->under_way;
@@ -132,11 +161,17 @@ void neap_agent_drop(struct neap_agent *agent, struct neap_errand *errand) {
     agent->curl.multi_remove_handle(agent->multi, errand->easy);
     errand->under_way = false;
     neap_list_remove(&errand->node);
+    neap_list_remove(&errand->hunger);
     settle(agent);
+}
+
+void neap_agent_note_hunger(struct neap_agent *agent, struct neap_errand *errand) {
+    if (!neap_list_is_linked(&errand->hunger)) neap_list_push_back(&agent->hungry, &errand->hunger);
 }
 
 void neap_agent_resume(struct neap_agent *agent, struct neap_errand *errand, int directions) {
     NEAP_ASSERT(errand->under_way, "what has ended cannot go on");
+    neap_list_remove(&errand->hunger);
     CURLcode code = agent->curl.easy_pause(errand->easy, directions);
     if (code != CURLE_OK) end(agent, errand, code);
     settle(agent);
@@ -184,6 +219,7 @@ int neap_agent_new(struct neap_loop *loop, struct neap_agent **result) {
     if (agent == NULL) return NEAP_NOMEM;
     agent->loop = loop;
     neap_list_init(&agent->failed);
+    neap_list_init(&agent->hungry);
     int code = neap_curl_load(&agent->curl);
     if (code == 0) code = open_timer(agent);
     if (code != 0) {

@@ -133,6 +133,12 @@ static const char *check_framing(struct neap_transfer *transfer, const char *lin
     return check_length(transfer, line, size) ? NULL : "the head says no one Content-Length";
 }
 
+/* It waits for more to send while it is being answered: see HUNGRY in agent.c. */
+static void note_hunger(struct neap_transfer *transfer) {
+    if (transfer->head_ended && transfer->paused & CURLPAUSE_SEND)
+        neap_agent_note_hunger(transfer->agent, &transfer->errand);
+}
+
 static size_t receive_head(char *line, size_t unit, size_t count, void *context) {
     struct neap_transfer *transfer = context;
     size_t size = unit * count;
@@ -144,6 +150,8 @@ static size_t receive_head(char *line, size_t unit, size_t count, void *context)
     if (problem != NULL) return refuse(transfer, UV_EPROTO, problem);
     if (!put(&transfer->head, line, size)) return refuse(transfer, NEAP_NOMEM, NULL);
     transfer->head_ended = size <= 2 && line[0] != ' ' && line[0] != '\t';
+    transfer->errand.has_news = true;
+    note_hunger(transfer);
     return size;
 }
 
@@ -158,6 +166,7 @@ static size_t receive_body(char *bytes, size_t unit, size_t count, void *context
     if (!put(&transfer->body, bytes, size)) return refuse(transfer, NEAP_NOMEM, NULL);
     transfer->body_left -= size;
     transfer->received += size;
+    transfer->errand.has_news = true;
     transfer->moved_at = neap_clock_now();
     if (transfer->streams) tell(transfer);
     return size;
@@ -169,6 +178,7 @@ static size_t send_body(char *room, size_t unit, size_t count, void *context) {
     if (size > left) size = left;
     if (size == 0 && !transfer->complete) {
         transfer->paused |= CURLPAUSE_SEND;
+        note_hunger(transfer);
         tell(transfer);
         return CURL_READFUNC_PAUSE;
     }
@@ -272,6 +282,8 @@ static void ended(struct neap_errand *errand, CURLcode code) {
 }
 
 /* --- beginning --- */
+
+static void look_again(struct neap_errand *errand);
 
 #define SET(option, value) (curl->easy_setopt(easy, option, value) == CURLE_OK)
 
@@ -390,6 +402,7 @@ int neap_transfer_new(struct neap_agent *agent, const struct neap_transfer_plan 
     neap_list_init(&transfer->errand.node);
     transfer->agent = (struct neap_agent *)neap_object_ref(&agent->object);
     transfer->errand.ended = ended;
+    transfer->errand.look_again = look_again;
     transfer->body_left = plan->body_limit;
     transfer->moved_at = neap_clock_now();
     transfer->streams = plan->streams;
@@ -423,6 +436,10 @@ static void resume(struct neap_transfer *transfer, int direction) {
     if (!(transfer->paused & direction)) return;
     transfer->paused &= ~direction; /* before, for a callback may stop it again at once */
     neap_agent_resume(transfer->agent, &transfer->errand, transfer->paused);
+}
+
+static void look_again(struct neap_errand *errand) {
+    resume(NEAP_CONTAINER_OF(errand, struct neap_transfer, errand), CURLPAUSE_SEND);
 }
 
 void neap_transfer_take(struct neap_transfer *transfer) {
