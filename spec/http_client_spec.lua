@@ -778,24 +778,26 @@ describe("what goes wrong", function()
     end
   end)
 
+  --- That is how an answer with these lines in its head fails; `reason` is a pattern.
+  local function is_refused_with(lines, reason)
+    local server <close> = servers.raw(function(stream)
+      stream:write("HTTP/1.1 200 OK\r\n" .. lines .. "\r\n\r\nseven b")
+    end)
+    assert.matches(reason, fails_with("EPROTO", http.get(server.url)), lines)
+  end
+
   it("may be an answer whose length is said in two ways, or is no number", function()
     for _, lengths in ipairs({ "Content-Length: 5\r\ncontent-length: 7", "Content-Length: 5, 7", "Content-Length: 5x",
       "Content-Length: +5", "Content-Length:", "Content-Length: 5,", "Content-Length: " .. ("9"):rep(20),
       "Content-Length: 7\r\nX: y\r\nContent-Length: 5" }) do
-      local server <close> = servers.raw(function(stream)
-        stream:write("HTTP/1.1 200 OK\r\n" .. lengths .. "\r\n\r\nseven b")
-      end)
-      assert.matches("[Ll]ength", fails_with("EPROTO", http.get(server.url)), lengths)
+      is_refused_with(lengths, "[Ll]ength")
     end
   end)
 
   it("may be an answer with a blank behind the name of its length, which not everybody takes for one", function()
     for _, lines in ipairs({ "Content-Length : 7", "content-length\t: 7\r\nContent-Length: 5",
       "Content-Length: 5\r\nContent-Length \t: 5", "Transfer-Encoding : chunked\r\nContent-Length: 7" }) do
-      local server <close> = servers.raw(function(stream)
-        stream:write("HTTP/1.1 200 OK\r\n" .. lines .. "\r\n\r\nseven b")
-      end)
-      assert.matches("blank", fails_with("EPROTO", http.get(server.url)), lines)
+      is_refused_with(lines, "blank")
     end
   end)
 

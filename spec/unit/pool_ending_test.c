@@ -1,20 +1,5 @@
 #include "pools.h"
 
-static struct actor a, b, c, d;
-
-static int make_with(void **state, size_t limit) {
-    if (make_pool(state, limit) != 0) return -1;
-    actor_init(&a, &here);
-    actor_init(&b, &here);
-    actor_init(&c, &here);
-    actor_init(&d, &here);
-    return 0;
-}
-
-static int make(void **state) { return make_with(state, 0); }
-
-static int make_short(void **state) { return make_with(state, 1); }
-
 /* --- the end --- */
 
 static void a_closed_pool_does_what_it_has(void **state) {
@@ -377,9 +362,6 @@ static void each_piece_ends_once_whatever_races(void **state) {
     struct contest contest;
     run_race(&(struct race){begin_contest, submit_pieces, do_pieces, check_contest}, &contest, repeated(1000));
 }
-
-#define POOL_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop_pool)
-#define SHORT_TEST(function) cmocka_unit_test_setup_teardown(function, make_short, drop_pool)
 
 int main(void) {
     const struct CMUnitTest pool_ending_tests[] = {

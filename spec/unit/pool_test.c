@@ -2,21 +2,6 @@
 
 #include <string.h>
 
-static struct actor a, b, c, d;
-
-static int make_with(void **state, size_t limit) {
-    if (make_pool(state, limit) != 0) return -1;
-    actor_init(&a, &here);
-    actor_init(&b, &here);
-    actor_init(&c, &here);
-    actor_init(&d, &here);
-    return 0;
-}
-
-static int make(void **state) { return make_with(state, 0); }
-
-static int make_short(void **state) { return make_with(state, 1); }
-
 /* --- one piece of work --- */
 
 static void work_goes_from_submitter_to_worker_and_back(void **state) {
@@ -441,9 +426,6 @@ static void out_of_memory_is_an_answer(void **state) {
     assert_int_equal(value_of(&a.links[0].message), 1); /* as it was */
     assert_false(neap_engine_is_needed(&engine));
 }
-
-#define POOL_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop_pool)
-#define SHORT_TEST(function) cmocka_unit_test_setup_teardown(function, make_short, drop_pool)
 
 int main(void) {
     const struct CMUnitTest pool_tests[] = {

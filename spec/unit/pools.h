@@ -13,6 +13,25 @@ extern struct neap_pool *pool; /* of two threads */
 int make_pool(void **state, size_t limit);
 int drop_pool(void **state);
 
+/* Those of each test program. */
+static struct actor a, b, c, d;
+
+static inline int make_pool_and_actors(void **state, size_t limit) {
+    if (make_pool(state, limit) != 0) return -1;
+    actor_init(&a, &here);
+    actor_init(&b, &here);
+    actor_init(&c, &here);
+    actor_init(&d, &here);
+    return 0;
+}
+
+static inline int make(void **state) { return make_pool_and_actors(state, 0); }
+static inline int make_short(void **state) { return make_pool_and_actors(state, 1); }
+
+#define POOL_TEST(function) cmocka_unit_test_setup_teardown(function, make, drop_pool)
+/* A queue for one piece of work. */
+#define SHORT_TEST(function) cmocka_unit_test_setup_teardown(function, make_short, drop_pool)
+
 int submit_as(struct actor *actor, int64_t value, int64_t flags, int64_t deadline);
 /* The work that the actor was given for what it has submitted. */
 struct neap_work *work_of(struct actor *actor);
