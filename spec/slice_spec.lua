@@ -475,6 +475,30 @@ describe("timeout #preempt", function()
     check("committed\n", script, 0, support.run_plain)
   end)
 
+  -- `send` begins in time, and takes long to copy the table.
+  it("leaves who has sent something the time to take note of that", function()
+    check("true\ttrue\n", prelude .. [[
+      local big = {}
+      for i = 1, 400000 do big[i] = i end
+      local reader, writer = neap.pipe(false)
+      local all_noted, some_late = true, false
+      for _ = 1, 5 do
+        local noted
+        local began = neap.now()
+        neap.timeout(0.005, function()
+          writer:send(big)
+          some_late = some_late or neap.now() > began + 0.005
+          noted = true
+          loop()
+        end)
+        if reader:poll() then
+          reader:recv()
+          all_noted = all_noted and noted
+        end
+      end
+      print(all_noted, some_late)]])
+  end)
+
   it("does not work where it could not be taken back: in a coroutine that was resumed past neap", function()
     local script <close> = support.temporary_file([[
       local resume = coroutine.resume

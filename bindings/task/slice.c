@@ -11,9 +11,12 @@
  *             socket, hardly anybody asks for, and who does gets it too.
  * BEATS       The handler counts the beats since the running task was resumed, and somebody wanted something of it.
  *             They are half a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop, or a
- *             deadline that has passed, is looked at STOP_BEATS after it came, also where slices are off: what the
- *             task has just received it has time to put away. The handler only guesses whether there is anything to
- *             do; what takes more than reading a few words is left to the hook.
+ *             deadline that has passed, is looked at STOP_BEATS after it came, also where slices are off. The handler
+ *             only guesses whether there is anything to do; what takes more than reading a few words is left to the
+ *             hook.
+ * WAITS       that are served at once raise what is pending when they begin. What comes after that, and be it that one
+ *             takes long (to encode a big table), must not cost the task what it has just received, or the note that
+ *             it has sent: so the hook raises nothing until STOP_BEATS have passed without a wait.
  * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while
  *                true do pcall(work) end`) has swallowed a few when the hook stays from then on, and raises at
  *                every instruction outside of `<close>` handlers: so the error climbs, from one protected call
@@ -36,7 +39,7 @@
  *             2. A coroutine that is left (it yielded, ended, failed) carries it no more, unless its
  *                task swallows requests to stop: see neap_slice_settle. So foreign hooks are noted only
  *                for coroutines that are alive.
- *             3. Any single beat may be lost, and any call of the hook may be one too many. */
+ *             3. Any single beat may be lost or not counted, and any call of the hook may be one too many. */
 #include "bindings/task/slice.h"
 
 #include <lauxlib.h>
@@ -109,10 +112,22 @@ static bool is_interrupted(const struct neap_vm *vm) {
 /* Must the loop have a turn, whatever waits for it? */
 static bool must_look_around(const struct neap_vm *vm) { return may_be_over(vm) || is_interrupted(vm); }
 
+static bool is_time_to_stop(const struct neap_slice *slice, int beats) {
+    return beats >= STOP_BEATS || beats >= slice->patience;
+}
+
 /* Has the running task had the time that it gets to stop by itself, at a wait? Who gives way more often than that has
  * been asked since it was resumed, at the latest. */
-static bool has_had_time(const struct neap_slice *slice) {
-    return slice->stop_beats >= STOP_BEATS || slice->stop_beats >= slice->patience;
+static bool has_had_time(const struct neap_slice *slice) { return is_time_to_stop(slice, slice->stop_beats); }
+
+/* Has it been resumed, or has a wait been served, since the last beat? Each takes one of the budget. */
+static bool has_just_waited(const struct neap_vm *vm) {
+    return vm->slice.seen != vm->slice.turn || vm->slice.budget != vm->budget;
+}
+
+/* Has it not waited for so long that it will not? See WAITS. */
+static bool does_not_wait(const struct neap_vm *vm) {
+    return !has_just_waited(vm) && is_time_to_stop(&vm->slice, vm->slice.quiet_beats);
 }
 
 /* Must the running task give way now? */
@@ -202,7 +217,15 @@ static void count(volatile sig_atomic_t *beats) {
     if (*beats < INT_MAX) ++*beats;
 }
 
-static void start_anew(struct neap_slice *slice) { slice->beats = slice->stop_beats = 0; }
+static void start_anew(struct neap_slice *slice) { slice->beats = slice->stop_beats = slice->quiet_beats = 0; }
+
+static void count_quiet(struct neap_vm *vm) {
+    if (vm->budget == vm->slice.budget)
+        count(&vm->slice.quiet_beats);
+    else
+        vm->slice.quiet_beats = 0;
+    vm->slice.budget = vm->budget;
+}
 
 /* A beat, in the signal handler. */
 static void on_beat(struct neap_loop *loop) {
@@ -214,10 +237,12 @@ static void on_beat(struct neap_loop *loop) {
     loop->cut = 1;
     if (slice->seen != slice->turn || !(stop || share)) {
         slice->seen = slice->turn;
+        slice->budget = vm->budget;
         start_anew(slice);
         return;
     }
     count(&slice->beats);
+    count_quiet(vm);
     if (stop)
         count(&slice->stop_beats);
     else
@@ -283,7 +308,7 @@ static bool uses_force(const struct neap_vm *vm, const struct neap_task *task) {
 /* Is a cancellation to be raised, here and now? */
 static bool must_stop(const struct neap_vm *vm, const struct neap_task *task) {
     if (uses_force(vm, task)) return true;
-    return neap_cancel_is_due(task) && (has_had_time(&vm->slice) || swallows(task));
+    return neap_cancel_is_due(task) && ((has_had_time(&vm->slice) && does_not_wait(vm)) || swallows(task));
 }
 
 /* Raises the cancellation that is due; or any, by force. */

@@ -29,8 +29,9 @@ struct neap_slice {
     int64_t hard_at;        /* deadline after which tasks are stopped by force; 0: not asked to stop */
     volatile uint32_t turn; /* resumes of tasks so far */
     uint32_t seen;          /* turn at the last beat. Handler only */
-    /* During the present resume: since somebody wanted something of the task, and since it is to stop. */
-    volatile sig_atomic_t beats, stop_beats;
+    uint32_t budget;        /* of the vm, at the last beat */
+    /* During the present resume: since somebody wanted something of the task, since it is to stop, since it waited. */
+    volatile sig_atomic_t beats, stop_beats, quiet_beats;
     volatile sig_atomic_t armed; /* some coroutine may carry our hook; cleared by neap_slice_settle */
     bool pulsing;                /* the pulse has been started from here */
     bool preempted;              /* the running task is just being put back: joins the late ones */

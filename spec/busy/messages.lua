@@ -89,7 +89,9 @@ local function account(shared, deaths)
     local mark = shared.marks[number]
     local times = mark // GOT
     if times > 1 then return ("message %d was received %d times"):format(number, times) end
-    if times > 0 and mark & REFUSED ~= 0 then return ("message %d was refused and received"):format(number) end
+    if times > 0 and mark & REFUSED ~= 0 then
+      return ("message %d was refused and received (mark %d)"):format(number, mark)
+    end
     if times == 0 and mark & SENT ~= 0 then lost = lost + 1 end
     if mark & (SENT | REFUSED) == 0 then unsure = unsure + 1 end
   end
