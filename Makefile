@@ -68,8 +68,8 @@ EXAMPLE_HOSTS := $(wildcard scripts/examples/hosts/*.c scripts/examples/hosts/*.
 SPECS := $(sort $(wildcard spec/*_spec.lua))
 # What one thread does by itself, or other programs do: the thread sanitizer has little to see there, so a bounded run
 # of it leaves these out.
-ALONE := argument coroutine examples http_client http_server http_server_body http_server_failure install net patch_io \
-  patch_socket program progress prompt readme stdin terminal tls values
+ALONE := argument coroutine examples http_client http_client_body http_client_failure http_server http_server_body \
+  http_server_failure install net patch_io patch_socket program progress prompt readme stdin terminal tls values
 SHARED_SPECS := $(filter-out $(ALONE:%=spec/%_spec.lua),$(SPECS))
 TSAN_SPECS ?= $(SPECS)
 STRESS_SPECS := $(shell grep -l '\#stress' /dev/null $(SPECS))
