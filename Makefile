@@ -72,7 +72,8 @@ ALONE := argument coroutine examples http_client http_client_body http_client_fa
   http_server_failure install net patch_io patch_socket program progress prompt readme stdin terminal tls values
 SHARED_SPECS := $(filter-out $(ALONE:%=spec/%_spec.lua),$(SPECS))
 TSAN_SPECS ?= $(SPECS)
-STRESS_SPECS := $(shell grep -l '\#stress' /dev/null $(SPECS))
+# Those that trial.it_races marks are among them.
+STRESS_SPECS := $(shell grep -lE '\#stress|it_races' /dev/null $(SPECS))
 STRESS := $(sort $(wildcard spec/stress/*.lua))
 
 # The Lua half, the prompt and the reference travel inside the binary. The folders are prerequisites so that a file taken away
