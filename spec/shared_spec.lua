@@ -292,6 +292,25 @@ describe("a dict in another process", function()
     assert.is_truthy(tostring(dict):find("broken"))
   end)
 
+  it("refuses there what would wait for itself, however often", function()
+    local dict, list = neap.dict({ 1 }), neap.list({ 1 })
+    local process = start(function()
+      for _ = 1, 300 do
+        for _, shared in ipairs({ dict, list }) do
+          local problem
+          shared:update(1, function(old)
+            problem = select(2, pcall(shared.update, shared, 1, print))
+            return old
+          end)
+          if not problem:find("it would wait for itself") then return problem end
+        end
+        collectgarbage() -- so that the same memory is used again
+      end
+      return "refused"
+    end)
+    assert.are.equal("refused", (process:join()))
+  end)
+
   it("is updated by one process at a time, which may wait meanwhile", function()
     local dict, go = neap.dict({ x = 1, y = 1 }), neap.channel()
     local process = start(function()

@@ -251,6 +251,8 @@ static void finish(struct neap_serving *serving) {
     struct neap_delegate *delegate = serving->delegate;
     bool orphan = delegate != NULL && neap_calling_release(session, delegate);
     bool given = link->result == 0 && gives(serving);
+    /* Nothing is held, and over there the same number may soon be that of another. */
+    if (serving->hold != 0 && link->result != 0) neap_delegate_drop_hold(session, serving->hold);
     int code = answer_wait(session, serving->id, link);
     if (serving->lender != NULL && link->result == 0) neap_lender_served(serving->lender);
     if (serving->creditor != NULL && link->result == 0) neap_creditor_served(serving->creditor);
