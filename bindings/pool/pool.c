@@ -68,6 +68,8 @@ static int tell(lua_State *L, uint8_t method) {
     if (proxy != NULL) return neap_remote_none(L, proxy, method);
     if (method == NEAP_POOL_CLOSE)
         neap_pool_close((struct neap_pool *)pool);
+    else if (method == NEAP_POOL_HASTEN)
+        neap_pool_hasten((struct neap_pool *)pool);
     else
         neap_pool_terminate((struct neap_pool *)pool);
     return 0;
@@ -234,11 +236,12 @@ int neap_pool_submit_quiet(lua_State *L) {
     bool leads = lua_isboolean(L, 2) && lua_toboolean(L, 2);
     uint64_t batch = lua_isuserdata(L, 2) ? id_of_future(neap_box_check(L, 2, NEAP_HANDLE_FUTURE)) : 0;
     struct neap_message *call = lua_touserdata(L, 3);
+    int64_t flags = neap_pool_flags(true, leads, batch) | NEAP_POOL_GOES_ON;
     lua_remove(L, 2);
-    if (call == NULL) return submit(L, neap_pool_flags(true, leads, batch), submitted);
+    if (call == NULL) return submit(L, flags, submitted);
     struct neap_task *task = neap_await_begin(L);
     neap_message_move(&task->link.message, call);
-    return submit_encoded(L, task, neap_pool_flags(true, leads, batch), submitted);
+    return submit_encoded(L, task, flags, submitted);
 }
 
 /* --- the end --- */
@@ -256,7 +259,7 @@ static int pool_join(lua_State *L) {
     (void)neap_check_timeout(L, 2);
     if (*neap_task_pool(neap_task_current(L)) == neap_pool_tag(pool))
         return luaL_error(L, "the work of a pool cannot join it: it would never end");
-    tell(L, NEAP_POOL_CLOSE);
+    tell(L, NEAP_POOL_HASTEN);
     lua_settop(L, 2);
     return neap_await_object(L, pool, NEAP_POOL_JOIN, 2, neap_finish_true);
 }
@@ -277,7 +280,7 @@ static int closed(lua_State *L, struct neap_task *task, int code) {
 /* __close: (pool, error) */
 static int pool_left(lua_State *L) {
     struct neap_object *pool = check(L);
-    tell(L, lua_isnoneornil(L, 2) ? NEAP_POOL_CLOSE : NEAP_POOL_TERMINATE);
+    tell(L, lua_isnoneornil(L, 2) ? NEAP_POOL_HASTEN : NEAP_POOL_TERMINATE);
     lua_settop(L, 1);
     return neap_await_object(L, pool, NEAP_POOL_JOIN, 2, closed);
 }

@@ -15,8 +15,9 @@ uint32_t neap_pool_tag_of_future(struct neap_object *object);
 /* "?" when its process has gone. */
 void neap_pool_push_name(lua_State *L, struct neap_object *pool);
 
-/* For the Lua half: (pool, batch, fn, ...) -> future. As pool:submit, but its failure is the caller's concern. `batch`:
- * nil; true, it is the first of a batch; or the future of that one, and then it returns nil once one has failed. */
+/* For the Lua half: (pool, batch, fn, ...) -> future. As pool:submit, but its failure is the caller's concern, and it
+ * is of a series that the caller has begun. `batch`: nil; true, it is the first of a batch; or the future of that one,
+ * and then it returns nil once one has failed. */
 int neap_pool_submit_quiet(lua_State *L);
 /* The same: (pool, fn, ...) -> call, which takes the place of fn, ... in submit. */
 int neap_pool_encode(lua_State *L);
@@ -36,6 +37,9 @@ int neap_pool_count_arguments(lua_State *L);
  *   wants_workers(pool) -> boolean
  *   promise(pool, task) -> future, promise     what that task will fulfil; a to-be-closed value: else it was cancelled
  *   fulfil(promise, how, ...)                  with results, or an error and a traceback
+ *   begin(pool) -> series                      until it is closed or collected the pool takes what submit is given;
+ *                                              nothing: the pool is closed
+ *   await_haste(pool)                          waits until somebody waits for the end of the pool
  *   methods() -> table                         the methods of pools */
 extern const luaL_Reg neap_pool_internals[];
 

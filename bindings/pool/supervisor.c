@@ -8,13 +8,15 @@
 #include "bindings/pool/worker.h"
 #include "bindings/state/registry.h"
 #include "bindings/sync/future.h"
+#include "bindings/task/await.h"
 #include "bindings/task/outcome.h"
 #include "bindings/task/task.h"
 #include "bindings/task/task_job.h"
+#include "core/error.h"
 #include "host/engine.h"
 #include "host/pool.h"
 
-static const char keeper_key, promise_key; /* registry: metatables */
+static const char keeper_key, promise_key, series_key; /* registry: metatables */
 
 /* Supervisors live where the pool does. */
 static struct neap_pool *check(lua_State *L) {
@@ -170,6 +172,60 @@ static int fulfil(lua_State *L) {
     return 0;
 }
 
+/* --- series --- */
+
+struct series {
+    struct neap_series series;
+    struct neap_owner owner; /* in whose list it is while it lasts: it may outlive the task that has begun it */
+};
+
+static int series_close(lua_State *L) {
+    struct series *series = lua_touserdata(L, 1);
+    (void)neap_hold_give_back(&series->series.hold);
+    return 0;
+}
+
+static struct series *push_series(lua_State *L, struct neap_object *pool) {
+    struct series *series = lua_newuserdatauv(L, sizeof *series, 0);
+    struct neap_proxy *proxy = neap_remote_test(pool);
+    neap_owner_init(&series->owner);
+    if (proxy != NULL)
+        neap_proxy_hold_init(&series->series.hold, proxy);
+    else
+        neap_series_init(&series->series, (struct neap_pool *)pool);
+    neap_registry_set_end(L, &series_key, series_close);
+    return series;
+}
+
+/* The series is on top of the stack. That the process of the pool has gone is for who submits to learn. */
+static int begun(lua_State *L, struct neap_task *task, int code) {
+    struct series *series = lua_touserdata(L, -1);
+    if (code >= 0) code = task->link.result;
+    if (code == NEAP_CLOSED) return 0;
+    if (code == NEAP_NOMEM) return luaL_error(L, "not enough memory");
+    if (code != 0) return 1;
+    neap_hold_unlink(&series->series.hold);
+    neap_hold_link(&series->owner, &series->series.hold);
+    return 1;
+}
+
+/* (pool) */
+static int begin_series(lua_State *L) {
+    struct neap_object *pool = neap_box_check(L, 1, NEAP_HANDLE_POOL);
+    struct neap_task *task = neap_await_begin(L);
+    task->link.object = pool;
+    task->link.op = NEAP_POOL_BEGIN;
+    task->link.hold = &push_series(L, pool)->series.hold;
+    return neap_await(L, &task->link, 1, NEAP_FOREVER, begun);
+}
+
+/* (pool) */
+static int await_haste(lua_State *L) {
+    struct neap_object *pool = neap_box_check(L, 1, NEAP_HANDLE_POOL);
+    lua_settop(L, 1);
+    return neap_await_object(L, pool, NEAP_POOL_HASTE, 2, neap_finish_true);
+}
+
 static int methods(lua_State *L) {
     neap_box_push_methods(L, NEAP_HANDLE_POOL);
     return 1;
@@ -182,6 +238,8 @@ const luaL_Reg neap_pool_internals[] = {{"open", open_pool},
                                         {"wants_workers", wants_workers},
                                         {"promise", make_promise},
                                         {"fulfil", fulfil},
+                                        {"begin", begin_series},
+                                        {"await_haste", await_haste},
                                         {"methods", methods},
                                         {"submit", neap_pool_submit_quiet},
                                         {"encode", neap_pool_encode},

@@ -18,8 +18,8 @@ local neap = {}
 ---Tracebacks of work end with its function, those of `debug.traceback` too: below that stands what calls it.
 ---
 ---A program stays alive until what was submitted is done; idle workers do not keep it. A pool ends with the thread that made
----it. As a to-be-closed variable it waits for its work when the scope is left well; left by an error, it cancels the work and
----waits for that.
+---it. As a to-be-closed variable it waits for its work, as `join` does, when the scope is left well; left by an error, it cancels the
+---work and waits for that.
 ---@class neap.Pool
 local Pool = {}
 
@@ -49,7 +49,8 @@ function neap.pool(options) end
 
 ---Gives the pool work, and returns at once with its future; waits only while the queue is full.
 ---
----Errors: something that cannot be sent (`cannot send args[2].conn: userdata`); a pool that is closed.
+---Errors: something that cannot be sent (`cannot send args[2].conn: userdata`); a pool that is closed, unless the call waits for a
+---place already.
 ---
 ---Cancelling: nothing was submitted.
 ---@param fn function
@@ -161,6 +162,9 @@ function Pool:map_async(fn, list, options) end
 ---Beside the result it gives the index of the item, and with `collect` the error, if there was one. In the place of nil, which would
 ---end the loop, there is `neap.null`. A failure is raised where its result would come. Leaving the loop drops what has not begun.
 ---
+---A pool that is closed meanwhile goes on with it, as far ahead as before. Once somebody waits for the end of the pool, all that is left is submitted at
+---once, and the results are kept for who takes them: an iterator without end has to be left before.
+---
 ---Errors: as `map`, but an item that cannot be sent is raised where its result would come; raises "timeout".
 ---
 ---```lua
@@ -189,7 +193,17 @@ function Pool:imap(fn, source, options) end
 ---@since 0.1
 function Pool:imap_unordered(fn, source, options) end
 
----Takes no work any more. What it has is done; the workers end after that. Idempotent.
+---Nothing begins any more. What has begun goes on to its end: calls that wait for a place in the queue get it, maps are done, and iterators
+---go on as long as results are taken from them. The workers end after that. Idempotent.
+---
+---```lua
+---local pool = neap.pool(2)
+---local squares = pool:imap(function(n) return n * n end, {1, 2, 3, 4, 5, 6, 7, 8, 9})
+---pool:close()
+---local sum = 0
+---for square in squares do sum = sum + square end
+---assert(sum == 285)
+---```
 ---@since 0.1
 function Pool:close() end
 
@@ -198,7 +212,8 @@ function Pool:close() end
 ---@since 0.1
 function Pool:is_closed() end
 
----Closes it, and waits until all work is done and all workers have ended.
+---Closes it, and waits until all work is done and all workers have ended. Iterators run to their end for that, whether anybody takes the
+---results or not; who does so slowly is better joined before.
 ---
 ---Errors: work that joins its own pool.
 ---@param timeout? number
@@ -208,7 +223,8 @@ function Pool:is_closed() end
 ---@since 0.1
 function Pool:join(timeout) end
 
----Closes it, and cancels its work: what has not begun never does, what runs is asked to stop. Does not wait; `join` does.
+---Closes it, and cancels its work: what has not begun never does, what runs is asked to stop; maps and iterators submit no more. Does not
+---wait; `join` does.
 ---@since 0.1
 function Pool:terminate() end
 

@@ -10,13 +10,20 @@
  * INVARIANTS (under the guard)
  *            1. Takers wait only while there is no more in the queue than there are lookers,
  *               and submitters only while it is full.
- *            2. Once the pool is closed nobody submits; once the queue is empty as well, nobody takes.
+ *            2. Once the pool is closed nothing begins: work comes from who is in line, and from series, only. Once it
+ *               is over, which it stays, and the queue is empty, nobody takes, nor is anybody in line.
  *            3. What is in the queue or in `running` has not ended, and is counted by `unfinished`.
  *            4. Nothing in the queue, and nobody in line for it, is of a batch in `failed`.
  * REQUESTS   What workers are asked about work that they run: see asking.c. What other processes ask: pool_remote.c.
  * A WORKER DIES  Its number stands in what it ran. What it had taken and never learned of is found in the same way.
  * A BATCH    is the work of one map, which ends with its first failure: what of it is queued then is cancelled, after
  *            the one that failed has ended; who is in line with more of it, or comes later, is refused.
+ * A SERIES   is what somebody submits bit by bit, as a map or an iterator. It begins before its first piece, and holds
+ *            the pool for its owner: so the pool takes all of it, though somebody closes it meanwhile, and keeps its
+ *            workers for that. It ends with its owner at the latest, if that is a process that dies, too. The pool is
+ *            over once it is closed and no series is left; at once when it is terminated, or broken. Who submits only
+ *            as results are taken (HASTE) submits all the rest once somebody waits for the end of the pool: else that
+ *            might wait for somebody to take them, who never will.
  * LOOKERS    A thread that wants work looks at the length of the queue for a while before it waits in the list of
  *            takers: that costs neither side a wake-up. Who looks is counted, and always comes for work under the guard
  *            in the end. So what is submitted is left in the queue for it, rather than given to a taker who sleeps.
@@ -46,6 +53,11 @@
 
 static bool is_closed(const struct neap_pool *pool) {
     return atomic_load_explicit(&pool->closed, memory_order_relaxed);
+}
+
+/* Guard held. No more work comes, but from who is in line. */
+static bool is_over(const struct neap_pool *pool) {
+    return pool->broken != NULL || pool->terminated || (is_closed(pool) && pool->series == 0);
 }
 
 static size_t queued(const struct neap_pool *pool) { return atomic_load_explicit(&pool->queued, memory_order_relaxed); }
@@ -145,7 +157,7 @@ static void after_queue(struct neap_pool *pool, struct neap_batch *batch) {
         if (work != NULL) pass_on(pool, work, batch);
         neap_batch_add(batch, submitter->wait);
     }
-    if (is_closed(pool) && queued(pool) == 0) neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, batch);
+    if (is_over(pool) && queued(pool) == 0) neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, batch);
 }
 
 /* --- ends; no guard held --- */
@@ -339,14 +351,35 @@ struct neap_work *neap_pool_promise(struct neap_pool *pool, struct neap_job *job
 /* Guard held. */
 static void close_pool(struct neap_pool *pool, struct neap_batch *batch) {
     atomic_store_explicit(&pool->closed, true, memory_order_release);
-    neap_waiters_claim_all(&pool->submitters, NEAP_CLOSED, batch);
     after_queue(pool, batch);
+}
+
+/* Guard held. */
+static void hasten(struct neap_pool *pool, struct neap_batch *batch) {
+    pool->hastened = true;
+    neap_waiters_claim_all(&pool->lazy, 0, batch);
+    close_pool(pool, batch);
+}
+
+/* Guard held; nothing is queued any more. */
+static void refuse_all(struct neap_pool *pool, struct neap_batch *batch) {
+    pool->terminated = true;
+    neap_waiters_claim_all(&pool->submitters, NEAP_CLOSED, batch);
+    hasten(pool, batch);
 }
 
 void neap_pool_close(struct neap_pool *pool) {
     struct neap_batch batch = {NULL, NULL};
     neap_object_lock(&pool->object);
     close_pool(pool, &batch);
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+}
+
+void neap_pool_hasten(struct neap_pool *pool) {
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(&pool->object);
+    hasten(pool, &batch);
     neap_object_unlock(&pool->object);
     neap_batch_flush(&batch);
 }
@@ -372,10 +405,9 @@ void neap_pool_terminate(struct neap_pool *pool) {
     struct neap_work *promise;
     neap_list_init(&ended);
     neap_object_lock(&pool->object);
-    pool->terminated = true;
     pool->ending++;
     retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
-    close_pool(pool, &batch);
+    refuse_all(pool, &batch);
     while ((promise = cancel_running(pool, &batch)) != NULL) {
         neap_object_unlock(&pool->object);
         neap_asking_cancel_promised(promise);
@@ -441,7 +473,7 @@ uint64_t neap_pool_end(struct neap_pool *pool) {
     retire_queue(pool, &ended, NEAP_FUTURE_CANCELLED);
     retire_running(pool, 0, &ended, NEAP_FUTURE_CANCELLED);
     uint64_t missed = count_wanted(&ended);
-    if (pool->broken == NULL) close_pool(pool, &batch);
+    if (pool->broken == NULL) refuse_all(pool, &batch);
     neap_waiters_claim_all(&pool->takers, NEAP_CLOSED, &batch);
     neap_waiters_claim_all(&pool->listeners, NEAP_CLOSED, &batch);
     neap_object_unlock(&pool->object);
@@ -460,7 +492,7 @@ bool neap_pool_is_broken(struct neap_pool *pool) {
 
 bool neap_pool_wants_workers(struct neap_pool *pool) {
     neap_object_lock(&pool->object);
-    bool wants = pool->broken == NULL && (!is_closed(pool) || queued(pool) > 0);
+    bool wants = !is_over(pool) || queued(pool) > 0;
     neap_object_unlock(&pool->object);
     return wants;
 }
@@ -477,7 +509,8 @@ void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats)
 
 /* Why `submitter` is not even to wait; 0: it may. */
 static int refusal(const struct neap_pool *pool, const struct neap_link *submitter) {
-    if (is_closed(pool)) return NEAP_CLOSED;
+    bool goes_on = (submitter->number & NEAP_POOL_GOES_ON) != 0 && pool->series > 0;
+    if (pool->terminated || (is_closed(pool) && !goes_on)) return NEAP_CLOSED;
     if (pool->broken != NULL) return NEAP_BROKEN;
     return has_failed(pool, batch_of(submitter)) ? NEAP_FAILED : 0;
 }
@@ -503,9 +536,9 @@ static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_bat
         link->mode = NEAP_LINK_PLAIN;
     }
     bool empty = neap_list_is_empty(&pool->queue);
-    if (empty && !is_closed(pool) && pool->broken == NULL) return false;
-    if (!neap_link_commit(link)) return false;
+    if ((empty && !is_over(pool)) || !neap_link_commit(link)) return false;
     if (empty) {
+        NEAP_ASSERT(neap_list_is_empty(&pool->submitters), "pool 2: nobody is in line where the queue is empty");
         link->result = NEAP_CLOSED;
         return true;
     }
@@ -517,12 +550,25 @@ static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_bat
     return true;
 }
 
+static bool begin(struct neap_pool *pool, struct neap_link *link) {
+    if (!neap_link_commit(link)) return false;
+    if (is_closed(pool)) {
+        link->result = NEAP_CLOSED;
+        return true;
+    }
+    pool->series++;
+    neap_owner_enter(neap_wait_owner(link->wait), link->hold);
+    return true;
+}
+
 static bool attempt(struct neap_object *object, struct neap_link *link, struct neap_batch *batch) {
     struct neap_pool *pool = (struct neap_pool *)object;
     switch ((enum neap_pool_op)link->op) {
         case NEAP_POOL_SUBMIT: return submit(pool, link, batch);
         case NEAP_POOL_TAKE: return take(pool, link, batch);
         case NEAP_POOL_LISTEN: return neap_asking_hear(pool, link);
+        case NEAP_POOL_BEGIN: return begin(pool, link);
+        case NEAP_POOL_HASTE: return pool->hastened && neap_link_commit(link);
         case NEAP_POOL_JOIN: break;
     }
     return atomic_load_explicit(&pool->ended, memory_order_relaxed) && neap_link_commit(link);
@@ -542,22 +588,45 @@ static enum neap_quick quick(struct neap_object *object, struct neap_link *link)
 
 static void enlist(struct neap_object *object, struct neap_link *link) {
     struct neap_pool *pool = (struct neap_pool *)object;
-    struct neap_list *const lists[] = {&pool->submitters, &pool->takers, &pool->listeners, &pool->joiners};
+    struct neap_list *const lists[] = {
+        [NEAP_POOL_SUBMIT] = &pool->submitters, [NEAP_POOL_TAKE] = &pool->takers, [NEAP_POOL_LISTEN] = &pool->listeners,
+        [NEAP_POOL_JOIN] = &pool->joiners,      [NEAP_POOL_HASTE] = &pool->lazy,
+    };
     link->result = 0;
     neap_list_push_back(lists[link->op], &link->node);
+}
+
+/* --- series --- */
+
+static void end_series(struct neap_hold *hold) {
+    struct neap_pool *pool = (struct neap_pool *)hold->object;
+    struct neap_batch batch = {NULL, NULL};
+    neap_object_lock(&pool->object);
+    NEAP_ASSERT(pool->series > 0, "a series ends once");
+    pool->series--;
+    after_queue(pool, &batch);
+    neap_object_unlock(&pool->object);
+    neap_batch_flush(&batch);
+}
+
+void neap_series_init(struct neap_series *series, struct neap_pool *pool) {
+    neap_hold_init(&series->hold);
+    series->hold.object = &pool->object;
+    series->hold.abandon = end_series;
 }
 
 /* --- life --- */
 
 static void destroy(struct neap_object *object) {
     struct neap_pool *pool = (struct neap_pool *)object;
+    NEAP_ASSERT(pool->series == 0, "a series keeps its pool alive");
     NEAP_ASSERT(atomic_load(&pool->unfinished.count) == 0, "pool 3: work has a reference to its pool");
     neap_engine_remove_need(pool->engine, &pool->unfinished);
     neap_outcome_free(pool->broken);
     neap_free(pool);
 }
 
-static const char *const verbs[] = {"submit", "take", "listen", "join"};
+static const char *const verbs[] = {"submit", "take", "listen", "join", "begin", "wait for haste"};
 
 const struct neap_class neap_pool_class = {
     .name = "pool",
@@ -598,6 +667,7 @@ struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind 
     neap_list_init(&pool->takers);
     neap_list_init(&pool->listeners);
     neap_list_init(&pool->joiners);
+    neap_list_init(&pool->lazy);
     neap_engine_add_need(engine, &pool->unfinished);
     return pool;
 }

@@ -12,6 +12,7 @@
 
 #include "core/histogram.h"
 #include "core/object.h"
+#include "core/owner.h"
 #include "core/wait.h"
 #include "host/engine.h"
 #include "host/work.h"
@@ -26,10 +27,26 @@
  *         NEAP_POOL_REQUESTS times the id, plus the neap_work_request; message is the reason. Or result is NEAP_CLOSED:
  *         the pool has been terminated, and nothing more will be asked. Who hears of work that has not reached its
  *         runner yet gives its id as link->message next time, an integer: if it still runs, it hears the same again.
- * JOIN    waits until the pool has ended. */
-enum neap_pool_op { NEAP_POOL_SUBMIT, NEAP_POOL_TAKE, NEAP_POOL_LISTEN, NEAP_POOL_JOIN };
+ * JOIN    waits until the pool has ended.
+ * BEGIN   link->hold is that of a neap_series, which has begun afterwards, in the name of neap_wait_owner(link->wait);
+ *         or result is NEAP_CLOSED, and it has not. Does not wait.
+ * HASTE   waits until the pool is hastened, see neap_pool_hasten. */
+enum neap_pool_op {
+    NEAP_POOL_SUBMIT,
+    NEAP_POOL_TAKE,
+    NEAP_POOL_LISTEN,
+    NEAP_POOL_JOIN,
+    NEAP_POOL_BEGIN,
+    NEAP_POOL_HASTE
+};
 
-enum { NEAP_POOL_QUIET = 1, NEAP_POOL_LEADS = 2, NEAP_POOL_FLAGS = 4, NEAP_POOL_REQUESTS = 4 };
+enum {
+    NEAP_POOL_QUIET = 1,
+    NEAP_POOL_LEADS = 2,
+    NEAP_POOL_GOES_ON = 4, /* it is of a series, which the submitter has begun */
+    NEAP_POOL_FLAGS = 8,
+    NEAP_POOL_REQUESTS = 4
+};
 
 /* `quiet`: its failure is the submitter's concern. Work of a batch (a map): what of it has not begun is cancelled when
  * the first of it fails. `leads`: it is the first of a batch, which has its id from then on; `batch`: that id, or 0. */
@@ -57,13 +74,16 @@ struct neap_pool {
     _Atomic size_t queued; /* length of the queue. Written under the guard */
     /* Takers that look at `queued` and will come for work: see LOOKERS. Fewer under the guard only. */
     _Atomic uint32_t lookers;
-    _Atomic bool closed;                                     /* takes no work any more; what it has is done */
+    _Atomic bool closed;                                     /* nothing begins any more; what has begun is done */
     _Atomic bool ended;                                      /* no worker is left, nor who ends what it had */
-    bool terminated;                                         /* all that it had is cancelled; closed as well */
+    bool hastened;                                           /* somebody waits for its end; closed as well */
+    bool terminated;                                         /* all that has begun is cancelled; closed as well */
     uint64_t last_id;                                        /* given to work */
     uint64_t submitted;                                      /* pieces of work since the beginning */
+    uint64_t series;                                         /* that have begun and not ended */
     struct neap_need unfinished;                             /* work that has not ended */
     struct neap_list submitters, takers, listeners, joiners; /* links, by operation */
+    struct neap_list lazy;                                   /* those with HASTE */
     struct neap_outcome *broken; /* why no work can be done: with it all fails. NULL: it can. Owned */
     struct neap_engine *engine;  /* constant, as are the next ones */
     uint64_t id;                 /* no other pool, task or thread of the engine has it */
@@ -81,6 +101,15 @@ struct neap_pool {
     uint32_t ending;              /* threads that end what was queued, or what nobody is left to do: see ORDER */
     struct neap_pool_stats stats; /* but for `submitted` and `queued`, see neap_pool_read_stats */
 };
+
+/* Work that is submitted bit by bit: a map, or an iterator, of which more may come though the pool is closed meanwhile.
+ * It ends when it is given back (neap_hold_give_back), or its owner ends. */
+struct neap_series {
+    struct neap_hold hold; /* owner's thread; linked from its beginning to its end */
+};
+
+/* Not begun; the pool is kept alive by the caller until it is. */
+void neap_series_init(struct neap_series *series, struct neap_pool *pool);
 
 /* `name` NULL: one is made of the id. `limit` 0: none. One reference, shared; NULL: no memory. */
 struct neap_pool *neap_pool_new(struct neap_engine *engine, enum neap_pool_kind kind, uint32_t workers, size_t limit,
@@ -109,9 +138,12 @@ bool neap_pool_request(struct neap_work *work, enum neap_work_request request, s
  * NULL. `lost`: it was not to end, whatever it did; nor was one that has failed work. */
 void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct neap_outcome *outcome);
 
-/* Takes no work any more. */
+/* Nothing begins any more: no work is taken but that of who is in line already, and of the series that have begun. */
 void neap_pool_close(struct neap_pool *pool);
-/* The same, and cancels all that it has. */
+/* The same, and who submits a series only as its results are taken is to submit the rest: somebody waits for the
+ * end. */
+void neap_pool_hasten(struct neap_pool *pool);
+/* No work is taken at all, and what there is is cancelled. */
 void neap_pool_terminate(struct neap_pool *pool);
 /* No work can be done: what is queued, and all that comes, fails with copies of `outcome`, which is taken over. */
 void neap_pool_break(struct neap_pool *pool, struct neap_outcome *outcome);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/memory.h"
 
 int neap_pool_pack_outcome(struct neap_message *message, enum neap_future_state state, struct neap_outcome *outcome) {
     struct neap_message *parts = neap_message_new_list(message, 3);
@@ -87,6 +88,7 @@ static void serve(struct neap_object *object, struct neap_call *call) {
     struct neap_pool *pool = (struct neap_pool *)object;
     switch (call->method) {
         case NEAP_POOL_CLOSE: neap_pool_close(pool); return;
+        case NEAP_POOL_HASTEN: neap_pool_hasten(pool); return;
         case NEAP_POOL_TERMINATE: neap_pool_terminate(pool); return;
         case NEAP_POOL_FINISH:
         case NEAP_POOL_BREAK: serve_outcome(pool, call); return;
@@ -103,9 +105,18 @@ static void constants(struct neap_object *object, struct neap_constants *constan
     constants_->numbers[1] = (int64_t)pool->workers << 8 | (int64_t)pool->kind;
 }
 
+static struct neap_hold *make_hold(struct neap_object *object) {
+    struct neap_series *series = neap_alloc(sizeof *series);
+    if (series == NULL) return NULL;
+    neap_series_init(series, (struct neap_pool *)object);
+    return &series->hold;
+}
+
 const struct neap_remote neap_pool_remote = {
     .kind = NEAP_KIND_POOL,
-    .ops = NEAP_POOL_JOIN + 1,
+    .ops = NEAP_POOL_HASTE + 1,
+    .holding = NEAP_POOL_BEGIN + 1,
+    .make_hold = make_hold,
     .constants = constants,
     .serve = serve,
 };

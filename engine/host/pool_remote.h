@@ -14,6 +14,7 @@
  * STATS                 message: the bytes of a neap_pool_stats */
 enum neap_pool_call {
     NEAP_POOL_CLOSE,
+    NEAP_POOL_HASTEN,
     NEAP_POOL_TERMINATE,
     NEAP_POOL_FINISH,
     NEAP_POOL_BREAK,

@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "host/acting.h"
+#include "host/pool.h"
 #include "host/request.h"
 #include "sync/barrier.h"
 #include "sync/condition.h"
@@ -235,7 +236,7 @@ static const char *const semaphore_verbs[] = {"acquire", "hold"};
 static const char *const wait_verbs[] = {"wait", "wait"};
 static const char *const dict_verbs[] = {"update", "wait", "remove"};
 static const char *const list_verbs[] = {"update", "pop"};
-static const char *const pool_verbs[] = {"submit", "take", "listen", "join"};
+static const char *const pool_verbs[] = {"submit", "take", "listen", "join", "begin", "wait for haste"};
 
 #define PLAIN(kind_, ops_, taking_) \
     [(kind_)] = {.kind = (kind_), .ops = (ops_), .taking = (taking_), .constants = constants}
@@ -276,7 +277,7 @@ static const struct neap_remote remotes[NEAP_KIND_COUNT] = {
     PLAIN(NEAP_KIND_EVENT, 1, 0),
     PLAIN(NEAP_KIND_SIGNAL, 1, 0),
     HOLDING(NEAP_KIND_BARRIER, 2, 0, 0, serve_barrier),
-    PLAIN(NEAP_KIND_POOL, 4, 0),
+    HOLDING(NEAP_KIND_POOL, NEAP_POOL_HASTE + 1, NEAP_POOL_BEGIN + 1, 0, NULL),
     PLAIN(NEAP_KIND_MAPPED, 0, 0),
     HOLDING(NEAP_KIND_DICT, NEAP_DICT_REMOVE + 1, NEAP_DICT_UPDATE + 1, 1 << NEAP_DICT_REMOVE, NULL),
     HOLDING(NEAP_KIND_LIST, NEAP_SEQUENCE_POP + 1, NEAP_SEQUENCE_UPDATE + 1, 1 << NEAP_SEQUENCE_POP, NULL),

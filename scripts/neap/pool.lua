@@ -231,8 +231,10 @@ local function check_map(pool, name, fn, list, options)
   return check.options(options, map_options, 3, name)
 end
 
-local function check_open(pool, level)
-  if not pool:is_closed() then return end
+--- Begins a series: a to-be-closed value. Until it is closed the pool takes what is submitted, though it is closed.
+local function begin_series(pool, level)
+  local series = engine.begin(pool)
+  if series then return series end
   error(("%s is closed: it takes no more work"):format(tostring(pool):match("^pool: (.*) %(")), level + 1)
 end
 
@@ -286,8 +288,8 @@ end
 -- nil: there was no place for all before the deadline.
 local function begin(pool, fn, list, options, deadline, star)
   local all, count = copy(list)
-  if count == 0 then check_open(pool, 3) end -- otherwise the first chunk is refused
   local counts = star and count_all_arguments(all, count)
+  local _ <close> = begin_series(pool, 3)
   local size = options.chunksize or math.max(1, math.ceil(count / (4 * count_workers(pool))))
   local batch = setmetatable({}, dropping)
   local sizes = { count = count, chunk = size }
@@ -420,6 +422,9 @@ end
 --
 -- A feeder, a daemon task, takes items from the list or iterator and submits them, so many chunks ahead of the results
 -- that are taken out. So an iterator may wait for whatever it likes.
+--
+-- What it submits is a series: so it goes on when the pool is closed, whose workers stay for it. Once somebody waits
+-- for the end of the pool, the feeder does not wait for who takes any more: that may be the same one, or nobody.
 
 local chunks_ahead = 2 -- for each worker
 
@@ -454,7 +459,19 @@ local function read_iterator(iterator, state, control)
   end
 end
 
+local cancelling = { __close = function(bound) bound.task:cancel() end }
+
+--- Makes room for all the rest when there is haste. Until the to-be-closed value that it returns is closed.
+local function heed_haste(pool, room)
+  local task = neap.spawn({ name = "imap", daemon = true, quiet = true }, function()
+    engine.await_haste(pool)
+    room:release(math.maxinteger // 2)
+  end)
+  return setmetatable({ task = task }, cancelling)
+end
+
 local function feed(stream)
+  local _ <close> = heed_haste(stream.pool, stream.room)
   local first = 1
   while true do
     stream.room:acquire()
@@ -471,6 +488,7 @@ end
 
 --- The body of the feeder.
 local function run_feeder(stream)
+  local _ <close> = stream.series
   local ended, err = pcall(feed, stream)
   stream.ended, stream.problem = true, not ended and not stream.closed and { err } or nil
   stream.arrived:set()
@@ -505,6 +523,7 @@ local closing = {}
 --- No more is wanted: what has not begun is dropped, and who still asks is told that this is the end.
 function closing.__close(closer)
   local stream = closer.stream
+  local _ <close> = stream.series -- its feeder may never have begun
   closer.feeder:cancel()
   for _, chunk in ipairs(stream.chunks) do engine.drop(chunk.future) end
   stream.chunks, stream.ended, stream.closed = {}, true, true
@@ -519,9 +538,9 @@ local function imap(pool, ordered, name, fn, source, options, control)
   if type(source) == "function" and type(options) ~= "table" then state, options = options, nil end
   local is_iterator = type(source) == "function"
   options = check_map(pool, name, fn, is_iterator and {} or source, options)
-  check_open(pool, 2)
   local stream = {
     pool = pool, fn = fn, size = options.chunksize or 1, collect = options.collect,
+    series = begin_series(pool, 2),
     read = is_iterator and read_iterator(source, state, control) or read_list(source),
     room = neap.semaphore(chunks_ahead * count_workers(pool)), arrived = neap.event(),
     chunks = {}, ended = false, closed = false, problem = nil,

@@ -28,17 +28,55 @@ static void a_closed_pool_does_what_it_has(void **state) {
     let_go(two);
 }
 
-static void closing_refuses_submitters_that_wait(void **state) {
+static void who_is_in_line_when_it_is_closed_is_admitted_in_turn(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *works[3] = {submit(0)};
+    assert_int_equal(submit_as(&a, 1, NEAP_POOL_QUIET, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(submit_as(&b, 2, NEAP_POOL_QUIET, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_close(pool);
+    assert_int_equal(submit_as(&d, 9, 0, NEAP_FOREVER), NEAP_CLOSED);
+    neap_message_fini(&d.links[0].message);
+    for (int64_t i = 0; i < 3; i++) {
+        assert_true(neap_pool_wants_workers(pool));
+        assert_int_equal(take(&c, 1, NEAP_FOREVER), 0);
+        assert_int_equal(taken(&c, &id), i);
+        end_work(id, NEAP_FUTURE_DONE, NULL);
+        settle(&here);
+        if (i == 0) works[1] = work_of(&a);
+        if (i == 1) works[2] = work_of(&b);
+    }
+    assert_int_equal(take(&c, 1, NEAP_FOREVER), NEAP_CLOSED);
+    for (int i = 0; i < 3; i++) let_go(works[i]);
+}
+
+static void terminating_refuses_who_is_in_line(void **state) {
     (void)state;
     struct neap_work *first = submit(0);
     submit_as(&a, 1, 0, NEAP_FOREVER);
     neap_pool_close(pool);
+    neap_pool_terminate(pool);
     settle(&here);
     assert_int_equal(outcome(&a), NEAP_CLOSED);
     neap_message_fini(&a.links[0].message);
-    assert_int_equal(state_of(first), NEAP_FUTURE_NEW);
-    neap_pool_end(pool);
     assert_int_equal(state_of(first), NEAP_FUTURE_CANCELLED);
+    let_go(first);
+}
+
+static void who_leaves_the_line_of_a_closed_pool_keeps_nobody(void **state) {
+    (void)state;
+    uint64_t id;
+    struct neap_work *first = submit(0);
+    submit_as(&a, 1, 0, NEAP_FOREVER);
+    neap_pool_close(pool);
+    cancel(&a);
+    assert_int_equal(take(&c, 1, NEAP_FOREVER), 0); /* a's wait is claimed, and has not left yet */
+    (void)taken(&c, &id);
+    end_work(id, NEAP_FUTURE_DONE, NULL);
+    assert_int_equal(take(&c, 1, NEAP_FOREVER), NEAP_CLOSED);
+    settle(&here);
+    assert_int_equal(outcome(&a), NEAP_CANCELLED);
+    neap_message_fini(&a.links[0].message);
     let_go(first);
 }
 
@@ -123,6 +161,122 @@ static void in_a_broken_pool_all_work_fails(void **state) {
     assert_true(neap_pool_is_broken(pool));
     let_go(queued);
     let_go(late);
+}
+
+/* --- series --- */
+
+static struct neap_series series;
+
+static int begin_series(struct actor *actor) {
+    neap_series_init(&series, pool);
+    actor->links[0].hold = &series.hold;
+    return start(actor, pool, NEAP_POOL_BEGIN, 0);
+}
+
+static int submit_more(struct actor *actor, int64_t value) {
+    return submit_as(actor, value, NEAP_POOL_QUIET | NEAP_POOL_GOES_ON, 0);
+}
+
+static void do_next(struct actor *actor, int64_t expected) {
+    uint64_t id;
+    CHECK(taken(actor, &id) == expected);
+    CHECK(end_work(id, NEAP_FUTURE_DONE, NULL));
+}
+
+static void a_series_goes_on_in_a_closed_pool(void **state) {
+    (void)state;
+    assert_int_equal(begin_series(&a), 0);
+    neap_pool_close(pool);
+    assert_true(neap_pool_wants_workers(pool));
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), NEAP_PARKED);
+    assert_int_equal(submit_as(&c, 9, 0, 0), NEAP_CLOSED); /* it is of none */
+    neap_message_fini(&c.links[0].message);
+    assert_int_equal(submit_more(&c, 1), 0);
+    let_go(work_of(&c));
+    settle(&here);
+    do_next(&b, 1);
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), NEAP_PARKED);
+    assert_true(neap_hold_give_back(&series.hold));
+    settle(&here);
+    assert_int_equal(outcome(&b), NEAP_CLOSED);
+    assert_false(neap_pool_wants_workers(pool));
+    assert_int_equal(submit_more(&c, 2), NEAP_CLOSED); /* nobody would do it */
+    neap_message_fini(&c.links[0].message);
+}
+
+static void what_a_series_has_submitted_is_done_after_its_end(void **state) {
+    (void)state;
+    assert_int_equal(begin_series(&a), 0);
+    neap_pool_close(pool);
+    assert_int_equal(submit_more(&c, 1), 0);
+    let_go(work_of(&c));
+    assert_true(neap_hold_give_back(&series.hold));
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), 0);
+    do_next(&b, 1);
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), NEAP_CLOSED);
+}
+
+static void a_series_ends_with_its_owner(void **state) {
+    (void)state;
+    assert_int_equal(begin_series(&a), 0);
+    neap_pool_close(pool);
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), NEAP_PARKED);
+    actor_end(&a);
+    settle(&here);
+    assert_int_equal(outcome(&b), NEAP_CLOSED);
+}
+
+static void no_series_begins_in_a_closed_pool(void **state) {
+    (void)state;
+    neap_pool_close(pool);
+    assert_int_equal(begin_series(&a), NEAP_CLOSED);
+    assert_false(neap_hold_is_linked(&series.hold));
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), NEAP_CLOSED);
+}
+
+static void terminating_refuses_a_series(void **state) {
+    (void)state;
+    assert_int_equal(begin_series(&a), 0);
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_terminate(pool);
+    settle(&here);
+    assert_int_equal(outcome(&b), NEAP_CLOSED);
+    assert_int_equal(submit_more(&c, 1), NEAP_CLOSED);
+    neap_message_fini(&c.links[0].message);
+    assert_true(neap_hold_give_back(&series.hold));
+}
+
+static void so_does_the_end_of_the_workers(void **state) {
+    (void)state;
+    assert_int_equal(begin_series(&a), 0);
+    neap_pool_end(pool);
+    assert_int_equal(submit_more(&c, 1), NEAP_CLOSED);
+    neap_message_fini(&c.links[0].message);
+    assert_true(neap_hold_give_back(&series.hold));
+}
+
+static void a_series_of_a_broken_pool_fails(void **state) {
+    (void)state;
+    assert_int_equal(begin_series(&a), 0);
+    neap_pool_break(pool, outcome_with(13));
+    neap_pool_close(pool);
+    assert_int_equal(take(&b, 1, NEAP_FOREVER), NEAP_CLOSED);
+    assert_false(neap_pool_wants_workers(pool));
+    assert_int_equal(submit_more(&c, 1), NEAP_BROKEN);
+    neap_message_fini(&c.links[0].message);
+    assert_true(neap_hold_give_back(&series.hold));
+}
+
+static void there_is_haste_once_somebody_waits_for_the_end(void **state) {
+    (void)state;
+    assert_int_equal(start(&a, pool, NEAP_POOL_HASTE, NEAP_FOREVER), NEAP_PARKED);
+    neap_pool_close(pool);
+    settle(&here);
+    assert_int_equal(outcome(&a), NEAP_PARKED);
+    neap_pool_hasten(pool);
+    settle(&here);
+    assert_int_equal(outcome(&a), 0);
+    assert_int_equal(start(&a, pool, NEAP_POOL_HASTE, NEAP_FOREVER), 0);
 }
 
 /* --- what is told, in which order --- */
@@ -284,6 +438,8 @@ struct contest {
     struct neap_pool *pool;
     struct neap_work *works[PIECES];
     struct actor submitter, worker;
+    struct neap_series series;
+    bool begun; /* the series: before the pool was closed */
     struct neap_loop *left, *right;
     int ended; /* pieces that the worker has finished */
 };
@@ -363,15 +519,73 @@ static void each_piece_ends_once_whatever_races(void **state) {
     run_race(&(struct race){begin_contest, submit_pieces, do_pieces, check_contest}, &contest, repeated(1000));
 }
 
+/* A series, which has begun or not by the time that the worker closes the pool. */
+static void submit_series(void *argument) {
+    struct contest *contest = argument;
+    struct actor *actor = &contest->submitter;
+    neap_series_init(&contest->series, contest->pool);
+    actor->links[0].hold = &contest->series.hold;
+    int code = act(actor, contest->pool, NEAP_POOL_BEGIN, NEAP_FOREVER);
+    contest->begun = code == 0;
+    CHECK(code == 0 || code == NEAP_CLOSED);
+    for (int i = 0; i < PIECES && contest->begun; i++) {
+        dawdle(100);
+        actor->links[0].message = parcel(i);
+        actor->links[0].number = NEAP_POOL_QUIET | NEAP_POOL_GOES_ON;
+        CHECK(act(actor, contest->pool, NEAP_POOL_SUBMIT, NEAP_FOREVER) == 0);
+        let_go(work_of(actor));
+    }
+    dawdle(100);
+    if (contest->begun) CHECK(neap_hold_give_back(&contest->series.hold));
+}
+
+static void close_and_do_all(void *argument) {
+    struct contest *contest = argument;
+    struct actor *actor = &contest->worker;
+    uint64_t id;
+    dawdle(100);
+    neap_pool_close(contest->pool);
+    for (;;) {
+        actor->links[0].number = 1;
+        if (act(actor, contest->pool, NEAP_POOL_TAKE, NEAP_FOREVER) != 0) break;
+        CHECK(taken(actor, &id) == contest->ended++); /* in the order in which they were submitted */
+        CHECK(end_work_of(contest->pool, id, NEAP_FUTURE_DONE, NULL));
+    }
+}
+
+static void check_series(void *argument) {
+    struct contest *contest = argument;
+    CHECK(contest->ended == (contest->begun ? PIECES : 0));
+    CHECK(neap_pool_end(contest->pool) == 0);
+    neap_object_unref(&contest->pool->object);
+    neap_engine_fini(&contest->engine);
+}
+
+static void what_has_begun_is_done_whenever_the_pool_is_closed(void **state) {
+    (void)state;
+    struct contest contest;
+    run_race(&(struct race){begin_contest, submit_series, close_and_do_all, check_series}, &contest, repeated(1000));
+}
+
 int main(void) {
     const struct CMUnitTest pool_ending_tests[] = {
         POOL_TEST(a_closed_pool_does_what_it_has),
-        SHORT_TEST(closing_refuses_submitters_that_wait),
+        SHORT_TEST(who_is_in_line_when_it_is_closed_is_admitted_in_turn),
+        SHORT_TEST(terminating_refuses_who_is_in_line),
+        SHORT_TEST(who_leaves_the_line_of_a_closed_pool_keeps_nobody),
         POOL_TEST(terminating_cancels_what_is_queued_and_asks_what_runs),
         POOL_TEST(who_listens_learns_that_nothing_more_will_be_asked),
         POOL_TEST(what_was_asked_to_stop_is_not_missed_at_the_end),
         POOL_TEST(nothing_of_a_terminated_pool_is_missed),
         POOL_TEST(in_a_broken_pool_all_work_fails),
+        POOL_TEST(a_series_goes_on_in_a_closed_pool),
+        POOL_TEST(what_a_series_has_submitted_is_done_after_its_end),
+        POOL_TEST(a_series_ends_with_its_owner),
+        POOL_TEST(no_series_begins_in_a_closed_pool),
+        POOL_TEST(terminating_refuses_a_series),
+        POOL_TEST(so_does_the_end_of_the_workers),
+        POOL_TEST(a_series_of_a_broken_pool_fails),
+        POOL_TEST(there_is_haste_once_somebody_waits_for_the_end),
         SHORT_TEST(who_is_woken_by_a_cancellation_finds_the_work_cancelled),
         SHORT_TEST(who_is_woken_by_termination_finds_the_work_cancelled),
         SHORT_TEST(who_is_woken_by_a_break_finds_the_work_failed),
@@ -383,6 +597,7 @@ int main(void) {
     };
     const struct CMUnitTest pool_ending_races[] = {
         TEST(each_piece_ends_once_whatever_races),
+        TEST(what_has_begun_is_done_whenever_the_pool_is_closed),
     };
     return run_once(pool_ending_tests) + run_once(pool_ending_races);
 }
