@@ -186,16 +186,31 @@ int neap_pool_encode(lua_State *L) {
     return 1;
 }
 
-int neap_pool_are_plain(lua_State *L) {
-    lua_Integer count = lua_tointeger(L, 2);
+enum { COPIED = 1, COUNT, COPY }; /* the stack of neap_pool_copy; then a key and its value */
+
+/* All in one pass: it may be a long list. */
+int neap_pool_copy(lua_State *L) {
     bool plain = true;
-    for (lua_Integer at = 1; at <= count && plain; at++) {
-        int type = lua_rawgeti(L, 1, at);
-        plain = type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_TSTRING;
-        lua_pop(L, 1);
+    luaL_checktype(L, COPIED, LUA_TTABLE);
+    lua_Integer count = lua_tointeger(L, COUNT);
+    lua_settop(L, COUNT);
+    lua_createtable(L, count < INT32_MAX ? (int)count : 0, 0);
+    lua_pushnil(L);
+    while (lua_next(L, COPIED) != 0) {
+        if (neap_argument_is_stray(L, count)) {
+            lua_pushnil(L);
+            lua_insert(L, -2);
+            return 2;
+        }
+        int type = lua_type(L, -1);
+        plain = plain && (type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_TSTRING);
+        if (lua_isinteger(L, -2))
+            lua_rawseti(L, COPY, lua_tointeger(L, -2));
+        else
+            lua_pop(L, 1); /* `n` */
     }
     lua_pushboolean(L, plain);
-    return 1;
+    return 2;
 }
 
 int neap_pool_why_no_list(lua_State *L) {

@@ -21,8 +21,9 @@ void neap_pool_push_name(lua_State *L, struct neap_object *pool);
 int neap_pool_submit_quiet(lua_State *L);
 /* The same: (pool, fn, ...) -> call, which takes the place of fn, ... in submit. */
 int neap_pool_encode(lua_State *L);
-/* (items, count): are all of them such that there is nothing in them which cannot be sent? */
-int neap_pool_are_plain(lua_State *L);
+/* (list, count) -> copy, plain: a table without its metatable, and whether all its items are such that there is nothing
+ * in them which cannot be sent; or nil, and what it is instead of a list of that length: "a table with the key 'x'" */
+int neap_pool_copy(lua_State *L);
 /* (value) -> nothing if it can be a list of items, else what it is instead: "a table with the key 'x'" */
 int neap_pool_why_no_list(lua_State *L);
 /* (table) -> how many arguments it holds; or nil, what it is instead of a list */

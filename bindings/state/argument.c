@@ -111,16 +111,19 @@ static bool is_of_list(lua_State *L, lua_Integer length) {
     return lua_isinteger(L, -1) && lua_tointeger(L, -1) == length;
 }
 
+bool neap_argument_is_stray(lua_State *L, lua_Integer length) {
+    if (is_of_list(L, length)) return false;
+    lua_pushfstring(L, "a table with the key '%s'", luaL_tolstring(L, -2, NULL));
+    return true;
+}
+
 bool neap_argument_find_stray(lua_State *L, int table, lua_Integer length) {
     if (lua_getmetatable(L, table)) {
         lua_pop(L, 1);
         return false;
     }
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1))
-        if (!is_of_list(L, length)) {
-            lua_pushfstring(L, "a table with the key '%s'", luaL_tolstring(L, -2, NULL));
-            return true;
-        }
+        if (neap_argument_is_stray(L, length)) return true;
     return false;
 }
 

@@ -40,6 +40,8 @@ lua_Integer neap_argument_list(lua_State *L, int argument, const char *type);
 /* Pushes "a table with the key 'x'" for such a key, and returns true. `n` is none where it is the length, as
  * table.pack has it. */
 bool neap_argument_find_stray(lua_State *L, int table, lua_Integer length);
+/* The same of one key, which lua_next has pushed with its value. */
+bool neap_argument_is_stray(lua_State *L, lua_Integer length);
 /* How many arguments the table at `table` (an absolute index) holds: its length; or its field `n`, as that of
  * table.pack. -1: it has other keys, too, and "a table with the key 'x'" has been pushed. */
 lua_Integer neap_argument_count(lua_State *L, int table);

@@ -223,12 +223,16 @@ local function count_workers(pool)
   return stats and stats.workers or 1
 end
 
-local function check_map(pool, name, fn, list, options)
+local function check_call(pool, name, fn)
   check_self(pool, 3, name)
   if type(fn) ~= "function" then refuse(1, name, "function expected, got " .. type(fn)) end
+end
+
+local function refuse_list(name, instead) refuse(2, name, "list expected, got " .. instead) end
+
+local function check_list(name, list)
   local instead = engine.why_no_list(list)
-  if instead then refuse(2, name, "list expected, got " .. instead) end
-  return check.options(options, map_options, 3, name)
+  if instead then refuse_list(name, instead) end
 end
 
 --- Begins a series: a to-be-closed value. Until it is closed the pool takes what is submitted, though it is closed.
@@ -238,15 +242,29 @@ local function begin_series(pool, level)
   error(("%s is closed: it takes no more work"):format(tostring(pool):match("^pool: (.*) %(")), level + 1)
 end
 
---- The items as they are now, and how many: others may change the list while we wait for a place in the queue.
-local function copy(list)
+--- The items of what is no plain table, and how many.
+local function read_items(list)
   local items, count = {}, #list
-  if type(list) == "table" and not getmetatable(list) then return table.move(list, 1, count, 1, items), count end
   for at = 1, count do
     items[at] = list[at]
     if items[at] == nil and type(list) == "userdata" then return items, at - 1 end -- others have made it shorter
   end
   return items, count
+end
+
+--- The items as they are now, how many, and whether they are such that all of them can be sent: others may change the
+-- list while we wait for a place in the queue.
+local function copy(name, list)
+  local items, count
+  if type(list) == "table" and not getmetatable(list) then
+    items, count = list, #list
+  else
+    check_list(name, list)
+    items, count = read_items(list)
+  end
+  local copied, plain = engine.copy(items, count)
+  if not copied then refuse_list(name, plain) end
+  return copied, count, plain
 end
 
 --- How many arguments each item of a starmap is. A copy of a list with holes might tell otherwise.
@@ -275,20 +293,16 @@ local function slicer(fn, items, count, counts, size, collects)
   end
 end
 
---- The chunks, encoded, each under its first item: so one that cannot be sent is found before any is. nil: all can, and
--- each is encoded when there is a place for it, while others are worked on already.
-local function encode_ahead(level, pool, chunk, items, count, size)
-  if engine.are_plain(items, count) then return nil end
+--- The chunks, encoded, each under its first item: so one that cannot be sent is found before any is.
+local function encode_ahead(level, pool, chunk, count, size)
   local calls = {}
   for first = 1, count, size do calls[first] = with_chunk(level + 1, first, engine.encode, pool, chunk(first)) end
   return calls
 end
 
---- Submits all of a list. What has not ended is dropped when the batch is closed. `star`: items are lists of arguments.
--- nil: there was no place for all before the deadline.
-local function begin(pool, fn, list, options, deadline, star)
-  local all, count = copy(list)
-  local counts = star and count_all_arguments(all, count)
+--- Submits all items, `counts` of each as its arguments in a starmap. What has not ended is dropped when the batch is
+-- closed. nil: there was no place for all before the deadline.
+local function begin(pool, fn, options, deadline, all, count, plain, counts)
   local _ <close> = begin_series(pool, 3)
   local size = options.chunksize or math.max(1, math.ceil(count / (4 * count_workers(pool))))
   local batch = setmetatable({}, dropping)
@@ -297,7 +311,8 @@ local function begin(pool, fn, list, options, deadline, star)
     __close = function(_, err) if err ~= nil then dropping.__close(batch) end end,
   })
   local chunk = slicer(fn, all, count, counts, size, options.collect)
-  local calls = encode_ahead(4, pool, chunk, all, count, size)
+  -- plain ones are encoded when there is a place for them, while others are worked on already
+  local calls = not plain and encode_ahead(4, pool, chunk, count, size) or nil
   for first = 1, count, size do
     local lead = not options.collect and (batch[1] or true) or nil
     local future, message
@@ -378,9 +393,12 @@ local function collect(batch, sizes, options, deadline, name)
 end
 
 local function map(pool, name, fn, list, options, star)
-  options = check_map(pool, name, fn, list, options)
+  check_call(pool, name, fn)
+  local items, count, plain = copy(name, list)
+  options = check.options(options, map_options, 3, name)
   local deadline = options.timeout and neap.now() + options.timeout
-  local batch, sizes = begin(pool, fn, list, options, deadline, star)
+  local counts = star and count_all_arguments(items, count)
+  local batch, sizes = begin(pool, fn, options, deadline, items, count, plain, counts)
   return collect(batch, sizes, options, deadline, name)
 end
 
@@ -409,9 +427,11 @@ local function keep_promise(promise, task, batch, sizes)
 end
 
 function methods:map_async(fn, list, options)
-  options = check_map(self, "map_async", fn, list, options)
+  check_call(self, "map_async", fn)
+  local items, count, plain = copy("map_async", list)
+  options = check.options(options, map_options, 3, "map_async")
   local deadline = options.timeout and neap.now() + options.timeout
-  local batch, sizes = begin(self, fn, list, options, deadline, false)
+  local batch, sizes = begin(self, fn, options, deadline, items, count, plain)
   local task = neap.spawn({ name = "map_async", quiet = true }, collect, batch, sizes, options, deadline, "map_async")
   local future, promise = engine.promise(self, task)
   internal.spawn_surely({ name = "map_async", quiet = true }, keep_promise, promise, task, batch, sizes)
@@ -537,7 +557,9 @@ local function imap(pool, ordered, name, fn, source, options, control)
   local state
   if type(source) == "function" and type(options) ~= "table" then state, options = options, nil end
   local is_iterator = type(source) == "function"
-  options = check_map(pool, name, fn, is_iterator and {} or source, options)
+  check_call(pool, name, fn)
+  if not is_iterator then check_list(name, source) end
+  options = check.options(options, map_options, 3, name)
   local stream = {
     pool = pool, fn = fn, size = options.chunksize or 1, collect = options.collect,
     series = begin_series(pool, 2),
