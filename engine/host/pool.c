@@ -544,7 +544,8 @@ static bool take(struct neap_pool *pool, struct neap_link *link, struct neap_bat
     }
     struct neap_work *work = neap_work_at(neap_list_pop_front(&pool->queue));
     set_queued(pool, queued(pool) - 1);
-    /* Who was looking for it has taken it at once, and need not ask for the time. */
+    /* Who was looking for it has taken it at once, and need not ask for the time. Had it lost its processor meanwhile,
+     * that counts as time in which the work ran: only the clock could tell, and to read it would cost every piece. */
     hand_over(pool, work, link, was_looking && queued(pool) == 0 ? work->submitted : neap_clock_now());
     after_queue(pool, batch);
     return true;
