@@ -29,6 +29,26 @@ describe("a worker that dies", function()
   end)
 end)
 
+describe("work that cancels its own task", function()
+  it_of_each_kind("is cancelled, and costs the pool nobody", function(new)
+    for workers = 1, 2 do
+      local pool <close> = new(workers)
+      for _ = 1, 5 do
+        local future = pool:submit(function()
+          neap.current():cancel()
+          neap.yield()
+        end)
+        assert.is_true(future:wait(60))
+        assert.are.equal("cancelled", future:status())
+      end
+      local met = neap.barrier(workers)
+      local futures = {}
+      for i = 1, workers do futures[i] = pool:submit(met.wait, met) end
+      for _, future in ipairs(futures) do assert.is_true(future:wait(60)) end
+    end
+  end)
+end)
+
 describe("a worker process that dies", function()
   local function kill(pid) assert(os.execute("kill -9 " .. pid)) end
 

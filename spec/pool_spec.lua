@@ -152,6 +152,17 @@ describe("max_tasks", function()
     assert.is_true(pool:join())
   end)
 
+  it_of_each_kind("leaves a pool of two able to do two pieces of work at once", function(new)
+    local pool <close> = new { workers = 2, max_tasks = 1 }
+    for _ = 1, 4 do
+      pool:apply(math.abs, 1)
+      pool:apply(math.abs, 1)
+      local met = neap.barrier(2)
+      local futures = { pool:submit(met.wait, met), pool:submit(met.wait, met) }
+      assert.is_truthy(neap.timeout(10, neap.gather, futures))
+    end
+  end)
+
   it_of_each_kind("does not stop work that waits for its own pool", function(new)
     local pool <close> = new { workers = 1, max_tasks = 1 }
     for i = 1, 5 do

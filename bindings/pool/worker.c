@@ -15,6 +15,9 @@
  *            ends, or a busy one as soon as it is idle. A worker that has no more to do waits for these; where they
  *            wait for the pool once its own runners have ended, one more takes their place. No more of them come once
  *            the pool has said that it is closed and empty.
+ * TASKS      Several workers in tasks are one worker with as many runners of its own. Work that cancels its own task
+ *            ends the runner; the worker too where the task is that of the worker, else another task takes its place
+ *            (scripts/neap/worker.lua).
  * OWNER      What a piece has locked and not released is abandoned when it ends: its task goes on, but it does not.
  * LIFETIME   A runner refers to its worker by a user value; the worker's list of runners holds
  *            those only whose step is under way. */
@@ -42,6 +45,7 @@ struct worker {
     struct neap_object *pool; /* a reference; NULL once closed */
     uint32_t tag;             /* of the pool; constant */
     uint64_t id;              /* in the pool */
+    struct neap_task *task;   /* that has opened it, and ends with it; to be compared only */
     uint64_t left;            /* pieces of work that it still wants; UINT64_MAX: any number */
     struct neap_list runners; /* runner.node */
     uint64_t missed;          /* the work that no runner had when the listener was told of it; 0: none */
@@ -218,7 +222,7 @@ static int work_ended(lua_State *L, int status, lua_KContext depth) {
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
     bool runner_ends = state == NEAP_FUTURE_CANCELLED && !runner->region.cancelled;
     /* who buries it knows why */
-    bool worker_ends = worker->pool == NULL || (runner_ends && (!runner->extra || is_exiting(task)));
+    bool worker_ends = worker->pool == NULL || (runner_ends && (task == worker->task || is_exiting(task)));
     if (!worker_ends) finish(L, runner, state);
     forget(runner);
     lua_settop(L, RUNNER);
@@ -512,6 +516,7 @@ int neap_worker_open(lua_State *L) {
     struct worker *worker = lua_newuserdatauv(L, sizeof *worker, WORKER_VALUES);
     worker->pool = NULL;
     worker->id = (uint64_t)id;
+    worker->task = neap_task_current(L);
     worker->tag = neap_pool_tag(pool);
     worker->left = count == 0 ? UINT64_MAX : (uint64_t)count;
     neap_list_init(&worker->runners);

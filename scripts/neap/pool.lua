@@ -139,8 +139,8 @@ function neap.pool(options, more)
   local duty = {
     initializer = options.initializer,
     initargs = options.initargs,
-    count = (options.max_tasks or 0) * (shared and workers or 1),
-    runners = shared and workers or 1,
+    count = options.max_tasks or 0,
+    runners = shared and workers > 1 and workers or nil,
   }
   local crew = {
     id = id, name = name, kind = kind, start = start, duty = duty,

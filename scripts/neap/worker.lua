@@ -1,13 +1,31 @@
 -- What a worker of a pool does, in a thread, process or task of its own: (pool, id, options).
 --
--- Options: `initializer` and `initargs`; `count`, the pieces of work after which it has done its duty (0: never);
--- `runners`, how many pieces it does at once.
+-- Options: `initializer` and `initargs`; `count`, the pieces of work after which it has done its duty (0: never). With
+-- `runners` it is so many workers of a pool of tasks, and does as many pieces at once; `count` is for each of them.
 
 local neap, internal = ...
 
 local function run(runner)
   local _ <close> = runner
   while runner:step() do end
+end
+
+--- As `run`, for one of several: another task takes its place after `count` pieces (0: never), and when its work has
+-- cancelled its own task. So none is held up by what another one does.
+local function run_in_turn(scope, worker, count, runner)
+  local _ <close> = runner
+  local function hand_on() scope:spawn(run_in_turn, scope, worker, count, worker:runner()) end
+  local done = 0
+  repeat
+    local stepped, more = pcall(runner.step, runner)
+    if not stepped then
+      if neap.is_cancelled(more) then hand_on() end -- it does not begin where all of them are
+      error(more, 0)
+    end
+    if not more then return end
+    done = done + 1
+  until done == count
+  hand_on()
 end
 
 --- Ends when the pool has been terminated: what still prepares the worker then, `preparing.task`, is cancelled.
@@ -64,17 +82,18 @@ end
 
 return function(pool, id, options)
   local run_extra, await_extras = extra_runners()
-  local worker <close> = internal.pool.worker(pool, id, options.count, run_extra)
+  local count = not options.runners and options.count or 0
+  local worker <close> = internal.pool.worker(pool, id, count, run_extra)
   local preparing = { task = neap.current() }
   local _ <close> = spawn_bound(listen, worker, preparing)
   if not prepare(worker, options) then return end
   preparing.task = nil
-  if options.runners == 1 then
-    run(worker:runner())
-  else
+  if options.runners then
     neap.scope(function(scope)
-      for _ = 1, options.runners do scope:spawn(run, worker:runner()) end
+      for _ = 1, options.runners do scope:spawn(run_in_turn, scope, worker, options.count, worker:runner()) end
     end)
+  else
+    run(worker:runner())
   end
   await_extras()
 end
