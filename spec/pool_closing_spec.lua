@@ -161,6 +161,23 @@ describe("what was begun before close", function()
     end
   end)
 
+  it_of_each_kind("is done for work of the pool itself, which closes it", function(new)
+    local pool = new { workers = 1, queue_limit = 1 }
+    local mapped, count = pool:apply(function(p)
+      local at, taken = 0, 0
+      local results = p:imap(math.abs, function()
+        at = at + 1
+        if at <= 20 then return at end
+      end)
+      local mapping = p:map_async(math.abs, { 1, 2, 3, 4, 5 }, { chunksize = 1 })
+      p:close()
+      for _ in results do taken = taken + 1 end
+      return #mapping:result(), taken
+    end, pool)
+    assert.are.same({ 5, 20 }, { mapped, count })
+    pool:join()
+  end)
+
   it_of_each_kind("does not let anything else in", function(new)
     local pool = new(1)
     local results = pool:imap(square, counter(20))
