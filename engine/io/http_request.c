@@ -2,14 +2,16 @@
  *
  * HEAD       stays in the inbox until it is whole. The parser sees each byte once, and tells where names and values
  *            are; that is noted as an offset, since the inbox may move when more comes. It is paused at the head's last
- *            byte, which it is given again when it goes on: a handler may answer before the body has come.
- * BODY       is copied out of the inbox, however it was cut.
- * PIPELINE   The parser is paused behind a request, so that the next one stays in the inbox.
+ *            byte, and is not given it: any would do for it, and only a line end will do for us.
+ * BODY       is copied out of the inbox, however it was cut; a handler may answer before it has come. The parser has
+ *            no part in that: see http_chunks.c.
+ * PIPELINE   Nothing behind a request is taken, so that the next one stays in the inbox.
  * LIMITS     are looked at while bytes come: what is too much is never kept.
  * STRICT     What may be read in two ways is refused, since a proxy may have read it in the other: a length and chunks,
- *            chunks in HTTP/1.0, a space in a header's name, a line that goes on in the next, an HTTP/1.1 without a
- *            host, any with two or with what is none, a CONNECT with a body, which has none. Of codings we know chunks
- *            alone, once; another is answered with 501, as RFC 9112 wants it from whoever does not understand one. */
+ *            chunks in HTTP/1.0, a space in a header's name, a line that goes on in the next, a CR that ends no line,
+ *            an HTTP/1.1 without a host, any with two or with what is none, a CONNECT with a body, which has none.
+ *            Of codings we know chunks alone, once; another is answered with 501, as RFC 9112 wants it from whoever
+ *            does not understand one. */
 #include "io/http_request.h"
 
 #include <string.h>
@@ -103,7 +105,7 @@ void neap_http_request_next(struct neap_http_request *request) {
     request->parser.data = request;
     request->phase = NEAP_HTTP_HEAD;
     request->parsed = 0;
-    request->body_size = 0;
+    request->left = 0;
     request->target = (struct neap_http_span){0, 0};
     request->in_value = false;
 }
@@ -141,11 +143,22 @@ static uint32_t count_fields(const struct neap_http_request *request, const char
     return count;
 }
 
-/* Is there a space in a header's name? The parser lets it pass, as a name of which it knows nothing. */
-static bool has_space(const struct neap_http_request *request, const char *base) {
+/* Is it one line? The parser lets a space pass in a name, as one of which it knows nothing; and it finds a value also
+ * in the next line, or takes for the end of an empty one whatever stands behind a CR. */
+static bool is_plain(const struct neap_http_field *field, const char *base) {
+    const char *name = base + field->name.start, *place = name + field->name.size + 1; /* behind the colon */
+    const char *value = base + field->value.start;
+    if (memchr(name, ' ', field->name.size) != NULL) return false;
+    while (place < value && (*place == ' ' || *place == '\t')) place++;
+    if (place == value) return true;
+    if (*place == '\r') place++;
+    return field->value.size == 0 && place + 1 == value && *place == '\n';
+}
+
+static bool are_plain(const struct neap_http_request *request, const char *base) {
     for (uint32_t i = 0; i < request->count; i++)
-        if (memchr(base + request->fields[i].name.start, ' ', request->fields[i].name.size) != NULL) return true;
-    return false;
+        if (!is_plain(&request->fields[i], base)) return false;
+    return true;
 }
 
 /* May it be a host, with or without a port? Two that a proxy has joined are none. */
@@ -166,7 +179,7 @@ static int judge(const struct neap_http_request *request, const char *base) {
     const http_parser *parser = &request->parser;
     if (parser->http_major != 1) return HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED;
     struct neap_http_span value = {0, 0};
-    if (has_space(request, base)) return HTTP_STATUS_BAD_REQUEST;
+    if (base[request->parsed] != '\n' || !are_plain(request, base)) return HTTP_STATUS_BAD_REQUEST;
     uint32_t hosts = count_fields(request, base, "host", &value);
     if (hosts > 1 || (hosts == 0 && parser->http_minor > 0)) return HTTP_STATUS_BAD_REQUEST;
     if (hosts == 1 && !is_host(base, value)) return HTTP_STATUS_BAD_REQUEST;
@@ -198,50 +211,56 @@ int neap_http_request_parse_head(struct neap_http_request *request, const struct
 }
 
 void neap_http_request_take_head(struct neap_http_request *request, struct neap_inbox *inbox) {
-    bool has_body = neap_http_request_has_body(request);
-    neap_inbox_take(inbox, has_body ? request->parsed : request->parsed + 1); /* see HEAD */
+    bool has_body = neap_http_request_has_body(request), chunked = (request->parser.flags & F_CHUNKED) != 0;
+    neap_inbox_take(inbox, request->parsed + 1); /* see HEAD */
     forget_fields(request);
-    http_parser_pause(&request->parser, 0);
-    if (!has_body) request->phase = NEAP_HTTP_DONE;
+    request->phase = has_body ? NEAP_HTTP_BODY : NEAP_HTTP_DONE;
+    if (has_body && !chunked) request->left = request->parser.content_length;
+    if (has_body && chunked) neap_http_chunks_init(&request->chunks, request->body_max, request->head_max);
 }
 
 /* --- the body --- */
 
-static int on_body(http_parser *parser, const char *at, size_t size) {
-    struct neap_http_request *request = parser->data;
-    size_t room;
-    request->body_size += size;
-    if (request->body_size > request->body_max) return stop(request, HTTP_STATUS_PAYLOAD_TOO_LARGE);
+static bool copy(struct neap_inbox *body, const char *at, size_t size) {
     while (size > 0) {
-        char *bytes = neap_inbox_room(request->sink, size, &room);
-        if (bytes == NULL) return stop(request, NEAP_NOMEM);
+        size_t room;
+        char *bytes = neap_inbox_room(body, size, &room);
+        if (bytes == NULL) return false;
         if (room > size) room = size;
         memcpy(bytes, at, room);
-        neap_inbox_put(request->sink, room);
+        neap_inbox_put(body, room);
         at += room;
         size -= room;
     }
+    return true;
+}
+
+/* Moves data, of which there are some. */
+static int take_data(struct neap_http_request *request, struct neap_inbox *inbox, struct neap_inbox *body) {
+    size_t size = neap_inbox_size(inbox);
+    if (size > request->left) size = (size_t)request->left;
+    if (!copy(body, neap_inbox_peek(inbox), size)) return NEAP_NOMEM;
+    neap_inbox_take(inbox, size);
+    request->left -= size;
+    if (request->left == 0 && !(request->parser.flags & F_CHUNKED)) request->phase = NEAP_HTTP_DONE;
     return 0;
 }
 
-static int on_message_complete(http_parser *parser) {
-    struct neap_http_request *request = parser->data;
-    request->phase = NEAP_HTTP_DONE;
-    http_parser_pause(parser, 1);
+static int take_framing(struct neap_http_request *request, struct neap_inbox *inbox) {
+    size_t used;
+    int code = neap_http_chunks_next(&request->chunks, neap_inbox_peek(inbox), neap_inbox_size(inbox), &used);
+    neap_inbox_take(inbox, used);
+    if (code != 0) return code;
+    request->left = request->chunks.size;
+    if (request->chunks.place == NEAP_HTTP_CHUNKS_END) request->phase = NEAP_HTTP_DONE;
     return 0;
 }
-
-static const http_parser_settings body_settings = {.on_body = on_body, .on_message_complete = on_message_complete};
 
 int neap_http_request_parse_body(struct neap_http_request *request, struct neap_inbox *inbox, struct neap_inbox *body) {
-    size_t size = neap_inbox_size(inbox);
-    if (request->phase == NEAP_HTTP_DONE) return 0;
-    if (size == 0) return UV_EAGAIN;
-    request->sink = body;
-    request->code = 0;
-    size_t used = http_parser_execute(&request->parser, &body_settings, neap_inbox_peek(inbox), size);
-    enum http_errno problem = HTTP_PARSER_ERRNO(&request->parser);
-    if (problem != HPE_OK && problem != HPE_PAUSED) return refusal(request);
-    neap_inbox_take(inbox, used);
-    return request->phase == NEAP_HTTP_DONE ? 0 : UV_EAGAIN;
+    while (request->phase != NEAP_HTTP_DONE) {
+        if (neap_inbox_size(inbox) == 0) return UV_EAGAIN;
+        int code = request->left > 0 ? take_data(request, inbox, body) : take_framing(request, inbox);
+        if (code != 0) return code;
+    }
+    return 0;
 }

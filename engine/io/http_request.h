@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "io/http_chunks.h"
 #include "io/inbox.h"
 
 enum { NEAP_HTTP_HEAD_MAX = 64 * 1024 /* bytes of a head at most, whatever limit is set */ };
@@ -32,7 +33,8 @@ struct neap_http_request {
     enum neap_http_phase phase;     /* how far it has come */
     uint32_t head_max;              /* constant; bytes of request line and headers */
     uint64_t body_max;              /* constant; bytes */
-    uint64_t body_size;             /* bytes of the body that have come */
+    uint64_t left;                  /* bytes of the body, or of its chunk, that have not come */
+    struct neap_http_chunks chunks; /* where in them it stands, if the body comes in chunks */
     size_t parsed;                  /* HEAD: bytes of the inbox that were looked at. Then: bytes of the head */
     struct neap_http_span target;   /* as it stands in the request line */
     struct neap_http_field *fields; /* of the head; NULL: none. Owned */
@@ -40,7 +42,6 @@ struct neap_http_request {
     bool in_value;                  /* the bytes looked at last were of a value */
     bool keeps_alive;               /* the client wants the connection for more requests */
     const char *base;               /* where the head begins; while the parser runs on it */
-    struct neap_inbox *sink;        /* where the body goes; while the parser runs on it */
     int code;                       /* why we have stopped the parser: NEAP_NOMEM, or a status; 0 */
 };
 

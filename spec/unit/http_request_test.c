@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <uv.h>
 
@@ -174,6 +175,65 @@ static void what_can_be_read_in_two_ways_is_refused(void **state) {
     assert_int_equal(refusal_of("GET / HTTP/2.0\r\n\r\n"), HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED);
 }
 
+static void a_line_of_a_head_ends_where_everybody_sees_it(void **state) {
+    (void)state;
+    assert_int_equal(refusal_of("GET / HTTP/1.1\nHost: x\nX:\nY: y\n\n"), 0);
+    assert_int_equal(refusal_of("GET / HTTP/1.1\r\nHost: x\r\n\rxGET / HTTP/1.1\r\n\r\n"), HTTP_STATUS_BAD_REQUEST);
+    assert_int_equal(refusal_of("GET / HTTP/1.1\r\nX:\rxHost: x\r\n\r\n"), HTTP_STATUS_BAD_REQUEST);
+    assert_int_equal(refusal_of("GET / HTTP/1.1\r\nHost: x\r\nX:\r\n y\r\n\r\n"), HTTP_STATUS_BAD_REQUEST);
+    assert_int_equal(refusal_of("GET / HTTP/1.1\r\nHost: x\r\nX: \r\n\r\n"), 0);
+}
+
+static int refusal_of_chunks(const char *bytes) {
+    char all[500];
+    snprintf(all, sizeof all, "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%s", bytes);
+    neap_inbox_take(&body, neap_inbox_size(&body));
+    return refusal_of(all);
+}
+
+static void chunks_are_read_to_the_letter(void **state) {
+    static const char *const bad[] = {
+        "3\rXabc\r\n0\r\n\r\n",
+        "3\nabc\r\n0\r\n\r\n",
+        "3;x\nabc\r\n0\r\n\r\n",
+        "3;x\rXabc\r\n0\r\n\r\n",
+        "3\r\nabcXX0\r\n\r\n",
+        "3\r\nabc\rX0\r\n\r\n",
+        "3\r\nabc\n0\r\n\r\n",
+        "3\r\nabc0\r\n\r\n",
+        "3 3\r\nabc\r\n0\r\n\r\n",
+        "\r\nabc\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",
+        " 3\r\nabc\r\n0\r\n\r\n",
+        "0\r\n\rX",
+        "0\r\n\n",
+        "0\r\nX: y\rX\r\n\r\n",
+        "0\r\nX y: z\r\n\r\n",
+        "0\r\nX: y\r\n z\r\n\r\n",
+        "0\r\n: z\r\n\r\n",
+        "0\r\nX\r\n\r\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (refusal_of_chunks(bad[i]) != HTTP_STATUS_BAD_REQUEST) fail_msg("not refused: %s", bad[i]);
+    assert_int_equal(refusal_of_chunks("003 \t;x=\"y\"\r\nabc\r\n00;\r\nX:\r\nY: \xe4\tz\r\n\r\n"), 0);
+    assert_body("abc");
+    assert_int_equal(refusal_of_chunks("15\r\n"), HTTP_STATUS_PAYLOAD_TOO_LARGE); /* when it is said */
+    assert_int_equal(refusal_of_chunks("ffffffffffffffffffffff\r\n"), HTTP_STATUS_PAYLOAD_TOO_LARGE);
+}
+
+static void what_stands_between_chunks_is_limited(void **state) {
+    char text[HEAD_MAX], bytes[2 * HEAD_MAX];
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    snprintf(bytes, sizeof bytes, "3;%s", text);
+    assert_int_equal(refusal_of_chunks(bytes), HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+    snprintf(bytes, sizeof bytes, "0\r\n%s", text);
+    assert_int_equal(refusal_of_chunks(bytes), HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+}
+
 static void memory_that_is_refused_is_told(void **state) {
     (void)state;
     come(get, sizeof get - 1);
@@ -190,6 +250,9 @@ int main(void) {
         PARSING(a_body_of_a_length_ends_there),
         PARSING(limits_are_kept),
         PARSING(what_can_be_read_in_two_ways_is_refused),
+        PARSING(a_line_of_a_head_ends_where_everybody_sees_it),
+        PARSING(chunks_are_read_to_the_letter),
+        PARSING(what_stands_between_chunks_is_limited),
         PARSING(memory_that_is_refused_is_told),
     };
     return run_once(tests);
