@@ -135,6 +135,21 @@ describe("neap.fs", function()
     assert.is_true(fs.stat("/tmp").type == "folder")
   end)
 
+  it("removes no folder by a name that is not its own, and nothing in it either", function()
+    local folder <close> = temporary_folder()
+    fs.mkdir(folder["a/b"], { parents = true })
+    fs.write(folder["a/file"], "")
+    for _, name in ipairs({ "a/.", "a/b/..", "a/./", "a/b/..//" }) do
+      for _, recursive in ipairs({ true, false }) do
+        assert.are.equal("EINVAL", (select(3, fs.remove(folder[name], { recursive = recursive }))), name)
+      end
+      assert.are.same({ "b", "file" }, fs.list(folder.a))
+    end
+    fs.mkdir(folder["a/..."])
+    assert.is_true(fs.remove(folder["a/..."], { recursive = true }))
+    assert.is_true(fs.remove(folder["a/"], { recursive = true }))
+  end)
+
   it("renames and copies", function()
     local folder <close> = temporary_folder()
     fs.write(folder.a, "bytes", { mode = 448 })

@@ -133,7 +133,7 @@ function Fs.mkdir(path, options) end
 ---@param options? { recursive?: boolean } a folder with all that is in it; links are removed, not followed
 ---@return true?
 ---@return string? message
----@return string? code "ENOTEMPTY" and the like
+---@return string? code "ENOTEMPTY" and the like; "EINVAL": the path ends in "." or ".."
 ---@since 0.1
 function Fs.remove(path, options) end
 
@@ -226,7 +226,8 @@ function File:read(what, timeout) end
 ---@since 0.1
 function File:lines(timeout) end
 
----Writes where the file stands, or at its end if it was opened to append. What is cancelled or times out is written all the same.
+---Writes where the file stands, or at its end if it was opened to append. What is cancelled or times out is written all the same,
+---unless another operation still had its turn.
 ---@param bytes string
 ---@param timeout? number
 ---@return true?

@@ -389,7 +389,17 @@ static int remove_all(const char *path) {
     return code == 0 && rmdir(path) != 0 ? -errno : code;
 }
 
+/* Is the last name of the path "." or ".."? The system removes nothing by these, but lets us remove what is in it. */
+static bool ends_in_dots(const char *path) {
+    size_t length = strlen(path);
+    while (length > 0 && path[length - 1] == '/') length--;
+    size_t dots = 0;
+    while (dots < length && path[length - 1 - dots] == '.') dots++;
+    return (dots == 1 || dots == 2) && (dots == length || path[length - 1 - dots] == '/');
+}
+
 int neap_files_remove(const char *path, bool recursive) {
+    if (ends_in_dots(path)) return UV_EINVAL;
     if (unlink(path) == 0) return 0;
     if (!is_folder(-errno)) return -errno;
     if (recursive) return remove_all(path);
