@@ -129,6 +129,8 @@ local script = [==[
   show("open a folder", io.open("/tmp"):read("a"))
   try("open wrongly", io.open, new, "z")
   show("a full disk", io.open("/dev/full", "w"):write(("x"):rep(100000)))
+  local full = io.open("/dev/full", "w")
+  show("what is left at the close", full:write("x") == full, full:close())
   show("devices", io.open("/dev/null"):read("a", "l"), #io.open("/dev/zero"):read(10))
   try("a wrong format", function() io.open(path):read("x") end)
   try("a wrong value", function() io.open(new, "w"):write({}) end)

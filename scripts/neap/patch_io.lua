@@ -417,9 +417,13 @@ return function()
 
   function methods.close(file)
     check_open(file, "close")
-    if can_wait() and is_stream(file) then drain_in_turn(file) end
+    local drained, message, number = true, nil, nil
+    if can_wait() and is_stream(file) then drained, message, number = drain_in_turn(file) end
     if io.type(file) == "file" then close_polls(file) end
-    return close(file)
+    if drained then return close(file) end
+    local closed, how, code = close(file)
+    if closed and not how then return nil, message, number end -- of a program it tells how that has ended
+    return closed, how, code
   end
 
   function library.close(file)
