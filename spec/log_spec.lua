@@ -259,6 +259,22 @@ describe("a file", function()
     assert.is_false(exists("log.2"))
   end)
 
+  it("that cannot be rotated goes on, which is complained of once", function()
+    assert(os.execute(("mkdir %s/log.1 && touch %s/log.1/file"):format(folder, folder)))
+    local result = run [[
+      log.configure({ file = { path = path, size = 60, keep = 1 } })
+      for n = 1, 9 do log.info("line", { n = n }) end
+      log.flush()
+      assert(neap.fs.remove(path .. ".1", { recursive = true }))
+      for _ = 1, 3 do log.info("rotated") end
+      log.flush()
+      assert(neap.fs.remove(path .. ".1"))
+      assert(neap.fs.mkdir(path .. ".1/again", { parents = true }))
+      for _ = 1, 3 do log.info("stuck again") end ]]
+    local complaint = ("neap.log: %s/log: cannot rotate it: Is a directory\n"):format(folder)
+    assert.are.same({ status = 0, stdout = "", stderr = complaint:rep(2) }, result)
+  end)
+
   it("may be a pipe that nobody reads yet", function()
     assert(os.execute("mkfifo " .. folder .. "/log"))
     local result = run [[

@@ -68,7 +68,8 @@ function file_output:rotate()
   else
     moved, message = os.remove(self.path)
   end
-  if not moved then complain("cannot rotate it: %s", message) end
+  if not moved and not self.stuck then complain("%s: cannot rotate it: %s", self.path, message) end
+  self.stuck = not moved
   self:open()
   if not moved then self.size, self.day = 0, today() end -- tries again when it is due again
 end
@@ -117,7 +118,7 @@ end
 local function new_file(file, rotates)
   local output = setmetatable({
     path = file.path, format = file.format, max_size = rotates and file.size, daily = rotates and file.daily,
-    keep = file.keep, size = 0, lost = 0, failing = false,
+    keep = file.keep, size = 0, lost = 0, failing = false, stuck = false,
   }, file_output)
   output:open()
   return output
