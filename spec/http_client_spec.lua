@@ -98,6 +98,12 @@ describe("an HTTP request", function()
     for _, password in ipairs({ "secret", "p@secret", ":secret", "" }) do
       assert_told(url, (url:gsub("//", "//me:" .. password .. "@")))
     end
+    for _, password in ipairs({ "pass/word", "pass?w@rd", "p#", "/", "/word", "pass/wo:rd/" }) do
+      assert_told("http://127.0.0.1:1", "http://" .. "me:" .. password .. "@127.0.0.1:1")
+    end
+    for _, asked in ipairs({ "http://[::1]:1/a@b", "http://[::1:1/a@b", "http://127.0.0.1:1/a:b@c" }) do
+      assert_told(asked, asked)
+    end
     url = "http://127.0.0.1:1?a@b"
     assert_told(url, url)
   end)

@@ -316,10 +316,18 @@ local function answer_of(transfer, options)
   return { status = status, reason = reason, headers = headers, body = body, url = url }
 end
 
+--- A password with a slash in it makes its first part stand where a port should.
+local function without_password(url)
+  local short, found = url:gsub("//[^/?#]*@", "//", 1)
+  local port = found == 0 and url:match("//[^/?#]*:([^/?#%]]*)[/?#][^@]*@")
+  if not port or port:find("^%d+$") then return short end
+  return (url:gsub("//.*@", "//", 1))
+end
+
 --- nil, message, code: the message says what was asked for, without a password.
 local function tell(method, url, message, code)
   if message == code then return nil, message, code end
-  return nil, ("%s %s: %s"):format(method, url:gsub("//[^/?#]*@", "//", 1), message), code
+  return nil, ("%s %s: %s"):format(method, without_password(url), message), code
 end
 
 local function ask(method, url, body, options, lines, length)
