@@ -108,6 +108,17 @@ describe("what goes wrong", function()
     end
   end)
 
+  it("may be an answer that goes on in the next line with what ends its body, where not everybody looks", function()
+    for _, lines in ipairs({ "Content-Length: 1\r\n 2", "Transfer-Encoding:\r\n\tchunked",
+      "content-length: 7\r\n \t" }) do
+      is_refused_with(lines, "two lines")
+    end
+    local server <close> = servers.raw(function(stream)
+      stream:write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: a\r\n b\r\n\r\nbody")
+    end)
+    assert.are.equal("a b", assert(http.get(server.url)).headers.x)
+  end)
+
   it("is no blank behind another name, nor in what begins like a length", function()
     local server <close> = servers.raw(function(stream)
       stream:write("HTTP/1.1 200 OK\r\nServer : old\r\nContent-Length-Of-Old : 9\r\nContent-Length: 4\r\n\r\nbody")

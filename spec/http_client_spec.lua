@@ -267,6 +267,16 @@ describe("a redirect", function()
     assert.are.equal(1, #asked)
   end)
 
+  it("is no other answer that names a place", function()
+    for _, status in ipairs({ 201, 300, 304, 305 }) do
+      local server <close>, asked = redirecting(status, once)
+      local answer = assert(http.get(server.url .. "/from"))
+      assert.are.equal(status, answer.status)
+      assert.are.equal("/to", answer.headers.location)
+      assert.are.equal(1, #asked)
+    end
+  end)
+
   it("that leads in a circle ends", function()
     local server <close>, asked = redirecting(301, function() return "/again" end)
     fails_with("ELOOP", http.get(server.url .. "/again", { redirects = 3 }))

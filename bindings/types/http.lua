@@ -21,7 +21,7 @@ local neap = {}
 ---@field to? string|fun(piece: string) where the body of a successful answer (200 to 299) goes: a file, which has its name when it is whole, or a function, which may wait: then the other side waits too. The body of another answer is in the answer
 ---@field progress? fun(received: integer, expected?: integer, sent: integer) bytes of the bodies, ten times a second at most, and at the end
 ---@field max_body? integer bytes of the answer's body, unpacked; by default 1 GiB, or no limit where it goes to a file or a function
----@field redirects? integer that are followed, with the cookies that they set; 10 by default. 0: the redirect is the answer
+---@field redirects? integer that are followed (301, 302, 303, 307, 308), with the cookies that they set; 10 by default. 0: the redirect is the answer
 ---@field auth? [string, string] name and password (Basic)
 ---@field proxy? string|false its URL; by default what the environment says (http_proxy and the like). false: none
 ---@field verify? boolean false: whoever answers is believed. Not with passwords

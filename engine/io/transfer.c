@@ -12,7 +12,7 @@
  *            the other side sends can use up memory. Bodies are counted as unpacked.
  * STRICT     A body whose length is said in two ways is nobody's: what one reader takes for its end is the middle of
  *            it for another. One length beside chunks does not count, as RFC 9112 has it. A blank before the colon
- *            hides a length from libcurl, and from others not.
+ *            hides a length from libcurl, and from others not; so does a line end behind it.
  * REWIND     A request may have to be sent once more: to where a redirect leads, or when a connection that was kept
  *            turns out to be dead. A body that was given whole can be; of one in pieces, nothing may have gone yet. */
 #include "io/transfer.h"
@@ -76,14 +76,22 @@ static bool put(struct neap_inbox *inbox, const char *bytes, size_t size) {
     return true;
 }
 
+static bool is_redirect(int status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
 /* A method that was asked for by name would be asked for again where libcurl has turned to
- * another: "see other" is to be got. */
+ * another: "see other" is to be got. And libcurl would follow any answer between 300 and 399 that names a place, be it
+ * that it says "not modified" of what was asked for. */
 static void begin_head(struct neap_transfer *transfer) {
     const struct neap_curl *curl = &transfer->agent->curl;
+    CURL *easy = transfer->errand.easy;
+    int status = neap_transfer_status(transfer);
     neap_inbox_fini(&transfer->head);
     transfer->head_ended = false;
     transfer->length = -1;
-    if (neap_transfer_status(transfer) == 303) curl->easy_setopt(transfer->errand.easy, CURLOPT_CUSTOMREQUEST, NULL);
+    if (status == 303) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+    curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, transfer->follows && is_redirect(status) ? 1L : 0L);
 }
 
 static void skip_blanks(const char **place, const char *end) {
@@ -117,6 +125,11 @@ static bool check_length(struct neap_transfer *transfer, const char *line, size_
     return false;
 }
 
+static bool is_line_of(const char *name, const char *line, size_t size) {
+    size_t length = strlen(name);
+    return size > length && line[length] == ':' && strncasecmp(line, name, length) == 0;
+}
+
 /* Is it a line of that name, with a blank before the colon? */
 static bool has_blank_behind(const char *name, const char *line, size_t size) {
     size_t length = strlen(name);
@@ -130,6 +143,9 @@ static bool has_blank_behind(const char *name, const char *line, size_t size) {
 static const char *check_framing(struct neap_transfer *transfer, const char *line, size_t size) {
     if (has_blank_behind("Content-Length", line, size) || has_blank_behind("Transfer-Encoding", line, size))
         return "the head has a blank before a colon";
+    if (transfer->frames && (line[0] == ' ' || line[0] == '\t'))
+        return "the head says in two lines where the body ends";
+    transfer->frames = is_line_of("Content-Length", line, size) || is_line_of("Transfer-Encoding", line, size);
     return check_length(transfer, line, size) ? NULL : "the head says no one Content-Length";
 }
 
@@ -361,9 +377,8 @@ static bool set_bounds(const struct neap_curl *curl, CURL *easy, const struct ne
 }
 
 static bool set_rest(const struct neap_curl *curl, CURL *easy, const struct neap_transfer_plan *plan) {
-    long follow = plan->redirects > 0 ? 1L : 0L;
     long redirects = plan->redirects < LONG_MAX ? (long)plan->redirects : LONG_MAX;
-    return SET(CURLOPT_URL, plan->url) && SET(CURLOPT_FOLLOWLOCATION, follow) && SET(CURLOPT_MAXREDIRS, redirects) &&
+    return SET(CURLOPT_URL, plan->url) && SET(CURLOPT_MAXREDIRS, redirects) &&
            SET(CURLOPT_COOKIEFILE, "") && /* those of a redirect go with the request that it leads to */
            set_text(curl, easy, CURLOPT_ACCEPT_ENCODING, plan->compressed ? "" : NULL) &&
            set_text(curl, easy, CURLOPT_PROXY, plan->proxy) && set_text(curl, easy, CURLOPT_USERNAME, plan->user) &&
@@ -406,6 +421,7 @@ int neap_transfer_new(struct neap_agent *agent, const struct neap_transfer_plan 
     transfer->body_left = plan->body_limit;
     transfer->moved_at = neap_clock_now();
     transfer->streams = plan->streams;
+    transfer->follows = plan->redirects > 0;
     transfer->complete = !plan->gives;
     int code = begin(transfer, plan);
     if (code != 0)

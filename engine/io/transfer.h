@@ -52,6 +52,8 @@ struct neap_transfer {
     int paused;                 /* CURLPAUSE_*: directions that our callbacks have stopped */
     bool complete;              /* nothing is to be sent but `outgoing` */
     bool streams;               /* as in the plan, until neap_transfer_collect */
+    bool follows;               /* redirects */
+    bool frames;                /* the latest header line says where the body ends */
     bool head_ended;            /* what comes of header lines begins another answer, or stands behind the body */
     bool ended;                 /* see code */
     int64_t length;             /* bytes of body that the head promises so far; -1: it has not said */
