@@ -369,6 +369,22 @@ describe("TLS", function()
       near:close()
     end)
 
+    it("that a key is encrypted, and asks nobody for its password", function()
+      openssl({ "ec", "-aes128", "-passout", "pass:secret", "-in", path("good.key"), "-out", path("encrypted.key") })
+      local result = support.run_script([[
+        local cert, key, encrypted = ...
+        local server <close> = neap.http.serve({ tls = { cert = cert, key = key }, handler = function() return "" end })
+        print(neap.net.listen("127.0.0.1", 0, { tls = { cert = cert, key = encrypted } }))
+        local options = { verify = false, cert = cert, key = encrypted }
+        local host, port = server:address()
+        print((select(2, neap.net.connect(host, port, { tls = options }))))
+        print(select(3, neap.http.get(("https://%s:%d"):format(host, port), options)))
+      ]], { path("good.pem"), path("good.key"), path("encrypted.key") }, { input = ("secret\n"):rep(3) })
+      local problem = ("cannot use the key %s: it is encrypted"):format(path("encrypted.key"))
+      assert.are.same({ status = 0, stderr = "",
+        stdout = ("nil\t%s\tcertificate\n%s\ncertificate\n"):format(problem, problem) }, result)
+    end)
+
     it("that a file is of no use", function()
       for _, bad in ipairs({ { cert = path("none.pem") }, { cert = path("good.key") },
         { cert = path("good.pem"), key = path("other.key") }, { cert = path("good.pem"), key = path("good.ext") } }) do

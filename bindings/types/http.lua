@@ -27,7 +27,7 @@ local neap = {}
 ---@field verify? boolean false: whoever answers is believed. Not with passwords
 ---@field ca? string a file of the authorities that are trusted (PEM); by default the system's
 ---@field cert? string a file with a certificate of one's own
----@field key? string a file with its key
+---@field key? string a file with its key, not encrypted
 ---@field compressed? boolean false: the answer is asked for, and kept, as it is
 
 ---The body of a request: all of it; a function that returns the next piece, and nil at the end (or nil, message, code: then the

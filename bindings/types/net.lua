@@ -54,7 +54,7 @@ local Listener = {}
 local Datagram = {}
 
 ---TLS (OpenSSL, loaded when it is first used). `true` stands for an empty table. Files are in PEM; a `key` that is in the file of
----the certificate need not be named.
+---the certificate need not be named. One that is encrypted is of no use: nobody is asked for its password.
 ---
 ---A client checks the certificate of the server, and that it is one for the host, unless `verify` is false; it trusts whom the system
 ---trusts, or those in `ca`, a file or a folder. `server_name` is who the server should be, when that is not the host. `cert` and `key`

@@ -105,9 +105,13 @@ static int select_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static int refuse(char problem[NEAP_TLS_PROBLEM_MAX], const char *file, const char *what) {
-    snprintf(problem, NEAP_TLS_PROBLEM_MAX, "cannot use %s %s: %s", what, file, reason());
+static int refuse_because(char problem[NEAP_TLS_PROBLEM_MAX], const char *file, const char *what, const char *why) {
+    snprintf(problem, NEAP_TLS_PROBLEM_MAX, "cannot use %s %s: %s", what, file, why);
     return NEAP_UNTRUSTED;
+}
+
+static int refuse(char problem[NEAP_TLS_PROBLEM_MAX], const char *file, const char *what) {
+    return refuse_because(problem, file, what, reason());
 }
 
 static bool is_folder(const char *path) {
@@ -129,13 +133,25 @@ static int set_trust(SSL_CTX *ssl, const struct neap_tls_options *options, char 
     return loaded == 1 ? 0 : refuse(problem, ca, "the certificates of");
 }
 
+/* OpenSSL itself would ask at the terminal, and wait there. */
+static int give_no_password(char *bytes, int size, int writes, void *asked) {
+    (void)bytes;
+    (void)size;
+    (void)writes;
+    *(bool *)asked = true;
+    return -1;
+}
+
 static int set_identity(SSL_CTX *ssl, const struct neap_tls_options *options, char problem[NEAP_TLS_PROBLEM_MAX]) {
+    bool asked = false;
     if (options->cert == NULL) return 0;
+    lib->SSL_CTX_set_default_passwd_cb(ssl, give_no_password);
+    lib->SSL_CTX_set_default_passwd_cb_userdata(ssl, &asked);
     if (lib->SSL_CTX_use_certificate_chain_file(ssl, options->cert) != 1)
         return refuse(problem, options->cert, "the certificate");
     if (lib->SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) != 1 ||
         lib->SSL_CTX_check_private_key(ssl) != 1)
-        return refuse(problem, options->key, "the key");
+        return refuse_because(problem, options->key, "the key", asked ? "it is encrypted" : reason());
     return 0;
 }
 

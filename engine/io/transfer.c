@@ -385,7 +385,9 @@ static bool set_rest(const struct neap_curl *curl, CURL *easy, const struct neap
            set_text(curl, easy, CURLOPT_PASSWORD, plan->password) &&
            set_text(curl, easy, CURLOPT_CAINFO, plan->authorities) &&
            set_text(curl, easy, CURLOPT_SSLCERT, plan->certificate) &&
-           set_text(curl, easy, CURLOPT_SSLKEY, plan->key) && set_text(curl, easy, CURLOPT_USERAGENT, plan->user_agent);
+           set_text(curl, easy, CURLOPT_SSLKEY, plan->key) &&
+           set_text(curl, easy, CURLOPT_KEYPASSWD, "") && /* else OpenSSL asks for one, at the terminal */
+           set_text(curl, easy, CURLOPT_USERAGENT, plan->user_agent);
 }
 
 static bool keep_body(struct neap_transfer *transfer, const char *bytes, size_t size) {
