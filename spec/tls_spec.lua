@@ -189,7 +189,7 @@ describe("TLS", function()
           stream:close()
         end
       end)
-      for _, host in ipairs({ "localhost", "127.0.0.1" }) do
+      for _, host in ipairs({ "localhost", "127.0.0.1", "localhost." }) do
         local stream <close> = assert(connect(listener, nil, host))
         assert.are.equal("/CN=localhost", stream:security().subject)
       end

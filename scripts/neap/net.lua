@@ -95,7 +95,8 @@ function net.connect(host, port, options)
     if stream then
       stream:nodelay(options.nodelay ~= false)
       if not context then return stream end
-      local name = tls_options.server_name or not is_local(host) and host or nil
+      local name = tls_options.server_name
+      name = name or not is_local(host) and host:gsub("%.$", "") or nil -- a certificate has no dot at its end
       stream, message, code = secure(stream, context, name, remaining())
       if stream then return stream end
       break
