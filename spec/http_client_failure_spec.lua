@@ -53,6 +53,16 @@ describe("what goes wrong", function()
     for _ = 1, 20 do fails_with("ECONNRESET", http.post(server.url, ("x"):rep(2 ^ 23))) end
   end)
 
+  it("may be a connection that ends while TLS is begun", function()
+    for _, unread in ipairs({ true, false }) do -- what is closed with bytes unread is reset
+      local server <close> = servers.raw(function(stream)
+        if not unread then stream:read() end
+      end, { unread = true })
+      local message = fails_with("ECONNRESET", http.get((server.url:gsub("http", "https")), { verify = false }))
+      assert.matches("middle of TLS's handshake", message, 1, true)
+    end
+  end)
+
   it("may be an answer that ends before it is all there, or before it begins", function()
     local texts = {
       "", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
@@ -146,6 +156,14 @@ describe("what goes wrong", function()
     local _, message, code = http.get("https://127.0.0.1:9/", { proxy = proxy.url })
     assert.matches("403", message)
     assert.are.equal("ECONNREFUSED", code)
+  end)
+
+  it("may be a proxy that is none, whose password is not told", function()
+    for scheme, password in pairs({ ftp = "secret", http = "se/cret" }) do
+      local proxy = ("%s://%s:%s@127.0.0.1:1"):format(scheme, "me", password)
+      local message = fails_with("EINVAL", http.get("http://127.0.0.1:1", { proxy = proxy }))
+      assert.are.equal("GET http://127.0.0.1:1: there is no such proxy", message)
+    end
   end)
 
   it("may be no answer in time", function()

@@ -243,12 +243,26 @@ static int code_of_break(const struct neap_transfer *transfer, long error) {
     return is_encrypted(transfer) ? UV_ECONNRESET : UV_EPROTO;
 }
 
+/* TLS was not agreed upon. libcurl says the same where the connection has ended meanwhile. */
+static int code_of_handshake(const struct neap_transfer *transfer, long error) {
+    bool ended =
+        strstr(transfer->problem, "SSL_ERROR_SYSCALL") != NULL || strstr(transfer->problem, "unexpected eof") != NULL;
+    return ended || error == ECONNRESET || error == EPIPE ? UV_ECONNRESET : NEAP_TLS;
+}
+
+/* What is no URL of a proxy is told by libcurl as if it could not be reached, with the password in it. */
+static bool has_bad_proxy(const struct neap_transfer *transfer) {
+    static const char text[] = "Unsupported proxy";
+    return strncmp(transfer->problem, text, sizeof text - 1) == 0;
+}
+
 /* 0, or the code for what libcurl says. */
 static int code_of(const struct neap_transfer *transfer, CURLcode code) {
     const struct neap_curl *curl = &transfer->agent->curl;
     long error = 0, asked = 0;
     curl->easy_getinfo(transfer->errand.easy, CURLINFO_OS_ERRNO, &error);
     curl->easy_getinfo(transfer->errand.easy, CURLINFO_REQUEST_SIZE, &asked);
+    if (code != CURLE_OK && has_bad_proxy(transfer)) return UV_EINVAL;
     switch (code) {
         case CURLE_OK: return transfer->head_ended ? 0 : UV_EOF; /* in the middle of a head it says nothing */
         case CURLE_COULDNT_RESOLVE_HOST:
@@ -264,7 +278,7 @@ static int code_of(const struct neap_transfer *transfer, CURLcode code) {
         case CURLE_TOO_MANY_REDIRECTS: return UV_ELOOP;
         case CURLE_URL_MALFORMAT:
         case CURLE_UNSUPPORTED_PROTOCOL: return asked == 0 ? UV_EINVAL : UV_EPROTO; /* what does not speak HTTP */
-        case CURLE_SSL_CONNECT_ERROR: return NEAP_TLS;
+        case CURLE_SSL_CONNECT_ERROR: return code_of_handshake(transfer, error);
         case CURLE_SSL_CERTPROBLEM:
         case CURLE_SSL_CACERT_BADFILE:
         case CURLE_PEER_FAILED_VERIFICATION: return NEAP_UNTRUSTED;
@@ -290,6 +304,10 @@ static void ended(struct neap_errand *errand, CURLcode code) {
         say(transfer, transfer->reason);
     else if (transfer->code == UV_EMSGSIZE)
         say(transfer, head_too_large);
+    else if (code == CURLE_SSL_CONNECT_ERROR && transfer->code == UV_ECONNRESET)
+        say(transfer, "the connection was closed in the middle of TLS's handshake");
+    else if (code != CURLE_OK && has_bad_proxy(transfer))
+        say(transfer, "there is no such proxy");
     else if (code != CURLE_OK && transfer->problem[0] == '\0')
         say(transfer, transfer->agent->curl.easy_strerror(code));
     transfer->paused = 0;
