@@ -40,6 +40,23 @@ describe("neap.fs", function()
     assert.are.same({ "file", "link" }, fs.list(folder.path))
   end)
 
+  it("replaces a file by one of the same owner, where it may", function()
+    local folder <close> = temporary_folder()
+    local function owner()
+      local info = fs.stat(folder.file)
+      return { info.uid, info.gid, info.mode }
+    end
+    fs.write(folder.file, "old", { mode = 416 })
+    neap.run({ "chown", "65534:65534", folder.file }) -- nobody but root can do that
+    local before = owner()
+    assert(fs.write(folder.file, "new"))
+    assert.are.same(before, owner())
+    assert(fs.write(folder.other, "other", { mode = 416 }))
+    assert(fs.copy(folder.other, folder.file))
+    assert.are.equal("other", fs.read(folder.file))
+    assert.are.same(before, owner())
+  end)
+
   it("leaves nothing half-written when there is no room", function()
     local folder <close> = temporary_folder()
     local script <close> = support.temporary_file([[

@@ -61,7 +61,7 @@ local Watch = {}
 function Fs.read(path) end
 
 ---Makes a file what is given, whole or not at all: until it is all there, `path` is as it was. The mode of a file that is there
----stays; one that may not be written is not replaced. A symbolic link is followed; what is no file (a device, a named
+---stays, and its owner and group where the system allows that; one that may not be written is not replaced. A symbolic link is followed; what is no file (a device, a named
 ---pipe) is written to as it is.
 ---@param path string
 ---@param bytes string

@@ -165,6 +165,14 @@ static int check_writable(const char *path) {
     return -errno;
 }
 
+/* What takes the place of another file is as that was, as far as the system lets us. A new owner costs it some bits of
+ * its mode, which comes last. */
+static void become_like(int fd, const struct stat *other) {
+    bool owned = fchown(fd, other->st_uid, other->st_gid) == 0 || fchown(fd, (uid_t)-1, other->st_gid) == 0;
+    (void)owned;
+    fchmod(fd, other->st_mode & 07777);
+}
+
 int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *draft) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
@@ -175,7 +183,7 @@ int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *dra
     if (code == UV_ENOENT) exists = false; /* it is gone meanwhile */
     draft->in_place = exists && !S_ISREG(info.st_mode);
     int fd = draft->in_place ? open_file(path, O_WRONLY, 0) : open_beside(draft->target, mode, draft->name);
-    if (fd >= 0 && exists && !draft->in_place) fchmod(fd, info.st_mode & 07777);
+    if (fd >= 0 && exists && !draft->in_place) become_like(fd, &info);
     return fd;
 }
 
