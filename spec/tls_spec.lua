@@ -528,10 +528,11 @@ describe("TLS", function()
   end)
 
   it("refuses options that make no sense", function()
-    for _, bad in ipairs({ false, 1, {}, { cert = 1 }, { cert = "x", nonsense = true }, { cert = "x", alpn = {} } }) do
+    for _, bad in ipairs({ false, 1, {}, { cert = 1 }, { cert = "x", nonsense = true }, { cert = "x", alpn = {} },
+      { cert = "x\0y" } }) do
       assert.has_error(function() neap.net.listen("127.0.0.1", 0, { tls = bad }) end)
     end
-    for _, bad in ipairs({ 1, { alpn = "h2" }, { verify = "no" } }) do
+    for _, bad in ipairs({ 1, { alpn = "h2" }, { verify = "no" }, { server_name = "localhost\0.elsewhere" } }) do
       assert.has_error(function() neap.net.connect("localhost", 1, { tls = bad }) end)
     end
   end)

@@ -45,6 +45,12 @@ local function of_type(kind) return function(value) return type(value) == kind o
 check.boolean, check.string, check.table = of_type("boolean"), of_type("string"), of_type("table")
 check.callable = of_type("function")
 
+--- What C takes for a string: a zero byte would be its end.
+function check.text(value)
+  if type(value) ~= "string" then return "string" end
+  return not value:find("\0", 1, true) or "string without zero bytes"
+end
+
 function check.count(value) return math.type(value) == "integer" and value > 0 or "a whole number, 1 or more" end
 
 function check.seconds(value)

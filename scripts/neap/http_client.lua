@@ -22,7 +22,8 @@ local function one_line(value)
 end
 
 local function is_auth(value)
-  return type(value) == "table" and type(value[1]) == "string" and type(value[2]) == "string" or "{ name, password }"
+  local two = type(value) == "table" and check.text(value[1]) == true and check.text(value[2]) == true
+  return two or "{ name, password }, strings without zero bytes,"
 end
 
 local function never(value) return value == false or "false" end
@@ -30,8 +31,8 @@ local function never(value) return value == false or "false" end
 local options_known = {
   headers = check.table, timeout = check.seconds, connect_timeout = check.seconds, stall_timeout = check.seconds,
   max_body = is_count, redirects = is_count, proxy = check.either(one_line, never), auth = is_auth,
-  verify = check.boolean, ca = check.string, cert = check.string, key = check.string, compressed = check.boolean,
-  to = check.either(check.string, check.callable), progress = check.callable,
+  verify = check.boolean, ca = check.text, cert = check.text, key = check.text, compressed = check.boolean,
+  to = check.either(check.text, check.callable), progress = check.callable,
 }
 
 --- Anything with a method `read`, as files and streams have it.
@@ -43,7 +44,7 @@ end
 
 local function is_body(value)
   if type(value) == "string" or type(value) == "function" or is_readable(value) then return true end
-  return type(value) == "table" and type(value.file) == "string" or "string, function, open file, or { file = path }"
+  return type(value) == "table" and check.text(value.file) == true or "string, function, open file, or { file = path }"
 end
 
 local function is_method(value)

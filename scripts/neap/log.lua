@@ -197,13 +197,13 @@ end
 local check_format = check.one_of("text", "json")
 
 local file_options = {
-  path = check.string, format = check_format, size = check.count, daily = check.boolean,
+  path = check.text, format = check_format, size = check.count, daily = check.boolean,
   keep = function(value) return math.type(value) == "integer" and value >= 0 or "a whole number, 0 or more" end,
 }
 
 local options_known = {
   level = check_level, format = check_format, stderr = check.boolean, colour = check.boolean,
-  file = check.either(check.string, check.table),
+  file = check.either(check.text, check.table),
   capacity = check.count, full = check.one_of("block", "drop"),
 }
 

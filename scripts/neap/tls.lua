@@ -19,7 +19,7 @@ local function list_of_protocols(value)
 end
 
 local known = {
-  ca = check.string, cert = check.string, key = check.string, verify = check.boolean, server_name = check.string,
+  ca = check.text, cert = check.text, key = check.text, verify = check.boolean, server_name = check.text,
   alpn = list_of_protocols,
 }
 
