@@ -14,7 +14,7 @@ local neap = {}
 
 ---Options of a request. Times are seconds.
 ---@class neap.HttpOptions
----@field headers? table<string, string|number|string[]> of the request
+---@field headers? table<string, string|number|string[]> of the request. Authorization and Cookie, and `auth`, are not for another host, port or scheme that a redirect leads to; others are sent there too
 ---@field timeout? number for all of it; by default as long as it takes
 ---@field connect_timeout? number for name, connection and TLS
 ---@field stall_timeout? number while nothing moves; what your own functions take does not count
@@ -170,7 +170,7 @@ local HttpWriter = {}
 ---threads may serve the port); or `listener`, one that you have made, and may have sent to several threads or processes. `tls`: as `neap.net.listen`; what a
 ---listener without TLS accepts is encrypted then, so that each of several processes serves it with TLS.
 ---
----Limits: `max_head` bytes of request line and headers (16 KiB; 64 KiB at most): more is refused with 431. `max_body` bytes (8 MiB): 413.
+---Limits: `max_head` bytes of request line and headers (16 KiB; 64 KiB at most), and 256 headers: more is refused with 431. `max_body` bytes (8 MiB): 413.
 ---`max_connections` at once: more wait to be accepted. In seconds: `head_timeout` (10) from the first byte of a request to the end of its
 ---headers, `body_timeout` (60) for its body: else 408; `idle_timeout` (60) between requests, `write_timeout` (60) for a response, or each of
 ---its pieces: else the connection is closed. What is no HTTP, or could be read in two ways, is refused with 400, a
