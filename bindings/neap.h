@@ -404,7 +404,9 @@ static inline void neap_config_init(struct neap_config *config) { neap_config_in
 NEAP_API const char *neap_config_check(const struct neap_config *config);
 
 /* Makes an engine; NULL config: as neap_config_init leaves one. neap_engine_free. NEAP_E_INVALID (neap_config_check
- * says why), NEAP_E_MEMORY, or what the system said. */
+ * says why), NEAP_E_MEMORY, or what the system said.
+ * Where standard input, output or error is closed, /dev/null is opened in its place: no other descriptor of the engine
+ * may have its number. */
 NEAP_API int neap_engine_new(const struct neap_config *config, struct neap_engine **engine);
 /* Ends all that runs in it, in order: nothing new starts, every task and thread is cancelled and its `<close>`
  * variables run; then all is given back. NULL: nothing. NEAP_E_TIMEOUT: some thread has not ended after five seconds,

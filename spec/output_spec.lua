@@ -235,6 +235,33 @@ describe("output that cannot be written", function()
     assert.are.same({ status = 0, stdout = "", stderr = "" }, run_into("&-", "local x = 1"))
   end)
 
+  it("does not go to what is opened, where there is no standard output, nor is that an end of the program", function()
+    local code = [[
+      local neap, file = require "neap", ...
+      assert(neap.fs.write(file, "a file"))
+      local opened = assert(neap.fs.open(file, "r+"))
+      local listener = assert(neap.net.listen("127.0.0.1", 0))
+      io.write("text")
+      io.stdout:flush()
+      io.stderr:write("text")
+      assert(not io.read())
+      assert(neap.run({ "cat", stdin = "x" }).stdout == "x")
+      assert(neap.thread(function() return neap.fs.read(file) end):join() == "a file")
+      opened:close()
+      listener:close() ]]
+    local script <close> = support.temporary_file(code)
+    local file <close> = support.temporary_file()
+    local module = "LUA_CPATH=" .. support.quote(os.getenv("LUA_CPATH") or "./build/?.so;;")
+    for _, program in ipairs({ support.quote(support.runner), ("env %s %s"):format(module, support.lua) }) do
+      for _, closed in ipairs({ "<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", "<&- >&- 2>&-" }) do
+        local command = ("%s %s %s %s"):format(program, script.path, file.path, closed)
+        local result = run_command("sh -c " .. support.quote(command))
+        assert.is_true(result.status <= 1, closed .. result.stderr) -- 1: it could not write
+        assert.are.equal("a file", support.read_file(file.path))
+      end
+    end
+  end)
+
   it("is told to who writes", function()
     local result = run_into("/dev/full", [[
       io.stdout:setvbuf("no")

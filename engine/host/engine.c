@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/standard.h"
 #include "core/ticket.h"
 #include "host/hub.h"
 #include "host/process.h"
@@ -22,6 +23,7 @@
 #include "sync/channel.h"
 
 int neap_engine_init(struct neap_engine *engine) {
+    neap_standard_fill();
     atomic_init(&engine->busy, 0);
     atomic_init(&engine->ids, 0);
     atomic_init(&engine->failures, 0);
