@@ -38,6 +38,15 @@ local endless = {
       end)
     end]],
   ["shields, one after the other"] = "while true do neap.shield(compute, 0.002) end",
+  ["waits in shields"] = [[
+    local queue = neap.queue()
+    while true do
+      neap.shield(function()
+        queue:put(1)
+        queue:get()
+      end)
+      compute(0.002)
+    end]],
   ["a scope whose tasks fail"] = [[
     while true do
       pcall(neap.scope, function(scope)
@@ -131,6 +140,28 @@ describe("timeout #preempt", function()
       print(all_noted, some_late)]])
   end)
 
+  it("leaves that time again at each deadline", function()
+    check("0\n", prelude .. [[
+      local large = {}
+      for i = 1, 20000 do large[i] = { i } end
+      local reader, writer = neap.pipe(false)
+      local unnoted = 0
+      for _ = 1, 20 do
+        neap.timeout(0.001, compute, 0.008) -- ends by itself, once it has been looked at
+        local noted = false
+        neap.timeout(0.002, function()
+          writer:send(large)
+          noted = true
+          loop()
+        end)
+        if reader:poll() then
+          reader:recv()
+          unnoted = unnoted + (noted and 0 or 1)
+        end
+      end
+      print(unnoted)]])
+  end)
+
   it("does not work where it could not be taken back: in a coroutine that was resumed past neap", function()
     local script <close> = support.temporary_file([[
       local resume = coroutine.resume
@@ -158,6 +189,57 @@ describe("timeout #preempt", function()
 end)
 
 describe("cancel #preempt", function()
+  -- To copy what it is takes longer than the time that a task gets to stop.
+  local make_large = [[
+    local function make_large()
+      local large = {}
+      for i = 1, 200000 do large[i] = { i } end
+      return large
+    end
+  ]]
+
+  it("leaves who has waited for something the time to take note of that, however long that takes to arrive", function()
+    check("true\n", prelude .. make_large .. [[
+      local reader, writer = neap.pipe(false)
+      local all_noted = true
+      for _ = 1, 3 do
+        local noted = false
+        local task = neap.spawn(function()
+          reader:recv()
+          noted = true
+          loop()
+        end)
+        neap.yield()
+        neap.thread(function()
+          writer:send(make_large())
+          task:cancel()
+        end)
+        task:wait()
+        all_noted = all_noted and noted
+      end
+      print(all_noted)]])
+  end)
+
+  it("leaves who has updated something the time to take note of that", function()
+    check("true\n200000\ntrue\n200000\n", prelude .. make_large .. [[
+      local large = make_large()
+      for _, shared in ipairs({ neap.dict(), neap.list({ 0 }) }) do
+        local noted = false
+        neap.spawn(function()
+          shared:update(1, function()
+            neap.yield()
+            compute(0.02) -- as long as it takes to be looked at after that
+            neap.current():cancel()
+            return large
+          end)
+          noted = true
+          loop()
+        end):wait()
+        print(noted)
+        print(#shared[1])
+      end]])
+  end)
+
   -- However long it has been computing before, with others waiting.
   it("leaves a task the time of two beats to wait, or to end", function()
     check("true\n", prelude .. [[

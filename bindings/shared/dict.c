@@ -11,6 +11,7 @@
 #include "bindings/handle/classes.h"
 #include "bindings/handle/remote.h"
 #include "bindings/shared/shared.h"
+#include "bindings/state/vm.h"
 #include "bindings/task/await.h"
 #include "core/error.h"
 #include "sync/dict.h"
@@ -357,6 +358,7 @@ static int updated(lua_State *L, int status, lua_KContext context) {
     (void)context;
     lua_copy(L, -1, 3);
     swap(L, check(L), NULL);
+    neap_slice_grant(&neap_vm_of(L)->slice);
     return 1;
 }
 

@@ -7,6 +7,7 @@
 #include "bindings/handle/classes.h"
 #include "bindings/handle/remote.h"
 #include "bindings/shared/shared.h"
+#include "bindings/state/vm.h"
 #include "bindings/task/await.h"
 #include "core/error.h"
 #include "sync/sequence.h"
@@ -306,6 +307,7 @@ static int updated(lua_State *L, int status, lua_KContext context) {
     if (lua_isnil(L, -1)) return luaL_error(L, "the function of an update returned nil: a list has no place for it");
     lua_copy(L, -1, 3);
     set(L);
+    neap_slice_grant(&neap_vm_of(L)->slice);
     return 1;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bindings/state/argument.h"
+#include "bindings/state/vm.h"
 
 enum neap_type neap_check_type(lua_State *L, int index) {
     luaL_Buffer text;
@@ -136,6 +137,7 @@ static int updated(lua_State *L, int status, lua_KContext context) {
         lua_pop(L, 2);
         call_update(L, type, at, updated);
     }
+    neap_slice_grant(&neap_vm_of(L)->slice);
     neap_scalar_push(L, type, new);
     return 1;
 }

@@ -107,11 +107,14 @@ static const struct neap_region *find_due(const struct neap_task *task, bool *wh
     return NULL;
 }
 
-bool neap_cancel_is_due(const struct neap_task *task) {
+const void *neap_cancel_due(const struct neap_task *task) {
     bool whole;
-    if (task->unwinding != 0) return false;
-    return find_due(task, &whole) != NULL || whole;
+    if (task->unwinding != 0) return NULL;
+    const struct neap_region *due = find_due(task, &whole);
+    return whole ? (const void *)task : due;
 }
+
+bool neap_cancel_is_due(const struct neap_task *task) { return neap_cancel_due(task) != NULL; }
 
 static bool is_over(const struct neap_region *region, int64_t now) {
     return region->own_deadline <= now && !region->cancelled;
@@ -191,6 +194,7 @@ void neap_region_enter(struct neap_task *task, struct neap_region *region) {
 }
 
 void neap_region_leave(struct neap_task *task, struct neap_region *region) {
+    neap_slice_forget(&neap_task_vm(task)->slice, region);
     if (task->regions != region) return; /* see GENERATORS */
     task->regions = region->outer;
     task->unwinding = region->unwinding;
@@ -259,7 +263,10 @@ static int leave_region(lua_State *L, int status, lua_KContext depth) {
     struct neap_region *region = lua_touserdata(L, 1);
     bool failed = status != LUA_OK && status != LUA_YIELD;
     neap_region_leave(task, region);
-    if (region->shield) neap_slice_look_again(L, task);
+    if (region->shield) {
+        neap_slice_grant(&neap_task_vm(task)->slice);
+        neap_slice_look_again(L, task);
+    }
     neap_cancel_leave(task, (uint16_t)depth, failed);
     if (!failed) return lua_gettop(L) - 2;
     if (!neap_cancel_is_error(L, -1)) return lua_error(L);

@@ -27,6 +27,8 @@ struct neap_region {
 void neap_cancel_check(lua_State *L, struct neap_task *task);
 /* Would neap_cancel_check raise? */
 bool neap_cancel_is_due(const struct neap_task *task);
+/* The region that was asked to stop and for which it would, or `task` itself; NULL: it would not. */
+const void *neap_cancel_due(const struct neap_task *task);
 /* The nearest deadline of the regions around the running code; NEAP_FOREVER. */
 static inline int64_t neap_cancel_deadline(const struct neap_task *task) {
     return task->regions == NULL ? INT64_MAX : task->regions->deadline;

@@ -10,13 +10,16 @@
  *             that a spare one does no harm, also to a program that we start; what it means by itself, urgent data on a
  *             socket, hardly anybody asks for, and who does gets it too.
  * BEATS       The handler counts the beats since the running task was resumed, and somebody wanted something of it.
- *             They are half a slice, or 5 ms, apart; a slice has passed after `patience`. A request to stop, or a
- *             deadline that has passed, is looked at STOP_BEATS after it came, also where slices are off. The handler
- *             only guesses whether there is anything to do; what takes more than reading a few words is left to the
- *             hook.
- * WAITS       that are served at once raise what is pending when they begin. What comes after that, and be it that one
- *             takes long (to encode a big table), must not cost the task what it has just received, or the note that
- *             it has sent: so the hook raises nothing until STOP_BEATS have passed without a wait.
+ *             They are half a slice, or 5 ms, apart; a slice has passed after `patience`. The handler only guesses
+ *             whether there is anything to do; what takes more than reading a few words is left to the hook. A request
+ *             to stop, or a deadline that has passed, is looked at from the first beat on, also where slices are off:
+ *             each wait that begins from now on raises it.
+ * GRACE       What has begun before must not cost the task what it has just received, or the note that it has sent,
+ *             however long that took (a big table is copied). So once the hook has seen the request, it raises that
+ *             only when GRACE more beats in a row have found code of Lua: each was followed by a call of the hook
+ *             before the next one came. What does or keeps something and has called the script in between (an update,
+ *             a shield) has them begin anew. Who is always found in long calls of C, or in short shields, is stopped
+ *             at the LAST_CALL all the same.
  * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while
  *                true do pcall(work) end`) has swallowed a few when the hook stays from then on, and raises at
  *                every instruction outside of `<close>` handlers: so the error climbs, from one protected call
@@ -56,7 +59,9 @@
 #include "host/engine.h"
 
 enum {
-    STOP_BEATS = 2,     /* before a request to stop is looked at; or `patience`, if that is less */
+    STOP_BEATS = 2,     /* before the loop must see that it is to stop; or `patience`, if that is less */
+    GRACE = 2,          /* beats */
+    LAST_CALL = 5,      /* of the hook since it has seen the request */
     SWALLOWED_MAX = 3,  /* cancellations raised by the hook before it stays */
     LONG_COUNT = 10000, /* instructions; see FOREIGN */
     BEAT_MAX_NS = 5 * NEAP_MILLISECOND,
@@ -112,23 +117,14 @@ static bool is_interrupted(const struct neap_vm *vm) {
 /* Must the loop have a turn, whatever waits for it? */
 static bool must_look_around(const struct neap_vm *vm) { return may_be_over(vm) || is_interrupted(vm); }
 
-static bool is_time_to_stop(const struct neap_slice *slice, int beats) {
-    return beats >= STOP_BEATS || beats >= slice->patience;
-}
-
 /* Has the running task had the time that it gets to stop by itself, at a wait? Who gives way more often than that has
  * been asked since it was resumed, at the latest. */
-static bool has_had_time(const struct neap_slice *slice) { return is_time_to_stop(slice, slice->stop_beats); }
-
-/* Has it been resumed, or has a wait been served, since the last beat? Each takes one of the budget. */
-static bool has_just_waited(const struct neap_vm *vm) {
-    return vm->slice.seen != vm->slice.turn || vm->slice.budget != vm->budget;
+static bool has_had_time(const struct neap_slice *slice) {
+    return slice->stop_beats >= STOP_BEATS || slice->stop_beats >= slice->patience;
 }
 
-/* Has it not waited for so long that it will not? See WAITS. */
-static bool does_not_wait(const struct neap_vm *vm) {
-    return !has_just_waited(vm) && is_time_to_stop(&vm->slice, vm->slice.quiet_beats);
-}
+/* Has it had time to take note of what it has done before? */
+static bool has_had_grace(const struct neap_slice *slice) { return slice->heard >= GRACE || slice->calls >= LAST_CALL; }
 
 /* Must the running task give way now? */
 static bool must_give_way(struct neap_vm *vm) {
@@ -217,15 +213,7 @@ static void count(volatile sig_atomic_t *beats) {
     if (*beats < INT_MAX) ++*beats;
 }
 
-static void start_anew(struct neap_slice *slice) { slice->beats = slice->stop_beats = slice->quiet_beats = 0; }
-
-static void count_quiet(struct neap_vm *vm) {
-    if (vm->budget == vm->slice.budget)
-        count(&vm->slice.quiet_beats);
-    else
-        vm->slice.quiet_beats = 0;
-    vm->slice.budget = vm->budget;
-}
+static void start_anew(struct neap_slice *slice) { slice->beats = slice->stop_beats = 0; }
 
 /* A beat, in the signal handler. */
 static void on_beat(struct neap_loop *loop) {
@@ -237,18 +225,17 @@ static void on_beat(struct neap_loop *loop) {
     loop->cut = 1;
     if (slice->seen != slice->turn || !(stop || share)) {
         slice->seen = slice->turn;
-        slice->budget = vm->budget;
         start_anew(slice);
         return;
     }
     count(&slice->beats);
-    count_quiet(vm);
+    count(&slice->unheard);
     if (stop)
         count(&slice->stop_beats);
     else
         slice->stop_beats = 0;
     if (vm->engine->overdue != NULL && is_overdue(vm, slice)) vm->engine->overdue(vm->engine);
-    if (L != NULL && ((stop && has_had_time(slice)) || (share && slice->beats >= slice->patience))) arm(vm, L);
+    if (L != NULL && (stop || (share && slice->beats >= slice->patience))) arm(vm, L);
 }
 
 /* --- taking it away --- */
@@ -305,10 +292,25 @@ static bool uses_force(const struct neap_vm *vm, const struct neap_task *task) {
     return vm->slice.hard_at != 0 && task->flags & NEAP_TASK_CANCELLED && neap_clock_now() >= vm->slice.hard_at;
 }
 
+/* The hook has been called. */
+static void hear(struct neap_slice *slice, const struct neap_task *task) {
+    const void *due = neap_cancel_due(task);
+    int beats = slice->unheard;
+    slice->unheard = 0;
+    if (slice->due != due || slice->due_turn != slice->turn) {
+        slice->due = due;
+        slice->due_turn = slice->turn;
+        slice->heard = slice->calls = 0;
+    } else if (beats > 0) {
+        slice->heard = beats == 1 ? slice->heard + 1 : 0;
+        slice->calls++;
+    }
+}
+
 /* Is a cancellation to be raised, here and now? */
 static bool must_stop(const struct neap_vm *vm, const struct neap_task *task) {
     if (uses_force(vm, task)) return true;
-    return neap_cancel_is_due(task) && ((has_had_time(&vm->slice) && does_not_wait(vm)) || swallows(task));
+    return neap_cancel_is_due(task) && (has_had_grace(&vm->slice) || swallows(task));
 }
 
 /* Raises the cancellation that is due; or any, by force. */
@@ -316,6 +318,7 @@ static void stop(lua_State *L, struct neap_vm *vm, struct neap_task *task) {
     bool force = uses_force(vm, task);
     if (task->swallowed < UINT8_MAX) task->swallowed++;
     start_anew(&vm->slice);
+    vm->slice.due = NULL;
     if (!swallows(task)) restore(&vm->slice, L);
     if (force) task->unwinding = 0;
     neap_cancel_check(L, task);
@@ -362,9 +365,10 @@ static void watch_returns(lua_State *L, struct neap_foreign_hook *foreign) {
 static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *foreign) {
     struct neap_task *task = vm->current;
     look_around(L, vm, task);
+    hear(&vm->slice, task);
     if (must_stop(vm, task)) stop(L, vm, task);
     note_shield(vm, task);
-    bool gives_way = must_give_way(vm), yields = gives_way && can_yield(L, task);
+    bool gives_way = !neap_cancel_is_due(task) && must_give_way(vm), yields = gives_way && can_yield(L, task);
     if (!is_pressed(task)) {
         if (gives_way && !yields)
             watch_returns(L, foreign);
@@ -381,10 +385,11 @@ static void act_on_task(lua_State *L, struct neap_vm *vm, struct neap_foreign_ho
 /* Regions are stopped here as in a task: bodies of timeouts and scopes. */
 static void act_outside(lua_State *L, struct neap_vm *vm) {
     neap_cancel_expire(vm->root);
+    hear(&vm->slice, vm->root);
     if (must_stop(vm, vm->root)) stop(L, vm, vm->root);
     note_shield(vm, vm->root);
     if (!is_pressed(vm->root)) restore(&vm->slice, L);
-    if (!neap_vm_may_turn(vm) || !must_give_way(vm)) return;
+    if (neap_cancel_is_due(vm->root) || !neap_vm_may_turn(vm) || !must_give_way(vm)) return;
     start_anew(&vm->slice);
     neap_loop_give_way(&vm->loop);
 }
@@ -393,11 +398,12 @@ static void act(lua_State *L, struct neap_vm *vm, struct neap_foreign_hook *fore
     vm->slice.armed = 1; /* it may have been left on a coroutine that goes on now */
     if (L != (vm->running != NULL ? vm->running : vm->main) || in_finaliser(L)) {
         restore(&vm->slice, L);
-    } else if (vm->current == vm->root) {
-        act_outside(L, vm);
-    } else {
-        act_on_task(L, vm, foreign);
+        return;
     }
+    if (vm->current == vm->root)
+        act_outside(L, vm);
+    else
+        act_on_task(L, vm, foreign);
 }
 
 /* Was the foreign hook replaced by lua_sethook while a beat interrupted that? Then ours stands with its mask. */

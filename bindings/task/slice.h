@@ -29,12 +29,15 @@ struct neap_slice {
     int64_t hard_at;        /* deadline after which tasks are stopped by force; 0: not asked to stop */
     volatile uint32_t turn; /* resumes of tasks so far */
     uint32_t seen;          /* turn at the last beat. Handler only */
-    uint32_t budget;        /* of the vm, at the last beat */
-    /* During the present resume: since somebody wanted something of the task, since it is to stop, since it waited. */
-    volatile sig_atomic_t beats, stop_beats, quiet_beats;
-    volatile sig_atomic_t armed; /* some coroutine may carry our hook; cleared by neap_slice_settle */
-    bool pulsing;                /* the pulse has been started from here */
-    bool preempted;              /* the running task is just being put back: joins the late ones */
+    /* During the present resume: since somebody wanted something of the task, since it is to stop. */
+    volatile sig_atomic_t beats, stop_beats;
+    volatile sig_atomic_t unheard; /* beats since the hook was called, or more; see GRACE */
+    const void *due;               /* what the hook has seen: a region or the task that is to stop; NULL: neither */
+    uint32_t due_turn;             /* turn at that time */
+    int heard, calls;              /* of the hook since: in a row after one beat each, and all that followed a beat */
+    volatile sig_atomic_t armed;   /* some coroutine may carry our hook; cleared by neap_slice_settle */
+    bool pulsing;                  /* the pulse has been started from here */
+    bool preempted;                /* the running task is just being put back: joins the late ones */
     struct neap_foreign_hook foreign[NEAP_FOREIGN_HOOKS];
 };
 
@@ -54,6 +57,13 @@ static inline void neap_slice_start(struct neap_vm *vm, const struct neap_slice 
 
 /* Every task was asked to stop: what has not ended some seconds from now is stopped by force. */
 void neap_slice_stop(struct neap_vm *vm);
+
+/* The running task has done something that it must have the time to take note of: see GRACE. */
+static inline void neap_slice_grant(struct neap_slice *slice) { slice->unheard = 2; /* not in a row */ }
+/* The region is left: another may come to be at its address. */
+static inline void neap_slice_forget(struct neap_slice *slice, const void *region) {
+    if (slice->due == region) slice->due = 0;
+}
 
 /* A shield of the running task has ended: if it has long been asked to stop, that is looked at at once. So a loop that
  * spends nearly all of its time inside shields is stopped, too. */
