@@ -227,6 +227,17 @@ describe("race", function()
     assert.is_true(neap.race({ first, second }))
   end)
 
+  it("cancels none, or returns what the first returned, whenever it is cancelled", function()
+    local never = neap.channel()
+    trial.cancel_at_each_instruction(function(call)
+      local first, second = neap.spawn(neap.yield), neap.spawn({ quiet = true }, never.recv, never)
+      local won, err = call(neap.race, { first, second })
+      if not won then assert.is_true(neap.is_cancelled(err)) end
+      assert.are.equal(not won, second:cancel())
+      first:join()
+    end)
+  end)
+
   it("refuses an empty list", function()
     local ok, message = pcall(neap.race, {})
     assert.is_false(ok)

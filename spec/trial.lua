@@ -31,6 +31,46 @@ function trial.it_of_each_kind(name, test)
   end
 end
 
+--- Calls test(call) again and again. In the n-th round `call` is pcall in a task of its own, which is cancelled before
+-- its n-th instruction; the last one is the round in which none of these tasks gets so far.
+function trial.cancel_at_each_instruction(test)
+  local number, reached = 0, true
+  while reached do
+    number, reached = number + 1, false
+    test(function(fn, ...)
+      local results
+      neap.spawn(function(...)
+        local task, left = neap.current(), number
+        debug.sethook(function()
+          left = left - 1
+          if left > 0 then return end
+          debug.sethook()
+          reached = true
+          task:cancel()
+        end, "", 1)
+        results = table.pack(pcall(fn, ...))
+        debug.sethook()
+      end, ...):wait()
+      return table.unpack(results, 1, results.n)
+    end)
+  end
+end
+
+--- Takes all that an iterator gives, through `call` of cancel_at_each_instruction: whenever that is cancelled, it goes
+-- on without it.
+function trial.take_all(call, iterate)
+  local all = {}
+  while true do
+    local taken, value = call(iterate)
+    if not taken then
+      assert.is_true(neap.is_cancelled(value))
+      value = iterate()
+    end
+    if value == nil then return all end
+    all[#all + 1] = value
+  end
+end
+
 --- Calls fn(...), which must raise something whose text matches the pattern. Returns what it has raised.
 function trial.raises(pattern, fn, ...)
   local ok, err = pcall(fn, ...)

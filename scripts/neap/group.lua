@@ -39,7 +39,7 @@ function neap.race(list, timeout)
   if not ended then return nil, message, code end
   local winner = handles[watch:next()]
   for _, handle in ipairs(handles) do handle:cancel("lost a race") end -- of no effect on what has ended
-  return winner:join()
+  return neap.shield(winner.join, winner) -- it has been won: a cancellation has come too late
 end
 
 local conditions = { all = "all", first = "first", first_error = "failure" }
