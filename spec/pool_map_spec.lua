@@ -431,6 +431,17 @@ for _, name in ipairs({ "imap", "imap_unordered" }) do
       return results
     end
 
+    it("loses no result when the one who asks for it is cancelled, and goes on", function()
+      local pool <close> = neap.pool(2)
+      trial.cancel_at_each_instruction(function(call)
+        local iterate, _, _, closing <close> = -- luacheck: ignore
+          pool[name](pool, function(x) return x * x end, numbers(5), { chunksize = 2 })
+        local results = trial.take_all(call, iterate)
+        if name == "imap_unordered" then table.sort(results) end
+        assert.are.same(squares(1, 5), results)
+      end)
+    end)
+
     it_of_each_kind("gives all results", function(new)
       local pool <close> = new(2)
       for _, count in ipairs({ 0, 1, 2, 50 }) do

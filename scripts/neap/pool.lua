@@ -578,7 +578,8 @@ local function imap(pool, ordered, name, fn, source, options, control)
     if not index or stream.closed then return false end
     local chunk = table.remove(stream.chunks, index)
     stream.room:release()
-    results, errors = take(chunk.future, chunk.first, chunk.count, stream.collect)
+    -- what has ended need not be waited for, and has been taken: a cancellation is for the next wait
+    results, errors = neap.shield(take, chunk.future, chunk.first, chunk.count, stream.collect)
     first, count, at = chunk.first, chunk.count, 0
     if bar then bar:add(count) end
     return true
