@@ -1,6 +1,7 @@
 local neap = require "neap"
 local grid = require "spec.grid"
 local support = require "spec.support"
+local trial = require "spec.trial"
 
 local assert, describe, it = assert, describe, it
 local fs = neap.fs
@@ -124,6 +125,16 @@ describe("neap.fs", function()
     local found = {}
     for path, kind in fs.walk(folder.path) do found[#found + 1] = path:sub(#folder.path + 2) .. " " .. kind end
     assert.are.same({ "last file", "one folder", "one/file file", "one/round link", "one/two folder" }, found)
+  end)
+
+  it("leaves nothing out when the one who walks is cancelled, and goes on", function()
+    local folder <close> = temporary_folder()
+    fs.mkdir(folder["one/two"], { parents = true })
+    fs.write(folder["one/two/file"], "")
+    local expected = { folder.one, folder["one/two"], folder["one/two/file"] }
+    trial.cancel_at_each_instruction(function(call)
+      assert.are.same(expected, trial.take_all(call, fs.walk(folder.path)))
+    end)
   end)
 
   it("makes folders, with their parents when asked", function()

@@ -140,13 +140,16 @@ function fs.walk(path)
   local stack = { first }
   return function()
     while stack[1] do
-      local entry = table.remove(stack[#stack])
+      local entries = stack[#stack]
+      local entry = entries[#entries]
       if not entry then
         stack[#stack] = nil
       else
         local entry_path, kind = entry[1], entry[2]
         -- a folder that cannot be listed, or has gone meanwhile, is told of and has nothing in it
-        stack[#stack + 1] = kind == "folder" and entries_of(entry_path) or nil
+        local inner = kind == "folder" and entries_of(entry_path) or nil
+        entries[#entries] = nil -- not before: the waiting may be cancelled
+        stack[#stack + 1] = inner
         return entry_path, kind
       end
     end
