@@ -60,6 +60,19 @@ describe("a loop over neap.progress", function()
     end
   end)
 
+  it("counts each once, also when the one who waits for the next is cancelled, and goes on", function()
+    assert.are.equal("a b 1/2\n", items_of [[
+      local source = neap.channel(2)
+      local bar <close> = neap.progress(source, { total = 2 })
+      local function next_item() return bar() end
+      assert(not neap.timeout(0, next_item))
+      source:send("a")
+      seen[1] = bar()
+      for _ = 1, 3 do assert(not neap.timeout(0, next_item)) end
+      source:send("b")
+      seen[2], seen[3] = bar(), tostring(bar):match("%d/%d") ]])
+  end)
+
   it("gets the items of shared lists and arrays", function()
     assert.are.equal("a b 7 8\n", items_of [[
       for item in neap.progress(neap.list({ "a", "b" })) do seen[#seen + 1] = item end

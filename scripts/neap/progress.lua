@@ -118,7 +118,7 @@ local function walk_through(source, state, control, closing)
 end
 
 local function pass(bar, walk, item, ...)
-  walk.control = item
+  walk.control, walk.begun = item, true
   if item == nil then bar:close() end
   return item, ...
 end
@@ -128,7 +128,7 @@ function class:__call()
   local walk = walks[self]
   if not walk then return nil end
   if walk.begun then advance(self.counts, 1) end
-  walk.begun = true
+  walk.begun = false -- where it is to be waited for, and that is cancelled, this one counts already
   return pass(self, walk, walk.iterator(walk.state, walk.control))
 end
 
