@@ -143,6 +143,21 @@ describe("a body that is read in pieces", function()
     assert.are.equal("0", curl(server, {}).stdout)
   end)
 
+  it("is called for once, also when the one who reads it is cancelled, and goes on", function()
+    local server <close> = serve({ stream = true, handler = function(request)
+      for _ = 1, 3 do
+        if neap.timeout(0, request.read, request) then return "too early" end
+      end
+      return request:read("all")
+    end })
+    local stream <close> = connect(server)
+    stream:write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+    assert.are.equal("HTTP/1.1 100 Continue", (stream:read("line", 60)))
+    assert.are.equal("", (stream:read("line")))
+    stream:write("text")
+    assert.are.equal("text", read_response(stream).body)
+  end)
+
   it("is not called for in the middle of a response", function()
     local server <close> = serve({ stream = true, handler = function(request)
       local writer <close> = request:respond()

@@ -55,7 +55,9 @@ local function call_for_body(connection)
   if not connection.waits then return end
   connection.waits = false
   if writer and writer.begun then return end
-  connection.stream:write("HTTP/1.1 100 Continue\r\n\r\n", connection.server.write_timeout)
+  -- whole, and be it that who reads is cancelled: who goes on reading does not call for it again
+  neap.shield(connection.stream.write, connection.stream, "HTTP/1.1 100 Continue\r\n\r\n",
+    connection.server.write_timeout)
 end
 
 function Request:read(what, timeout)
