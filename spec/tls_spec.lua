@@ -356,6 +356,17 @@ describe("TLS", function()
       assert.are.same({ nil, "timeout" }, { stream, code })
     end)
 
+    it("that it is closed, to the other side, when the handshake is cancelled", function()
+      local listener <close> = assert(neap.net.listen("127.0.0.1", 0))
+      local _, port = listener:address()
+      local waiter = neap.spawn(neap.net.connect, "127.0.0.1", port, { tls = trusting() })
+      local stream <close> = assert(listener:accept())
+      assert(stream:read("some", 60)) -- what a client says first
+      waiter:cancel()
+      grid.assert_cancelled(waiter)
+      assert.are.equal("closed", (select(3, stream:read("some", 60))))
+    end)
+
     it("that the other side has gone, to who writes, and not by a signal", function()
       local near, far = connected()
       far:close()

@@ -122,8 +122,8 @@ function Net.connect(host, port, options) end
 ---@since 0.1
 function Net.listen(host, port, options) end
 
----Goes over to TLS in the middle of a conversation, as SMTP's STARTTLS does, and makes the handshake. A stream for which that fails is
----closed. What the other side has sent before must have been read.
+---Goes over to TLS in the middle of a conversation, as SMTP's STARTTLS does, and makes the handshake. A stream for which that fails, or
+---is cancelled, is closed. What the other side has sent before must have been read.
 ---
 ---Options: those of TLS; `server`: this side is the server; `timeout`. A client that verifies says in `server_name` who the server should be.
 ---@param stream neap.Stream

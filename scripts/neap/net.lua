@@ -66,8 +66,13 @@ local function tls_option(value)
   return tls.option(value)
 end
 
+local Undoing = { __close = function(undoing, problem)
+  if problem ~= nil then undoing.stream:close() end
+end }
+
 --- Makes a new stream one that speaks TLS, or closes it. `name` is whom a client wants to talk to.
 local function secure(stream, context, name, timeout)
+  local undoing <close> = setmetatable({ stream = stream }, Undoing) -- luacheck: ignore
   local ok, message, code = internal.tls.secure(stream, context, name)
   if ok then ok, message, code = stream:handshake(timeout) end
   if ok then return stream end
