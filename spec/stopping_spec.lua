@@ -220,6 +220,22 @@ describe("cancel #preempt", function()
       print(all_noted)]])
   end)
 
+  it("leaves who has taken something out of a dict or list the time to take note of that", function()
+    check("true\ntrue\n", prelude .. make_large .. [[
+      local large = make_large()
+      for _, shared in ipairs({ neap.dict({ large }), neap.list({ large }) }) do
+        local noted = false
+        neap.spawn(function()
+          local take = shared.remove or shared.pop
+          neap.current():cancel()
+          take(shared, 1)
+          noted = true
+          loop()
+        end):wait()
+        print(noted and #shared == 0)
+      end]])
+  end)
+
   it("leaves who has updated something the time to take note of that", function()
     check("true\n200000\ntrue\n200000\n", prelude .. make_large .. [[
       local large = make_large()

@@ -317,6 +317,7 @@ static int take(lua_State *L) {
     }
     if (swap(L, dict, &old) == NEAP_BUSY) return await_turn(L, dict, take);
     neap_decode_take(L, &old);
+    neap_slice_grant(&neap_vm_of(L)->slice);
     return 1;
 }
 

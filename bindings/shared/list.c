@@ -215,6 +215,7 @@ static int push_taken(lua_State *L, int code, struct neap_message *value) {
     if (code == NEAP_RANGE && index == 0) return neap_push_code(L, NEAP_EMPTY);
     if (!is_done(L, list, index, code)) return await_turn(L, list, 0, take);
     neap_decode_take(L, value);
+    neap_slice_grant(&neap_vm_of(L)->slice);
     return 1;
 }
 

@@ -17,9 +17,9 @@
  * GRACE       What has begun before must not cost the task what it has just received, or the note that it has sent,
  *             however long that took (a big table is copied). So once the hook has seen the request, it raises that
  *             only when GRACE more beats in a row have found code of Lua: each was followed by a call of the hook
- *             before the next one came. What does or keeps something and has called the script in between (an update,
- *             a shield) has them begin anew. Who is always found in long calls of C, or in short shields, is stopped
- *             at the LAST_CALL all the same.
+ *             before the next one came. What takes something away without a wait, or has called the script before it
+ *             changes or returns something (an update, a shield), has them begin anew. Who is always found in long
+ *             calls of C, or in short shields, is stopped at the LAST_CALL all the same.
  * THE HOOK    1. raises the cancellation that is due, and counts such raises. Code that catches them (`while
  *                true do pcall(work) end`) has swallowed a few when the hook stays from then on, and raises at
  *                every instruction outside of `<close>` handlers: so the error climbs, from one protected call
