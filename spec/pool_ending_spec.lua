@@ -27,6 +27,17 @@ describe("a worker that dies", function()
     raises("cancelled", victim.result, victim)
     assert.are.equal("alive", next_one:result())
   end)
+
+  it_of_each_kind("by its own hand before it has done anything, like those that take its place, breaks the pool",
+    function(new)
+      local pool = new { workers = 1, initializer = function()
+        neap.current():cancel("no use")
+        neap.yield()
+      end }
+      local future = pool:submit(print)
+      raises("cancelled: no use", future.result, future)
+      assert.is_true(pool:join())
+    end)
 end)
 
 describe("work that cancels its own task", function()

@@ -82,7 +82,7 @@ local function bury(pool, crew, index)
   -- killed through its handle: that is no failure of its own, but costs its work what any other death does
   if status == "cancelled" and not neap.is_cancelled(err) then status = "failed" end
   engine.bury(pool, number, status, err, handle:traceback())
-  return status == "failed" and err or nil
+  return status ~= "done" and err or nil
 end
 
 --- A worker has ended: another takes its place, if there is work for one. Workers that all die before they have done
