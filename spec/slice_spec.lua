@@ -52,6 +52,22 @@ describe("time slices #preempt", function()
       print(ticks == 20 and "ticked" or ticks)]])
   end)
 
+  it("let a deep recursion come to its end beside others, also where Lua cannot yield", function()
+    check("stack overflow\tstack overflow\tstack overflow\n", [[
+      local function deep() return 1 + deep() end
+      local function describe(ok, err) return not ok and err:match("stack overflow$") end
+      local function compare() return error(describe(pcall(deep)), 0) end
+      neap.timer({ daemon = true }, 3600, print)
+      local alone = neap.spawn(function() return describe(pcall(deep)) end):join()
+      local done = false
+      local other = neap.spawn(function() while not done do end end)
+      local beside = neap.spawn(function() return describe(pcall(deep)) end):join()
+      local _, below = neap.spawn(function() return pcall(table.sort, { 1, 2 }, compare) end):join()
+      done = true
+      other:join()
+      print(alone, beside, below)]])
+  end)
+
   it("let messages of another thread through", function()
     check("4950\n", [[
       local channel, busy = neap.channel(10), true

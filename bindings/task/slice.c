@@ -168,6 +168,13 @@ static void set_to_act(lua_State *L, struct neap_foreign_hook *foreign) {
         set_hook(L, foreign, foreign->mask | LUA_MASKCOUNT, 1);
 }
 
+/* Our hook stands, with this mask: does it do already what it is to? Setting it touches each frame of the coroutine. In
+ * a deep recursion that takes longer than a beat: done at every beat it would leave the recursion no time to go on. */
+static bool is_set(const struct neap_vm *vm, int mask, int count) {
+    if (mask & LUA_MASKCOUNT) return count == 1;
+    return mask == LUA_MASKRET && !may_have_to_stop(vm, vm->current);
+}
+
 static void arm(struct neap_vm *vm, lua_State *L) {
     struct neap_slice *slice = &vm->slice;
     struct neap_foreign_hook *foreign = find_foreign(slice, L);
@@ -187,7 +194,7 @@ static void arm(struct neap_vm *vm, lua_State *L) {
         foreign = NULL;
     }
     slice->armed = 1;
-    set_to_act(L, foreign);
+    if (hook != on_hook || !is_set(vm, mask, count)) set_to_act(L, foreign);
 }
 
 void neap_slice_look_again(lua_State *L, const struct neap_task *task) {
