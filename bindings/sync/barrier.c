@@ -69,6 +69,7 @@ static void push_action_or_copy(lua_State *L, int index, struct neap_object *bar
         fetch_action(L, proxy);
     else
         neap_decode(L, &((struct neap_barrier *)barrier)->action);
+    if (lua_isnil(L, -1)) luaL_error(L, "the action of this barrier could not be sent");
     lua_pushvalue(L, -1);
     set_action(L, index);
 }
@@ -90,23 +91,44 @@ int neap_barrier_open(lua_State *L) {
     return 1;
 }
 
+/* Protected: (barrier, message). */
+static int encode_action(lua_State *L) {
+    struct neap_message *message = lua_touserdata(L, 2);
+    push_action(L, 1);
+    neap_encode(L, lua_gettop(L), message, "action");
+    return 0;
+}
+
+/* What the action mentions is shared with it: other barriers, too, whose actions may mention this one. If it cannot be
+ * sent itself after all, such a one still has it, and may come to another thread. No finaliser may run meanwhile: it
+ * would send what has no action yet. */
+static void encode_departing(lua_State *L, int index, struct neap_barrier *barrier, struct neap_message *message) {
+    unsigned refs = atomic_load_explicit(&barrier->object.refs, memory_order_relaxed);
+    bool collects = lua_gc(L, LUA_GCISRUNNING);
+    lua_gc(L, LUA_GCSTOP);
+    lua_pushcfunction(L, encode_action);
+    lua_pushvalue(L, index);
+    lua_pushlightuserdata(L, message);
+    barrier->departing = true;
+    int status = lua_pcall(L, 2, 0, 0);
+    barrier->departing = false;
+    if (collects) lua_gc(L, LUA_GCRESTART);
+    if (status == LUA_OK) return;
+    if (atomic_load_explicit(&barrier->object.refs, memory_order_relaxed) > refs) neap_object_share(&barrier->object);
+    lua_error(L);
+}
+
 static struct neap_object *travel(lua_State *L, int index) {
     struct neap_barrier *barrier = (struct neap_barrier *)neap_box_test(L, index, NEAP_HANDLE_BARRIER);
-    if (barrier->object.shared) return neap_object_ref(&barrier->object);
+    if (barrier->object.shared || barrier->departing) return neap_object_ref(&barrier->object);
     index = lua_absindex(L, index);
     luaL_checkstack(L, 5, "handles");
     neap_box_register(L, index, &barrier->object);
     struct neap_message action;
     neap_message_clear(&action);
-    push_action(L, index);
-    if (barrier->acts) neap_encode(L, lua_gettop(L), &action, "action");
-    lua_pop(L, 1);
-    if (barrier->object.shared) { /* a finaliser has sent it meanwhile */
-        neap_message_fini(&action);
-    } else {
-        neap_message_move(&barrier->action, &action);
-        neap_object_share(&barrier->object);
-    }
+    if (barrier->acts) encode_departing(L, index, barrier, &action);
+    neap_message_move(&barrier->action, &action);
+    neap_object_share(&barrier->object);
     return neap_object_ref(&barrier->object);
 }
 

@@ -14,6 +14,7 @@ local Barrier = {}
 
 ---Makes a barrier. The last one to come calls the action, before anybody goes on; in another thread than the one that
 ---made the barrier it is a copy.
+---It may mention the barrier, which is then freed with the process only, once it has been sent.
 ---
 ---```lua
 ---local rounds = 0

@@ -228,6 +228,7 @@ struct neap_barrier *neap_barrier_new(uint32_t parties, bool acts) {
     atomic_init(&barrier->waiting, 0);
     atomic_init(&barrier->broken, false);
     neap_message_clear(&barrier->action);
+    barrier->departing = false;
     return barrier;
 }
 

@@ -42,6 +42,7 @@ struct neap_barrier {
     _Atomic uint32_t waiting;   /* links in both lists. Written under the guard */
     _Atomic bool broken;        /* written under the guard */
     struct neap_message action; /* for the bindings: what is to be run. Written before the object is shared */
+    bool departing;             /* likewise: the action is being encoded, and may mention the barrier */
 };
 
 /* One reference; NULL: no memory. */
