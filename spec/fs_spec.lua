@@ -347,6 +347,28 @@ describe("an open file", function()
     os.remove(path)
   end)
 
+  it("is closed also while a write goes on that was cancelled, which is done all the same", function()
+    local folder <close> = temporary_folder()
+    local size = 2 ^ 18 | 0 -- more than a pipe takes
+    assert(neap.run({ "mkfifo", folder.pipe }).code == 0)
+    for _ = 1, 2 do
+      local outside = assert(fs.open(folder.pipe, "r+"))
+      local reader <close> = assert(fs.open(folder.pipe))
+      local writer = neap.spawn({ quiet = true }, function()
+        local file <close> = outside
+        file:write(("x"):rep(size))
+      end)
+      neap.sleep(0)
+      assert.has_error(function() outside:close() end, "another task reads or writes this file")
+      writer:cancel()
+      assert.is_true(neap.is_cancelled(select(2, pcall(writer.join, writer))))
+      assert.is_true(outside:is_closed())
+      assert.is_true(outside:close())
+      assert.has_error(function() outside:write("y") end, "the file is closed")
+      assert.are.equal(size, #reader:read("all"))
+    end
+  end)
+
   it("is closed with the variable that holds it", function()
     local folder <close> = temporary_folder()
     local outside = opened(folder, "x")

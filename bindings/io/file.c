@@ -4,7 +4,7 @@
  *            larger than what is asked for, since the next read will ask for more.
  * CANCELLED  A transfer that is under way in the pool goes on, and keeps the file; its turn ends when it does.
  *            So it is the transfer that ends the turn and brings what was read to the inbox, not the task,
- *            which may be gone: nothing is lost. */
+ *            which may be gone: nothing is lost. It does not keep the file from being closed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ struct transfer {
 
 static struct neap_file *check(lua_State *L) {
     struct neap_file *file = (struct neap_file *)neap_box_check(L, SELF, NEAP_HANDLE_FILE);
-    if (file->fd < 0) luaL_error(L, "the file is closed");
+    if (neap_file_is_closed(file)) luaL_error(L, "the file is closed");
     return file;
 }
 
@@ -196,6 +196,7 @@ static struct transfer *push_transfer(lua_State *L, struct neap_file *file, size
     transfer->file = (struct neap_file *)neap_object_ref(&file->object);
     transfer->size = size;
     transfer->place = file->place;
+    file->waiting = &transfer->offload.waiting;
     return transfer;
 }
 
@@ -403,20 +404,21 @@ static int file_seek(lua_State *L) {
 /* file:close(); also __close */
 static int file_close(lua_State *L) {
     struct neap_file *file = (struct neap_file *)neap_box_check(L, SELF, NEAP_HANDLE_FILE);
-    if (file->fd >= 0 && file->busy) return luaL_error(L, "another task reads or writes this file");
-    int code = neap_file_close(file);
+    if (!neap_file_is_closed(file) && !neap_file_is_free(file))
+        return luaL_error(L, "another task reads or writes this file");
+    int code = neap_file_is_closed(file) ? 0 : neap_file_close(file);
     if (code != 0) return neap_push_code(L, code);
     lua_pushboolean(L, 1);
     return 1;
 }
 
 static int file_is_closed(lua_State *L) {
-    lua_pushboolean(L, ((struct neap_file *)neap_box_check(L, SELF, NEAP_HANDLE_FILE))->fd < 0);
+    lua_pushboolean(L, neap_file_is_closed((struct neap_file *)neap_box_check(L, SELF, NEAP_HANDLE_FILE)));
     return 1;
 }
 
 static void describe(struct neap_object *object, char *text, size_t size) {
-    snprintf(text, size, "%s", ((struct neap_file *)object)->fd < 0 ? "closed" : "open");
+    snprintf(text, size, "%s", neap_file_is_closed((struct neap_file *)object) ? "closed" : "open");
 }
 
 static const luaL_Reg methods[] = {{"read", file_read},           {"lines", file_lines}, {"write", file_write},

@@ -252,7 +252,8 @@ function File:sync() end
 ---@since 0.1
 function File:seek(whence, offset) end
 
----Closes it. Raises while another task reads or writes. Closing it again does nothing.
+---Closes it. Raises while another task reads or writes; what was cancelled and still goes on does not keep it from being closed,
+---and ends well. Closing it again does nothing.
 ---@return true?
 ---@return string? message
 ---@return string? code what the system could not write

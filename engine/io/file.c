@@ -20,7 +20,7 @@ struct neap_file *neap_file_new(int fd, bool appends) {
     return file;
 }
 
-int neap_file_close(struct neap_file *file) {
+static int shut(struct neap_file *file) {
     struct neap_batch batch = {NULL, NULL};
     int fd = file->fd;
     if (fd < 0) return 0;
@@ -31,6 +31,20 @@ int neap_file_close(struct neap_file *file) {
     return close(fd) == 0 ? 0 : -errno;
 }
 
+bool neap_file_is_free(const struct neap_file *file) {
+    if (!file->busy) return true;
+    return file->waiting != NULL && neap_list_is_empty(file->waiting) && neap_list_is_empty(&file->turns);
+}
+
+int neap_file_close(struct neap_file *file) {
+    NEAP_ASSERT(neap_file_is_free(file), "nobody uses what is closed");
+    if (!file->busy) return shut(file);
+    file->closes = true;
+    return 0;
+}
+
+bool neap_file_is_closed(const struct neap_file *file) { return file->fd < 0 || file->closes; }
+
 bool neap_file_begin(struct neap_file *file) {
     if (file->busy) return false;
     file->busy = true;
@@ -40,6 +54,8 @@ bool neap_file_begin(struct neap_file *file) {
 void neap_file_end(struct neap_file *file) {
     struct neap_batch batch = {NULL, NULL};
     NEAP_ASSERT(file->busy, "who ends a turn has it");
+    file->waiting = NULL;
+    if (file->closes) shut(file);
     struct neap_link *next = neap_waiters_claim(&file->turns);
     file->busy = next != NULL;
     if (next == NULL) return;
@@ -62,7 +78,7 @@ static void enlist(struct neap_object *object, struct neap_link *link) {
 
 static void destroy(struct neap_object *object) {
     struct neap_file *file = (struct neap_file *)object;
-    neap_file_close(file);
+    shut(file);
     neap_free(file);
 }
 
