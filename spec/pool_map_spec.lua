@@ -391,6 +391,9 @@ for _, name in ipairs({ "map", "starmap", "map_async", "imap", "imap_unordered" 
       refuses("channel", neap.channel(1))
       refuses("userdata", io.stdout)
       refuses("number", 3)
+      for _, length in ipairs({ 2.5, "x", false }) do
+        refuses("a table whose length is no integer", setmetatable({}, { __len = function() return length end }))
+      end
       assert.are.equal(0, pool:stats().submitted)
     end)
 

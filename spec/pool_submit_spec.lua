@@ -248,6 +248,8 @@ describe("pool:apply_async", function()
     raises(message, pool.apply_async, pool, print, 1)
     message = "bad argument #2 to 'apply_async' %(list of arguments expected, got a table with the key 'a'%)"
     raises(message, pool.apply_async, pool, print, { 1, a = 2 })
+    message = "bad argument #2 to 'apply_async' %(list of arguments expected, got a table whose length is no integer%)"
+    raises(message, pool.apply_async, pool, print, setmetatable({}, { __len = function() end }))
     raises("too many results to unpack$", pool.apply_async, pool, print, { n = math.maxinteger })
     message = "bad argument #3 to 'apply_async' %(function expected, got number%)"
     raises(message, pool.apply_async, pool, print, {}, 1)

@@ -21,11 +21,14 @@ local function check_self(pool, level, name)
   error(("calling '%s' on bad self (pool expected, got %s)"):format(name, type(pool)), level + 1)
 end
 
+local no_length = "a table whose length is no integer" -- its metatable says so
+
 --- How many arguments are in the table; nil, and what it is instead, if it is no list of them. One with a metatable is
 -- asked.
 local function count_arguments(args)
-  if getmetatable(args) then return math.tointeger(args.n) or #args end
-  return engine.count_arguments(args)
+  if not getmetatable(args) then return engine.count_arguments(args) end
+  local count = math.tointeger(args.n) or math.tointeger(#args)
+  return count, not count and no_length or nil
 end
 
 local function arguments(value)
@@ -230,9 +233,11 @@ end
 
 local function refuse_list(name, instead) refuse(2, name, "list expected, got " .. instead) end
 
+--- Returns how many items it has.
 local function check_list(name, list)
   local instead = engine.why_no_list(list)
   if instead then refuse_list(name, instead) end
+  return math.tointeger(#list) or refuse_list(name, no_length)
 end
 
 --- Begins a series: a to-be-closed value. Until it is closed the pool takes what is submitted, though it is closed.
@@ -242,9 +247,9 @@ local function begin_series(pool, level)
   error(("%s is closed: it takes no more work"):format(tostring(pool):match("^pool: (.*) %(")), level + 1)
 end
 
---- The items of what is no plain table, and how many.
-local function read_items(list)
-  local items, count = {}, #list
+--- The `count` items of what is no plain table, and how many they are by now.
+local function read_items(list, count)
+  local items = {}
   for at = 1, count do
     items[at] = list[at]
     if items[at] == nil and type(list) == "userdata" then return items, at - 1 end -- others have made it shorter
@@ -259,8 +264,7 @@ local function copy(name, list)
   if type(list) == "table" and not getmetatable(list) then
     items, count = list, #list
   else
-    check_list(name, list)
-    items, count = read_items(list)
+    items, count = read_items(list, check_list(name, list))
   end
   local copied, plain = engine.copy(items, count)
   if not copied then refuse_list(name, plain) end
@@ -558,7 +562,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
   if type(source) == "function" and type(options) ~= "table" then state, options = options, nil end
   local is_iterator = type(source) == "function"
   check_call(pool, name, fn)
-  if not is_iterator then check_list(name, source) end
+  local total = not is_iterator and check_list(name, source) or nil
   options = check.options(options, map_options, 3, name)
   local stream = {
     pool = pool, fn = fn, size = options.chunksize or 1, collect = options.collect,
@@ -569,7 +573,7 @@ local function imap(pool, ordered, name, fn, source, options, control)
   }
   local feeder = internal.spawn_surely({ name = name, daemon = true, quiet = true }, run_feeder, stream)
   local closer = setmetatable({ feeder = feeder, stream = stream }, closing)
-  local bar = options.progress and new_bar(not is_iterator and #source or nil) or nil
+  local bar = options.progress and new_bar(total) or nil
   local results, errors, first, count, at = {}, nil, 0, 0, 0
   local turn = neap.lock() -- several tasks may ask
 
