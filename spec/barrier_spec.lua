@@ -227,6 +227,10 @@ describe("barrier", function()
 
   it("refuses what is no number of parties and what is no action", function()
     for _, bad in ipairs({ 0, -1, 1.5, "x", {} }) do assert.has_error(function() neap.barrier(bad) end) end
+    for _, bad in ipairs({ 0, 1 << 31 }) do
+      local _, message = pcall(neap.barrier, bad)
+      assert.is_truthy(message:find("1 to 2147483647 parties expected", 1, true))
+    end
     assert.has_error(function() neap.barrier() end)
     assert.has_error(function() neap.barrier(2, "print") end)
   end)

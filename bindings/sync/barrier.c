@@ -78,7 +78,7 @@ static void push_action_or_copy(lua_State *L, int index, struct neap_object *bar
 int neap_barrier_open(lua_State *L) {
     lua_Integer parties = neap_argument_integer(L, 1);
     bool acts = !lua_isnoneornil(L, 2);
-    neap_argument_check(L, parties >= 1 && parties <= INT32_MAX, 1, "at least one party");
+    neap_argument_check(L, parties >= 1 && parties <= INT32_MAX, 1, "1 to 2147483647 parties expected");
     if (acts) neap_argument_type(L, 2, LUA_TFUNCTION);
     struct neap_box *box = neap_box_new(L, NEAP_HANDLE_BARRIER, sizeof *box, 0);
     if (acts) {
