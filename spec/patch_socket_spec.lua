@@ -312,6 +312,36 @@ invalid timeout mode
     print(waiter:join())
   ]], "cancelled\nnil\tclosed\n")
 
+  runs("a receive that is cancelled has taken nothing", [[
+    local socket = require "socket"
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local host, port = listener:getsockname()
+    local client = assert(socket.connect(host, port))
+    local peer = listener:accept()
+    local function be_cancelled(...)
+      local cancelled = neap.spawn(client.receive, client, ...)
+      neap.sleep(0.001)
+      cancelled:cancel()
+      cancelled:wait()
+    end
+    for _, part in ipairs({ "one", " ", "line\nan" }) do
+      be_cancelled()
+      peer:send(part)
+    end
+    print(client:receive("*l", "this is "))
+    be_cancelled(10)
+    be_cancelled("*a")
+    print(client:receive(1))
+    peer:send("d another\r\nthe rest\n")
+    be_cancelled(100)
+    print(client:receive())
+    print(client:receive(2), client:receive(5, "123"))
+    peer:close()
+    print(client:receive("*a"))
+    print(client:receive("*a"))
+  ]], "this is one line\tnil\tnil\na\tnil\tnil\nnd another\tnil\tnil\nth\t123e \tnil\tnil\n" ..
+    "rest\n\tnil\tnil\nnil\tclosed\t\n")
+
   it("outside of tasks a socket blocks as ever, also one that tasks have used", function()
     local result = run_plain [[
       neap.patch_all()

@@ -15,7 +15,7 @@ local can_wait, poll, wait_for = patch.can_wait, patch.poll, patch.wait
 local READ, WRITE = 1, 2
 
 --- By socket: { block =, total = } as settimeout was asked for; `armed`: it is non-blocking now; fd, and the polls of
--- it by direction, made when they are needed.
+-- it by direction, made when they are needed; `kept`: bytes that a receive had taken when it was cancelled.
 local states = setmetatable({}, { __mode = "k" })
 
 local classes = {
@@ -179,6 +179,34 @@ methods.receivefrom = repeated("receivefrom", READ)
 methods.sendto = repeated("sendto", WRITE)
 methods.dohandshake = repeated("dohandshake", READ)
 
+--- Was all asked for, and is what has come, so many bytes, all there was?
+local function is_all(pattern, problem, size, prefixed)
+  return problem == "closed" and size > prefixed and tostring(pattern):sub(1, 2) == "*a"
+end
+
+--- Leaves what has come to the next one when this one is cancelled.
+local Taking = { __close = function(taking, problem)
+  if problem ~= nil then taking.state.kept = table.concat(taking.parts):sub(taking.prefixed + 1) end
+end }
+
+--- What the bytes that are kept and the prefix are enough for; nil: for nothing.
+local function take_kept(state, pattern, prefix)
+  local kept, count = state.kept, tonumber(pattern)
+  local size, rest
+  if count then
+    size = math.max(0, count - #prefix)
+    rest = size + 1
+  elseif tostring(pattern):sub(1, 2) == "*l" then
+    size = (kept:find("\n", 1, true) or #kept + 2) - 1
+    rest = size + 2
+  end
+  if not size or size > #kept then return nil end
+  state.kept = rest <= #kept and kept:sub(rest) or nil
+  local taken = kept:sub(1, size)
+  if not count then taken = taken:gsub("\r", "") end
+  return prefix .. taken
+end
+
 --- Of streams and packets. What a stream has given before the time is over is kept, and only the rest is asked for.
 function methods.receive(original)
   local receive = original.receive
@@ -186,6 +214,7 @@ function methods.receive(original)
   --- Three results, as the original has. `prefixed`: so many of the bytes of `first` did not come from the socket.
   local function go_on(sock, state, started, pattern, problem, first, prefixed)
     local count, parts, size = tonumber(pattern), { first }, #first
+    local taking <close> = setmetatable({ state = state, parts = parts, prefixed = prefixed }, Taking) -- luacheck: ignore
     while true do
       local ready, why = wait(original, sock, state, READ, started, problem)
       if not ready then return nil, why, table.concat(parts) end
@@ -194,14 +223,19 @@ function methods.receive(original)
       parts[#parts + 1] = whole or part
       size = size + #parts[#parts]
       if whole then return table.concat(parts), nil, nil end
-      if problem == "closed" and size > prefixed and not count and pattern:sub(1, 2) == "*a" then
-        return table.concat(parts), nil, nil -- all there was
-      end
+      if is_all(pattern, problem, size, prefixed) then return table.concat(parts), nil, nil end
       if not would_block(problem) then return nil, problem, table.concat(parts) end
     end
   end
 
   return function(sock, pattern, prefix, ...)
+    local known, prefixed = states[sock], #tostring(prefix or "")
+    if known and known.kept then
+      prefix = tostring(prefix or "")
+      local taken = take_kept(known, pattern or "*l", prefix)
+      if taken then return taken, nil, nil end
+      prefix, known.kept = prefix .. known.kept, nil
+    end
     if not can_wait() then
       disarm(original, sock)
       return receive(sock, pattern, prefix, ...)
@@ -209,8 +243,9 @@ function methods.receive(original)
     if original.receivefrom then return persist(original, "receive", READ, sock, pattern) end
     local state, started = arm(original, sock), neap.now()
     local whole, problem, part = receive(sock, pattern, prefix, ...)
+    if is_all(pattern, problem, #(part or ""), prefixed) then return part, nil, nil end
     if whole or not would_block(problem) then return whole, problem, part end
-    return go_on(sock, state, started, pattern or "*l", problem, part, #tostring(prefix or ""))
+    return go_on(sock, state, started, pattern or "*l", problem, part, prefixed)
   end
 end
 
