@@ -211,4 +211,24 @@ describe("a body that is read in pieces", function()
     ask(server, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n")
     assert.are.same(table.pack(nil, "the body is too large", 413), seen)
   end)
+
+  it("is nothing more once it was refused, and the connection ends", function()
+    local seen, count = {}, 0
+    local server <close> = serve({ stream = true, max_body = 10, handler = function(request)
+      count = count + 1
+      for _ = 1, 8 do seen[#seen + 1] = table.pack(request:read("all")) end
+      return "hello"
+    end })
+    for status, size in pairs({ [400] = "zz", [413] = "b" }) do
+      local stream <close> = connect(server)
+      stream:write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" .. size ..
+        "\r\n01234567890\r\n3\r\nabc\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+      assert.are.equal("hello", read_response(stream).body)
+      assert.is_nil(stream:read("some"))
+      assert.are.equal(8, #seen)
+      for _, result in ipairs(seen) do assert.are.same({ nil, status }, { result[1], result[3] }) end
+      seen = {}
+    end
+    assert.are.equal(2, count)
+  end)
 end)

@@ -221,25 +221,15 @@ void neap_http_request_take_head(struct neap_http_request *request, struct neap_
 
 /* --- the body --- */
 
-static bool copy(struct neap_inbox *body, const char *at, size_t size) {
-    while (size > 0) {
-        size_t room;
-        char *bytes = neap_inbox_room(body, size, &room);
-        if (bytes == NULL) return false;
-        if (room > size) room = size;
-        memcpy(bytes, at, room);
-        neap_inbox_put(body, room);
-        at += room;
-        size -= room;
-    }
-    return true;
-}
-
 /* Moves data, of which there are some. */
 static int take_data(struct neap_http_request *request, struct neap_inbox *inbox, struct neap_inbox *body) {
-    size_t size = neap_inbox_size(inbox);
+    size_t room, size = neap_inbox_size(inbox);
     if (size > request->left) size = (size_t)request->left;
-    if (!copy(body, neap_inbox_peek(inbox), size)) return NEAP_NOMEM;
+    char *bytes = neap_inbox_room(body, size, &room);
+    if (bytes == NULL) return NEAP_NOMEM;
+    if (size > room) size = room;
+    memcpy(bytes, neap_inbox_peek(inbox), size);
+    neap_inbox_put(body, size);
     neap_inbox_take(inbox, size);
     request->left -= size;
     if (request->left == 0 && !(request->parser.flags & F_CHUNKED)) request->phase = NEAP_HTTP_DONE;
@@ -250,6 +240,7 @@ static int take_framing(struct neap_http_request *request, struct neap_inbox *in
     size_t used;
     int code = neap_http_chunks_next(&request->chunks, neap_inbox_peek(inbox), neap_inbox_size(inbox), &used);
     neap_inbox_take(inbox, used);
+    if (code > 0) request->code = code; /* what stands behind it is nothing any more */
     if (code != 0) return code;
     request->left = request->chunks.size;
     if (request->chunks.place == NEAP_HTTP_CHUNKS_END) request->phase = NEAP_HTTP_DONE;
@@ -257,6 +248,7 @@ static int take_framing(struct neap_http_request *request, struct neap_inbox *in
 }
 
 int neap_http_request_parse_body(struct neap_http_request *request, struct neap_inbox *inbox, struct neap_inbox *body) {
+    if (request->code != 0) return request->code;
     while (request->phase != NEAP_HTTP_DONE) {
         if (neap_inbox_size(inbox) == 0) return UV_EAGAIN;
         int code = request->left > 0 ? take_data(request, inbox, body) : take_framing(request, inbox);

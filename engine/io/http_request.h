@@ -42,7 +42,7 @@ struct neap_http_request {
     bool in_value;                  /* the bytes looked at last were of a value */
     bool keeps_alive;               /* the client wants the connection for more requests */
     const char *base;               /* where the head begins; while the parser runs on it */
-    int code;                       /* why we have stopped the parser: NEAP_NOMEM, or a status; 0 */
+    int code;                       /* why it goes on no more: a status; in a head also NEAP_NOMEM; 0 */
 };
 
 /* Ready for the first request. Takes no memory. */

@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
@@ -234,12 +235,37 @@ static void what_stands_between_chunks_is_limited(void **state) {
     assert_int_equal(refusal_of_chunks(bytes), HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
 }
 
+static void what_was_refused_stays_refused(void **state) {
+    (void)state;
+    assert_int_equal(refusal_of_chunks("q\r\n3\r\nabc\r\n0\r\n\r\n"), HTTP_STATUS_BAD_REQUEST);
+    for (int i = 0; i < 10; i++) assert_int_equal(parse_body(), HTTP_STATUS_BAD_REQUEST);
+    assert_int_equal(refusal_of_chunks("fff\r\nabc"), HTTP_STATUS_PAYLOAD_TOO_LARGE);
+    for (int i = 0; i < 10; i++) assert_int_equal(parse_body(), HTTP_STATUS_PAYLOAD_TOO_LARGE);
+    assert_body("");
+}
+
 static void memory_that_is_refused_is_told(void **state) {
     (void)state;
     come(get, sizeof get - 1);
     neap_memory_fail_after(0);
     assert_int_equal(neap_http_request_parse_head(&request, &inbox), NEAP_NOMEM);
     neap_memory_fail_after(-1);
+}
+
+static void no_part_of_a_body_comes_twice_when_memory_was_refused(void **state) {
+    enum { SIZE = 600 * 1000 };
+    char *bytes = calloc(1, SIZE);
+    (void)state;
+    neap_http_request_init(&request, HEAD_MAX, SIZE);
+    assert_int_equal(parse("PUT / HTTP/1.0\r\nContent-Length: 600000\r\n\r\n"), 0);
+    neap_http_request_take_head(&request, &inbox);
+    come(bytes, SIZE);
+    neap_memory_fail_after(1);
+    assert_int_equal(parse_body(), NEAP_NOMEM);
+    neap_memory_fail_after(-1);
+    assert_int_equal(parse_body(), 0);
+    assert_int_equal(neap_inbox_size(&body), SIZE);
+    free(bytes);
 }
 
 int main(void) {
@@ -253,7 +279,9 @@ int main(void) {
         PARSING(a_line_of_a_head_ends_where_everybody_sees_it),
         PARSING(chunks_are_read_to_the_letter),
         PARSING(what_stands_between_chunks_is_limited),
+        PARSING(what_was_refused_stays_refused),
         PARSING(memory_that_is_refused_is_told),
+        PARSING(no_part_of_a_body_comes_twice_when_memory_was_refused),
     };
     return run_once(tests);
 }
