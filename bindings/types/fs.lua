@@ -146,7 +146,8 @@ function Fs.remove(path, options) end
 ---@since 0.1
 function Fs.rename(from, to) end
 
----Copies the bytes and mode of a file; what has the new name is replaced, whole or not at all, as by `write`.
+---Copies the bytes and mode of a file, but not that it runs as its owner or group; what has the new name is replaced, whole or not
+---at all, as by `write`.
 ---@param from string
 ---@param to string
 ---@return true?

@@ -165,15 +165,20 @@ static int check_writable(const char *path) {
     return -errno;
 }
 
-/* What takes the place of another file is as that was, as far as the system lets us. A new owner costs it some bits of
- * its mode, which comes last. */
-static void become_like(int fd, const struct stat *other) {
-    bool owned = fchown(fd, other->st_uid, other->st_gid) == 0 || fchown(fd, (uid_t)-1, other->st_gid) == 0;
-    (void)owned;
-    fchmod(fd, other->st_mode & 07777);
+/* What takes the place of the file `path` has its owner, group and `kept` bits of its mode, as far as the system lets
+ * us. A new owner costs it some of these, so they come last; those by which it runs as its owner go with that one. */
+static void become_like(int fd, const char *path, mode_t kept) {
+    struct stat other;
+    if (stat(path, &other) != 0) return;
+    bool owned = fchown(fd, other.st_uid, other.st_gid) == 0;
+    bool grouped = owned || fchown(fd, (uid_t)-1, other.st_gid) == 0;
+    if (!owned) kept &= ~(mode_t)S_ISUID;
+    if (!grouped) kept &= ~(mode_t)S_ISGID;
+    fchmod(fd, other.st_mode & kept);
 }
 
-int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *draft) {
+/* `mode`: of a new file; of one that is there, `kept` bits stay. */
+static int begin_draft(const char *path, mode_t mode, mode_t kept, struct neap_files_draft *draft) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
     int code = find_target(path, draft->target);
@@ -182,9 +187,14 @@ int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *dra
     if (code != 0 && code != UV_ENOENT) return code;
     if (code == UV_ENOENT) exists = false; /* it is gone meanwhile */
     draft->in_place = exists && !S_ISREG(info.st_mode);
-    int fd = draft->in_place ? open_file(path, O_WRONLY, 0) : open_beside(draft->target, mode, draft->name);
-    if (fd >= 0 && exists && !draft->in_place) become_like(fd, &info);
+    if (draft->in_place) return open_file(path, O_WRONLY, 0);
+    int fd = open_beside(draft->target, exists ? mode & 0600 : mode, draft->name); /* nobody else opens it too soon */
+    if (fd >= 0 && exists) become_like(fd, draft->target, kept);
     return fd;
+}
+
+int neap_files_draft(const char *path, mode_t mode, struct neap_files_draft *draft) {
+    return begin_draft(path, mode, 07777, draft);
 }
 
 /* Ends what neap_files_draft has begun: `code` says how the writing to `fd` went. */
@@ -220,7 +230,7 @@ static int copy_bytes(int from, int to) {
 
 static int copy_to(const char *to, int source, mode_t mode) {
     struct neap_files_draft draft;
-    int target = neap_files_draft(to, mode, &draft);
+    int target = begin_draft(to, mode, 0, &draft);
     if (target < 0) return target;
     if (!draft.in_place) fchmod(target, mode);
     return put_draft(&draft, target, copy_bytes(source, target));
@@ -231,7 +241,7 @@ int neap_files_copy(const char *from, const char *to) {
     int source = open_file(from, O_RDONLY, 0);
     if (source < 0) return source;
     int code = fstat(source, &info) != 0 ? -errno : S_ISDIR(info.st_mode) ? UV_EISDIR : 0;
-    if (code == 0) code = copy_to(to, source, info.st_mode & 07777);
+    if (code == 0) code = copy_to(to, source, info.st_mode & 0777); /* not as whom it runs */
     close(source);
     return code;
 }

@@ -41,7 +41,7 @@ int neap_files_mkdir(const char *path, mode_t mode, bool parents);
 int neap_files_remove(const char *path, bool recursive);
 /* Replaces what has the new name. */
 int neap_files_rename(const char *from, const char *to);
-/* A file, its bytes and mode, whole or not at all. */
+/* A file, its bytes and mode (but no set-user-ID), whole or not at all. */
 int neap_files_copy(const char *from, const char *to);
 /* The path of the file that `path` leads to. */
 int neap_files_resolve(const char *path, struct neap_files_bytes *bytes);
