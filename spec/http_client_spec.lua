@@ -101,6 +101,9 @@ describe("an HTTP request", function()
     for _, password in ipairs({ "pass/word", "pass?w@rd", "p#", "/", "/word", "pass/wo:rd/" }) do
       assert_told("http://127.0.0.1:1", "http://" .. "me:" .. password .. "@127.0.0.1:1")
     end
+    for _, scheme in ipairs({ "", "http:/", "http:\\\\", "http:///" }) do
+      assert_told(scheme .. "127.0.0.1:1/a", scheme .. "me:secret@127.0.0.1:1/a")
+    end
     for _, asked in ipairs({ "http://[::1]:1/a@b", "http://[::1:1/a@b", "http://127.0.0.1:1/a:b@c" }) do
       assert_told(asked, asked)
     end

@@ -317,12 +317,15 @@ local function answer_of(transfer, options)
   return { status = status, reason = reason, headers = headers, body = body, url = url }
 end
 
---- A password with a slash in it makes its first part stand where a port should.
+--- libcurl makes do with one slash, or without a scheme. A password with a slash in it makes its first part stand where
+-- a port should.
 local function without_password(url)
-  local short, found = url:gsub("//[^/?#]*@", "//", 1)
-  local port = found == 0 and url:match("//[^/?#]*:([^/?#%]]*)[/?#][^@]*@")
-  if not port or port:find("^%d+$") then return short end
-  return (url:gsub("//.*@", "//", 1))
+  local scheme = url:match("^%a[%w+.-]*:[/\\]+") or url:match("^[/\\]*")
+  local rest = url:sub(#scheme + 1)
+  local short, found = rest:gsub("^[^/?#]*@", "", 1)
+  local port = found == 0 and rest:match("^[^/?#]*:([^/?#%]]*)[/?#][^@]*@")
+  if port and not port:find("^%d+$") then short = rest:gsub("^.*@", "") end
+  return scheme .. short
 end
 
 --- nil, message, code: the message says what was asked for, without a password.
