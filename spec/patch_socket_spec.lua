@@ -329,6 +329,10 @@ invalid timeout mode
       peer:send(part)
     end
     print(client:receive("*l", "this is "))
+    peer:send("d\r")
+    be_cancelled(9)
+    peer:send("\nan")
+    print(client:receive())
     be_cancelled(10)
     be_cancelled("*a")
     print(client:receive(1))
@@ -339,7 +343,7 @@ invalid timeout mode
     peer:close()
     print(client:receive("*a"))
     print(client:receive("*a"))
-  ]], "this is one line\tnil\tnil\na\tnil\tnil\nnd another\tnil\tnil\nth\t123e \tnil\tnil\n" ..
+  ]], "this is one line\tnil\tnil\nand\tnil\tnil\na\tnil\tnil\nnd another\tnil\tnil\nth\t123e \tnil\tnil\n" ..
     "rest\n\tnil\tnil\nnil\tclosed\t\n")
 
   it("outside of tasks a socket blocks as ever, also one that tasks have used", function()

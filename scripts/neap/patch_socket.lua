@@ -189,6 +189,8 @@ local Taking = { __close = function(taking, problem)
   if problem ~= nil then taking.state.kept = table.concat(taking.parts):sub(taking.prefixed + 1) end
 end }
 
+local function is_line(pattern) return tostring(pattern):sub(1, 2) == "*l" end
+
 --- What the bytes that are kept and the prefix are enough for; nil: for nothing.
 local function take_kept(state, pattern, prefix)
   local kept, count = state.kept, tonumber(pattern)
@@ -196,7 +198,7 @@ local function take_kept(state, pattern, prefix)
   if count then
     size = math.max(0, count - #prefix)
     rest = size + 1
-  elseif tostring(pattern):sub(1, 2) == "*l" then
+  elseif is_line(pattern) then
     size = (kept:find("\n", 1, true) or #kept + 2) - 1
     rest = size + 2
   end
@@ -231,10 +233,11 @@ function methods.receive(original)
   return function(sock, pattern, prefix, ...)
     local known, prefixed = states[sock], #tostring(prefix or "")
     if known and known.kept then
-      prefix = tostring(prefix or "")
-      local taken = take_kept(known, pattern or "*l", prefix)
+      pattern, prefix = pattern or "*l", tostring(prefix or "")
+      local taken = take_kept(known, pattern, prefix)
       if taken then return taken, nil, nil end
-      prefix, known.kept = prefix .. known.kept, nil
+      local kept = is_line(pattern) and known.kept:gsub("\r", "") or known.kept
+      prefix, known.kept = prefix .. kept, nil
     end
     if not can_wait() then
       disarm(original, sock)
