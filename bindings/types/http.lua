@@ -221,7 +221,7 @@ function HttpServer:wait(timeout) end
 ---@param timeout? number by default the server's `body_timeout`
 ---@return string?
 ---@return string? message
----@return string|integer? code "closed" (it has ended), "timeout", "ECONNRESET"; or 413, 400: too large, malformed
+---@return string|integer? code "closed" (it has ended), "timeout", "ECONNRESET"; or 413, 400, 431: too large, malformed, too much between its chunks
 ---@since 0.1
 function HttpRequest:read(what, timeout) end
 
