@@ -152,6 +152,7 @@ static int set_identity(SSL_CTX *ssl, const struct neap_tls_options *options, ch
     if (lib->SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) != 1 ||
         lib->SSL_CTX_check_private_key(ssl) != 1)
         return refuse_because(problem, options->key, "the key", asked ? "it is encrypted" : reason());
+    lib->SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL); /* nobody asks any more */
     return 0;
 }
 
