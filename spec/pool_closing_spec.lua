@@ -244,6 +244,65 @@ describe("workers of a closed pool are let go", function()
     end
   end)
 
+  it_of_each_kind("though who has begun an iterator in another process waits for something else", function(new)
+    local pool, lock = new(1), neap.lock()
+    local begun = neap.event()
+    lock:acquire()
+    local other = neap.process(function(p, l, b)
+      local results, count = p:imap(math.abs, { 1, 2, 3, 4, 5, 6, 7 }), 0
+      b:set()
+      l:acquire()
+      for _ in results do count = count + 1 end
+      return count
+    end, pool, lock, begun)
+    begun:wait()
+    pool:join()
+    lock:release()
+    assert.are.equal(7, (other:join()))
+  end)
+
+  it_of_each_kind("though who has begun an iterator in another process waits for something else", function(new)
+    local pool, lock = new(1), neap.lock()
+    local begun = neap.event()
+    lock:acquire()
+    local other = neap.process(function(p, l, b)
+      local results, count = p:imap(math.abs, { 1, 2, 3, 4, 5, 6, 7 }), 0
+      b:set()
+      l:acquire()
+      for _ in results do count = count + 1 end
+      return count
+    end, pool, lock, begun)
+    begun:wait()
+    pool:join()
+    lock:release()
+    assert.are.equal(7, (other:join()))
+  end)
+
+  it("also where another process begins many while who has begun others there waits for something else", function()
+    local pool, lock, begun = neap.pool(1), neap.lock(), neap.event()
+    lock:acquire()
+    local other = neap.process(function(p, l, b)
+      local neap = require "neap" -- luacheck: ignore
+      local function begin_many()
+        for _ = 1, 10 do p:imap(math.abs, { 1 }) end
+      end
+      local waiting = neap.spawn(function()
+        begin_many()
+        l:acquire()
+      end)
+      for _ = 1, 20 do
+        begin_many()
+        collectgarbage()
+      end
+      b:set()
+      waiting:join()
+    end, pool, lock, begun)
+    begun:wait()
+    pool:join()
+    lock:release()
+    other:join()
+  end)
+
   it_of_each_kind("when the process that goes on has been killed", function(new)
     local pool = new(1)
     local begun = neap.event()

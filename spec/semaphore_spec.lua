@@ -112,6 +112,27 @@ for _, kind in ipairs({ "semaphore", "bounded_semaphore" }) do
       assert.are.equal(2, semaphore:value())
     end)
 
+    it("gets a permit back from another process, though who took it waits for something else there", function()
+      local semaphore, lock, released = neap[kind](1), neap.lock(), neap.event()
+      lock:acquire()
+      local other = neap.process(function(s, l, r)
+        local neap = require "neap" -- luacheck: ignore
+        local permit
+        local task = neap.spawn(function()
+          permit = s:guard()
+          l:acquire()
+        end)
+        while not permit do neap.yield() end
+        permit:release()
+        r:set()
+        task:join()
+      end, semaphore, lock, released)
+      released:wait()
+      assert.is_true((semaphore:acquire()))
+      lock:release()
+      other:join()
+    end)
+
     it("serves those that wait in the order of their coming", function()
       local semaphore, order, tasks = neap[kind](1), {}, {}
       semaphore:acquire()

@@ -5,7 +5,7 @@
  * PASSING     What an object that is a proxy itself does not know, whoever it stands for is asked, with a call of ours;
  *             that one's answer is passed back.
  * ASIDES      In whose name something waits here, his list of holds is whose who serves that wait (ONE THREAD in
- *             delegate.c). A permit that comes back by itself, from a finaliser over there, may come just then:
+ *             delegate.c). A turn that comes back by itself, from a finaliser over there, may come just then:
  *             that call is put aside until the wait is over. Only what is told is: a task that waits for an
  *             answer does nothing else. */
 #include "host/calling.h"

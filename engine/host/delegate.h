@@ -21,16 +21,16 @@ struct neap_delegate {
  * Any thread; it lasts as long as the session. */
 struct neap_delegate *neap_delegate_find(struct neap_session *session, uint64_t id, bool make);
 
-/* Makes a hold of `object`, known by `number`, in the name of `delegate` (NULL: nobody's). 0, and it is in *hold and
- * stays the session's; NEAP_NOMEM; NEAP_BROKEN: the number is taken. */
-int neap_delegate_add_hold(struct neap_session *session, struct neap_delegate *delegate, uint64_t number,
+/* Makes a hold of `object`, known by `number`, in the name of *delegate; NULL: in that of one of its own, which is
+ * there afterwards. 0, and it is in *hold and stays the session's; NEAP_NOMEM; NEAP_BROKEN: the number is taken. */
+int neap_delegate_add_hold(struct neap_session *session, struct neap_delegate **delegate, uint64_t number,
                            struct neap_object *object, struct neap_hold **hold);
-/* Nothing is held by it: frees it. */
+/* Nothing is held by it: frees it, and a delegate of its own. */
 void neap_delegate_drop_hold(struct neap_session *session, uint64_t number);
 /* What is held by it goes back, and it is freed. Harmless when there is none of that number.
  * By who may touch its delegate's list. */
 void neap_delegate_give_back(struct neap_session *session, uint64_t number);
-/* In whose name it is; NULL: nobody's, or there is none of that number. */
+/* In whose name it is; NULL: there is none of that number. */
 struct neap_delegate *neap_delegate_of_hold(struct neap_session *session, uint64_t number);
 
 /* The session has ended: what is held by those in whose name nothing is under way is abandoned. */

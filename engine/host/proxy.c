@@ -119,12 +119,13 @@ static bool is_lock(const struct neap_proxy *proxy) {
     return kind == NEAP_KIND_LOCK || kind == NEAP_KIND_RLOCK || kind == NEAP_KIND_RWLOCK;
 }
 
-static bool is_owned(const struct neap_proxy *proxy, const struct neap_link *link) {
+/* Permits and series are not: see BY ITSELF in delegate.c. */
+static bool is_owned(const struct neap_proxy *proxy) {
     switch (neap_proxy_kind(proxy)) {
         case NEAP_KIND_DICT:
         case NEAP_KIND_LIST:
         case NEAP_KIND_BARRIER: return true;
-        default: return is_lock(proxy) || is_holding(link);
+        default: return is_lock(proxy);
     }
 }
 
@@ -136,7 +137,7 @@ static void enlisted(struct neap_object *object, struct neap_link *link) {
     }
     uint64_t id = link->request;
     neap_ahead_asks(proxy, link);
-    int code = neap_request_send(&proxy->import, link, is_owned(proxy, link));
+    int code = neap_request_send(&proxy->import, link, is_owned(proxy));
     if (code != 0 && code != NEAP_BROKEN) neap_request_fail(proxy->import.session, id, code);
 }
 

@@ -252,7 +252,7 @@ static void finish(struct neap_serving *serving) {
     bool orphan = delegate != NULL && neap_calling_release(session, delegate);
     bool given = link->result == 0 && gives(serving);
     /* Nothing is held, and over there the same number may soon be that of another. */
-    if (serving->hold != 0 && link->result != 0) neap_delegate_drop_hold(session, serving->hold);
+    if (serving->hold != 0 && link->result != 0 && !orphan) neap_delegate_drop_hold(session, serving->hold);
     int code = answer_wait(session, serving->id, link);
     if (serving->lender != NULL && link->result == 0) neap_lender_served(serving->lender);
     if (serving->creditor != NULL && link->result == 0) neap_creditor_served(serving->creditor);
@@ -269,9 +269,9 @@ static void give_up(struct neap_serving *serving) {
     struct neap_session *session = serving->session;
     struct neap_delegate *delegate = serving->delegate;
     bool orphan = delegate != NULL && neap_calling_release(session, delegate);
-    if (serving->link.hold != NULL) neap_delegate_drop_hold(session, serving->hold);
-    leave(serving);
     if (orphan) neap_owner_end(&delegate->owner);
+    if (serving->hold != 0) neap_delegate_drop_hold(session, serving->hold);
+    leave(serving);
 }
 
 /* Not now, and the other side does not want to wait. */
@@ -320,8 +320,6 @@ static int read_request(struct neap_session *session, struct neap_unpacker *unpa
     find_partners(serving, object);
     serving->delegate = owner != 0 ? neap_delegate_find(session, owner, true) : NULL;
     if (owner != 0 && serving->delegate == NULL) return NEAP_NOMEM;
-    neap_wait_init(&serving->wait, NULL, serving->delegate != NULL ? &serving->delegate->owner : NULL, run);
-    serving->wait.ticket = place != 0 ? &serving->ticket : NULL;
     return 0;
 }
 
@@ -334,18 +332,21 @@ static struct neap_serving *new_serving(struct neap_session *session) {
     return serving;
 }
 
-/* The hold that the operation needs, known by link->number. 0, NEAP_NOMEM, or NEAP_BROKEN: the number is taken. */
+/* The hold that the operation needs, known by link->number; with a delegate of its own where there is none yet. 0,
+ * NEAP_NOMEM, or NEAP_BROKEN: the number is taken. */
 static int add_hold(struct neap_session *session, struct neap_serving *serving) {
     struct neap_link *link = &serving->link;
     if (op_of(link) + 1 != link->object->class->remote->holding) return 0;
     serving->hold = (uint64_t)link->number;
-    return neap_delegate_add_hold(session, serving->delegate, serving->hold, link->object, &link->hold);
+    return neap_delegate_add_hold(session, &serving->delegate, serving->hold, link->object, &link->hold);
 }
 
 /* In the table, so that it can be withdrawn; 0 or NEAP_NOMEM. */
 static int enter(struct neap_session *session, struct neap_serving *serving) {
     int code = add_hold(session, serving);
     if (code != 0) return code;
+    neap_wait_init(&serving->wait, NULL, serving->delegate != NULL ? &serving->delegate->owner : NULL, run);
+    serving->wait.ticket = serving->ticket.word != NULL ? &serving->ticket : NULL;
     neap_guard_lock(&session->guard);
     code = neap_idmap_put(&session->servings, serving->id, serving);
     if (code == 0 && serving->delegate != NULL) serving->delegate->unfinished++;
