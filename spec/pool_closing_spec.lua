@@ -323,6 +323,16 @@ describe("workers of a closed pool are let go", function()
     pool:join()
   end)
 
+  it_of_each_kind("when it is broken, and so is who would go on for ever", function(new)
+    local pool = new { workers = 1, initializer = error }
+    local results = pool:imap(square, counter(math.huge), { collect = true })
+    assert.are.equal(neap.null, (results()))
+    pool:join()
+    raises("is closed: it takes no more work", function()
+      for _ = 1, 1000 do results() end
+    end)
+  end)
+
   it_of_each_kind("by terminate, whatever has been begun", function(new)
     local pool = new(1)
     local results = pool:imap(square, counter(1000))

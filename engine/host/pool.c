@@ -507,10 +507,15 @@ void neap_pool_read_stats(struct neap_pool *pool, struct neap_pool_stats *stats)
 
 /* --- waiting --- */
 
+/* Does more of a series come? Of a broken pool not in haste, where nothing would ever hold back who submits it. */
+static bool goes_on(const struct neap_pool *pool, const struct neap_link *submitter) {
+    if ((submitter->number & NEAP_POOL_GOES_ON) == 0 || pool->series == 0) return false;
+    return pool->broken == NULL || !pool->hastened;
+}
+
 /* Why `submitter` is not even to wait; 0: it may. */
 static int refusal(const struct neap_pool *pool, const struct neap_link *submitter) {
-    bool goes_on = (submitter->number & NEAP_POOL_GOES_ON) != 0 && pool->series > 0;
-    if (pool->terminated || (is_closed(pool) && !goes_on)) return NEAP_CLOSED;
+    if (pool->terminated || (is_closed(pool) && !goes_on(pool, submitter))) return NEAP_CLOSED;
     if (pool->broken != NULL) return NEAP_BROKEN;
     return has_failed(pool, batch_of(submitter)) ? NEAP_FAILED : 0;
 }

@@ -141,7 +141,7 @@ void neap_pool_bury(struct neap_pool *pool, uint64_t worker, bool lost, struct n
 /* Nothing begins any more: no work is taken but that of who is in line already, and of the series that have begun. */
 void neap_pool_close(struct neap_pool *pool);
 /* The same, and who submits a series only as its results are taken is to submit the rest: somebody waits for the
- * end. */
+ * end. Of a series of a broken pool no more is taken. */
 void neap_pool_hasten(struct neap_pool *pool);
 /* No work is taken at all, and what there is is cancelled. */
 void neap_pool_terminate(struct neap_pool *pool);

@@ -264,6 +264,9 @@ static void a_series_of_a_broken_pool_fails(void **state) {
     assert_false(neap_pool_wants_workers(pool));
     assert_int_equal(submit_more(&c, 1), NEAP_BROKEN);
     neap_message_fini(&c.links[0].message);
+    neap_pool_hasten(pool);
+    assert_int_equal(submit_more(&c, 1), NEAP_CLOSED);
+    neap_message_fini(&c.links[0].message);
     assert_true(neap_hold_give_back(&series.hold));
 }
 
