@@ -419,6 +419,37 @@ describe("dict:update", function()
     assert.are.equal(4 * each, sum)
   end)
 
+  it("can be updated elsewhere in coroutines that are dropped, while their task waits for something else", function()
+    local dict, lock, done = neap.dict(), neap.lock(), neap.event()
+    lock:acquire()
+    local other = neap.process(function(d, l, e)
+      local neap = require "neap" -- luacheck: ignore
+      local function begin_updates(first, last)
+        local updates = {}
+        for key = first, last do
+          updates[key] = coroutine.wrap(function() d:update(key, function() return coroutine.yield() end) end)
+          updates[key]()
+        end
+        return updates
+      end
+      local waiting = neap.spawn(function()
+        begin_updates(1, 20)
+        l:acquire()
+      end)
+      neap.yield()
+      for _ = 1, 20 do
+        for _, update in pairs(begin_updates(21, 120)) do update(1) end
+        collectgarbage()
+      end
+      e:set()
+      waiting:join()
+    end, dict, lock, done)
+    assert.is_true((neap.select { done, other }) == 1)
+    lock:release()
+    other:join()
+    assert.are.equal(1, dict[120])
+  end)
+
   it_races("lets nobody see a transfer half done", function()
     local rounds, dict, over = 200 * support.stress, neap.dict({ a = { 50, 50 } }), neap.event()
     local moving = neap.thread(function()

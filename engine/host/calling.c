@@ -123,9 +123,8 @@ static bool waits_here(struct neap_session *session, const struct neap_delegate 
     return waits;
 }
 
-/* True: the call is kept until its delegate does not wait any more. */
-static bool put_aside(struct neap_session *session, struct neap_delegate *delegate, struct neap_object *object,
-                      const struct neap_call *call) {
+static bool keep(struct neap_session *session, struct neap_delegate *delegate, struct neap_object *object,
+                 const struct neap_call *call) {
     struct neap_aside *aside = neap_alloc(sizeof *aside), **last;
     if (aside == NULL) return false;
     aside->next = NULL;
@@ -138,6 +137,15 @@ static bool put_aside(struct neap_session *session, struct neap_delegate *delega
     neap_guard_unlock(&session->guard);
     if (!waits) neap_free(aside);
     return waits;
+}
+
+/* True: the call is kept until its delegate does not wait any more. */
+static bool put_aside(struct neap_session *session, struct neap_delegate *delegate, struct neap_object *object,
+                      struct neap_call *call) {
+    if (!waits_here(session, delegate)) return false;
+    if (call->method == NEAP_CALL_GIVE_BACK)
+        call->number = (int64_t)neap_delegate_rename_hold(session, (uint64_t)call->number);
+    return keep(session, delegate, object, call);
 }
 
 bool neap_calling_release(struct neap_session *session, struct neap_delegate *delegate) {
@@ -168,7 +176,7 @@ static struct neap_delegate *concerned(struct neap_session *session, const struc
 static void receive_call(struct neap_session *session, uint64_t id, struct neap_object *object,
                          struct neap_delegate *delegate, struct neap_call *call) {
     if (id == 0) delegate = concerned(session, call, delegate);
-    if (id == 0 && waits_here(session, delegate) && put_aside(session, delegate, object, call)) return;
+    if (id == 0 && put_aside(session, delegate, object, call)) return;
     carry_out_or_pass(session, id, object, call);
     neap_object_unref(object);
 }

@@ -96,6 +96,17 @@ void neap_delegate_give_back(struct neap_session *session, uint64_t number) {
     free_held(held);
 }
 
+uint64_t neap_delegate_rename_hold(struct neap_session *session, uint64_t number) {
+    neap_guard_lock(&session->guard);
+    struct held *held = neap_idmap_remove(&session->holds, number);
+    if (held != NULL) {
+        number = held->number = (uint64_t)(uintptr_t)held | 1; /* no address of a hold */
+        (void)neap_idmap_put(&session->holds, number, held);   /* there is room: something was just removed */
+    }
+    neap_guard_unlock(&session->guard);
+    return number;
+}
+
 struct neap_delegate *neap_delegate_of_hold(struct neap_session *session, uint64_t number) {
     neap_guard_lock(&session->guard);
     const struct held *held = neap_idmap_get(&session->holds, number);

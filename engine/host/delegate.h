@@ -30,6 +30,9 @@ void neap_delegate_drop_hold(struct neap_session *session, uint64_t number);
 /* What is held by it goes back, and it is freed. Harmless when there is none of that number.
  * By who may touch its delegate's list. */
 void neap_delegate_give_back(struct neap_session *session, uint64_t number);
+/* It will go back later, but over there it has gone, and its number may soon be that of another: the one that it has
+ * from now on. Harmless likewise. */
+uint64_t neap_delegate_rename_hold(struct neap_session *session, uint64_t number);
 /* In whose name it is; NULL: there is none of that number. */
 struct neap_delegate *neap_delegate_of_hold(struct neap_session *session, uint64_t number);
 
