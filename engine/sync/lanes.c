@@ -19,6 +19,8 @@
  *             sender must look for parked receivers behind a full fence at each message. */
 #include "sync/lanes.h"
 
+#include <stdint.h>
+
 #include "core/check.h"
 #include "core/memory.h"
 
@@ -31,8 +33,10 @@ static void init_lane(struct neap_lane *lane) {
 struct neap_lanes *neap_lanes_new(struct neap_buffer *buffer, size_t capacity) {
     while (buffer->room < capacity)
         if (neap_buffer_grow(buffer) != 0) return NULL;
-    struct neap_lanes *lanes = neap_alloc(sizeof *lanes);
-    if (lanes == NULL) return NULL;
+    char *block = neap_alloc(sizeof(struct neap_lanes) + NEAP_LINE - 1);
+    if (block == NULL) return NULL;
+    struct neap_lanes *lanes = (struct neap_lanes *)(block + (NEAP_LINE - (uintptr_t)block % NEAP_LINE) % NEAP_LINE);
+    lanes->block = block;
     atomic_init(&lanes->open, false);
     lanes->ring = buffer->ring;
     lanes->mask = buffer->room - 1;
@@ -44,7 +48,7 @@ struct neap_lanes *neap_lanes_new(struct neap_buffer *buffer, size_t capacity) {
     return lanes;
 }
 
-void neap_lanes_free(struct neap_lanes *lanes) { neap_free(lanes); }
+void neap_lanes_free(struct neap_lanes *lanes) { neap_free(lanes->block); }
 
 static bool is_open(const struct neap_lanes *lanes) { return atomic_load_explicit(&lanes->open, memory_order_relaxed); }
 

@@ -21,13 +21,14 @@ struct neap_lane {
     char line[NEAP_LINE - 3 * sizeof(size_t)];
 };
 
+/* Begins where a cache line does: wherever it lay else, two of its parts might share one. */
 struct neap_lanes {
-    char before[NEAP_LINE];
     _Atomic bool open;         /* the quick way may be taken; written with both guards held */
     struct neap_message *ring; /* the buffer's; constant */
     size_t mask;               /* of places: the ring's room - 1. Constant */
     size_t capacity;           /* constant */
-    char line[NEAP_LINE - 4 * sizeof(size_t)];
+    void *block;               /* of memory, in which this lies. Owned */
+    char line[NEAP_LINE - 5 * sizeof(size_t)];
     struct neap_lane in, out; /* of senders, of receivers */
 };
 
