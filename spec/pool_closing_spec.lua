@@ -261,23 +261,6 @@ describe("workers of a closed pool are let go", function()
     assert.are.equal(7, (other:join()))
   end)
 
-  it_of_each_kind("though who has begun an iterator in another process waits for something else", function(new)
-    local pool, lock = new(1), neap.lock()
-    local begun = neap.event()
-    lock:acquire()
-    local other = neap.process(function(p, l, b)
-      local results, count = p:imap(math.abs, { 1, 2, 3, 4, 5, 6, 7 }), 0
-      b:set()
-      l:acquire()
-      for _ in results do count = count + 1 end
-      return count
-    end, pool, lock, begun)
-    begun:wait()
-    pool:join()
-    lock:release()
-    assert.are.equal(7, (other:join()))
-  end)
-
   it("also where another process begins many while who has begun others there waits for something else", function()
     local pool, lock, begun = neap.pool(1), neap.lock(), neap.event()
     lock:acquire()
