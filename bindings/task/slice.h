@@ -62,7 +62,7 @@ void neap_slice_stop(struct neap_vm *vm);
 static inline void neap_slice_grant(struct neap_slice *slice) { slice->unheard = 2; /* not in a row */ }
 /* The region is left: another may come to be at its address. */
 static inline void neap_slice_forget(struct neap_slice *slice, const void *region) {
-    if (slice->due == region) slice->due = 0;
+    if (slice->due == region) slice->due = NULL;
 }
 
 /* A shield of the running task has ended: if it has long been asked to stop, that is looked at at once. So a loop that
